@@ -1,0 +1,184 @@
+// Package jsontree is a read-only view of a JSON document on a flat tape.
+//
+// Admission and audits look at a few members of large documents. Decoding them
+// into structs would lose fields that this build does not know and cost an
+// allocation per value; a tape costs two allocations a document.
+package jsontree
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Kind is the first byte of a JSON value, with '0' for every number.
+type Kind byte
+
+// Kinds of value. Absent is the kind of the zero [Node].
+const (
+	Absent Kind = 0
+	Object Kind = '{'
+	Array  Kind = '['
+	String Kind = '"'
+	Number Kind = '0'
+	True   Kind = 't'
+	False  Kind = 'f'
+	Null   Kind = 'n'
+)
+
+// span is a range of bytes, in the source or, with escaped set, in the
+// document's buffer of unescaped strings.
+type span struct {
+	start, end uint32
+	escaped    bool
+}
+
+// entry is a value on the tape, in document order: a value's first child, if
+// it has any, is the next entry.
+type entry struct {
+	name span   // of the member; empty for array items
+	raw  span   // the value as it stands in the source
+	text span   // a string's value; the raw value of other scalars
+	skip uint32 // the first entry after the value and all below it
+	kind Kind
+}
+
+type document struct {
+	src       []byte
+	unescaped []byte
+	tape      []entry
+}
+
+// Node is a value of a document. The zero Node stands for an absent one: every
+// method works on it.
+type Node struct {
+	doc   *document
+	index uint32
+}
+
+// maxSize keeps offsets in 32 bits.
+const maxSize = 1 << 31
+
+var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+
+// Parse reads one JSON document. It refuses duplicate member names, invalid
+// UTF-8 and data after the document. The Node refers to src, which must not
+// change while it is in use.
+func Parse(src []byte) (Node, error) {
+	if len(src) >= maxSize {
+		return Node{}, fmt.Errorf("a document of %d bytes is too large", len(src))
+	}
+	dec := decoders.Get().(*jsontext.Decoder)
+	defer decoders.Put(dec)
+	dec.Reset(bytes.NewBuffer(src))
+	defer dec.Reset(bytes.NewReader(nil))
+	p := parser{
+		dec: dec,
+		doc: &document{src: src, tape: make([]entry, 0, len(src)/12+1)},
+	}
+	if err := p.document(); err != nil {
+		return Node{}, err
+	}
+	return Node{doc: p.doc}, nil
+}
+
+// Exists reports whether the value is in the document.
+func (n Node) Exists() bool { return n.doc != nil }
+
+// Kind returns the value's kind.
+func (n Node) Kind() Kind {
+	if n.doc == nil {
+		return Absent
+	}
+	return n.doc.tape[n.index].kind
+}
+
+// Name returns the member name under which an object holds the value; it is
+// empty for array items and the root.
+func (n Node) Name() []byte {
+	if n.doc == nil {
+		return nil
+	}
+	return n.doc.slice(n.doc.tape[n.index].name)
+}
+
+// Text returns a string's value, any other scalar as it stands, and nil for
+// objects and arrays. The caller must not change it.
+func (n Node) Text() []byte {
+	if n.doc == nil {
+		return nil
+	}
+	return n.doc.slice(n.doc.tape[n.index].text)
+}
+
+// String returns Text as a string.
+func (n Node) String() string { return string(n.Text()) }
+
+// Raw returns the value as it stands in the document. The caller must not
+// change it.
+func (n Node) Raw() []byte {
+	if n.doc == nil {
+		return nil
+	}
+	return n.doc.slice(n.doc.tape[n.index].raw)
+}
+
+// Get follows member names down from the value. It returns the zero Node where
+// one of them is absent.
+func (n Node) Get(names ...string) Node {
+	for _, name := range names {
+		n = n.member(name)
+	}
+	return n
+}
+
+func (n Node) member(name string) Node {
+	if n.Kind() != Object {
+		return Node{}
+	}
+	for child := range n.Children() {
+		if string(child.Name()) == name {
+			return child
+		}
+	}
+	return Node{}
+}
+
+// Children yields an object's members or an array's items in document order,
+// and nothing for a scalar.
+func (n Node) Children() iter.Seq[Node] {
+	return func(yield func(Node) bool) {
+		if n.doc == nil {
+			return
+		}
+		end := n.doc.tape[n.index].skip
+		for i := n.index + 1; i < end; i = n.doc.tape[i].skip {
+			if !yield(Node{doc: n.doc, index: i}) {
+				return
+			}
+		}
+	}
+}
+
+// IsEmpty reports whether the value is absent, or an object or array without
+// anything in it.
+func (n Node) IsEmpty() bool {
+	switch n.Kind() {
+	case Absent:
+		return true
+	case Object, Array:
+		return n.doc.tape[n.index].skip == n.index+1
+	default:
+		return false
+	}
+}
+
+func (d *document) slice(s span) []byte {
+	if s.escaped {
+		return d.unescaped[s.start:s.end:s.end]
+	}
+	return d.src[s.start:s.end:s.end]
+}

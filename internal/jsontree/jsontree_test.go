@@ -1,0 +1,131 @@
+package jsontree
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func parse(t testing.TB, src string) Node {
+	t.Helper()
+	n, err := Parse([]byte(src))
+	if err != nil {
+		t.Fatalf("Parse(%q): %v", src, err)
+	}
+	return n
+}
+
+func TestNode(t *testing.T) {
+	root := parse(t, ` {"a": {"b": [1, "x\u00e9\n", true, null, {}]}, "k:{\"name\":\"n\"}": "v", "e": []} `)
+	var items, kinds []string
+	for item := range root.Get("a", "b").Children() {
+		items = append(items, item.String())
+		kinds = append(kinds, string(item.Kind()))
+	}
+	if diff := cmp.Diff([]string{"1", "xé\n", "true", "null", ""}, items); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"0", `"`, "t", "n", "{"}, kinds); diff != "" {
+		t.Error(diff)
+	}
+	if got := root.Get(`k:{"name":"n"}`).String(); got != "v" {
+		t.Errorf("escaped name: %q", got)
+	}
+	if got := string(root.Get("a", "b").Raw()); got != `[1, "x\u00e9\n", true, null, {}]` {
+		t.Errorf("Raw = %s", got)
+	}
+	for path, want := range map[string]bool{"e": true, "a": false, "absent": true} {
+		if got := root.Get(path).IsEmpty(); got != want {
+			t.Errorf("IsEmpty(%s) = %v", path, got)
+		}
+	}
+	absent := root.Get("a", "nope", "deeper")
+	if absent.Exists() || absent.Kind() != Absent || absent.Text() != nil || absent.Raw() != nil || absent.Name() != nil {
+		t.Error("an absent value is not the zero Node")
+	}
+	for range absent.Children() {
+		t.Error("an absent value has children")
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for name, src := range map[string]string{
+		"empty":        "",
+		"cut":          `{"a":[1`,
+		"name alone":   `{"a"`,
+		"trailing":     `{} {}`,
+		"duplicate":    `{"a":1,"a":2}`,
+		"invalid utf8": "{\"a\":\"\xff\"}",
+		"number":       `01`,
+		"comma":        `[1,]`,
+		"too deep":     strings.Repeat("[", 20000),
+	} {
+		if _, err := Parse([]byte(src)); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// rebuild makes the value that encoding/json would decode.
+func rebuild(n Node) any {
+	switch n.Kind() {
+	case Object:
+		m := map[string]any{}
+		for child := range n.Children() {
+			m[string(child.Name())] = rebuild(child)
+		}
+		return m
+	case Array:
+		l := []any{}
+		for child := range n.Children() {
+			l = append(l, rebuild(child))
+		}
+		return l
+	case String:
+		return n.String()
+	case Null:
+		return nil
+	case True, False:
+		return n.Kind() == True
+	default:
+		return json.Number(n.String())
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{`{}`, `[]`, `"\ud83d\ude00"`, `{"a":[{"b":null},-1.5e+3,"\\\""]}`, `{"a":1,"a":2}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		n, err := Parse(src)
+		if err != nil {
+			return
+		}
+		dec := json.NewDecoder(strings.NewReader(string(src)))
+		dec.UseNumber()
+		var want any
+		if err := dec.Decode(&want); err != nil {
+			t.Fatalf("accepted what encoding/json refuses: %v", err)
+		}
+		if diff := cmp.Diff(want, rebuild(n)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	src, err := os.ReadFile("../../webhook/testdata/admissionreview-istio-1.27.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(src)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Parse(src); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package podspec
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+)
+
+// The canonical form is an unambiguous binary encoding, made to be hashed: tag
+// bytes, and texts behind their length. Members come sorted, so it does not
+// depend on the order of keys, nor on the order of keyed lists.
+const (
+	tagMap       = '{'
+	tagKeyedList = '<'
+	tagList      = '['
+	tagEnd       = '.'
+	tagString    = '"'
+	tagScalar    = '0'
+	tagQuantity  = 'q'
+	tagOwnName   = '@'
+	tagReference = '$'
+)
+
+func structureTag(m Member) byte {
+	if m.Node.Kind() == jsontree.Array {
+		return tagKeyedList
+	}
+	return tagMap
+}
+
+// AppendCanonical appends the canonical form of the value to dst. Defaults are
+// left out, as values are that the API server would add anyway. The order of an
+// env list is in it as far as references within the list depend on it.
+func (v *View) AppendCanonical(dst []byte, m Member) []byte {
+	base := len(v.stack)
+	var structured bool
+	v.stack, structured = v.Members(v.stack, m)
+	if !structured {
+		return v.appendLeaf(dst, m)
+	}
+	dst = append(dst, structureTag(m))
+	for i := base; i < len(v.stack); i++ {
+		member := v.stack[i]
+		if member.Default {
+			continue
+		}
+		dst = v.appendKey(dst, member)
+		dst = v.appendValue(dst, m, member)
+	}
+	v.stack = v.stack[:base]
+	for _, r := range references(m) {
+		dst = appendText(appendText(dst, tagReference, r.item), tagString, r.name)
+		dst = binary.AppendUvarint(dst, uint64(r.defined))
+	}
+	return append(dst, tagEnd)
+}
+
+func (v *View) appendValue(dst []byte, parent, m Member) []byte {
+	if quantity(parent.Field, m.Field) && !m.Item {
+		if canonical, ok := canonicalQuantity(m.Node); ok {
+			return appendText(dst, tagQuantity, canonical)
+		}
+	}
+	return v.AppendCanonical(dst, m)
+}
+
+// AppendInjected appends the canonical form of what is in the value and not in
+// owned, and reports whether there was anything.
+func (v *View) AppendInjected(dst []byte, m Member, owned Fields) ([]byte, bool) {
+	if owned.Empty() {
+		return v.AppendCanonical(dst, m), true
+	}
+	if atomicMap(m.Field) && (m.Item || m.Node.Kind() == jsontree.Object) {
+		return dst, false
+	}
+	base := len(v.stack)
+	var structured bool
+	v.stack, structured = v.Members(v.stack, m)
+	if !structured {
+		if owned.Has() {
+			return dst, false
+		}
+		return v.appendLeaf(dst, m), true
+	}
+	start := len(dst)
+	dst = append(dst, structureTag(m))
+	lookup := owned.Lookup(m.Field)
+	anything := false
+	for i := base; i < len(v.stack); i++ {
+		member := v.stack[i]
+		if member.Default {
+			continue
+		}
+		mark := len(dst)
+		dst = v.appendKey(dst, member)
+		below := lookup.Member(member)
+		var some bool
+		if below.Empty() {
+			dst, some = v.appendValue(dst, m, member), true
+		} else {
+			dst, some = v.AppendInjected(dst, member, below)
+		}
+		if !some {
+			dst = dst[:mark]
+		}
+		anything = anything || some
+	}
+	v.stack = v.stack[:base]
+	if !anything {
+		return dst[:start], false
+	}
+	return append(dst, tagEnd), true
+}
+
+func (v *View) appendKey(dst []byte, m Member) []byte {
+	dst = v.appendOwnNameless(dst, m.Key)
+	if m.Second != nil {
+		dst = appendText(dst, tagString, m.Second)
+	}
+	return dst
+}
+
+// appendLeaf appends a scalar or an atomic list.
+func (v *View) appendLeaf(dst []byte, m Member) []byte {
+	switch m.Node.Kind() {
+	case jsontree.Array:
+		dst = append(dst, tagList)
+		for item := range m.Node.Children() {
+			dst = v.AppendCanonical(dst, Member{Node: item, Field: m.Field, Item: true})
+		}
+		return append(dst, tagEnd)
+	case jsontree.String:
+		return v.appendOwnNameless(dst, m.Node.Text())
+	default:
+		return appendText(dst, tagScalar, canonicalNumber(m.Node.Text()))
+	}
+}
+
+// appendOwnNameless appends a text in which the Pod's own name, wherever it
+// stands, is replaced by a mark: a StatefulSet's fresh Pod has another one.
+func (v *View) appendOwnNameless(dst, text []byte) []byte {
+	if len(v.name) == 0 {
+		return appendText(dst, tagString, text)
+	}
+	for {
+		i := bytes.Index(text, v.name)
+		if i < 0 {
+			return appendText(dst, tagString, text)
+		}
+		dst = append(appendText(dst, tagString, text[:i]), tagOwnName)
+		text = text[i+len(v.name):]
+	}
+}
+
+func appendText(dst []byte, tag byte, text []byte) []byte {
+	dst = binary.AppendUvarint(append(dst, tag), uint64(len(text)))
+	return append(dst, text...)
+}
+
+// canonicalNumber writes numbers that are no plain integers as RFC 8785 does;
+// other scalars are returned as they are.
+func canonicalNumber(text []byte) []byte {
+	if !bytes.ContainsAny(text, ".eE") && string(text) != "-0" || len(text) == 0 || text[0] > '9' {
+		return text
+	}
+	value := jsontext.Value(bytes.Clone(text))
+	if value.Canonicalize() != nil {
+		return text
+	}
+	return value
+}
+
+// canonicalQuantity writes a resource.Quantity so that equal amounts are equal
+// texts. It reports false for what is no quantity.
+func canonicalQuantity(n jsontree.Node) ([]byte, bool) {
+	if kind := n.Kind(); kind != jsontree.String && kind != jsontree.Number {
+		return nil, false
+	}
+	q, err := resource.ParseQuantity(n.String())
+	if err != nil {
+		return nil, false
+	}
+	q.Format = resource.DecimalSI
+	number, suffix := q.CanonicalizeBytes(make([]byte, 0, 24))
+	return append(number, suffix...), true
+}
