@@ -1,0 +1,24 @@
+// Command sidecar-drift-webhook is the stamper: it writes on every new Pod a
+// fingerprint of what admission injected into it. It reads its certificate from
+// files and talks to no cluster.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// exitFailure is the code of bad usage and of every error.
+const exitFailure = 2
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := newCommand(os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(exitFailure)
+	}
+}

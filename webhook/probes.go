@@ -1,0 +1,74 @@
+package webhook
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// probeTimeout is within the second that a kubelet waits by default.
+const probeTimeout = 900 * time.Millisecond
+
+// probes answer the kubelet.
+type probes struct {
+	certificate *certificate
+	address     string // where the stamper listens
+	stopping    atomic.Bool
+}
+
+func (p *probes) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := p.ready(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ok"))
+	})
+	return mux
+}
+
+// ready calls the stamper as an API server would, and fails if it does not
+// answer with its current certificate.
+func (p *probes) ready(ctx context.Context) error {
+	if p.stopping.Load() {
+		return errors.New("the stamper is stopping")
+	}
+	leaf, err := p.certificate.leaf()
+	if err != nil {
+		return err
+	}
+	config, err := trusting(leaf)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	connection, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", p.address)
+	if err != nil {
+		return fmt.Errorf("the stamper does not accept connections: %w", err)
+	}
+	return connection.Close()
+}
+
+// trusting returns a client's configuration that trusts this very certificate,
+// under a name that it holds.
+func trusting(leaf *x509.Certificate) (*tls.Config, error) {
+	config := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13}
+	config.RootCAs.AddCert(leaf)
+	switch {
+	case len(leaf.DNSNames) > 0:
+		config.ServerName = leaf.DNSNames[0]
+	case len(leaf.IPAddresses) > 0:
+		config.ServerName = leaf.IPAddresses[0].String()
+	default:
+		return nil, errors.New("the serving certificate names no host: API servers refuse it")
+	}
+	return config, nil
+}
