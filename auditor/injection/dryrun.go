@@ -1,0 +1,48 @@
+package injection
+
+import (
+	"context"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+)
+
+// Injector asks the API server what admission would make of Pods. Its methods
+// may be called concurrently.
+type Injector struct {
+	client  rest.Interface
+	breaker *breaker
+}
+
+// New returns an Injector. The client must not limit its requests itself: the
+// API server paces them, by 429 and Retry-After, which the client honours.
+func New(client rest.Interface, log logr.Logger) *Injector {
+	return &Injector{client: client, breaker: newBreaker(client, log)}
+}
+
+// Inject creates the Pod in a dry run and returns what would be stored, as
+// JSON. The error is a *[Refusal], unless the context is done.
+//
+// Nothing is tried twice but what the API server says should be: a webhook that
+// is down costs its timeout each time. When three calls to one have failed,
+// nothing is asked any more that it would be called for.
+func (i *Injector) Inject(ctx context.Context, namespace string, pod []byte) ([]byte, error) {
+	if refusal := i.breaker.refuse(ctx, namespace, pod); refusal != nil {
+		return nil, refusal
+	}
+	result := i.client.Post().
+		AbsPath("/api/v1/namespaces/"+namespace+"/pods").
+		Param("dryRun", "All").
+		SetHeader("Content-Type", "application/json").
+		Body(pod).
+		Do(ctx)
+	if err := result.Error(); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		refusal := Classify(err)
+		i.breaker.note(ctx, refusal)
+		return nil, refusal
+	}
+	return result.Raw()
+}

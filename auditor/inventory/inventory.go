@@ -1,0 +1,140 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// Inventory holds the selected Pods by revision. It is for one goroutine.
+type Inventory struct {
+	// NotJudged numbers the selected Pods that are finished, being deleted or
+	// static.
+	NotJudged int
+
+	client    rest.Interface
+	selection Selection
+	groups    map[groupKey]*group
+	stamps    map[string]string // one copy of each
+	named     *named            // nil where no workload was named
+}
+
+// groupKey tells apart what Pods were made from.
+type groupKey struct {
+	uid      string // of the controller; of the Pod if it has none
+	revision string // where a controller has several: their label
+	// digest is set where the template is not known: then Pods that differ may
+	// well have had different ones.
+	digest verdict.Digest
+}
+
+// group is the live Pods of one revision.
+type group struct {
+	namespace string
+	owner     Owner // zero: none
+	revision  string
+	index     string
+	pods      []Pod
+}
+
+// attempts is how often a list is begun that expires while it is read.
+const attempts = 3
+
+// Take lists the selected Pods. The client's requests are not limited on its
+// side. Errors name the verb and resource that the API server refused, or the
+// named workload that does not exist.
+func Take(ctx context.Context, client rest.Interface, selection Selection) (*Inventory, error) {
+	var i *Inventory
+	err := retryExpired(func() error {
+		i = &Inventory{
+			client: client, selection: selection,
+			groups: map[groupKey]*group{}, stamps: map[string]string{},
+		}
+		if len(selection.Workloads) > 0 {
+			return i.takeNamed(ctx)
+		}
+		for _, namespace := range selection.namespaces() {
+			if err := i.takePods(ctx, query{
+				resource: pods, namespace: namespace,
+				labels: selection.LabelSelector, fields: selection.fieldSelector(),
+			}, all); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return i, err
+}
+
+func retryExpired(read func() error) error {
+	var err error
+	for range attempts {
+		if err = read(); !errors.Is(err, errExpired) {
+			return err
+		}
+	}
+	return err
+}
+
+// Len is the number of revisions that have live Pods, as far as they are known
+// before their owners are read.
+func (i *Inventory) Len() int { return len(i.groups) }
+
+func all(record) bool { return true }
+
+// takePods groups the Pods of a list that are wanted.
+func (i *Inventory) takePods(ctx context.Context, q query, wanted func(record) bool) error {
+	return list(ctx, i.client, q, func(raw []byte) error {
+		r, err := i.selection.readRecord(raw)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !r.selected || !wanted(r):
+		case !r.judged:
+			i.NotJudged++
+		default:
+			i.add(r)
+		}
+		return nil
+	}, func() error { return nil })
+}
+
+func (i *Inventory) add(r record) {
+	key := r.key()
+	g := i.groups[key]
+	if g == nil {
+		g = &group{namespace: r.namespace, owner: r.owner, revision: key.revision, index: r.index}
+		i.groups[key] = g
+	}
+	if stamp, ok := i.stamps[r.Stamp]; ok {
+		r.Stamp = stamp
+	} else {
+		i.stamps[r.Stamp] = r.Stamp
+	}
+	g.pods = append(g.pods, r.Pod)
+}
+
+func (r record) key() groupKey {
+	switch {
+	case r.owner == Owner{}:
+		return groupKey{uid: r.UID}
+	case replicaSets.owns(r.owner), jobs.owns(r.owner):
+		return groupKey{uid: r.owner.UID}
+	case statefulSets.owns(r.owner), daemonSets.owns(r.owner):
+		return groupKey{uid: r.owner.UID, revision: r.revision}
+	default:
+		return groupKey{uid: r.owner.UID, digest: r.Digest}
+	}
+}
+
+// claim takes a group out of the inventory, or returns nil if there is none: its
+// revision has no live Pods, or was read before.
+func (i *Inventory) claim(key groupKey) *group {
+	g := i.groups[key]
+	delete(i.groups, key)
+	return g
+}

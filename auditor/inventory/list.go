@@ -1,0 +1,160 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+)
+
+// pageSize is how many objects the API server is asked for at once, as kubectl
+// does.
+const pageSize = 500
+
+// errExpired is a list that changed so much while it was read that it must be
+// read again.
+var errExpired = errors.New("the list expired while it was read")
+
+// query is a list to read.
+type query struct {
+	resource
+	namespace      string // empty means all
+	labels, fields string // selectors
+}
+
+// list reads all pages of a list. It calls item with the raw JSON of each
+// object, which is only valid during the call, and page after each page: only
+// then is no response open, and the callee may take its time.
+func list(ctx context.Context, client rest.Interface, q query, item func([]byte) error, page func() error) error {
+	token := ""
+	for {
+		next, err := listPage(ctx, client, q, token, item)
+		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+			// The rest of the list as of now, if the server offers it: nothing
+			// that an audit compares needs one point in time.
+			if next = continueFromNow(err); next == "" {
+				return q.refused("list", q.namespace, "", fmt.Errorf("%w: %w", errExpired, err))
+			}
+		} else if err != nil {
+			return q.refused("list", q.namespace, "", err)
+		}
+		if err := page(); err != nil {
+			return err
+		}
+		if next == "" {
+			return nil
+		}
+		token = next
+	}
+}
+
+// continueFromNow is the token that comes with 410 Gone.
+// https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+func continueFromNow(err error) string {
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	if !ok {
+		return ""
+	}
+	return status.ErrStatus.Continue
+}
+
+func listPage(ctx context.Context, client rest.Interface, q query, token string, item func([]byte) error) (next string, err error) {
+	request := client.Get().AbsPath(q.path(q.namespace, "")).Param("limit", strconv.Itoa(pageSize))
+	for name, value := range map[string]string{
+		"continue": token, "labelSelector": q.labels, "fieldSelector": q.fields,
+	} {
+		if value != "" {
+			request.Param(name, value)
+		}
+	}
+	body, err := request.Stream(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	return readPage(body, item)
+}
+
+// readPage reads a list object and returns its continue token.
+func readPage(body io.Reader, item func([]byte) error) (next string, err error) {
+	d := jsontext.NewDecoder(body)
+	if err := expect(d, '{'); err != nil {
+		return "", err
+	}
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return "", err
+		}
+		switch name.String() {
+		case "metadata":
+			next, err = readContinue(d)
+		case "items":
+			err = readItems(d, item)
+		default:
+			err = d.SkipValue()
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return next, expect(d, '}')
+}
+
+func readItems(d *jsontext.Decoder, item func([]byte) error) error {
+	if d.PeekKind() == 'n' { // an empty list may be null
+		return d.SkipValue()
+	}
+	if err := expect(d, '['); err != nil {
+		return err
+	}
+	for d.PeekKind() != ']' {
+		value, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		if err := item(value); err != nil {
+			return err
+		}
+	}
+	return expect(d, ']')
+}
+
+func readContinue(d *jsontext.Decoder) (string, error) {
+	value, err := d.ReadValue()
+	if err != nil {
+		return "", err
+	}
+	metadata, err := jsontree.Parse(value)
+	if err != nil {
+		return "", err
+	}
+	return metadata.Get("continue").String(), nil
+}
+
+func expect(d *jsontext.Decoder, kind jsontext.Kind) error {
+	token, err := d.ReadToken()
+	if err != nil {
+		return err
+	}
+	if token.Kind() != kind {
+		return fmt.Errorf("the answer is no list: found %v, not %v", token.Kind(), kind)
+	}
+	return nil
+}
+
+// get reads one object.
+func get(ctx context.Context, client rest.Interface, r resource, namespace, name string) ([]byte, error) {
+	result := client.Get().AbsPath(r.path(namespace, name)).Do(ctx)
+	if err := result.Error(); err != nil {
+		return nil, r.refused("get", namespace, name, err)
+	}
+	return result.Raw()
+}

@@ -1,0 +1,119 @@
+package inventory
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+)
+
+// Pod is what is kept of a live Pod.
+type Pod struct {
+	Name, UID string
+	Digest    verdict.Digest
+	// Stamp is the stamper's annotation; empty without one.
+	Stamp string
+	// Named: it has a container of Selection.SidecarNames.
+	Named bool
+}
+
+// Owner is a controller, as its dependents refer to it.
+type Owner struct{ APIVersion, Kind, Name, UID string }
+
+func (o Owner) group() string {
+	group, _, found := strings.Cut(o.APIVersion, "/")
+	if !found {
+		return ""
+	}
+	return group
+}
+
+// Labels and annotations that say how a Pod came to be.
+const (
+	revisionLabel    = "controller-revision-hash"
+	completionIndex  = "batch.kubernetes.io/job-completion-index"
+	mirrorAnnotation = "kubernetes.io/config.mirror"
+)
+
+// record is what is read of a Pod before it is grouped.
+type record struct {
+	Pod
+	namespace string
+	owner     Owner  // zero: none
+	revision  string // as its controller labelled it
+	index     string // of an Indexed Job's Pod
+	// judged is false for Pods that are finished, being deleted or static.
+	judged   bool
+	selected bool
+}
+
+// readRecord reads a Pod. The record shares no memory with raw.
+func (s Selection) readRecord(raw []byte) (record, error) {
+	pod, err := jsontree.Parse(raw)
+	if err != nil {
+		return record{}, fmt.Errorf("a Pod: %w", err)
+	}
+	metadata := pod.Get("metadata")
+	labels, annotations := metadata.Get("labels"), metadata.Get("annotations")
+	r := record{
+		Pod: Pod{
+			Name:  metadata.Get("name").String(),
+			UID:   metadata.Get("uid").String(),
+			Stamp: annotations.Get(fingerprint.StampAnnotation).String(),
+			Named: s.named(pod.Get("spec")),
+		},
+		namespace: metadata.Get("namespace").String(),
+		owner:     controllerOf(metadata),
+		revision:  labels.Get(revisionLabel).String(),
+		index:     labels.Get(completionIndex).String(),
+		judged:    live(pod),
+	}
+	if r.selected, err = s.started(pod.Get("status", "startTime").String()); err == nil && r.judged {
+		r.Digest, err = verdict.DigestOf(raw)
+	}
+	if err != nil {
+		return record{}, fmt.Errorf("Pod %s/%s: %w", r.namespace, r.Name, err)
+	}
+	return r, nil
+}
+
+func live(pod jsontree.Node) bool {
+	switch string(pod.Get("status", "phase").Text()) {
+	case "Succeeded", "Failed":
+		return false
+	}
+	return !pod.Get("metadata", "deletionTimestamp").Exists() &&
+		!pod.Get("metadata", "annotations", mirrorAnnotation).Exists()
+}
+
+func (s Selection) named(spec jsontree.Node) bool {
+	if len(s.SidecarNames) == 0 {
+		return false
+	}
+	for _, list := range []string{"containers", "initContainers"} {
+		for container := range spec.Get(list).Children() {
+			if slices.Contains(s.SidecarNames, string(container.Get("name").Text())) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// controllerOf returns the owner that controls the object, or the zero Owner.
+func controllerOf(metadata jsontree.Node) Owner {
+	for owner := range metadata.Get("ownerReferences").Children() {
+		if owner.Get("controller").Kind() == jsontree.True {
+			return Owner{
+				APIVersion: owner.Get("apiVersion").String(),
+				Kind:       owner.Get("kind").String(),
+				Name:       owner.Get("name").String(),
+				UID:        owner.Get("uid").String(),
+			}
+		}
+	}
+	return Owner{}
+}

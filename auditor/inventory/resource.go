@@ -1,0 +1,77 @@
+package inventory
+
+import (
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// resource is a kind that is read, and where the API server serves it.
+type resource struct{ group, version, plural, kind string }
+
+var (
+	pods                = resource{"", "v1", "pods", "Pod"}
+	deployments         = resource{"apps", "v1", "deployments", "Deployment"}
+	replicaSets         = resource{"apps", "v1", "replicasets", "ReplicaSet"}
+	statefulSets        = resource{"apps", "v1", "statefulsets", "StatefulSet"}
+	daemonSets          = resource{"apps", "v1", "daemonsets", "DaemonSet"}
+	controllerRevisions = resource{"apps", "v1", "controllerrevisions", "ControllerRevision"}
+	jobs                = resource{"batch", "v1", "jobs", "Job"}
+	cronJobs            = resource{"batch", "v1", "cronjobs", "CronJob"}
+	rollouts            = resource{"argoproj.io", "v1alpha1", "rollouts", "Rollout"}
+)
+
+// workloadKinds are what a WorkloadRef may name.
+var workloadKinds = []resource{
+	deployments, statefulSets, daemonSets, replicaSets, pods, jobs, cronJobs, rollouts,
+}
+
+func (r resource) path(namespace, name string) string {
+	path := "/apis/" + r.group + "/" + r.version
+	if r.group == "" {
+		path = "/api/" + r.version
+	}
+	if namespace != "" {
+		path += "/namespaces/" + namespace
+	}
+	path += "/" + r.plural
+	if name != "" {
+		path += "/" + name
+	}
+	return path
+}
+
+// String returns the name that RBAC and kubectl know: replicasets.apps.
+func (r resource) String() string {
+	if r.group == "" {
+		return r.plural
+	}
+	return r.plural + "." + r.group
+}
+
+// owns reports whether the owner reference is to an object of this kind,
+// whatever its version.
+func (r resource) owns(o Owner) bool { return o.Kind == r.kind && o.group() == r.group }
+
+// refused says what could not be read, and what to do about it.
+func (r resource) refused(verb, namespace, name string, err error) error {
+	where := "in all namespaces"
+	switch {
+	case name != "":
+		where = fmt.Sprintf("%s/%s", namespace, name)
+	case namespace != "":
+		where = "in namespace " + namespace
+	}
+	advice := ""
+	switch {
+	case apierrors.IsForbidden(err) && namespace == "":
+		advice = "; bind the ClusterRole sidecar-drift-audit to this identity, or audit one namespace (-n)"
+	case apierrors.IsForbidden(err):
+		advice = "; bind the ClusterRole sidecar-drift-audit to this identity"
+	case apierrors.IsNotFound(err) && name != "":
+		advice = "; check the kind, the name and the namespace (-n)"
+	case apierrors.IsUnauthorized(err):
+		advice = "; log in again, or choose another context or user"
+	}
+	return fmt.Errorf("%s %s %s: %w%s", verb, r, where, err, advice)
+}

@@ -1,0 +1,71 @@
+package inventory
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Selection says which Pods to audit.
+type Selection struct {
+	Namespace         string // empty means all
+	IncludeNamespaces []string
+	ExcludeNamespaces []string
+	// LabelSelector is matched against Pods; empty selects all.
+	LabelSelector string
+	// Workloads are the only ones to audit; empty means all.
+	Workloads []WorkloadRef
+	// SidecarNames selects Pods that have a container or init container of one
+	// of these names, live or fresh; empty selects all.
+	SidecarNames []string
+	// StartedBefore selects Pods that the kubelet started before; zero selects
+	// all.
+	StartedBefore time.Time
+}
+
+// WorkloadRef names a workload: the Deployment, CronJob, … that a person
+// manages, or a Pod or ReplicaSet that nothing else controls.
+type WorkloadRef struct{ Kind, Namespace, Name string }
+
+// String returns "Deployment shop/web".
+func (w WorkloadRef) String() string {
+	return fmt.Sprintf("%s %s/%s", w.Kind, w.Namespace, w.Name)
+}
+
+// namespaces returns those to list one by one; the empty one stands for all.
+func (s Selection) namespaces() []string {
+	if s.Namespace != "" || len(s.IncludeNamespaces) == 0 {
+		return []string{s.Namespace}
+	}
+	included := slices.DeleteFunc(slices.Clone(s.IncludeNamespaces), func(name string) bool {
+		return slices.Contains(s.ExcludeNamespaces, name)
+	})
+	slices.Sort(included)
+	return slices.Compact(included)
+}
+
+// fieldSelector keeps excluded namespaces out of lists over all of them.
+func (s Selection) fieldSelector() string {
+	terms := make([]string, len(s.ExcludeNamespaces))
+	for i, name := range s.ExcludeNamespaces {
+		terms[i] = "metadata.namespace!=" + name
+	}
+	return strings.Join(terms, ",")
+}
+
+// started reports whether a Pod of this start time, RFC 3339 or empty if the
+// kubelet has not seen it yet, is selected.
+func (s Selection) started(at string) (bool, error) {
+	if s.StartedBefore.IsZero() {
+		return true, nil
+	}
+	if at == "" {
+		return false, nil
+	}
+	start, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		return false, fmt.Errorf("status.startTime: %w", err)
+	}
+	return start.Before(s.StartedBefore), nil
+}
