@@ -1,0 +1,84 @@
+package verdict
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+)
+
+// declared are the containers that a Pod's template, or its creator, declares:
+// all others were injected.
+type declared struct {
+	known bool // false: nothing says who declared what
+	names map[string]bool
+}
+
+// declared returns what the template declares. Without one, the fresh Pod's
+// managedFields say what was submitted: the live Pod's may be forged.
+func (in Input) declared(live, fresh jsontree.Node) (declared, error) {
+	if in.Template != nil {
+		return declaredByTemplate(in.Template)
+	}
+	d, err := declaredByCreator(fresh)
+	if err != nil {
+		return d, fmt.Errorf("fresh Pod: %w", err)
+	}
+	if d.known {
+		return d, nil
+	}
+	if d, err = declaredByCreator(live); err != nil {
+		return d, fmt.Errorf("live Pod: %w", err)
+	}
+	return d, nil
+}
+
+func declaredByTemplate(template []byte) (declared, error) {
+	d := declared{known: true, names: map[string]bool{}}
+	root, err := jsontree.Parse(template)
+	if err != nil {
+		return d, fmt.Errorf("Pod template: %w", err)
+	}
+	for _, field := range []string{"initContainers", "containers"} {
+		for item := range root.Get("spec", field).Children() {
+			d.names[item.Get("name").String()] = true
+		}
+	}
+	return d, nil
+}
+
+// declaredByCreator reads the containers whose items the managedFields record
+// as those of the Pod's creator.
+func declaredByCreator(pod jsontree.Node) (declared, error) {
+	d := declared{names: map[string]bool{}}
+	managers, err := podspec.Managers(pod)
+	if err != nil {
+		return d, err
+	}
+	creators := podspec.Created(managers)
+	d.known = len(creators) > 0
+	owned := podspec.Union(creators).Field([]byte("spec"))
+	for _, c := range podspec.NewView(pod).Containers() {
+		if owned.Field(c.Field).Item(c.Member).Has() {
+			d.names[c.Name] = true
+		}
+	}
+	return d, nil
+}
+
+// injected returns the names of the Pod's containers that are not declared,
+// and of those that the injector or the user names.
+func (d declared) injected(v *podspec.View, names []string) map[string]bool {
+	listed := podspec.ListedByInjector(v.Pod())
+	injected := map[string]bool{}
+	for _, c := range v.Containers() {
+		switch {
+		case d.known && !d.names[c.Name],
+			listed.Containers[c.Name],
+			slices.Contains(names, c.Name):
+			injected[c.Name] = true
+		}
+	}
+	return injected
+}

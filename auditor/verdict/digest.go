@@ -1,0 +1,38 @@
+package verdict
+
+import (
+	"crypto/sha256"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+)
+
+// Digest is a hash of a Pod's spec without noise. Pods of one revision with
+// equal digests are in sync; unequal ones may be, too: only Judge knows.
+type Digest [16]byte
+
+// DigestOf returns the digest of a Pod.
+func DigestOf(pod []byte) (Digest, error) {
+	root, err := parsePod("Pod", pod)
+	if err != nil {
+		return Digest{}, err
+	}
+	var (
+		v    = podspec.NewView(root)
+		form = make([]byte, 0, len(pod))
+	)
+	for _, c := range v.Containers() {
+		form = append(append(form, c.Part()...), 0)
+		form = v.AppendCanonical(form, c.Member)
+	}
+	if volumes := v.Volumes(); volumes.Node.Exists() {
+		form = v.AppendCanonical(append(form, "volumes\x00"...), volumes)
+	}
+	for _, m := range v.PodFields() {
+		if m.Default {
+			continue
+		}
+		form = v.AppendCanonical(append(append(form, m.Key...), 0), m)
+	}
+	sum := sha256.Sum256(form)
+	return Digest(sum[:16]), nil
+}

@@ -1,0 +1,42 @@
+// Package verdict compares a live Pod with a fresh injection of the same
+// revision. It is pure: values in, a verdict out.
+package verdict
+
+import "encoding/json"
+
+// Change is one difference between a live Pod and a fresh one.
+type Change struct {
+	// Part of the Pod: container/NAME, initContainer/NAME, volumes, order,
+	// app/NAME or pod.
+	Part string `json:"part"`
+	// Path within the part, dotted, list items by their merge key; empty when
+	// the whole part came or went.
+	Path string `json:"path"`
+	// From is the live value as stored, To the fresh one; nil where that side
+	// has none.
+	From json.RawMessage `json:"from,omitempty"`
+	To   json.RawMessage `json:"to,omitempty"`
+}
+
+// Input is what a verdict follows from. All are JSON documents.
+type Input struct {
+	Live  []byte // the Pod as it runs
+	Fresh []byte // the dry run's answer
+	// Template is the PodTemplateSpec that was submitted for Fresh. Nil means
+	// unknown: what is injected then follows from Live's managedFields.
+	Template []byte
+	// SidecarNames are containers to count as injected though the template
+	// declares them (--sidecar-container-name).
+	SidecarNames []string
+}
+
+// Verdict is the outcome of a comparison.
+type Verdict struct {
+	State   State
+	Changes []Change // sorted by part, then path; never nil
+	// Sidecars names the injected containers, live or fresh, sorted.
+	Sidecars []string
+	// Loses names the injected containers that Live has and Fresh lacks: a
+	// re-creation would take them away.
+	Loses []string
+}

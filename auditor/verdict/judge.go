@@ -1,0 +1,322 @@
+package verdict
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+)
+
+// Judge compares a live Pod with a fresh one. Malformed documents are errors.
+//
+// Every difference between the two specs, minus noise, is what admission does
+// differently now: both were made from the same template. In containers of the
+// app, what a later field manager of the live Pod holds is an edit of the app
+// and no difference; in an injected container it is a modification.
+func Judge(in Input) (Verdict, error) {
+	c, err := newComparison(in)
+	if err != nil {
+		return Verdict{}, err
+	}
+	c.containers()
+	c.order()
+	c.members("volumes", c.live.Volumes(), c.fresh.Volumes())
+	c.podFields()
+	return c.verdict(), nil
+}
+
+// Sidecars returns the names of a Pod's injected containers, sorted. Without a
+// template they follow from the Pod's managedFields.
+func Sidecars(pod, template []byte, names []string) ([]string, error) {
+	root, err := parsePod("Pod", pod)
+	if err != nil {
+		return nil, err
+	}
+	declared, err := Input{Template: template}.declared(root, root)
+	if err != nil {
+		return nil, err
+	}
+	injected := declared.injected(podspec.NewView(root), names)
+	return sortedNames(injected), nil
+}
+
+// comparison holds the two Pods and what was found so far.
+type comparison struct {
+	live, fresh     *podspec.View
+	sidecars        map[string]bool // injected containers, live or fresh
+	liveHas, newHas map[string]bool
+	edits           podspec.Fields // what later managers hold of the live spec
+	changes         []Change
+	edited          int // changes that a later manager made
+}
+
+func newComparison(in Input) (*comparison, error) {
+	live, err := parsePod("live Pod", in.Live)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := parsePod("fresh Pod", in.Fresh)
+	if err != nil {
+		return nil, err
+	}
+	declared, err := in.declared(live, fresh)
+	if err != nil {
+		return nil, err
+	}
+	managers, err := podspec.Managers(live)
+	if err != nil {
+		return nil, fmt.Errorf("live Pod: %w", err)
+	}
+	c := &comparison{
+		live:  podspec.NewView(live),
+		fresh: podspec.NewView(fresh),
+		edits: podspec.Union(podspec.Later(managers)).Field([]byte("spec")),
+	}
+	c.liveHas = declared.injected(c.live, in.SidecarNames)
+	c.newHas = declared.injected(c.fresh, in.SidecarNames)
+	c.sidecars = map[string]bool{}
+	for _, has := range []map[string]bool{c.liveHas, c.newHas} {
+		for name := range has {
+			c.sidecars[name] = true
+		}
+	}
+	return c, nil
+}
+
+func parsePod(what string, src []byte) (jsontree.Node, error) {
+	root, err := jsontree.Parse(src)
+	if err != nil {
+		return jsontree.Node{}, fmt.Errorf("%s: %w", what, err)
+	}
+	if root.Get("spec").Kind() != jsontree.Object {
+		return jsontree.Node{}, fmt.Errorf("%s: the object has no spec: not a Pod", what)
+	}
+	return root, nil
+}
+
+// containers compares containers and init containers by list and name. The API
+// server refuses two of a name, files may hold them: those are compared in
+// their order.
+func (c *comparison) containers() {
+	fresh := slices.Clone(c.fresh.Containers())
+	for _, l := range c.live.Containers() {
+		i := slices.IndexFunc(fresh, func(f podspec.Container) bool { return f.Init == l.Init && f.Name == l.Name })
+		if i < 0 {
+			c.whole(l, Change{From: raw(l.Node)})
+			continue
+		}
+		c.container(l, fresh[i])
+		fresh = slices.Delete(fresh, i, i+1)
+	}
+	for _, f := range fresh {
+		c.whole(f, Change{To: raw(f.Node)})
+	}
+}
+
+func (c *comparison) part(container podspec.Container) string {
+	if c.sidecars[container.Name] {
+		return container.Part()
+	}
+	return "app/" + container.Name
+}
+
+// whole records that a container came or went.
+func (c *comparison) whole(container podspec.Container, change Change) {
+	change.Part = c.part(container)
+	c.changes = append(c.changes, change)
+}
+
+func (c *comparison) container(live, fresh podspec.Container) {
+	sidecar := c.sidecars[live.Name]
+	if !sidecar {
+		limits := union(c.live.LimitRanger(live.Name), c.fresh.LimitRanger(live.Name))
+		c.live.Ignore(limits)
+		c.fresh.Ignore(limits)
+		defer c.live.Ignore(nil)
+		defer c.fresh.Ignore(nil)
+	}
+	held := c.edits.Field(live.Field).Item(live.Member)
+	for _, d := range podspec.Diff(c.live, c.fresh, live.Member, fresh.Member, held) {
+		edited := d.Held && editable(d.Path)
+		if edited && !sidecar {
+			continue
+		}
+		if edited {
+			c.edited++
+		}
+		c.add(c.part(live), d)
+	}
+}
+
+// editable reports whether the API server lets a container's field be changed
+// once the Pod exists: by an update, or by the subresource resize. Another
+// field cannot have been edited, whatever managedFields say.
+// https://kubernetes.io/docs/concepts/workloads/pods/#pod-update-and-replacement
+func editable(path string) bool {
+	return path == "image" || strings.HasPrefix(path, "resources.")
+}
+
+// editablePodField is editable for fields of the Pod's spec; affinity changes
+// while scheduling gates hold the Pod.
+func editablePodField(name string) bool {
+	switch name {
+	case "activeDeadlineSeconds", "terminationGracePeriodSeconds", "resources", "affinity":
+		return true
+	}
+	return false
+}
+
+// order compares the sequence of the containers that both Pods have, where
+// one of them is a sidecar.
+func (c *comparison) order() {
+	if len(c.sidecars) == 0 {
+		return
+	}
+	live, fresh := c.live.Order(), c.fresh.Order()
+	differs := false
+	for i := range live {
+		if !slices.Equal(common(live[i], fresh[i]), common(fresh[i], live[i])) {
+			differs = true
+		}
+	}
+	if differs {
+		c.changes = append(c.changes, Change{Part: "order", From: sequence(live), To: sequence(fresh)})
+	}
+}
+
+func (c *comparison) podFields() {
+	live, fresh := c.live.PodFields(), c.fresh.PodFields()
+	for len(live) > 0 || len(fresh) > 0 {
+		var l, f podspec.Member
+		switch {
+		case len(fresh) == 0 || len(live) > 0 && string(live[0].Key) < string(fresh[0].Key):
+			l, live = live[0], live[1:]
+		case len(live) == 0 || string(fresh[0].Key) < string(live[0].Key):
+			f, fresh = fresh[0], fresh[1:]
+		default:
+			l, live = live[0], live[1:]
+			f, fresh = fresh[0], fresh[1:]
+		}
+		if l.Default && !f.Node.Exists() || f.Default && !l.Node.Exists() {
+			continue
+		}
+		name := l.Key
+		if !l.Node.Exists() {
+			name = f.Key
+		}
+		for _, d := range podspec.Diff(c.live, c.fresh, l, f, c.edits.Field(name)) {
+			d.Path = join(string(name), d.Path)
+			if !d.Held || !editablePodField(string(name)) {
+				c.add("pod", d)
+			}
+		}
+	}
+}
+
+// members compares a keyed list of the spec.
+func (c *comparison) members(part string, live, fresh podspec.Member) {
+	for _, d := range podspec.Diff(c.live, c.fresh, live, fresh, podspec.Fields{}) {
+		c.add(part, d)
+	}
+}
+
+func (c *comparison) add(part string, d podspec.Difference) {
+	c.changes = append(c.changes, Change{Part: part, Path: d.Path, From: raw(d.A), To: raw(d.B)})
+}
+
+// verdict decides by what was found.
+func (c *comparison) verdict() Verdict {
+	slices.SortFunc(c.changes, CompareChanges)
+	v := Verdict{
+		Changes:  c.changes,
+		Sidecars: sortedNames(c.sidecars),
+		Loses:    []string{},
+	}
+	if v.Changes == nil {
+		v.Changes = []Change{}
+	}
+	for _, name := range sortedNames(c.liveHas) {
+		if !c.newHas[name] {
+			v.Loses = append(v.Loses, name)
+		}
+	}
+	switch changed := len(c.changes) > 0; {
+	case len(c.sidecars) == 0 && changed:
+		v.State = Mutated
+	case len(c.sidecars) == 0:
+		v.State = NotInjected
+	case len(c.liveHas) == 0:
+		v.State = Missing
+	case len(c.newHas) == 0:
+		v.State = Orphaned
+	case !changed:
+		v.State = InSync
+	case c.edited == len(c.changes):
+		v.State = Modified
+	default:
+		v.State = Drifted
+	}
+	return v
+}
+
+// CompareChanges orders changes by part, then path.
+func CompareChanges(a, b Change) int {
+	if c := strings.Compare(a.Part, b.Part); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Path, b.Path)
+}
+
+func raw(n jsontree.Node) json.RawMessage {
+	if !n.Exists() {
+		return nil
+	}
+	return slices.Clone(n.Raw())
+}
+
+func join(field, path string) string {
+	if path == "" || strings.HasPrefix(path, "[") {
+		return field + path
+	}
+	return field + "." + path
+}
+
+func common(of, with []string) []string {
+	var both []string
+	for _, name := range of {
+		if slices.Contains(with, name) {
+			both = append(both, name)
+		}
+	}
+	return both
+}
+
+func sequence(order [2][]string) json.RawMessage {
+	b, err := json.Marshal(slices.Concat(order[0], order[1]))
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	return b
+}
+
+func union(a, b map[string]bool) map[string]bool {
+	both := map[string]bool{}
+	for _, m := range []map[string]bool{a, b} {
+		for k := range m {
+			both[k] = true
+		}
+	}
+	return both
+}
+
+func sortedNames(set map[string]bool) []string {
+	names := make([]string, 0, len(set))
+	for name := range set {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
