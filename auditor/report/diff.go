@@ -1,0 +1,146 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// longestPath is the number of columns to which paths are padded at most.
+const longestPath = 44
+
+// WriteDiff renders every change as the lines that a re-creation would remove
+// and add, by workload, revision and part, and then the summary.
+func (r *Report) WriteDiff(w io.Writer, o TextOptions) error {
+	var b strings.Builder
+	for _, item := range r.Items {
+		blocks := differing(item)
+		if len(blocks) == 0 {
+			continue
+		}
+		name := Printable(fmt.Sprintf("%s %s/%s", item.Kind, item.Namespace, item.Name))
+		fmt.Fprintf(&b, "%s: %s\n", o.paint(bold, name), o.paint(stateStyle(item.State), Printable(string(item.State))))
+		for _, revision := range blocks {
+			o.writeRevision(&b, item, revision)
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString(r.summaryText(o))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// WriteChanges renders the changes of one verdict as WriteDiff does.
+func WriteChanges(w io.Writer, changes []verdict.Change, o TextOptions) error {
+	var b strings.Builder
+	o.writeChanges(&b, "", changes)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// differing are the revisions that there is something to say about.
+func differing(item Item) []Revision {
+	var found []Revision
+	for _, revision := range item.Revisions {
+		if len(revision.Changes) > 0 || revision.Reason != "" {
+			found = append(found, revision)
+		}
+	}
+	return found
+}
+
+func (o TextOptions) writeRevision(b *strings.Builder, item Item, revision Revision) {
+	title := count(revision.Pods, "Pod")
+	if revision.Name != "" && revision.Name != item.Name {
+		title = fmt.Sprintf("revision %s, %s", Printable(revision.Name), title)
+	}
+	if revision.Approximate {
+		title += " (approximate)"
+	}
+	if revision.State != item.State {
+		title += ": " + o.paint(stateStyle(revision.State), Printable(string(revision.State)))
+	}
+	fmt.Fprintf(b, "  %s\n", title)
+	if revision.Reason != "" {
+		width := 0
+		if o.Width > narrowest {
+			width = o.Width - len("    ")
+		}
+		for _, line := range wrap(sentence(revision.Reason), width, 0) {
+			fmt.Fprintf(b, "    %s\n", line)
+		}
+	}
+	o.writeChanges(b, "    ", revision.Changes)
+}
+
+func (o TextOptions) writeChanges(b *strings.Builder, indent string, changes []verdict.Change) {
+	changes = slices.Clone(changes)
+	slices.SortStableFunc(changes, mostTellingFirst)
+	for len(changes) > 0 {
+		part := changes[0].Part
+		end := slices.IndexFunc(changes, func(c verdict.Change) bool { return c.Part != part })
+		if end < 0 {
+			end = len(changes)
+		}
+		fmt.Fprintf(b, "%s%s\n", indent, o.paint(bold, Printable(part)))
+		o.writePart(b, indent+"  ", changes[:end])
+		changes = changes[end:]
+	}
+}
+
+func (o TextOptions) writePart(b *strings.Builder, indent string, changes []verdict.Change) {
+	width := 0
+	for _, c := range changes {
+		if !composite(c.From) && !composite(c.To) {
+			width = max(width, min(cells(Printable(c.Path)), longestPath))
+		}
+	}
+	for _, c := range changes {
+		for _, text := range sideLines(c.Path, c.From, width) {
+			fmt.Fprintf(b, "%s%s\n", indent, o.paint(red, "- "+text))
+		}
+		for _, text := range sideLines(c.Path, c.To, width) {
+			fmt.Fprintf(b, "%s%s\n", indent, o.paint(green, "+ "+text))
+		}
+	}
+}
+
+// sideLines are a value behind its path, or below it as YAML where it is an
+// object or a list. A side that has no value has no line.
+func sideLines(path string, value json.RawMessage, width int) []string {
+	path = Printable(path)
+	switch {
+	case value == nil:
+		return nil
+	case composite(value) && path == "":
+		return yamlLines(value)
+	case composite(value):
+		lines := []string{path + ":"}
+		for _, text := range yamlLines(value) {
+			lines = append(lines, "  "+text)
+		}
+		return lines
+	case path == "":
+		return []string{displayValue(value)}
+	}
+	return []string{path + ": " + strings.Repeat(" ", max(0, width-cells(path))) + displayValue(value)}
+}
+
+// yamlLines is a composite value as YAML, and as it stands if it is no JSON.
+func yamlLines(value json.RawMessage) []string {
+	text, err := yaml.JSONToYAML(value)
+	if err != nil {
+		return []string{Printable(string(value))}
+	}
+	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	for i := range lines {
+		lines[i] = Printable(lines[i])
+	}
+	return lines
+}

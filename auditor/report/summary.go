@@ -1,0 +1,92 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// summaryText is the line (or two) under the table.
+func (r *Report) summaryText(o TextOptions) string {
+	if r.Kind == RolloutReport {
+		return r.rolloutSummary(o)
+	}
+	workloads, pods := total(r.Summary.Workloads), total(r.Summary.Pods)
+	if workloads == 0 {
+		text := "No Pods found to judge."
+		if r.Summary.NotJudged > 0 {
+			text = fmt.Sprintf("No Pods found to judge; %s not judged (finished, being deleted or static).", count(r.Summary.NotJudged, "Pod"))
+		}
+		return text + "\n"
+	}
+	text := fmt.Sprintf("%s, %s: %s", count(workloads, "workload"), count(pods, "Pod"), o.byState(r.Summary.Pods))
+	if r.Summary.NotJudged > 0 {
+		text += fmt.Sprintf("; %d not judged", r.Summary.NotJudged)
+	}
+	text += "; drift " + o.paint(bold, percent(r.Summary.DriftPercent))
+	lines := wrap(text, o.Width, 0)
+	if hidden := r.hidden(); total(hidden) > 0 {
+		lines = append(lines, fmt.Sprintf("Not shown: %s (--state shows them).", o.byState(hidden)))
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// hidden counts the workloads of the summary that are not among the items.
+func (r *Report) hidden() map[verdict.State]int {
+	hidden := map[verdict.State]int{}
+	for state, workloads := range r.Summary.Workloads {
+		hidden[state] = workloads
+	}
+	for _, item := range r.Items {
+		hidden[item.State]--
+	}
+	return hidden
+}
+
+func (r *Report) rolloutSummary(o TextOptions) string {
+	if len(r.Items) == 0 {
+		return "Nothing to roll out.\n"
+	}
+	results := map[Result]int{}
+	for _, item := range r.Items {
+		results[item.Rollout.Result]++
+	}
+	var parts []string
+	for _, result := range []Result{Failed, NotConverging, Interrupted, RolledOut, Planned, Skipped} {
+		if n := results[result]; n > 0 {
+			parts = append(parts, o.paint(resultStyle(result), fmt.Sprintf("%d %s", n, result)))
+		}
+	}
+	return fmt.Sprintf("%s: %s\n", count(len(r.Items), "workload"), strings.Join(parts, ", "))
+}
+
+// byState lists what there is of each state, worst first: "3 Drifted, 9
+// InSync". States that this build does not know are left out.
+func (o TextOptions) byState(counts map[verdict.State]int) string {
+	var parts []string
+	for _, state := range verdict.States() {
+		if n := counts[state]; n > 0 {
+			parts = append(parts, o.paint(stateStyle(state), fmt.Sprintf("%d %s", n, state)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// percent never rounds a little drift down to none, nor up to all.
+func percent(p float64) string {
+	switch {
+	case p > 0 && p < 0.1:
+		return "<0.1 %"
+	case p > 99.9 && p < 100:
+		return ">99.9 %"
+	}
+	return fmt.Sprintf("%.1f %%", p)
+}

@@ -1,0 +1,236 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+const (
+	// tableChanges is how many changes a line of the table spells out.
+	tableChanges = 3
+	// reasonLines is how many lines of a narrow terminal a reason may take.
+	reasonLines = 3
+	// narrowest is the least width of the last column: where a terminal has
+	// less left, lines are left to wrap.
+	narrowest = 20
+)
+
+// A grid is lines of cells; all columns but the last are padded to their
+// widest cell.
+type grid struct {
+	titles []string
+	rows   []row
+}
+
+type row struct {
+	cells []string
+	// styled gives a colour to the cell of that index.
+	styled map[int]style
+	// details render the last column for the width that is left for it (0:
+	// no limit), one string a line.
+	details func(width int) []string
+}
+
+func (r *Report) writeTable(w io.Writer, o TextOptions) error {
+	if r.Kind == RolloutReport {
+		return r.writeRolloutTable(w, o)
+	}
+	g := grid{titles: []string{"NAMESPACE", "KIND", "NAME", "STATE", "PODS", "CHANGES"}}
+	for _, item := range r.Items {
+		g.rows = append(g.rows, row{
+			cells:   []string{item.Namespace, item.Kind, item.Name, string(item.State), podsOf(item)},
+			styled:  map[int]style{3: stateStyle(item.State)},
+			details: func(width int) []string { return details(item, width) },
+		})
+	}
+	return r.writeGrid(w, g, o)
+}
+
+func (r *Report) writeWide(w io.Writer, o TextOptions) error {
+	g := grid{titles: []string{"NAMESPACE", "KIND", "NAME", "STATE", "PODS", "REVISIONS", "SIDECARS", "ELIGIBLE", "CHANGES"}}
+	for _, item := range r.Items {
+		g.rows = append(g.rows, row{
+			cells: []string{
+				item.Namespace, item.Kind, item.Name, string(item.State), podsOf(item),
+				orDash(revisionNames(item)), orDash(sidecarNames(item)), eligibility(item),
+			},
+			styled:  map[int]style{3: stateStyle(item.State)},
+			details: func(int) []string { return []string{everyDetail(item)} },
+		})
+	}
+	return r.writeGrid(w, g, TextOptions{Colour: o.Colour})
+}
+
+func (r *Report) writeRolloutTable(w io.Writer, o TextOptions) error {
+	g := grid{titles: []string{"NAMESPACE", "KIND", "NAME", "STATE", "PODS", "RESULT", "DETAILS"}}
+	for _, item := range r.Items {
+		g.rows = append(g.rows, row{
+			cells: []string{
+				item.Namespace, item.Kind, item.Name, string(item.State), podsOf(item),
+				orDash(string(item.Rollout.Result)),
+			},
+			styled: map[int]style{3: stateStyle(item.State), 5: resultStyle(item.Rollout.Result)},
+			details: func(width int) []string {
+				if item.Rollout.Reason != "" {
+					return wrap(sentence(item.Rollout.Reason), width, reasonLines)
+				}
+				return details(item, width)
+			},
+		})
+	}
+	return r.writeGrid(w, g, o)
+}
+
+// writeGrid writes the table, or nothing where it has no rows, and the
+// summary.
+func (r *Report) writeGrid(w io.Writer, g grid, o TextOptions) error {
+	var b strings.Builder
+	if len(g.rows) > 0 {
+		g.write(&b, o)
+		b.WriteByte('\n')
+	}
+	b.WriteString(r.summaryText(o))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (g grid) write(b *strings.Builder, o TextOptions) {
+	last := len(g.titles) - 1
+	widths := make([]int, last)
+	for i := range widths {
+		widths[i] = len(g.titles[i])
+		for _, row := range g.rows {
+			row.cells[i] = Printable(row.cells[i])
+			widths[i] = max(widths[i], cells(row.cells[i]))
+		}
+	}
+	indent := 0
+	for _, width := range widths {
+		indent += width + len("  ")
+	}
+	left := 0
+	if o.Width > 0 && o.Width-indent >= narrowest {
+		left = o.Width - indent
+	}
+	for i, title := range g.titles[:last] {
+		b.WriteString(o.paint(bold, title))
+		b.WriteString(strings.Repeat(" ", widths[i]-len(title)+2))
+	}
+	b.WriteString(o.paint(bold, g.titles[last]))
+	b.WriteByte('\n')
+	for _, row := range g.rows {
+		var line strings.Builder
+		for i, cell := range row.cells {
+			line.WriteString(o.paint(row.styled[i], cell))
+			line.WriteString(strings.Repeat(" ", widths[i]-cells(cell)+2))
+		}
+		for i, detail := range row.details(left) {
+			if i > 0 {
+				line.WriteString(strings.Repeat(" ", indent))
+			}
+			line.WriteString(detail)
+			b.WriteString(strings.TrimRight(line.String(), " "))
+			b.WriteByte('\n')
+			line.Reset()
+		}
+	}
+}
+
+// podsOf is the number of Pods, or "3/4" where only three of four are in the
+// workload's own state.
+func podsOf(item Item) string {
+	all, worst := total(item.Pods), item.Pods[item.State]
+	if worst == all || worst == 0 {
+		return strconv.Itoa(all)
+	}
+	return fmt.Sprintf("%d/%d", worst, all)
+}
+
+// details is what the table says of a workload beside its state. It is never
+// empty, so that each row has a line.
+func details(item Item, width int) []string {
+	changes, reason := worstOf(item)
+	if reasonFirst(item.State) && reason != "" || len(changes) == 0 {
+		return wrap(reason, width, reasonLines)
+	}
+	return []string{summarizeChanges(changes, tableChanges, width)}
+}
+
+func everyDetail(item Item) string {
+	changes, reason := worstOf(item)
+	texts := []string{summarizeChanges(changes, 0, 0), reason}
+	if reasonFirst(item.State) {
+		slices.Reverse(texts)
+	}
+	return strings.Join(slices.DeleteFunc(texts, func(s string) bool { return s == "" }), "; ")
+}
+
+// reasonFirst holds for the states of which the reason says more than any
+// change.
+func reasonFirst(state verdict.State) bool {
+	return state == verdict.Blocked || state == verdict.Unknown || state == verdict.Unstable
+}
+
+// worstOf gathers the changes and reasons of the revisions in the workload's
+// own state, each once.
+func worstOf(item Item) (changes []verdict.Change, reason string) {
+	seen := map[string]bool{}
+	var reasons []string
+	for _, revision := range item.Revisions {
+		if revision.State != item.State {
+			continue
+		}
+		for _, c := range revision.Changes {
+			key := strings.Join([]string{c.Part, c.Path, string(c.From), string(c.To)}, "\x00")
+			if !seen[key] {
+				seen[key] = true
+				changes = append(changes, c)
+			}
+		}
+		if text := sentence(revision.Reason); text != "" && !slices.Contains(reasons, text) {
+			reasons = append(reasons, text)
+		}
+	}
+	return changes, strings.Join(reasons, "; ")
+}
+
+func revisionNames(item Item) string {
+	names := make([]string, 0, len(item.Revisions))
+	for _, revision := range item.Revisions {
+		name := revision.Name
+		if revision.Approximate {
+			name = strings.TrimSpace(name + " (approximate)")
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ",")
+}
+
+func sidecarNames(item Item) string {
+	var names []string
+	for _, revision := range item.Revisions {
+		names = append(names, revision.Sidecars...)
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ",")
+}
+
+// eligibility says whether a rollout would take the workload.
+func eligibility(item Item) string {
+	if item.Rollout.Eligible {
+		return "yes"
+	}
+	return "no"
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

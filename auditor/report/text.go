@@ -1,0 +1,174 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// style is an ANSI "select graphic rendition" code.
+type style string
+
+const (
+	plain  style = ""
+	bold   style = "1"
+	dim    style = "2"
+	red    style = "31"
+	green  style = "32"
+	yellow style = "33"
+	purple style = "35"
+	cyan   style = "36"
+	alarm  style = "1;31"
+)
+
+func (o TextOptions) paint(s style, text string) string {
+	if !o.Colour || s == plain || text == "" {
+		return text
+	}
+	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+}
+
+func stateStyle(state verdict.State) style {
+	switch state {
+	case verdict.Blocked:
+		return alarm
+	case verdict.Drifted, verdict.Missing, verdict.Orphaned:
+		return yellow
+	case verdict.Modified, verdict.Unstable:
+		return purple
+	case verdict.Unknown:
+		return cyan
+	case verdict.InSync:
+		return green
+	case verdict.Mutated, verdict.NotInjected:
+		return dim
+	}
+	return plain
+}
+
+func resultStyle(result Result) style {
+	switch result {
+	case RolledOut:
+		return green
+	case Failed, NotConverging, Interrupted:
+		return alarm
+	case Skipped:
+		return cyan
+	}
+	return plain
+}
+
+// Printable escapes what a terminal would not show as it stands. Names,
+// values and messages come from whoever may create a Pod: an escape sequence
+// in one must not reach the terminal.
+func Printable(s string) string {
+	clean := true
+	for _, r := range s {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			clean = false
+			break
+		}
+	}
+	if clean {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+		s = s[size:]
+	}
+	return b.String()
+}
+
+// sentence is printable text on one line: an API server's message may hold
+// line breaks.
+func sentence(s string) string {
+	return Printable(strings.Join(strings.Fields(s), " "))
+}
+
+// escapeJSON escapes what encoding/json leaves as it is and a terminal may obey
+// or hide: DEL, the C1 control characters, changes of the writing direction. In
+// JSON text they can stand only within strings.
+func escapeJSON(text []byte) []byte {
+	var out []byte
+	done := 0
+	for i := 0; i < len(text); i++ {
+		r, size := rune(text[i]), 1
+		if text[i] >= utf8.RuneSelf {
+			r, size = utf8.DecodeRune(text[i:])
+		}
+		if r >= 0x7f && !unicode.IsPrint(r) {
+			out = append(out, text[done:i]...)
+			for _, unit := range utf16.Encode([]rune{r}) {
+				out = fmt.Appendf(out, `\u%04x`, unit)
+			}
+			done = i + size
+		}
+		i += size - 1
+	}
+	if out == nil {
+		return text
+	}
+	return append(out, text[done:]...)
+}
+
+// cells is the number of columns that printable text takes; the sequences that
+// colour it take none.
+func cells(s string) int {
+	n := 0
+	for _, piece := range strings.Split(s, "\x1b[") {
+		n += utf8.RuneCountInString(piece)
+	}
+	for _, piece := range strings.Split(s, "\x1b[")[1:] {
+		n -= strings.IndexByte(piece, 'm') + 1
+	}
+	return n
+}
+
+// truncate shortens text to the given number of columns.
+func truncate(s string, width int) string {
+	if width <= 0 || cells(s) <= width {
+		return s
+	}
+	runes := []rune(s)
+	return strings.TrimRight(string(runes[:width-1]), " ") + "…"
+}
+
+// wrap breaks text at spaces into at most limit lines (0: as many as it takes)
+// of the given width; the last line is cut if something is left over.
+func wrap(s string, width, limit int) []string {
+	if width <= 0 || cells(s) <= width {
+		return []string{s}
+	}
+	var lines []string
+	line := ""
+	words := strings.Fields(s)
+	for i, word := range words {
+		switch {
+		case line == "":
+			line = word
+		case cells(line)+1+cells(word) <= width:
+			line += " " + word
+		case limit > 0 && len(lines) == limit-1:
+			rest := line + " " + strings.Join(words[i:], " ")
+			return append(lines, truncate(rest, width))
+		default:
+			lines = append(lines, truncate(line, width))
+			line = word
+		}
+	}
+	return append(lines, truncate(line, width))
+}

@@ -1,0 +1,108 @@
+// Package report holds what an audit or a rollout found, as values, and their
+// renderings. It talks to no cluster.
+package report
+
+import (
+	"time"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// APIVersion is the version of the report's schema.
+const APIVersion = "sidecar-drift.io/v1alpha1"
+
+// Kinds of report.
+const (
+	DriftReport   = "DriftReport"
+	RolloutReport = "RolloutReport"
+)
+
+// Report is the outcome of one audit, or of one rollout run. Lists and maps
+// are never null in its JSON; Items are sorted by Sort.
+type Report struct {
+	APIVersion  string    `json:"apiVersion"`
+	Kind        string    `json:"kind"`
+	GeneratedAt time.Time `json:"generatedAt"`
+	Summary     Summary   `json:"summary"`
+	Items       []Item    `json:"items"`
+}
+
+// Summary counts workloads and Pods by state.
+type Summary struct {
+	Workloads map[verdict.State]int `json:"workloads"`
+	Pods      map[verdict.State]int `json:"pods"`
+	// DriftPercent is 100 × (Drifted+Missing+Orphaned) /
+	// (InSync+Drifted+Missing+Orphaned+Modified) over Pods; 0 without any.
+	DriftPercent float64 `json:"driftPercent"`
+	// NotJudged numbers the Pods that are finished, being deleted or static.
+	NotJudged int `json:"notJudged"`
+}
+
+// Item is one workload.
+type Item struct {
+	Cluster   string                `json:"cluster,omitempty"`
+	Namespace string                `json:"namespace"`
+	Kind      string                `json:"kind"`
+	Name      string                `json:"name"`
+	State     verdict.State         `json:"state"`
+	Pods      map[verdict.State]int `json:"pods"`
+	Revisions []Revision            `json:"revisions"`
+	Rollout   Rollout               `json:"rollout"`
+}
+
+// Revision is one revision of a workload (a ReplicaSet, a
+// ControllerRevision, …) that has live Pods.
+type Revision struct {
+	Name  string        `json:"name"`
+	State verdict.State `json:"state"`
+	Pods  int           `json:"pods"`
+	// Approximate: the fresh Pod could not be shaped exactly as its owner
+	// would shape it.
+	Approximate bool `json:"approximate"`
+	// Stamps are those that the live Pods carry; Pods without one count
+	// under the empty stamp.
+	Stamps  []StampCount     `json:"stamps"`
+	Fresh   string           `json:"fresh"`
+	Changes []verdict.Change `json:"changes"`
+	Reason  string           `json:"reason"`
+	// Sidecars names the injected containers, live or fresh, sorted.
+	Sidecars []string `json:"sidecars"`
+	// Loses names the injected containers that a live Pod has and the fresh
+	// one lacks.
+	Loses []string `json:"loses"`
+}
+
+// StampCount numbers the Pods that carry one stamp.
+type StampCount struct {
+	Stamp string `json:"stamp"`
+	Pods  int    `json:"pods"`
+}
+
+// Result says what became of a workload in a rollout run.
+type Result string
+
+const (
+	// Planned means that it would be rolled out with --confirm.
+	Planned Result = "Planned"
+	// RolledOut means that its Pods were replaced and are in sync.
+	RolledOut Result = "RolledOut"
+	// Failed means that the rollout did not finish.
+	Failed Result = "Failed"
+	// Skipped means that a guard or the selection leaves it alone.
+	Skipped Result = "Skipped"
+	// NotConverging means that it was rolled out and still drifts.
+	NotConverging Result = "NotConverging"
+	// Interrupted means that the run ended before this one had finished.
+	Interrupted Result = "Interrupted"
+)
+
+// Rollout says whether a workload would be rolled out and, after a rollout
+// run, what happened. Result is empty in a DriftReport.
+type Rollout struct {
+	Eligible   bool       `json:"eligible"`
+	Reason     string     `json:"reason"`
+	Strategy   string     `json:"strategy,omitempty"`
+	Result     Result     `json:"result,omitempty"`
+	StartedAt  *time.Time `json:"startedAt,omitempty"`
+	FinishedAt *time.Time `json:"finishedAt,omitempty"`
+}
