@@ -1,0 +1,149 @@
+// Package auditor finds the workloads whose sidecars would be different if they
+// were re-created now.
+//
+// Data flows one way: inventory (what runs) → injection (what would run) →
+// verdict → report. Nothing in the cluster is changed.
+package auditor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+)
+
+// Options say what to audit and how.
+type Options struct {
+	Selection inventory.Selection
+	// Concurrency is how many dry runs are under way at once; less than 1
+	// means 1.
+	Concurrency int
+	// SidecarNames are containers to count as sidecars though the template
+	// declares them.
+	SidecarNames []string
+	// Progress is told how many revisions are done of how many; never
+	// concurrently. Nil is told nothing.
+	Progress func(done, total int)
+	Log      logr.Logger
+}
+
+// Audit asks the API server for a fresh injection of every selected revision
+// that has live Pods, and compares. A workload that cannot be judged is Unknown
+// and no error. Errors are what ends an audit as a whole: what must be listed is
+// not readable, a named workload does not exist, or the identity may create no
+// Pod, not even in a dry run.
+//
+// The API server should be Kubernetes 1.30 or later.
+func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report, error) {
+	client, err := connect(cfg)
+	if err != nil {
+		return nil, err
+	}
+	pods, err := inventory.Take(ctx, client, opts.Selection)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	a := &audit{
+		opts: opts, client: client,
+		injector: injection.New(client, opts.Log),
+		results:  results{total: pods.Len(), progress: opts.Progress},
+	}
+	if err := a.run(ctx, pods); err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	if err := a.results.refused(); err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	return report.New(report.DriftReport, time.Now(), items(a.results.findings), pods.NotJudged+a.results.gone), nil
+}
+
+type audit struct {
+	opts     Options
+	client   rest.Interface
+	injector *injection.Injector
+	results  results
+}
+
+// run judges every revision. Templates go from the list that is being read
+// straight to a worker, and are forgotten there.
+func (a *audit) run(ctx context.Context, pods *inventory.Inventory) error {
+	revisions := make(chan inventory.Revision)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(revisions)
+		return pods.Revisions(ctx, func(r inventory.Revision) error {
+			select {
+			case revisions <- r:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		})
+	})
+	for range max(1, a.opts.Concurrency) {
+		group.Go(func() error {
+			for r := range revisions {
+				f, err := a.revision(ctx, r)
+				if err != nil {
+					return err
+				}
+				a.results.add(f)
+				a.opts.Log.V(1).Info("Judged revision", "namespace", r.Workload.Namespace,
+					"workload", r.Workload.Name, "revision", r.Name, "state", f.revision.State)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// results collects what the workers find.
+type results struct {
+	total    int
+	progress func(done, total int)
+
+	mu        sync.Mutex
+	done      int
+	findings  []finding
+	gone      int // Pods that ended while they were audited
+	forbidden *injection.Refusal
+	allowed   bool
+}
+
+func (r *results) add(f finding) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done++
+	r.gone += f.gone
+	switch {
+	case f.refusal == nil, !f.refusal.Forbidden:
+		r.allowed = true
+	default:
+		r.forbidden = f.refusal
+	}
+	if f.revision.Pods > 0 {
+		r.findings = append(r.findings, f)
+	}
+	if r.progress != nil {
+		r.progress(r.done, r.total)
+	}
+}
+
+// refused is an error if RBAC refused every dry run: then the audit says
+// nothing.
+func (r *results) refused() error {
+	if r.forbidden == nil || r.allowed {
+		return nil
+	}
+	return errors.New("create pods (dry run): " + r.forbidden.Reason +
+		"; bind the ClusterRole sidecar-drift-audit to this identity: the API server wants the right to create Pods for a dry run, too")
+}

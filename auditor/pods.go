@@ -1,0 +1,84 @@
+package auditor
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+)
+
+// byDigest parts Pods into those that are alike, in the order of the first of
+// each.
+func byDigest(pods []inventory.Pod) [][]inventory.Pod {
+	var alike [][]inventory.Pod
+	index := map[verdict.Digest]int{}
+	for _, pod := range pods {
+		at, ok := index[pod.Digest]
+		if !ok {
+			at = len(alike)
+			index[pod.Digest] = at
+			alike = append(alike, nil)
+		}
+		alike[at] = append(alike[at], pod)
+	}
+	return alike
+}
+
+// ofSidecars returns the Pods that Selection.SidecarNames selects, given
+// whether the fresh Pod has such a container.
+func (a *audit) ofSidecars(pods []inventory.Pod, freshHas bool) []inventory.Pod {
+	if len(a.opts.Selection.SidecarNames) == 0 || freshHas {
+		return pods
+	}
+	return slices.DeleteFunc(slices.Clone(pods), func(p inventory.Pod) bool { return !p.Named })
+}
+
+// hasNamed reports whether a Pod has a container of Selection.SidecarNames.
+func (a *audit) hasNamed(pod jsontree.Node) bool {
+	for _, list := range []string{"containers", "initContainers"} {
+		for container := range pod.Get("spec", list).Children() {
+			if slices.Contains(a.opts.Selection.SidecarNames, container.Get("name").String()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// stampOf returns the stamp that the stamper gave a Pod or, where none
+// answered, would have given it.
+func stampOf(pod jsontree.Node, names []string) (string, error) {
+	if stamp := pod.Get("metadata", "annotations").Get(fingerprint.StampAnnotation); stamp.Exists() {
+		return stamp.String(), nil
+	}
+	injected, err := fingerprint.Of(pod, names...)
+	return injected.Stamp, err
+}
+
+// stamps counts the stamps of Pods, the most frequent first.
+func stamps(pods []inventory.Pod) []report.StampCount {
+	counts := map[string]int{}
+	for _, pod := range pods {
+		counts[pod.Stamp]++
+	}
+	list := make([]report.StampCount, 0, len(counts))
+	for stamp, n := range counts {
+		list = append(list, report.StampCount{Stamp: stamp, Pods: n})
+	}
+	slices.SortFunc(list, func(a, b report.StampCount) int {
+		return cmp.Or(cmp.Compare(b.Pods, a.Pods), cmp.Compare(a.Stamp, b.Stamp))
+	})
+	return list
+}
+
+func worst(pods map[verdict.State]int) verdict.State {
+	state := verdict.NotInjected
+	for s := range pods {
+		state = verdict.Worst(state, s)
+	}
+	return state
+}

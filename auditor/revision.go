@@ -1,0 +1,206 @@
+package auditor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+)
+
+// finding is what became of one revision.
+type finding struct {
+	workload inventory.WorkloadRef
+	revision report.Revision
+	pods     map[verdict.State]int
+	gone     int
+	refusal  *injection.Refusal // nil if there is a fresh Pod
+}
+
+// approximation is the reason beside a verdict on a reconstructed Pod.
+const approximation = "compared with a Pod reconstructed from the fields that its creator owns, as no template is known"
+
+// revision judges the Pods of one revision. The error is the context's: whatever
+// else goes wrong is a state.
+func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, error) {
+	f := finding{
+		workload: r.Workload,
+		revision: report.Revision{Name: r.Name, Approximate: r.Template == nil},
+		pods:     map[verdict.State]int{},
+	}
+	if f.revision.Approximate {
+		f.revision.Reason = approximation
+	}
+	fresh, err := a.fresh(ctx, r)
+	if err == nil {
+		err = a.judge(ctx, &f, r, fresh)
+	}
+	switch refusal, refused := errors.AsType[*injection.Refusal](err); {
+	case ctx.Err() != nil:
+		return f, context.Cause(ctx)
+	case refused:
+		f.refusal = refusal
+		f.unjudged(a.ofSidecars(r.Pods, false), refusal.State, refusal.Reason)
+	case errors.Is(err, errGone):
+		f.gone = len(r.Pods)
+	case err != nil:
+		f.unjudged(a.ofSidecars(r.Pods, false), verdict.Unknown, err.Error())
+	}
+	return f, nil
+}
+
+// unjudged gives all Pods one state without a comparison.
+func (f *finding) unjudged(pods []inventory.Pod, state verdict.State, reason string) {
+	f.pods = map[verdict.State]int{}
+	f.count(pods, state)
+	f.revision.Reason = reason
+	f.revision.Stamps = stamps(pods)
+	f.revision.State = state
+}
+
+func (f *finding) count(pods []inventory.Pod, state verdict.State) {
+	if len(pods) > 0 {
+		f.pods[state] += len(pods)
+		f.revision.Pods += len(pods)
+	}
+}
+
+// nameAttempts is how many names are tried for one that is free: a StatefulSet
+// that is just scaled down has Pods beyond those that it wants.
+const nameAttempts = 5
+
+// fresh returns what admission would make of the revision's Pods now.
+func (a *audit) fresh(ctx context.Context, r inventory.Revision) ([]byte, error) {
+	shape := func(attempt int) ([]byte, error) { return injection.Shape(r, attempt) }
+	if r.Template == nil {
+		live, err := a.live(ctx, r.Workload.Namespace, r.Pods)
+		if err != nil {
+			return nil, err
+		}
+		shape = func(attempt int) ([]byte, error) { return injection.Reconstruct(live, r.Owner, attempt) }
+	}
+	for attempt := 0; ; attempt++ {
+		pod, err := shape(attempt)
+		if err != nil {
+			return nil, err
+		}
+		fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod)
+		refusal, _ := errors.AsType[*injection.Refusal](err)
+		if refusal == nil || !refusal.Exists || attempt == nameAttempts-1 {
+			return fresh, err
+		}
+	}
+}
+
+// errGone is that all Pods ended while they were audited.
+var errGone = errors.New("the Pods have gone")
+
+// live reads the first of the Pods that still is the one that was listed.
+func (a *audit) live(ctx context.Context, namespace string, pods []inventory.Pod) ([]byte, error) {
+	for _, pod := range pods {
+		result := a.client.Get().AbsPath("/api/v1/namespaces/" + namespace + "/pods/" + pod.Name).Do(ctx)
+		err := result.Error()
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("get Pod %s/%s: %w", namespace, pod.Name, err)
+		}
+		raw, err := result.Raw()
+		if err != nil {
+			return nil, err
+		}
+		root, err := jsontree.Parse(raw)
+		if err != nil {
+			return nil, fmt.Errorf("Pod %s/%s: %w", namespace, pod.Name, err)
+		}
+		if root.Get("metadata", "uid").String() == pod.UID {
+			return raw, nil
+		}
+	}
+	return nil, errGone
+}
+
+// judge compares the Pods with the fresh one: a Pod of each digest, as Pods of
+// one digest are alike.
+func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fresh []byte) error {
+	root, err := jsontree.Parse(fresh)
+	if err != nil {
+		return fmt.Errorf("fresh Pod: %w", err)
+	}
+	digest, err := verdict.DigestOf(fresh)
+	if err != nil {
+		return fmt.Errorf("fresh Pod: %w", err)
+	}
+	if f.revision.Fresh, err = stampOf(root, a.opts.SidecarNames); err != nil {
+		return fmt.Errorf("fresh Pod: %w", err)
+	}
+	judged := []inventory.Pod{}
+	for _, alike := range byDigest(a.ofSidecars(r.Pods, a.hasNamed(root))) {
+		v, err := a.compare(ctx, r, alike, digest, fresh)
+		if errors.Is(err, errGone) {
+			f.gone += len(alike)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		f.add(v, alike)
+		judged = append(judged, alike...)
+	}
+	f.revision.Stamps = stamps(judged)
+	f.revision.State = worst(f.pods)
+	return nil
+}
+
+func (a *audit) compare(ctx context.Context, r inventory.Revision, alike []inventory.Pod, digest verdict.Digest, fresh []byte) (verdict.Verdict, error) {
+	if alike[0].Digest == digest {
+		sidecars, err := verdict.Sidecars(fresh, r.Template, a.opts.SidecarNames)
+		v := verdict.Verdict{State: verdict.InSync, Sidecars: sidecars}
+		if len(sidecars) == 0 {
+			v.State = verdict.NotInjected
+		}
+		return v, err
+	}
+	live, err := a.live(ctx, r.Workload.Namespace, alike)
+	if err != nil {
+		return verdict.Verdict{}, err
+	}
+	return verdict.Judge(verdict.Input{
+		Live: live, Fresh: fresh, Template: r.Template, SidecarNames: a.opts.SidecarNames,
+	})
+}
+
+// add counts Pods that are alike and collects what distinguishes them.
+func (f *finding) add(v verdict.Verdict, pods []inventory.Pod) {
+	f.count(pods, v.State)
+	f.revision.Changes = union(f.revision.Changes, v.Changes)
+	f.revision.Sidecars = unionOfNames(f.revision.Sidecars, v.Sidecars)
+	f.revision.Loses = unionOfNames(f.revision.Loses, v.Loses)
+}
+
+// union of changes, each once, sorted. Pods of one revision that differ may
+// have one path twice, from different values.
+func union(a, b []verdict.Change) []verdict.Change {
+	all := slices.Concat(a, b)
+	slices.SortStableFunc(all, verdict.CompareChanges)
+	return slices.CompactFunc(all, func(a, b verdict.Change) bool {
+		return a.Part == b.Part && a.Path == b.Path && same(a.From, b.From) && same(a.To, b.To)
+	})
+}
+
+func same(a, b json.RawMessage) bool { return string(a) == string(b) }
+
+func unionOfNames(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
