@@ -1,0 +1,145 @@
+package rollout
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+)
+
+// cluster is the edge: everything that is read from the API server and the
+// patches that are sent to it. Workloads are unstructured, so that a patch's
+// answer loses no field that this build does not know.
+type cluster struct {
+	workloads dynamic.Interface
+	objects   kubernetes.Interface
+}
+
+func connect(cfg *rest.Config) (*cluster, error) {
+	cfg = rest.CopyConfig(cfg)
+	cfg.QPS = -1 // the server's priority and fairness sets the pace, by 429 and Retry-After
+	workloads, err := dynamic.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("rollout: %w", err)
+	}
+	objects, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("rollout: %w", err)
+	}
+	return &cluster{workloads, objects}, nil
+}
+
+// of is the client for workloads of the reference's kind and namespace. The
+// kind is one of workloadKinds: choose lets no other pass.
+func (c *cluster) of(ref inventory.WorkloadRef) dynamic.ResourceInterface {
+	return c.workloads.Resource(workloadKinds[ref.Kind].resource).Namespace(ref.Namespace)
+}
+
+func (c *cluster) get(ctx context.Context, ref inventory.WorkloadRef) (*unstructured.Unstructured, error) {
+	return c.of(ref).Get(ctx, ref.Name, metav1.GetOptions{})
+}
+
+// patch sends a JSON merge patch. It can only change what is there: a patch
+// creates nothing, and with metadata.uid in it, it fails on an object that has
+// been created anew under the same name.
+func (c *cluster) patch(ctx context.Context, ref inventory.WorkloadRef, manager string, patch map[string]any) (*unstructured.Unstructured, error) {
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return nil, err
+	}
+	return c.of(ref).Patch(ctx, ref.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: manager})
+}
+
+// namespace reads a namespace and its PodDisruptionBudgets.
+func (c *cluster) namespace(ctx context.Context, name string) (namespace, error) {
+	object, err := c.objects.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return namespace{}, fmt.Errorf("namespace %s: %w", name, err)
+	}
+	budgets, err := c.budgets(ctx, name)
+	if err != nil {
+		return namespace{}, err
+	}
+	return namespace{
+		name:        name,
+		annotations: object.Annotations,
+		terminating: object.DeletionTimestamp != nil || object.Status.Phase == corev1.NamespaceTerminating,
+		budgets:     budgets,
+	}, nil
+}
+
+func (c *cluster) budgets(ctx context.Context, namespace string) ([]budget, error) {
+	list, err := c.objects.PolicyV1().PodDisruptionBudgets(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("PodDisruptionBudgets of namespace %s: %w", namespace, err)
+	}
+	budgets := make([]budget, 0, len(list.Items))
+	for i := range list.Items {
+		b, err := readBudget(&list.Items[i])
+		if err != nil {
+			return nil, fmt.Errorf("PodDisruptionBudget %s/%s: %w", namespace, list.Items[i].Name, err)
+		}
+		budgets = append(budgets, b)
+	}
+	return budgets, nil
+}
+
+func readBudget(pdb *policyv1.PodDisruptionBudget) (budget, error) {
+	selector, err := metav1.LabelSelectorAsSelector(pdb.Spec.Selector)
+	return budget{
+		name:      pdb.Name,
+		selector:  selector,
+		exhausted: pdb.Status.DisruptionsAllowed <= 0 || pdb.Status.ObservedGeneration < pdb.Generation,
+	}, err
+}
+
+// pods lists a workload's Pods.
+func (c *cluster) pods(ctx context.Context, workload *unstructured.Unstructured) ([]corev1.Pod, error) {
+	selector, err := selectorOf(workload)
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.objects.CoreV1().Pods(workload.GetNamespace()).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	if err != nil {
+		return nil, err
+	}
+	return list.Items, nil
+}
+
+// factsOf reads a workload's object for the guards.
+func factsOf(object *unstructured.Unstructured, ns namespace, digest string) (facts, error) {
+	w, err := workloadKinds[object.GetKind()].read(object.Object)
+	if err != nil {
+		return facts{}, err
+	}
+	f := facts{
+		workload:    w,
+		kind:        object.GetKind(),
+		name:        object.GetName(),
+		annotations: object.GetAnnotations(),
+		deleting:    object.GetDeletionTimestamp() != nil,
+		digest:      digest,
+		namespace:   ns,
+	}
+	if f.onDelete {
+		return f, nil // has no status to judge
+	}
+	message, done, err := status(object)
+	switch {
+	case err != nil:
+		f.unsettled = err.Error()
+	case !done:
+		f.unsettled = message
+	}
+	return f, nil
+}

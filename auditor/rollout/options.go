@@ -1,0 +1,140 @@
+package rollout
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// StrategyRestart patches the Pod template, so that the workload's controller
+// replaces its Pods. Rolling updates do not honour PodDisruptionBudgets
+// (kubernetes#89820); the guards look at them instead.
+const StrategyRestart = "restart"
+
+// Defaults of Pace and Mark.
+const (
+	DefaultTimeout          = 300 * time.Second
+	DefaultAnnotationPrefix = "sidecarRollout"
+	DefaultFieldManager     = "sidecar-drift"
+)
+
+// Options of Plan and Run. The zero value plans with the defaults.
+type Options struct {
+	Select Selection
+	Guards Guards
+	Pace   Pace
+	Mark   Mark
+
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	Log logr.Logger
+	// Progress is told what happens to each workload of a Run; nil means
+	// nobody is. It is never called concurrently.
+	Progress func(Event)
+}
+
+// Selection says which of the audited workloads are meant.
+type Selection struct {
+	// DaemonSets and StatefulSets are rolled out only when included,
+	// Deployments unless excluded.
+	IncludeDaemonSet, IncludeStatefulSet, ExcludeDeployment bool
+	// States to roll out; empty means Drifted and Missing, and Orphaned where
+	// the guard against it is lifted.
+	States []verdict.State
+	// SidecarNames narrows what counts to these sidecars' own parts; empty
+	// means every difference counts.
+	SidecarNames []string
+	// All selects every workload that has the sidecar, drifted or not.
+	All bool
+}
+
+// Guards says which guards a person has lifted.
+type Guards struct {
+	// AllowOrphaned lets a re-creation take sidecars away.
+	AllowOrphaned bool
+	// AllowDowntime lets a restart leave no Pod available.
+	AllowDowntime bool
+	// Retry tries again what did not converge last time.
+	Retry bool
+}
+
+// Pace of a Run.
+type Pace struct {
+	// Parallel is how many workloads are rolled out at a time; 1 if not
+	// positive.
+	Parallel int
+	// MaxFailures is after how many workloads that failed or did not converge
+	// nothing new starts; 1 if not positive.
+	MaxFailures int
+	// Timeout is how long one workload may take to settle; DefaultTimeout if
+	// not positive.
+	Timeout time.Duration
+	// Drain, once closed, lets nothing new start, while what is under way is
+	// waited for. (Cancelling Run's context leaves at once instead.)
+	Drain <-chan struct{}
+}
+
+// Mark is what a restart writes to a Pod template.
+type Mark struct {
+	// AnnotationPrefix of PREFIX.rollout.timestamp and PREFIX.rollout.reason;
+	// DefaultAnnotationPrefix if empty.
+	AnnotationPrefix string
+	// Reason for people; names the drifted sidecars if empty.
+	Reason string
+	// FieldManager that owns what is written; DefaultFieldManager if empty.
+	FieldManager string
+}
+
+// AuditFunc audits one workload, whole and unfiltered, after it has been
+// rolled out. It returns nil if the workload has no Pods to judge.
+type AuditFunc func(ctx context.Context, workload inventory.WorkloadRef) (*report.Item, error)
+
+// Phase is how far a workload's rollout is.
+type Phase string
+
+// Phases, in their order.
+const (
+	Started   Phase = "Started"   // its template has been patched
+	Waiting   Phase = "Waiting"   // its controller replaces the Pods; told again when the message changes
+	Verifying Phase = "Verifying" // it has settled and is audited again
+	Finished  Phase = "Finished"  // Result says how
+)
+
+// Event is a step in the rollout of one workload.
+type Event struct {
+	Workload inventory.WorkloadRef
+	Phase    Phase
+	Message  string
+	Result   report.Result // only when Finished
+	// Done of Total planned workloads have finished.
+	Done, Total int
+}
+
+// now is the time in the precision of everything that is written down.
+func (o Options) now() time.Time { return o.Now().UTC().Truncate(time.Second) }
+
+func (o Options) withDefaults() Options {
+	o.Pace.Parallel = max(o.Pace.Parallel, 1)
+	o.Pace.MaxFailures = max(o.Pace.MaxFailures, 1)
+	if o.Pace.Timeout <= 0 {
+		o.Pace.Timeout = DefaultTimeout
+	}
+	if o.Mark.AnnotationPrefix == "" {
+		o.Mark.AnnotationPrefix = DefaultAnnotationPrefix
+	}
+	if o.Mark.FieldManager == "" {
+		o.Mark.FieldManager = DefaultFieldManager
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Progress == nil {
+		o.Progress = func(Event) {}
+	}
+	return o
+}

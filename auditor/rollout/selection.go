@@ -1,0 +1,215 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// decision says what is to become of a workload in a plan. An empty result
+// means that there is nothing to do, and that the plan need not mention it.
+type decision struct {
+	result report.Result
+	reason string
+}
+
+var (
+	nothingToDo = decision{}
+	proceed     = decision{result: report.Planned}
+)
+
+func skip(format string, args ...any) decision {
+	return decision{report.Skipped, fmt.Sprintf(format, args...)}
+}
+
+// choose decides by the audit alone, before anything about the workload itself
+// is read: its state, its kind, and what a re-creation would change.
+func choose(item report.Item, opts Options) decision {
+	sel := opts.Select
+	if !sel.concerns(item) {
+		return nothingToDo
+	}
+	if revision, ok := unjudged(item); ok {
+		return skip("%s and never rolled out: %s", revision.State, orElse(revision.Reason, "the audit gives no reason"))
+	}
+	if reason := sel.excludesKind(item.Kind); reason != "" {
+		return skip("%s", reason)
+	}
+	if i := slices.IndexFunc(item.Revisions, func(r report.Revision) bool { return r.Approximate }); i >= 0 {
+		return skip("the fresh Pod of revision %s is only approximate, too little to restart on: %s",
+			item.Revisions[i].Name, orElse(item.Revisions[i].Reason, "its owner's way of shaping Pods is not known"))
+	}
+	if lost := loses(item); len(lost) > 0 && !opts.Guards.AllowOrphaned {
+		return skip("would lose the sidecar %s: check that its injector is up and selects the workload; "+
+			"where it is meant to go, --allow-orphaned", strings.Join(lost, ", "))
+	}
+	if !slices.ContainsFunc(states(item), opts.wantsState) && !sel.wantsAll(item) {
+		return skip("%s", opts.whyNotState(item.State))
+	}
+	if len(sel.SidecarNames) > 0 && item.State.Drift() && len(sel.differences(item)) == 0 && !sel.wantsAll(item) {
+		return skip("differs only in parts of other sidecars than %s (--sidecar-container-name)",
+			strings.Join(sel.SidecarNames, ", "))
+	}
+	return proceed
+}
+
+// concerns reports whether there is anything to say about the workload: it is
+// not as admission would make it, or cannot be judged, or everything is meant.
+func (s Selection) concerns(item report.Item) bool {
+	switch item.State {
+	case verdict.InSync, verdict.Mutated, verdict.NotInjected:
+		return s.wantsAll(item)
+	}
+	return true
+}
+
+// wantsAll reports whether --all selects the workload: it has the sidecar.
+func (s Selection) wantsAll(item report.Item) bool {
+	return s.All && slices.ContainsFunc(item.Revisions, func(r report.Revision) bool {
+		return slices.ContainsFunc(r.Sidecars, s.named)
+	})
+}
+
+// named reports whether a sidecar is one of those that are meant.
+func (s Selection) named(sidecar string) bool {
+	return len(s.SidecarNames) == 0 || slices.Contains(s.SidecarNames, sidecar)
+}
+
+// differences are the changes that make the workload eligible: all, or those
+// in the own parts of the sidecars that are named.
+func (s Selection) differences(item report.Item) []verdict.Change {
+	var changes []verdict.Change
+	for _, r := range item.Revisions {
+		for _, c := range r.Changes {
+			if len(s.SidecarNames) == 0 || slices.Contains(s.SidecarNames, sidecarOf(c.Part)) {
+				changes = append(changes, c)
+			}
+		}
+	}
+	return changes
+}
+
+// excludesKind says why workloads of the kind are left out, and what would
+// include them; empty for those that are rolled out.
+func (s Selection) excludesKind(kind string) string {
+	switch kind {
+	case "Deployment":
+		if s.ExcludeDeployment {
+			return "Deployments are left out (--exclude-deployment)"
+		}
+		return ""
+	case "DaemonSet":
+		if !s.IncludeDaemonSet {
+			return "DaemonSets are left out by default: --include-daemonset"
+		}
+		return ""
+	case "StatefulSet":
+		if !s.IncludeStatefulSet {
+			return "StatefulSets are left out by default: --include-statefulset"
+		}
+		return ""
+	case "Job", "CronJob":
+		return "Jobs are never restarted: the next run gets the fresh sidecar"
+	case "Pod":
+		return "a Pod of its own: nothing would create it again, so delete and create it by hand"
+	case "ReplicaSet":
+		return "a ReplicaSet of its own does not replace its Pods when its template changes: delete them by hand, one at a time"
+	}
+	return fmt.Sprintf("owners of kind %s are not rolled out: restart it in its owner's own way", kind)
+}
+
+// wantsState reports whether workloads of the state are rolled out.
+func (o Options) wantsState(state verdict.State) bool {
+	if state == verdict.Orphaned && !o.Guards.AllowOrphaned {
+		return false
+	}
+	if len(o.Select.States) > 0 {
+		return slices.Contains(o.Select.States, state)
+	}
+	return state.Drift()
+}
+
+func (o Options) whyNotState(state verdict.State) string {
+	switch {
+	case state == verdict.Orphaned && !o.Guards.AllowOrphaned:
+		return "Orphaned: a re-creation would take the sidecar away; where that is meant, --allow-orphaned"
+	case len(o.Select.States) > 0:
+		return fmt.Sprintf("%s, which --state does not name", state)
+	}
+	return fmt.Sprintf("%s workloads are left out by default: --state %s", state, state)
+}
+
+// unjudged finds a revision that the audit could not judge or that could not
+// be re-created: neither may be restarted, whatever the others are.
+func unjudged(item report.Item) (report.Revision, bool) {
+	never := func(s verdict.State) bool {
+		return s == verdict.Blocked || s == verdict.Unstable || s == verdict.Unknown
+	}
+	for _, r := range item.Revisions {
+		if never(r.State) {
+			return r, true
+		}
+	}
+	return report.Revision{State: item.State}, never(item.State)
+}
+
+// states of the workload and of its revisions.
+func states(item report.Item) []verdict.State {
+	all := []verdict.State{item.State}
+	for _, r := range item.Revisions {
+		all = append(all, r.State)
+	}
+	return all
+}
+
+// loses names the sidecars that a re-creation would take away.
+func loses(item report.Item) []string {
+	return collect(item, func(r report.Revision) []string { return r.Loses })
+}
+
+// driftedSidecars names the sidecars that a rollout renews: those with
+// differences of their own or, where only their surroundings differ, all.
+func (s Selection) driftedSidecars(item report.Item) []string {
+	injected := collect(item, func(r report.Revision) []string { return r.Sidecars })
+	var drifted []string
+	for _, c := range s.differences(item) {
+		if name := sidecarOf(c.Part); slices.Contains(injected, name) {
+			drifted = append(drifted, name)
+		}
+	}
+	if len(drifted) == 0 {
+		return slices.DeleteFunc(injected, func(name string) bool { return !s.named(name) })
+	}
+	slices.Sort(drifted)
+	return slices.Compact(drifted)
+}
+
+// collect gathers names from every revision, sorted.
+func collect(item report.Item, names func(report.Revision) []string) []string {
+	var all []string
+	for _, r := range item.Revisions {
+		all = append(all, names(r)...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// sidecarOf is the container that a part is about; empty for parts that are
+// not one container's.
+func sidecarOf(part string) string {
+	kind, name, _ := strings.Cut(part, "/")
+	if kind == "container" || kind == "initContainer" {
+		return name
+	}
+	return ""
+}
+
+func orElse[T ~string](text, fallback T) T {
+	if text == "" {
+		return fallback
+	}
+	return text
+}

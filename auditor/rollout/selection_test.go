@@ -1,0 +1,128 @@
+package rollout
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+var imageChange = verdict.Change{
+	Part: "container/istio-proxy",
+	Path: "image",
+	From: json.RawMessage(`"istio/proxyv2:1.27.0"`),
+	To:   json.RawMessage(`"istio/proxyv2:1.28.0"`),
+}
+
+// audited is an audit's item of one revision.
+func audited(kind string, state verdict.State, changes ...verdict.Change) report.Item {
+	return report.Item{
+		Namespace: "shop", Kind: kind, Name: "web", State: state,
+		Revisions: []report.Revision{{
+			Name: "web-1", State: state, Pods: 2, Fresh: "v1:fresh", Changes: changes,
+			Sidecars: []string{"istio-init", "istio-proxy"},
+		}},
+	}
+}
+
+func with(item report.Item, change func(*report.Revision)) report.Item {
+	change(&item.Revisions[0])
+	return item
+}
+
+func TestChoose(t *testing.T) {
+	drifted := audited("Deployment", verdict.Drifted, imageChange)
+	inSync := audited("Deployment", verdict.InSync)
+	lost := with(audited("Deployment", verdict.Drifted, imageChange), func(r *report.Revision) { r.Loses = []string{"vault-agent"} })
+	orphaned := with(audited("Deployment", verdict.Orphaned), func(r *report.Revision) { r.Loses = []string{"istio-proxy"} })
+	proxyOnly := Selection{SidecarNames: []string{"istio-proxy"}}
+	halfUnknown := audited("Deployment", verdict.Drifted, imageChange)
+	halfUnknown.Revisions = append(halfUnknown.Revisions, report.Revision{Name: "web-2", State: verdict.Unknown, Reason: "webhook down"})
+	states := func(s ...verdict.State) Options { return Options{Select: Selection{States: s}} }
+
+	for name, test := range map[string]struct {
+		item report.Item
+		opts Options
+		want report.Result
+		// reason must contain this
+		reason string
+	}{
+		"drifted":                       {item: drifted, want: report.Planned},
+		"missing":                       {item: audited("Deployment", verdict.Missing), want: report.Planned},
+		"in sync":                       {item: inSync},
+		"mutated":                       {item: audited("Deployment", verdict.Mutated)},
+		"not injected":                  {item: with(audited("Deployment", verdict.NotInjected), func(r *report.Revision) { r.Sidecars = nil })},
+		"blocked":                       {item: with(audited("Deployment", verdict.Blocked), func(r *report.Revision) { r.Reason = "denied by x" }), want: report.Skipped, reason: "Blocked and never rolled out: denied by x"},
+		"unstable":                      {item: audited("Deployment", verdict.Unstable), want: report.Skipped, reason: "Unstable"},
+		"unknown":                       {item: audited("Deployment", verdict.Unknown), want: report.Skipped, reason: "Unknown"},
+		"unknown with --all":            {item: audited("Deployment", verdict.Unknown), opts: Options{Select: Selection{All: true}}, want: report.Skipped, reason: "Unknown"},
+		"one revision unknown":          {item: halfUnknown, want: report.Skipped, reason: "webhook down"},
+		"approximate":                   {item: with(audited("Deployment", verdict.Drifted, imageChange), func(r *report.Revision) { r.Approximate = true }), want: report.Skipped, reason: "approximate"},
+		"modified":                      {item: audited("Deployment", verdict.Modified), want: report.Skipped, reason: "--state Modified"},
+		"modified, named":               {item: audited("Deployment", verdict.Modified), opts: states(verdict.Modified), want: report.Planned},
+		"drifted, others named":         {item: drifted, opts: states(verdict.Missing), want: report.Skipped, reason: "--state does not name"},
+		"orphaned":                      {item: orphaned, want: report.Skipped, reason: "--allow-orphaned"},
+		"orphaned, losing nothing":      {item: audited("Deployment", verdict.Orphaned), want: report.Skipped, reason: "--allow-orphaned"},
+		"orphaned, only named":          {item: orphaned, opts: states(verdict.Orphaned), want: report.Skipped, reason: "--allow-orphaned"},
+		"orphaned, allowed":             {item: orphaned, opts: Options{Guards: Guards{AllowOrphaned: true}}, want: report.Planned},
+		"drifted, loses a sidecar":      {item: lost, want: report.Skipped, reason: "would lose the sidecar vault-agent"},
+		"drifted, may lose a sidecar":   {item: lost, opts: Options{Guards: Guards{AllowOrphaned: true}}, want: report.Planned},
+		"in sync, --all":                {item: inSync, opts: Options{Select: Selection{All: true}}, want: report.Planned},
+		"in sync, --all of another":     {item: inSync, opts: Options{Select: Selection{All: true, SidecarNames: []string{"linkerd-proxy"}}}},
+		"not injected, --all":           {item: with(audited("Deployment", verdict.NotInjected), func(r *report.Revision) { r.Sidecars = nil }), opts: Options{Select: Selection{All: true}}},
+		"the named sidecar drifted":     {item: drifted, opts: Options{Select: proxyOnly}, want: report.Planned},
+		"another sidecar drifted":       {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "container/vault-agent", Path: "image"}), opts: Options{Select: proxyOnly}, want: report.Skipped, reason: "other sidecars than istio-proxy"},
+		"only volumes drifted":          {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "volumes", Path: "[x]"}), opts: Options{Select: proxyOnly}, want: report.Skipped, reason: "other sidecars"},
+		"a native sidecar drifted":      {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "initContainer/istio-proxy", Path: "image"}), opts: Options{Select: proxyOnly}, want: report.Planned},
+		"Deployment excluded":           {item: drifted, opts: Options{Select: Selection{ExcludeDeployment: true}}, want: report.Skipped, reason: "--exclude-deployment"},
+		"DaemonSet":                     {item: audited("DaemonSet", verdict.Drifted, imageChange), want: report.Skipped, reason: "--include-daemonset"},
+		"DaemonSet included":            {item: audited("DaemonSet", verdict.Drifted, imageChange), opts: Options{Select: Selection{IncludeDaemonSet: true}}, want: report.Planned},
+		"StatefulSet":                   {item: audited("StatefulSet", verdict.Drifted, imageChange), want: report.Skipped, reason: "--include-statefulset"},
+		"StatefulSet included":          {item: audited("StatefulSet", verdict.Drifted, imageChange), opts: Options{Select: Selection{IncludeStatefulSet: true}}, want: report.Planned},
+		"a blocked DaemonSet":           {item: audited("DaemonSet", verdict.Blocked), want: report.Skipped, reason: "Blocked"},
+		"Job":                           {item: audited("Job", verdict.Drifted, imageChange), want: report.Skipped, reason: "Jobs are never restarted"},
+		"CronJob":                       {item: audited("CronJob", verdict.Drifted, imageChange), want: report.Skipped, reason: "next run"},
+		"Pod":                           {item: audited("Pod", verdict.Drifted, imageChange), want: report.Skipped, reason: "a Pod of its own"},
+		"ReplicaSet":                    {item: audited("ReplicaSet", verdict.Drifted, imageChange), want: report.Skipped, reason: "a ReplicaSet of its own"},
+		"an owner that nobody knows":    {item: audited("GameServer", verdict.Drifted, imageChange), want: report.Skipped, reason: "GameServer"},
+		"a state that nobody knows yet": {item: audited("Deployment", "Haunted"), want: report.Skipped, reason: "Haunted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := choose(test.item, test.opts)
+			if got.result != test.want {
+				t.Errorf("result %q (%s), want %q", got.result, got.reason, test.want)
+			}
+			if (got.reason == "") != (test.reason == "") || !strings.Contains(got.reason, test.reason) {
+				t.Errorf("reason %q, want one that contains %q", got.reason, test.reason)
+			}
+		})
+	}
+}
+
+func TestDriftedSidecars(t *testing.T) {
+	init := verdict.Change{Part: "initContainer/istio-init", Path: "image"}
+	app := verdict.Change{Part: "app/web", Path: "livenessProbe.httpGet.path"}
+	for name, test := range map[string]struct {
+		changes []verdict.Change
+		named   []string
+		want    []string
+	}{
+		"those that changed":         {changes: []verdict.Change{imageChange, imageChange}, want: []string{"istio-proxy"}},
+		"both":                       {changes: []verdict.Change{imageChange, init}, want: []string{"istio-init", "istio-proxy"}},
+		"named":                      {changes: []verdict.Change{imageChange, init}, named: []string{"istio-proxy"}, want: []string{"istio-proxy"}},
+		"only their surroundings":    {changes: []verdict.Change{app}, want: []string{"istio-init", "istio-proxy"}},
+		"nothing changed, all meant": {named: []string{"istio-proxy"}, want: []string{"istio-proxy"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sel := Selection{SidecarNames: test.named}
+			got := sel.driftedSidecars(audited("Deployment", verdict.Drifted, test.changes...))
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

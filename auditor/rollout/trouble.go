@@ -1,0 +1,99 @@
+package rollout
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// troubleOf says what keeps the new Pods of a restart from becoming ready: the
+// first such Pod with its container and reason, and how many there are. New
+// Pods are those that carry the restart's own annotation. It is empty if all
+// are ready; where there is no new Pod at all it says so.
+func troubleOf(pods []corev1.Pod, key, value string) string {
+	var first string
+	var fresh, troubled int
+	for i := range pods {
+		pod := &pods[i]
+		if pod.Annotations[key] != value || pod.DeletionTimestamp != nil {
+			continue
+		}
+		fresh++
+		if why := whyNotReady(pod); why != "" {
+			troubled++
+			if first == "" {
+				first = fmt.Sprintf("Pod %s: %s", pod.Name, why)
+			}
+		}
+	}
+	switch {
+	case fresh == 0:
+		return "no new Pod was created: kubectl describe the workload (quota, admission)"
+	case troubled > 1:
+		return fmt.Sprintf("%s (and %d more Pods)", first, troubled-1)
+	}
+	return first
+}
+
+// whyNotReady is empty for a Pod that is ready.
+func whyNotReady(pod *corev1.Pod) string {
+	conditions := map[corev1.PodConditionType]corev1.PodCondition{}
+	for _, c := range pod.Status.Conditions {
+		conditions[c.Type] = c
+	}
+	if conditions[corev1.PodReady].Status == corev1.ConditionTrue {
+		return ""
+	}
+	if c := conditions[corev1.PodScheduled]; c.Status == corev1.ConditionFalse {
+		return fmt.Sprintf("%s: %s", orElse(c.Reason, "not scheduled"), c.Message)
+	}
+	statuses := append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...)
+	for _, s := range statuses {
+		if why := whyDown(s); why != "" {
+			return fmt.Sprintf("container %s %s", s.Name, why)
+		}
+	}
+	for _, s := range statuses {
+		if s.State.Running != nil && !s.Ready {
+			return fmt.Sprintf("container %s runs but is not ready", s.Name)
+		}
+	}
+	if pod.Status.Reason != "" {
+		return strings.TrimSuffix(fmt.Sprintf("%s: %s", pod.Status.Reason, pod.Status.Message), ": ")
+	}
+	return fmt.Sprintf("not ready, in phase %s", pod.Status.Phase)
+}
+
+// whyDown says why a container does not run; empty if it does, has done its
+// work, or is only about to start.
+func whyDown(s corev1.ContainerStatus) string {
+	if w := s.State.Waiting; w != nil && w.Reason != "" && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
+		why := "is waiting: " + w.Reason
+		if w.Message != "" {
+			why += ": " + oneLine(w.Message)
+		}
+		if last := s.LastTerminationState.Terminated; last != nil {
+			why += "; " + ended(last)
+		}
+		return why
+	}
+	if t := s.State.Terminated; t != nil && t.ExitCode != 0 {
+		return ended(t)
+	}
+	return ""
+}
+
+func ended(t *corev1.ContainerStateTerminated) string {
+	text := fmt.Sprintf("ended with exit code %d", t.ExitCode)
+	if t.Reason != "" {
+		text += " (" + t.Reason + ")"
+	}
+	if t.Message != "" {
+		text += ": " + oneLine(t.Message)
+	}
+	return text
+}
+
+// oneLine folds a message that others wrote onto one line.
+func oneLine(message string) string { return strings.Join(strings.Fields(message), " ") }
