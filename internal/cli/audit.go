@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// auditFunc is auditor.Audit.
+type auditFunc func(context.Context, *rest.Config, auditor.Options) (*report.Report, error)
+
+// auditOptions are those of "audit".
+type auditOptions struct {
+	genericiooptions.IOStreams
+	connection connection
+	selection  selection
+	format     report.Format
+	diff       bool
+	exitCode   bool
+	hints      hints
+
+	audit auditFunc
+}
+
+func newAuditCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
+	return newAuditCommandWith(name, streams, auditor.Audit)
+}
+
+func newAuditCommandWith(name string, streams genericiooptions.IOStreams, audit auditFunc) *cobra.Command {
+	o := auditOptions{IOStreams: streams, connection: newConnection(), format: report.Table, audit: audit}
+	o.selection.namespace = o.connection.flags.Namespace
+	cmd := &cobra.Command{
+		Use:   "audit [KIND/NAME ...] [flags]",
+		Short: "Say which workloads' sidecars drifted, and how",
+		Long: `Ask the API server, for each workload that has Pods, what its Pods would look like
+if they were re-created now (a dry run: nothing is created), and compare.
+
+States, worst first:
+  Blocked      admission refuses the Pod: the workload cannot be re-created at all
+  Drifted      a re-created Pod would carry another injected spec
+  Missing      injection would now add a sidecar
+  Orphaned     injection would now add none
+  Modified     a sidecar was changed in place on the live Pod
+  Unstable     fresh injections differ among themselves
+  Unknown      it could not be asked
+  InSync       a re-created Pod would carry the same
+  Mutated      no sidecar, but admission now changes the Pod differently
+  NotInjected  no sidecar, no difference
+
+The table leaves Mutated and NotInjected workloads out unless --state names them.
+Drift is the percentage of Pods that are Drifted, Missing or Orphaned.
+
+Exit codes:
+  0  the audit completed
+  1  with --exit-code: a workload is Drifted, Missing, Orphaned or Blocked
+  2  an error`,
+		Example: examples(name, `
+# Everything, all namespaces
+NAME audit
+
+# What exactly would change in one workload?
+NAME audit deploy/web --namespace shop --diff
+
+# Only workloads with Istio's proxy, outside kube-system
+NAME audit --sidecar-container-name istio-proxy --exclude-namespace kube-system
+
+# In a pipeline: fail if anything drifted or could not be re-created
+NAME audit --exit-code --output json > drift.json`),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.Complete(cmd, args); err != nil {
+				return err
+			}
+			if err := o.Validate(); err != nil {
+				return err
+			}
+			return o.Run(cmd.Context())
+		},
+	}
+	o.selection.addFlags(cmd, "Only workloads in these `states`, comma-separated.")
+	group(cmd, "Output", func(flags *pflag.FlagSet) {
+		addOutput(flags, &o.format, report.Table, report.Wide, report.JSON, report.YAML)
+		flags.BoolVar(&o.diff, "diff", false, "Show each change as removed and added lines (json and yaml always hold all changes).")
+		flags.BoolVar(&o.exitCode, "exit-code", false, "Exit with 1 if a selected workload is Drifted, Missing, Orphaned or Blocked.")
+	})
+	o.connection.addFlags(cmd)
+	return cmd
+}
+
+// Complete reads the arguments.
+func (o *auditOptions) Complete(cmd *cobra.Command, args []string) error {
+	o.hints = newHints(cmd, args)
+	return o.selection.complete(cmd, args)
+}
+
+// Validate checks what was given, without a look at any cluster.
+func (o *auditOptions) Validate() error {
+	if err := o.connection.validate(); err != nil {
+		return err
+	}
+	return o.selection.validate()
+}
+
+// Run audits and reports.
+func (o *auditOptions) Run(ctx context.Context) error {
+	config, err := o.connection.connect(ctx)
+	if err != nil {
+		return err
+	}
+	selected, err := o.selection.resolve(o.connection)
+	if err != nil {
+		return err
+	}
+	bar := newProgress(o.ErrOut, "Auditing")
+	found, err := o.audit(ctx, config, auditor.Options{
+		Selection:    selected,
+		Concurrency:  o.selection.concurrency,
+		SidecarNames: o.selection.sidecarNames,
+		Progress:     bar.count,
+		Log:          logr.Discard(),
+	})
+	bar.erase()
+	if err != nil {
+		return err
+	}
+	shown := o.shown(found)
+	if err := o.write(shown); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	if o.format == report.Table || o.format == report.Wide {
+		o.hints.afterAudit(o.ErrOut, shown, o.diff)
+	}
+	if o.exitCode && slices.ContainsFunc(shown.Items, alarming) {
+		return negative()
+	}
+	return nil
+}
+
+// shown leaves out what was not asked for: other states than the given ones
+// and, in a table, workloads that have to do with no sidecar.
+func (o *auditOptions) shown(found *report.Report) *report.Report {
+	if len(o.selection.states) > 0 {
+		return found.Select(o.selection.states...)
+	}
+	if o.format == report.Table || o.format == report.Wide {
+		return found.Select(slices.DeleteFunc(verdict.States(), withoutSidecar)...)
+	}
+	return found
+}
+
+func (o *auditOptions) write(r *report.Report) error {
+	if o.diff && (o.format == report.Table || o.format == report.Wide) {
+		return r.WriteDiff(o.Out, textOptions(o.Out))
+	}
+	return r.Write(o.Out, o.format, textOptions(o.Out))
+}
+
+func withoutSidecar(state verdict.State) bool {
+	return state == verdict.Mutated || state == verdict.NotInjected
+}
+
+// alarming is what --exit-code looks out for.
+func alarming(item report.Item) bool {
+	return item.State.Drift() || item.State == verdict.Blocked
+}

@@ -1,0 +1,254 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// kubeconfig points KUBECONFIG at an API server that knows its version only;
+// the context's namespace is shop.
+func kubeconfig(t *testing.T) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"gitVersion":"v1.37.2"}`)
+	}))
+	t.Cleanup(server.Close)
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	text := `{"current-context":"c","clusters":[{"name":"c","cluster":{"server":"` + server.URL + `"}}],` +
+		`"contexts":[{"name":"c","context":{"cluster":"c","namespace":"shop"}}]}`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", path)
+}
+
+// foundBy answers an audit with workloads, and
+// keeps what it was asked.
+func foundBy(asked *auditor.Options, items ...report.Item) auditFunc {
+	return func(_ context.Context, _ *rest.Config, options auditor.Options) (*report.Report, error) {
+		*asked = options
+		return report.New(report.DriftReport, time.Unix(0, 0), items, 0), nil
+	}
+}
+
+func workload(kind, name string, state verdict.State, changes ...verdict.Change) report.Item {
+	return report.Item{
+		Namespace: "shop", Kind: kind, Name: name, State: state,
+		Pods:      map[verdict.State]int{state: 1},
+		Revisions: []report.Revision{{Name: name + "-1", State: state, Pods: 1, Changes: changes}},
+		Rollout:   report.Rollout{Eligible: state == verdict.Drifted},
+	}
+}
+
+var newImage = verdict.Change{
+	Part: "container/istio-proxy", Path: "image",
+	From: json.RawMessage(`"istio/proxyv2:1.27.0"`), To: json.RawMessage(`"istio/proxyv2:1.28.0"`),
+}
+
+// ran is what a command wrote, and its exit code.
+type ran struct {
+	out, errOut string
+	code        int
+}
+
+func runAudit(t *testing.T, audit auditFunc, args ...string) ran {
+	t.Helper()
+	streams, _, out, errOut := genericiooptions.NewTestIOStreams()
+	root := NewCommand("sidecar-drift", streams)
+	replaceCommand(root, newAuditCommandWith("sidecar-drift", streams, audit))
+	return execute(t, root, streams, out, errOut, append([]string{"audit"}, args...))
+}
+
+func TestAuditReports(t *testing.T) {
+	kubeconfig(t)
+	var asked auditor.Options
+	audit := foundBy(&asked,
+		workload("Deployment", "web", verdict.Drifted, newImage),
+		workload("Deployment", "cart", verdict.InSync),
+		workload("Pod", "debug", verdict.NotInjected),
+	)
+	got := runAudit(t, audit, "-n", "shop")
+	want := ran{
+		out: `NAMESPACE  KIND        NAME  STATE    PODS  CHANGES
+shop       Deployment  web   Drifted  1     istio-proxy: image 1.27.0 → 1.28.0
+shop       Deployment  cart  InSync   1
+
+3 workloads, 3 Pods: 1 Drifted, 1 InSync, 1 NotInjected; drift 50.0 %
+Not shown: 1 NotInjected (--state shows them).
+`,
+		errOut: `
+To see what would change:
+  sidecar-drift audit --namespace shop --diff
+
+To plan a rollout (nothing is changed):
+  sidecar-drift rollout --namespace shop
+`,
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(ran{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestAuditDiffHintsAtTheRolloutOnly(t *testing.T) {
+	kubeconfig(t)
+	var asked auditor.Options
+	got := runAudit(t, foundBy(&asked, workload("StatefulSet", "db", verdict.Drifted, newImage)), "--diff", "--state", "drifted", "-l", "a in (b)")
+	if want := "+ image: istio/proxyv2:1.28.0\n"; !strings.Contains(got.out, want) {
+		t.Errorf("no %q in\n%s", want, got.out)
+	}
+	want := "\nTo plan a rollout (nothing is changed):\n  sidecar-drift rollout --selector 'a in (b)' --include-statefulset\n"
+	if diff := cmp.Diff(want, got.errOut); diff != "" {
+		t.Errorf("hint (-want +got):\n%s", diff)
+	}
+}
+
+func TestAuditJSONHoldsEverythingAndNoHint(t *testing.T) {
+	kubeconfig(t)
+	var asked auditor.Options
+	got := runAudit(t, foundBy(&asked, workload("Deployment", "web", verdict.Drifted, newImage), workload("Pod", "debug", verdict.NotInjected)), "-o", "json")
+	var r report.Report
+	if err := json.Unmarshal([]byte(got.out), &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Items) != 2 || got.errOut != "" {
+		t.Errorf("%d items, want 2; stderr %q", len(r.Items), got.errOut)
+	}
+}
+
+func TestAuditExitCode(t *testing.T) {
+	kubeconfig(t)
+	var asked auditor.Options
+	for _, state := range verdict.States() {
+		want := 0
+		if slices.Contains([]verdict.State{verdict.Drifted, verdict.Missing, verdict.Orphaned, verdict.Blocked}, state) {
+			want = 1
+		}
+		audit := foundBy(&asked, workload("Deployment", "web", state))
+		if got := runAudit(t, audit, "--exit-code"); got.code != want {
+			t.Errorf("%s with --exit-code: exit code %d, want %d", state, got.code, want)
+		}
+		if got := runAudit(t, audit); got.code != 0 {
+			t.Errorf("%s without --exit-code: exit code %d, want 0", state, got.code)
+		}
+	}
+}
+
+func TestAuditFailureIsExitCode2(t *testing.T) {
+	kubeconfig(t)
+	got := runAudit(t, func(context.Context, *rest.Config, auditor.Options) (*report.Report, error) {
+		return nil, errors.New("list pods: forbidden")
+	}, "--exit-code")
+	if diff := cmp.Diff(ran{errOut: "error: list pods: forbidden\n", code: 2}, got, cmp.AllowUnexported(ran{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestAuditSelection(t *testing.T) {
+	kubeconfig(t)
+	for _, tt := range []struct {
+		args []string
+		want inventory.Selection
+	}{
+		{nil, inventory.Selection{}},
+		{[]string{"-A"}, inventory.Selection{}},
+		{[]string{"-n", "cart"}, inventory.Selection{Namespace: "cart"}},
+		{[]string{"--all-namespaces=false"}, inventory.Selection{Namespace: "shop"}},
+		{[]string{"deploy/web"}, inventory.Selection{
+			Namespace: "shop",
+			Workloads: []inventory.WorkloadRef{{Kind: "Deployment", Namespace: "shop", Name: "web"}},
+		}},
+		{[]string{"sts/db", "po/x", "-n", "cart"}, inventory.Selection{
+			Namespace: "cart",
+			Workloads: []inventory.WorkloadRef{{Kind: "StatefulSet", Namespace: "cart", Name: "db"}, {Kind: "Pod", Namespace: "cart", Name: "x"}},
+		}},
+		{[]string{"--include-namespace", "a,b", "--include-namespace=c", "--exclude-namespace", "d", "-l", "app=web"}, inventory.Selection{
+			IncludeNamespaces: []string{"a", "b", "c"}, ExcludeNamespaces: []string{"d"}, LabelSelector: "app=web",
+		}},
+		{[]string{"-n", "cart", "--exclude-namespace=kube-system"}, inventory.Selection{
+			Namespace: "cart", ExcludeNamespaces: []string{"kube-system"},
+		}},
+		{[]string{"--sidecar-container-name=a,b", "--sidecar-container-name", "c"}, inventory.Selection{SidecarNames: []string{"a", "b", "c"}}},
+	} {
+		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
+			var asked auditor.Options
+			if got := runAudit(t, foundBy(&asked), tt.args...); got.code != 0 {
+				t.Fatalf("exit code %d: %s", got.code, got.errOut)
+			}
+			want := auditor.Options{Selection: tt.want, Concurrency: defaultConcurrency, SidecarNames: tt.want.SidecarNames}
+			ignore := cmpopts.IgnoreFields(auditor.Options{}, "Progress", "Log")
+			if diff := cmp.Diff(want, asked, ignore, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestProgressIsSilentWithoutATerminal(t *testing.T) {
+	var out bytes.Buffer
+	bar := newProgress(&out, "Auditing")
+	bar.count(1, 2)
+	if _, err := bar.Write([]byte("a log line\n")); err != nil {
+		t.Fatal(err)
+	}
+	bar.erase()
+	if out.String() != "a log line\n" {
+		t.Errorf("wrote %q", out.String())
+	}
+}
+
+func TestProgressOnANarrowTerminal(t *testing.T) {
+	var out bytes.Buffer
+	bar := &progress{label: "Auditing", out: &out, width: func() int { return 20 }}
+	bar.count(1, 2)
+	bar.count(1, 2)
+	if _, err := bar.Write([]byte("log\n")); err != nil {
+		t.Fatal(err)
+	}
+	bar.erase()
+	line := "Auditing █████████…"
+	if want := eraseLine + line + eraseLine + "log\n" + line + eraseLine; out.String() != want {
+		t.Errorf("wrote %q, want %q", out.String(), want)
+	}
+}
+
+func TestLogLevels(t *testing.T) {
+	for level, want := range map[logLevel]string{"info": "ie", "debug": "die", "warn": "e", "error": "e"} {
+		var out bytes.Buffer
+		log := (&logging{level: level, format: logJSON}).logger(&out)
+		log.V(4).Info("d")
+		log.Info("i")
+		log.Error(nil, "e")
+		got := ""
+		for line := range strings.Lines(out.String()) {
+			var record struct{ Msg string }
+			if err := json.Unmarshal([]byte(line), &record); err != nil {
+				t.Fatal(err)
+			}
+			got += record.Msg
+		}
+		if got != want {
+			t.Errorf("level %s logs %q, want %q", level, got, want)
+		}
+	}
+}

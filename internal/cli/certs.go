@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/certs"
+)
+
+// certsOptions are those of "certs".
+type certsOptions struct {
+	genericiooptions.IOStreams
+	connection connection
+	logging    logging
+	certs      certs.Options
+
+	run func(context.Context, *rest.Config, certs.Options) error
+}
+
+func newCertsCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
+	o := &certsOptions{
+		IOStreams:  streams,
+		connection: newConnection(),
+		logging:    logging{level: "info", format: logText},
+		certs:      certs.DefaultOptions(),
+		run:        certs.Run,
+	}
+	cmd := &cobra.Command{
+		Use:   "certs [flags]",
+		Short: "Run the certificate controller of the stamper's webhook",
+		Long: `Keep a certificate authority and the serving certificate of the stamper in two Secrets,
+and the authority's certificate in the caBundle of the webhook configuration. This runs in
+the cluster, under an identity of its own, until it is stopped; where cert-manager does the
+same, it is not needed.`,
+		Example: examples(name, `
+# As the manifests run it
+NAME certs
+
+# Against a cluster of one's own, from outside
+NAME certs --kubeconfig ~/.kube/config --namespace sidecar-drift`),
+		Args: noArguments("certs takes flags only"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.Validate(); err != nil {
+				return err
+			}
+			return o.Run(cmd.Context())
+		},
+	}
+	group(cmd, "Objects", func(flags *pflag.FlagSet) {
+		flags.StringVarP(&o.certs.Namespace, "namespace", "n", o.certs.Namespace, "Namespace of the Secrets and the Lease.")
+		flags.StringVar(&o.certs.AuthoritySecret, "authority-secret", o.certs.AuthoritySecret, "The `Secret` of the certificate authority.")
+		flags.StringVar(&o.certs.ServingSecret, "serving-secret", o.certs.ServingSecret, "The `Secret` of the serving certificate, which the stamper mounts.")
+		flags.StringVar(&o.certs.WebhookConfiguration, "webhook-configuration", o.certs.WebhookConfiguration, "MutatingWebhookConfiguration that gets the caBundle.")
+		flags.StringSliceVar(&o.certs.Hosts, "host", o.certs.Hosts, "DNS `name` or IP address by which API servers call the stamper. Repeatable, or comma-separated.")
+		flags.StringVar(&o.certs.Lease, "lease", o.certs.Lease, "Lease by which replicas elect their leader.")
+	})
+	group(cmd, "Process", func(flags *pflag.FlagSet) {
+		flags.StringVar(&o.certs.MetricsBindAddress, "metrics-bind-address", o.certs.MetricsBindAddress, "The `address` of /metrics; 0 turns it off.")
+		flags.StringVar(&o.certs.HealthProbeBindAddress, "health-probe-bind-address", o.certs.HealthProbeBindAddress, "The `address` of /healthz and /readyz; 0 turns them off.")
+		o.logging.addFlags(flags)
+	})
+	o.connection.addFlags(cmd)
+	return cmd
+}
+
+// Validate checks what was given, without a look at any cluster.
+func (o *certsOptions) Validate() error {
+	if err := o.connection.validate(); err != nil {
+		return err
+	}
+	if err := o.certs.Validate(); err != nil {
+		return misuse("%w", err)
+	}
+	return nil
+}
+
+// Run runs the controller until ctx is done.
+func (o *certsOptions) Run(ctx context.Context) error {
+	config, err := o.connection.connect(ctx)
+	if err != nil {
+		return err
+	}
+	o.certs.Logger = o.logging.logger(o.ErrOut)
+	return o.run(ctx, config, o.certs)
+}

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// compareOptions are those of "compare".
+type compareOptions struct {
+	genericiooptions.IOStreams
+	live, fresh string // files
+	format      report.Format
+}
+
+// printedVerdict is the command's JSON.
+type printedVerdict struct {
+	State   verdict.State    `json:"state"`
+	Changes []verdict.Change `json:"changes"`
+}
+
+func newCompareCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
+	o := compareOptions{IOStreams: streams, format: report.Table}
+	cmd := &cobra.Command{
+		Use:   "compare LIVE FRESH [flags]",
+		Short: "Compare two Pods in files: the verdict that an audit would give",
+		Long: `Compare a running Pod with a fresh injection of the same Pod, each in a JSON or YAML file
+(- is standard input). No cluster is needed.
+
+What is injected follows from the managedFields of the Pods, which kubectl hides unless it
+is called with --show-managed-fields.
+
+Exit codes:
+  0  in sync
+  1  they differ
+  2  an error`,
+		Example: examples(name, `
+# Would a re-created Pod be the same?
+kubectl get pod web-0 -o json --show-managed-fields > live.json
+NAME compare live.json fresh.json`),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return misuse("two files are compared, LIVE and FRESH, and %d given", len(args))
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			o.Complete(args)
+			if err := o.Validate(); err != nil {
+				return err
+			}
+			return o.Run()
+		},
+	}
+	group(cmd, "Output", func(flags *pflag.FlagSet) {
+		addOutput(flags, &o.format, report.Table, report.JSON, report.YAML)
+	})
+	return cmd
+}
+
+// Complete reads the two arguments.
+func (o *compareOptions) Complete(args []string) { o.live, o.fresh = args[0], args[1] }
+
+// Validate refuses two Pods from one stream.
+func (o *compareOptions) Validate() error {
+	if o.live == standardInput && o.fresh == standardInput {
+		return misuse("LIVE and FRESH cannot both be standard input")
+	}
+	return nil
+}
+
+// Run compares and prints.
+func (o *compareOptions) Run() error {
+	live, err := o.read(o.live)
+	if err != nil {
+		return err
+	}
+	fresh, err := o.read(o.fresh)
+	if err != nil {
+		return err
+	}
+	judged, err := verdict.Judge(verdict.Input{Live: live.text, Fresh: fresh.text})
+	if err != nil {
+		return fmt.Errorf("compare %s with %s: %w", o.live, o.fresh, err)
+	}
+	if err := o.write(judged); err != nil {
+		return fmt.Errorf("write the verdict: %w", err)
+	}
+	if len(judged.Changes) > 0 || judged.State != verdict.InSync && judged.State != verdict.NotInjected {
+		return negative()
+	}
+	return nil
+}
+
+// read returns the one Pod of a file.
+func (o *compareOptions) read(file string) (pod, error) {
+	pods, err := readPods(file, o.In)
+	if err != nil {
+		return pod{}, err
+	}
+	if len(pods) != 1 {
+		return pod{}, fmt.Errorf("%s holds %d Pods: one Pod is compared with one", file, len(pods))
+	}
+	if p := pods[0]; !p.hasManagedFields() {
+		fmt.Fprintf(o.ErrOut, "warning: %s has no managedFields (kubectl shows them with --show-managed-fields): only containers that its injector lists count as sidecars\n", p)
+	}
+	return pods[0], nil
+}
+
+func (o *compareOptions) write(judged verdict.Verdict) error {
+	if o.format != report.Table {
+		return report.Marshal(o.Out, o.format, printedVerdict{judged.State, judged.Changes})
+	}
+	if _, err := io.WriteString(o.Out, string(judged.State)+"\n"); err != nil {
+		return err
+	}
+	return report.WriteChanges(o.Out, judged.Changes, textOptions(o.Out))
+}

@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
+)
+
+// fingerprintOptions are those of "fingerprint".
+type fingerprintOptions struct {
+	genericiooptions.IOStreams
+	files  []string
+	format report.Format
+}
+
+// printedFingerprint is a Pod's fingerprint in the command's JSON.
+type printedFingerprint struct {
+	Name      string          `json:"name"`
+	Namespace string          `json:"namespace"`
+	Stamp     string          `json:"stamp"`
+	Parts     json.RawMessage `json:"parts"`
+}
+
+func newFingerprintCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
+	o := fingerprintOptions{IOStreams: streams, format: report.Table}
+	cmd := &cobra.Command{
+		Use:   "fingerprint [flags]",
+		Short: "Print the stamp and parts of Pods in files, as the stamper would write them",
+		Long: `Compute the fingerprint of what admission injected into Pods. They are read as JSON or
+YAML: objects, Lists, or several of them. No cluster is needed.
+
+What was injected follows from managedFields, which kubectl hides unless it is called with
+--show-managed-fields. Without them only the containers that the injector itself lists are known.`,
+		Example: examples(name, `
+# The Pods of a cluster
+kubectl get pods -o json --show-managed-fields | NAME fingerprint
+
+# Pods in files, as JSON
+NAME fingerprint -f live.yaml -f fresh.yaml -o json`),
+		Args: noArguments("files are given with --filename (-f)"),
+		RunE: func(*cobra.Command, []string) error { return o.Run() },
+	}
+	group(cmd, "Input", func(flags *pflag.FlagSet) {
+		flags.StringArrayVarP(&o.files, "filename", "f", []string{standardInput}, "`File` with Pods; - is standard input. Repeatable.")
+	})
+	group(cmd, "Output", func(flags *pflag.FlagSet) {
+		addOutput(flags, &o.format, report.Table, report.JSON)
+	})
+	return cmd
+}
+
+// Run reads and prints.
+func (o *fingerprintOptions) Run() error {
+	var pods []pod
+	for _, file := range o.files {
+		read, err := readPods(file, o.In)
+		if err != nil {
+			return err
+		}
+		pods = append(pods, read...)
+	}
+	prints := make([]fingerprint.Fingerprint, len(pods))
+	for i, p := range pods {
+		var err error
+		if prints[i], err = fingerprint.Of(p.root); err != nil {
+			return fmt.Errorf("%s: %w", p, err)
+		}
+		if !p.hasManagedFields() {
+			fmt.Fprintf(o.ErrOut, "warning: %s has no managedFields (kubectl shows them with --show-managed-fields): only containers that its injector lists are counted\n", p)
+		}
+	}
+	if o.format == report.JSON {
+		return o.writeJSON(pods, prints)
+	}
+	return o.writeTable(pods, prints)
+}
+
+func (o *fingerprintOptions) writeJSON(pods []pod, prints []fingerprint.Fingerprint) error {
+	printed := make([]printedFingerprint, len(pods))
+	for i, p := range pods {
+		printed[i] = printedFingerprint{p.name(), p.namespace(), prints[i].Stamp, prints[i].PartsJSON()}
+	}
+	return report.Marshal(o.Out, report.JSON, printed)
+}
+
+// writeTable has a block for each Pod: its stamp, and a line a part.
+func (o *fingerprintOptions) writeTable(pods []pod, prints []fingerprint.Fingerprint) error {
+	var b strings.Builder
+	for i, p := range pods {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		width := 0
+		for _, part := range prints[i].Parts {
+			width = max(width, len(part.Name))
+		}
+		fmt.Fprintf(&b, "%s  %s\n", report.Printable(p.qualifiedName()), prints[i].Stamp)
+		for _, part := range prints[i].Parts {
+			fmt.Fprintf(&b, "  %-*s  %s\n", width, report.Printable(part.Name), part.Hash)
+		}
+	}
+	if len(pods) == 0 {
+		b.WriteString("No Pods in the input.\n")
+	}
+	_, err := io.WriteString(o.Out, b.String())
+	return err
+}

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+)
+
+// hints spell out the command that one would type next, with the flags and
+// arguments that the user gave.
+type hints struct {
+	program string // what the user types for the root command
+	args    []string
+	flags   *pflag.FlagSet
+}
+
+func newHints(cmd *cobra.Command, args []string) hints {
+	return hints{program: cmd.Root().DisplayName(), args: args, flags: cmd.Flags()}
+}
+
+// afterAudit says how to see what differs and how to plan a rollout, where the
+// report has something to see or to roll out.
+func (h hints) afterAudit(w io.Writer, shown *report.Report, seen bool) {
+	changes, include := false, map[string]bool{}
+	for _, item := range shown.Items {
+		for _, revision := range item.Revisions {
+			changes = changes || len(revision.Changes) > 0
+		}
+		if item.Rollout.Eligible {
+			include[item.Kind] = true
+		}
+	}
+	if changes && !seen {
+		fmt.Fprintf(w, "\nTo see what would change:\n  %s\n", h.command("audit", nil, "--diff"))
+	}
+	var kinds []string
+	if include["DaemonSet"] {
+		kinds = append(kinds, "--include-daemonset")
+	}
+	if include["StatefulSet"] {
+		kinds = append(kinds, "--include-statefulset")
+	}
+	if include["Deployment"] || len(kinds) > 0 {
+		fmt.Fprintf(w, "\nTo plan a rollout (nothing is changed):\n  %s\n", h.command("rollout", []string{"state"}, kinds...))
+	}
+}
+
+// afterPlan says how to carry a plan out.
+func (h hints) afterPlan(w io.Writer, planned int) {
+	if planned == 0 {
+		return
+	}
+	noun := "this workload"
+	if planned > 1 {
+		noun = fmt.Sprintf("these %d workloads", planned)
+	}
+	fmt.Fprintf(w, "\nNothing was changed. To roll out %s:\n  %s\n", noun, h.command("rollout", []string{"confirm"}, "--confirm"))
+}
+
+// command is a command line with the user's own flags, but for those to drop,
+// for those about the output, and for secrets.
+func (h hints) command(name string, drop []string, add ...string) string {
+	dropped := map[string]bool{"output": true, "diff": true, "exit-code": true, "token": true}
+	for _, flag := range drop {
+		dropped[flag] = true
+	}
+	words := []string{h.program, name}
+	for _, argument := range h.args {
+		words = append(words, quote(argument))
+	}
+	h.flags.Visit(func(f *pflag.Flag) {
+		if !dropped[f.Name] {
+			words = append(words, flagWords(f)...)
+		}
+	})
+	return strings.Join(append(words, add...), " ")
+}
+
+func flagWords(f *pflag.Flag) []string {
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		return []string{"--" + f.Name, quote(strings.Join(list.GetSlice(), ","))}
+	}
+	value := f.Value.String()
+	switch {
+	case f.NoOptDefVal != "" && value == f.NoOptDefVal:
+		return []string{"--" + f.Name}
+	case f.NoOptDefVal != "":
+		return []string{"--" + f.Name + "=" + quote(value)}
+	}
+	return []string{"--" + f.Name, quote(value)}
+}
+
+var safeWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// quote makes a word that a POSIX shell reads as it is.
+func quote(word string) string {
+	if safeWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

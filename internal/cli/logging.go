@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/pflag"
+)
+
+type (
+	logLevel  string
+	logFormat string
+)
+
+const (
+	logText logFormat = "text"
+	logJSON logFormat = "json"
+)
+
+// logging holds the flags of commands that log.
+type logging struct {
+	level  logLevel
+	format logFormat
+}
+
+func (l *logging) addFlags(flags *pflag.FlagSet) {
+	addChoice(flags, &l.level, "log-level", "", "Least `level` that is logged, on the error stream: %s.", "debug", "info", "warn", "error")
+	addChoice(flags, &l.format, "log-format", "", "Log `format`: %s.", logText, logJSON)
+}
+
+func (l *logging) logger(w io.Writer) logr.Logger {
+	options := &slog.HandlerOptions{}
+	switch l.level {
+	case "debug":
+		options.Level = slog.LevelDebug
+	case "warn":
+		options.Level = slog.LevelWarn
+	case "error":
+		options.Level = slog.LevelError
+	}
+	if l.format == logJSON {
+		return logr.FromSlogHandler(slog.NewJSONHandler(w, options))
+	}
+	return logr.FromSlogHandler(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// defaultConcurrency keeps a small cluster busy; beyond it an injector's own
+// work is what takes the time.
+const defaultConcurrency = 8
+
+// selection holds the flags and arguments that say what to audit.
+type selection struct {
+	namespace         *string // of the connection flags
+	namespaceGiven    bool
+	allNamespaces     bool
+	allGiven          bool
+	labelSelector     string
+	includeNamespaces []string
+	excludeNamespaces []string
+	sidecarNames      []string
+	states            []verdict.State
+	concurrency       int
+	workloads         []inventory.WorkloadRef
+}
+
+func (s *selection) addFlags(cmd *cobra.Command, statesUsage string) {
+	group(cmd, "Selection", func(flags *pflag.FlagSet) {
+		flags.StringVarP(s.namespace, "namespace", "n", "", "Audit this namespace only.")
+		flags.BoolVarP(&s.allNamespaces, "all-namespaces", "A", true, "Audit all namespaces, whatever the kubeconfig's context names. Workloads given by name are looked up in one.")
+		flags.StringSliceVar(&s.includeNamespaces, "include-namespace", nil, "Audit only this `namespace`. Repeatable, or comma-separated.")
+		flags.StringSliceVar(&s.excludeNamespaces, "exclude-namespace", nil, "Leave this `namespace` out. Repeatable, or comma-separated.")
+		flags.StringVarP(&s.labelSelector, "selector", "l", "", "Only Pods with these labels: key=value, key!=value, 'key in (a,b)', …")
+		flags.StringSliceVar(&s.sidecarNames, "sidecar-container-name", nil, "Only Pods that have a container or init container of this `name`, live or fresh; it counts as a sidecar though the template declares it. Repeatable, or comma-separated.")
+		flags.Var((*statesValue)(&s.states), "state", statesUsage)
+		addCount(flags, &s.concurrency, "concurrency", defaultConcurrency, "Number of dry runs under way at once.")
+	})
+}
+
+func (s *selection) complete(cmd *cobra.Command, args []string) error {
+	s.namespaceGiven = cmd.Flags().Changed("namespace")
+	s.allGiven = cmd.Flags().Changed("all-namespaces")
+	for _, list := range []string{"include-namespace", "exclude-namespace", "sidecar-container-name"} {
+		if flag := cmd.Flags().Lookup(list); flag.Changed && emptyItem(flag) {
+			return misuse("--%s is empty", list)
+		}
+	}
+	for _, argument := range args {
+		workload, err := parseWorkload(argument)
+		if err != nil {
+			return misuse("%w", err)
+		}
+		s.workloads = append(s.workloads, workload)
+	}
+	return nil
+}
+
+// emptyItem reports whether a list has no items or an empty one: a script's
+// variable that is not set must not come to mean "everything".
+func emptyItem(flag *pflag.Flag) bool {
+	items := flag.Value.(pflag.SliceValue).GetSlice()
+	return len(items) == 0 || slices.Contains(items, "")
+}
+
+func (s *selection) validate() error {
+	if _, err := labels.Parse(s.labelSelector); err != nil {
+		return misuse("--selector %q: %w", s.labelSelector, err)
+	}
+	for _, name := range s.sidecarNames {
+		if len(validation.IsDNS1123Label(name)) > 0 {
+			return misuse("--sidecar-container-name %q cannot be a container's name", name)
+		}
+	}
+	return s.validateNamespaces()
+}
+
+func (s *selection) validateNamespaces() error {
+	all := s.allGiven && s.allNamespaces
+	switch {
+	case s.namespaceGiven && *s.namespace == "":
+		return misuse("--namespace is empty; leave it out to audit all namespaces")
+	case s.namespaceGiven && all:
+		return misuse("--all-namespaces (-A) and --namespace (-n) contradict each other: give one of them")
+	case len(s.workloads) > 0 && all:
+		return misuse("KIND/NAME and --all-namespaces (-A) contradict each other: a workload is looked up in one namespace, which --namespace (-n) names")
+	case len(s.workloads) > 0 && len(s.includeNamespaces) > 0:
+		return misuse("KIND/NAME and --include-namespace contradict each other: a workload is looked up in one namespace, which --namespace (-n) names")
+	case s.namespaceGiven && len(s.includeNamespaces) > 0 && !slices.Contains(s.includeNamespaces, *s.namespace):
+		return misuse("--namespace (-n) and --include-namespace contradict each other: %s is not among those to include", *s.namespace)
+	case s.namespaceGiven && slices.Contains(s.excludeNamespaces, *s.namespace):
+		return misuse("--namespace (-n) and --exclude-namespace both name %s", *s.namespace)
+	}
+	for _, namespace := range s.includeNamespaces {
+		if slices.Contains(s.excludeNamespaces, namespace) {
+			return misuse("--include-namespace and --exclude-namespace both name %s", namespace)
+		}
+	}
+	return s.validateNamespaceNames()
+}
+
+func (s *selection) validateNamespaceNames() error {
+	given := map[string][]string{"include-namespace": s.includeNamespaces, "exclude-namespace": s.excludeNamespaces}
+	if s.namespaceGiven {
+		given["namespace"] = []string{*s.namespace}
+	}
+	for _, flag := range slices.Sorted(maps.Keys(given)) {
+		for _, namespace := range given[flag] {
+			if len(validation.IsDNS1123Label(namespace)) > 0 {
+				return misuse("--%s %q cannot be a namespace's name", flag, namespace)
+			}
+		}
+	}
+	return nil
+}
+
+// resolve turns the flags into what the auditor selects by. The kubeconfig's
+// context names the namespace only where one is needed.
+func (s *selection) resolve(c connection) (inventory.Selection, error) {
+	selected := inventory.Selection{
+		Namespace:         *s.namespace,
+		IncludeNamespaces: s.includeNamespaces,
+		ExcludeNamespaces: s.excludeNamespaces,
+		LabelSelector:     s.labelSelector,
+		SidecarNames:      s.sidecarNames,
+	}
+	if !s.namespaceGiven && (len(s.workloads) > 0 || !s.allNamespaces) {
+		namespace, err := c.namespace()
+		if err != nil {
+			return inventory.Selection{}, err
+		}
+		selected.Namespace = namespace
+	}
+	for _, workload := range s.workloads {
+		workload.Namespace = selected.Namespace
+		selected.Workloads = append(selected.Workloads, workload)
+	}
+	return selected, nil
+}
