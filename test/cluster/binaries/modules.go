@@ -1,0 +1,104 @@
+package binaries
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// module is one Go module below test/build. Its programs are built by a single
+// go build, which compiles what they share once and links them side by side.
+type module struct {
+	name     string
+	programs []program
+
+	// versionFlags are the linker's -X settings for the given version of the
+	// first program: without them Kubernetes reports v0.0.0-master.
+	versionFlags func(version string) []string
+
+	// stages are folders of the first program's module that hold stages of kwok,
+	// which are joined into StagesFile.
+	stages []string
+}
+
+// program is a command of a module.
+type program struct {
+	name    string // of the binary in the cache
+	pkg     string // what go build is asked for
+	output  string // what go build names it
+	modPath string // the module whose version is the program's
+}
+
+var kubernetes = module{
+	name: "kubernetes",
+	programs: []program{
+		kubernetesProgram("kube-apiserver"),
+		kubernetesProgram("kube-controller-manager"),
+		kubernetesProgram("kube-scheduler"),
+		kubernetesProgram("kubectl"),
+		{name: "etcd", pkg: "go.etcd.io/etcd/server/v3", output: "server", modPath: "go.etcd.io/etcd/server/v3"},
+	},
+	versionFlags: kubernetesVersionFlags,
+}
+
+func kubernetesProgram(name string) program {
+	return program{name: name, pkg: "k8s.io/kubernetes/cmd/" + name, output: name, modPath: "k8s.io/kubernetes"}
+}
+
+func kubernetesVersionFlags(version string) []string {
+	const pkg = "k8s.io/component-base/version."
+	parts := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
+	flags := []string{"-X", pkg + "gitVersion=" + version}
+	if len(parts) == 3 {
+		flags = append(flags, "-X", pkg+"gitMajor="+parts[0], "-X", pkg+"gitMinor="+parts[1])
+	}
+	return flags
+}
+
+var kwok = module{
+	name:     "kwok",
+	programs: []program{{name: "kwok", pkg: "sigs.k8s.io/kwok/cmd/kwok", output: "kwok", modPath: "sigs.k8s.io/kwok"}},
+	// Nodes and Pods become ready, and claims bound, at once.
+	stages: []string{
+		"kustomize/stage/node/fast", "kustomize/stage/node/heartbeat-with-lease",
+		"kustomize/stage/pod/fast", "kustomize/stage/volume/fast",
+	},
+}
+
+var istio = module{
+	name:     "istio",
+	programs: []program{{name: "istio-injector", pkg: ".", output: "istio", modPath: "istio.io/istio"}},
+}
+
+// writeStages writes StagesFile to dir, for kwok's --config.
+func (r *recipe) writeStages(ctx context.Context, dir string) error {
+	modPath := r.programs[0].modPath
+	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", modPath)
+	list.Dir = r.dir
+	list.Env = goEnv()
+	out, err := list.Output()
+	if err != nil {
+		return fmt.Errorf("find the sources of %s: %w", modPath, err)
+	}
+	var joined bytes.Buffer
+	for _, folder := range r.stages {
+		files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), folder, "*.yaml"))
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			if bytes.Contains(content, []byte("\nkind: Stage\n")) {
+				fmt.Fprintf(&joined, "---\n%s", content)
+			}
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, StagesFile), joined.Bytes(), 0o644)
+}

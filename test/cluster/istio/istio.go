@@ -1,0 +1,269 @@
+// Package istio runs the real Istio sidecar injector beside a test cluster and
+// changes its template as an upgrade of Istio would.
+package istio
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/binaries"
+)
+
+// ProxyContainer is the name of the container that Istio injects.
+const ProxyContainer = "istio-proxy"
+
+// Options are how Istio is installed.
+type Options struct {
+	// Set are values of Istio's charts, each PATH=VALUE as in istioctl's --set,
+	// such as values.global.tag=1.27.0.
+	Set []string
+	// NativeSidecars renders istio-proxy as a restartable init container
+	// (ENABLE_NATIVE_SIDECARS). It can be changed by a new Start only.
+	NativeSidecars bool
+}
+
+// Injector is a running injector with its webhook registered.
+type Injector struct {
+	cluster *cluster.Cluster
+	binary  string
+	dir     string
+	port    int
+	cert    *cluster.ServingCert
+	native  bool
+	client  *http.Client
+	process *cluster.Process
+}
+
+// Start renders Istio's charts, serves the injection template in them, registers
+// the charts' own webhook configuration (failurePolicy Fail; it selects
+// namespaces by istio-injection=enabled and Pods by
+// sidecar.istio.io/inject=true) and returns when the API server injects.
+// The injector ends with the cluster, or by Stop.
+func Start(ctx context.Context, c *cluster.Cluster, opts Options) (*Injector, error) {
+	if c.External() {
+		return nil, fmt.Errorf("run Istio's injector: %w", cluster.ErrExternal)
+	}
+	set, err := binaries.Istio(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := &Injector{cluster: c, binary: set.Path("istio-injector"), native: opts.NativeSidecars}
+	if i.dir, err = os.MkdirTemp(c.Dir(), "istio-"); err != nil {
+		return nil, err
+	}
+	if i.port, err = cluster.FreePort(); err != nil {
+		return nil, err
+	}
+	if i.cert, err = cluster.NewServingCert(i.dir); err != nil {
+		return nil, err
+	}
+	if i.client, err = httpClient(i.cert.CA); err != nil {
+		return nil, err
+	}
+	if err := i.start(ctx, opts.Set); err != nil {
+		return nil, fmt.Errorf("start Istio's injector (logs in %s): %w", c.LogDir(), err)
+	}
+	return i, nil
+}
+
+func (i *Injector) start(ctx context.Context, set []string) error {
+	digest, err := i.render(ctx, set)
+	if err != nil {
+		return err
+	}
+	if err := i.serve(); err != nil {
+		return err
+	}
+	if err := i.register(ctx); err != nil {
+		return err
+	}
+	if err := i.waitLoaded(ctx, digest); err != nil {
+		return err
+	}
+	return i.waitInjected(ctx)
+}
+
+// Update replaces the injection template by the one that the charts render with
+// these values alone (those of Start or an earlier Update do not persist), as
+// istioctl upgrade would, and returns when the injector uses it. It works on a
+// stopped injector too; the new template then holds from Restart on.
+func (i *Injector) Update(ctx context.Context, set ...string) error {
+	digest, err := i.render(ctx, set)
+	if err != nil {
+		return err
+	}
+	if !i.running() {
+		return nil
+	}
+	return i.waitLoaded(ctx, digest)
+}
+
+// Stop stops the injector and leaves its webhook registered: from here on the
+// API server refuses Pods that would be injected.
+func (i *Injector) Stop() error { return i.process.Stop() }
+
+// Restart starts a stopped injector again, on its port, and returns when it
+// answers.
+func (i *Injector) Restart(ctx context.Context) error {
+	if err := i.serve(); err != nil {
+		return err
+	}
+	return i.poll(ctx, "to answer", func(ctx context.Context) error {
+		_, err := i.loaded(ctx)
+		return err
+	})
+}
+
+// Uninstall stops the injector and deletes its webhook configuration.
+func (i *Injector) Uninstall(ctx context.Context) error {
+	configuration, err := i.configuration()
+	if err != nil {
+		return err
+	}
+	err = i.cluster.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().
+		Delete(ctx, configuration.Name, metav1.DeleteOptions{})
+	return errors.Join(err, i.Stop())
+}
+
+// render writes the injector's files and returns the digest that the injector
+// reports once it uses them.
+func (i *Injector) render(ctx context.Context, set []string) (string, error) {
+	args := []string{"render", "--out", i.dir}
+	for _, value := range set {
+		args = append(args, "--set", value)
+	}
+	out, err := exec.CommandContext(ctx, i.binary, args...).Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
+		}
+		return "", fmt.Errorf("render Istio's charts with %v: %w", set, err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+func (i *Injector) serve() (err error) {
+	i.process, err = i.cluster.Run("istio-injector", i.binary,
+		[]string{
+			"serve", "--dir", i.dir, "--address", "127.0.0.1:" + strconv.Itoa(i.port),
+			"--tls-cert", i.cert.CertFile, "--tls-key", i.cert.KeyFile,
+		},
+		[]string{"ENABLE_NATIVE_SIDECARS=" + strconv.FormatBool(i.native)})
+	return err
+}
+
+func (i *Injector) running() bool {
+	select {
+	case <-i.process.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+func (i *Injector) register(ctx context.Context) error {
+	configuration, err := i.configuration()
+	if err != nil {
+		return err
+	}
+	return i.cluster.RegisterWebhook(ctx, configuration, i.port, i.cert.CA)
+}
+
+func (i *Injector) configuration() (*admissionregistrationv1.MutatingWebhookConfiguration, error) {
+	rendered, err := os.ReadFile(filepath.Join(i.dir, "webhook.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	configuration := &admissionregistrationv1.MutatingWebhookConfiguration{}
+	if err := yaml.Unmarshal(rendered, configuration); err != nil {
+		return nil, fmt.Errorf("read the webhook configuration of Istio's charts: %w", err)
+	}
+	return configuration, nil
+}
+
+// waitLoaded waits until the injector reports that it uses the files of digest.
+func (i *Injector) waitLoaded(ctx context.Context, digest string) error {
+	return i.poll(ctx, "to use its new template", func(ctx context.Context) error {
+		loaded, err := i.loaded(ctx)
+		if err == nil && loaded != digest {
+			err = fmt.Errorf("it uses template %.12s, not %.12s", loaded, digest)
+		}
+		return err
+	})
+}
+
+// loaded asks the injector for the digest of the template that it uses.
+func (i *Injector) loaded(ctx context.Context) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://127.0.0.1:%d/loaded", i.port), nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := i.client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET %s: %s", request.URL, response.Status)
+	}
+	return string(body), err
+}
+
+// waitInjected waits until a Pod that asks for injection gets it, in a dry run.
+func (i *Injector) waitInjected(ctx context.Context) error {
+	probe := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			GenerateName: "istio-probe-",
+			Labels:       map[string]string{"sidecar.istio.io/inject": "true"},
+		},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app"}}},
+	}
+	return i.poll(ctx, "to be asked by the API server", func(ctx context.Context) error {
+		pod, err := i.cluster.Client().CoreV1().Pods(metav1.NamespaceDefault).
+			Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err != nil {
+			return err
+		}
+		for _, container := range append(pod.Spec.Containers, pod.Spec.InitContainers...) {
+			if container.Name == ProxyContainer {
+				return nil
+			}
+		}
+		return errors.New("a Pod was not injected")
+	})
+}
+
+// poll waits until condition returns nil or the injector has ended.
+func (i *Injector) poll(ctx context.Context, what string, condition func(context.Context) error) error {
+	return cluster.Poll(ctx, "Istio's injector "+what, condition, i.process)
+}
+
+func httpClient(ca []byte) (*http.Client, error) {
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(ca) {
+		return nil, errors.New("the CA is not a PEM certificate")
+	}
+	return &http.Client{
+		Timeout:   5 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true},
+	}, nil
+}
