@@ -1,0 +1,233 @@
+package acceptance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+)
+
+const (
+	installation = "sidecar-drift" // its namespace
+	base         = "../../manifests"
+	withRollout  = "../../manifests/overlays/rollout"
+)
+
+// fenced returns the cluster with the product installed and both policies in
+// force, which API servers learn of some moments after they were created.
+func fenced(t *testing.T) *cluster.Cluster {
+	t.Helper()
+	testProduct(t)
+	c := testCluster(t)
+	auditor, rollout := asAccount(t, c, "sidecar-drift-auditor"), asAccount(t, c, "sidecar-drift-rollout")
+	own := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: installation, Name: "sidecar-drift-certs"}}
+	scale := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"replicas":2}}`))
+	for policy, forbidden := range map[string]func(context.Context) error{
+		dryRunPolicy:  func(ctx context.Context) error { return auditor.Create(ctx, newPod("default")) },
+		rolloutPolicy: func(ctx context.Context) error { return rollout.Patch(ctx, own, scale, client.DryRunAll) },
+	} {
+		err := cluster.Poll(t.Context(), "the policy "+policy, func(ctx context.Context) error {
+			err := forbidden(ctx)
+			switch {
+			case err == nil:
+				return errors.New("what it forbids is allowed")
+			case !strings.Contains(err.Error(), policy):
+				return fmt.Errorf("what it forbids is refused otherwise: %w", err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+// render is what kustomize makes of a directory, document by document.
+func render(t *testing.T, c *cluster.Cluster, dir string) []*unstructured.Unstructured {
+	t.Helper()
+	out, err := c.Kubectl(t.Context(), "", "kustomize", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var objects []*unstructured.Unstructured
+	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(out), 4096)
+	for {
+		object := &unstructured.Unstructured{}
+		err := decoder.Decode(&object.Object)
+		if errors.Is(err, io.EOF) {
+			return objects
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, object)
+	}
+}
+
+// warnings collects what an API server has to say about requests.
+type warnings struct {
+	mu   sync.Mutex
+	said []string
+}
+
+func (w *warnings) HandleWarningHeader(_ int, _, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.said = append(w.said, text)
+}
+
+var _ rest.WarningHandler = &warnings{}
+
+func TestManifestsPassAServerSideDryRun(t *testing.T) {
+	c := fenced(t) // for the namespace that the others are in
+	for _, dir := range []string{base, withRollout} {
+		t.Run(strings.TrimPrefix(dir, "../../"), func(t *testing.T) {
+			for _, object := range render(t, c, dir) {
+				t.Run(object.GetKind()+"/"+object.GetName(), func(t *testing.T) {
+					if object.GetKind() == "MutatingWebhookConfiguration" {
+						// The installed one has been given a url instead of its
+						// service: be a new one.
+						object.SetName("dry-run")
+					}
+					said := &warnings{}
+					config := c.RESTConfig()
+					config.WarningHandler = said
+					admin, err := client.New(config, client.Options{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := client.WithFieldValidation(admin, metav1.FieldValidationStrict).
+						Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object),
+							client.DryRunAll, client.ForceOwnership, client.FieldOwner("dry-run")); err != nil {
+						t.Error(err)
+					}
+					if len(said.said) > 0 {
+						t.Errorf("the API server warns: %q", said.said)
+					}
+				})
+			}
+		})
+	}
+}
+
+// The names are public (contract.md), and the rollout's rights come with the
+// overlay only.
+func TestManifestsHoldTheNamedObjects(t *testing.T) {
+	c := testCluster(t)
+	common := []string{
+		"ClusterRole/sidecar-drift-audit",
+		"ClusterRole/sidecar-drift-certs",
+		"ClusterRoleBinding/sidecar-drift-auditor",
+		"ClusterRoleBinding/sidecar-drift-certs",
+		"Deployment/sidecar-drift-certs",
+		"Deployment/sidecar-drift-webhook",
+		"MutatingWebhookConfiguration/zz-sidecar-drift",
+		"Namespace/sidecar-drift",
+		"PodDisruptionBudget/sidecar-drift-webhook",
+		"Role/sidecar-drift-certs",
+		"RoleBinding/sidecar-drift-certs",
+		"Service/sidecar-drift-webhook",
+		"ServiceAccount/sidecar-drift-auditor",
+		"ServiceAccount/sidecar-drift-certs",
+		"ServiceAccount/sidecar-drift-webhook",
+		"ValidatingAdmissionPolicy/sidecar-drift-dry-run-only",
+		"ValidatingAdmissionPolicy/sidecar-drift-rollout-only",
+		"ValidatingAdmissionPolicyBinding/sidecar-drift-dry-run-only",
+		"ValidatingAdmissionPolicyBinding/sidecar-drift-rollout-only",
+	}
+	rollout := slices.Concat(common, []string{
+		"ClusterRole/sidecar-drift-rollout",
+		"ClusterRoleBinding/sidecar-drift-rollout",
+		"ClusterRoleBinding/sidecar-drift-rollout-audit",
+		"Role/sidecar-drift-rollout",
+		"RoleBinding/sidecar-drift-rollout",
+		"ServiceAccount/sidecar-drift-rollout",
+	})
+	slices.Sort(rollout)
+	for dir, want := range map[string][]string{base: common, withRollout: rollout} {
+		t.Run(strings.TrimPrefix(dir, "../../"), func(t *testing.T) {
+			var got []string
+			for _, object := range render(t, c, dir) {
+				got = append(got, object.GetKind()+"/"+object.GetName())
+				checkPlace(t, object)
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("objects (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// checkPlace checks what is the same for all objects.
+func checkPlace(t *testing.T, object *unstructured.Unstructured) {
+	t.Helper()
+	if namespace := object.GetNamespace(); namespace != "" && namespace != installation {
+		t.Errorf("%s %s is in the namespace %q", object.GetKind(), object.GetName(), namespace)
+	}
+	if name := object.GetLabels()["app.kubernetes.io/name"]; name != "sidecar-drift" {
+		t.Errorf("%s %s has the label app.kubernetes.io/name: %q", object.GetKind(), object.GetName(), name)
+	}
+}
+
+// The manifest must not so much as name the caBundle: who applies a field owns
+// it, and GitOps tools would take it away from the certificate controller.
+func TestManifestsLeaveTheBundleToItsController(t *testing.T) {
+	for _, object := range render(t, testCluster(t), base) {
+		configured, _, _ := unstructured.NestedSlice(object.Object, "webhooks")
+		for _, webhook := range configured {
+			if _, found, _ := unstructured.NestedFieldNoCopy(webhook.(map[string]any), "clientConfig", "caBundle"); found {
+				t.Errorf("%s %s has a caBundle key", object.GetKind(), object.GetName())
+			}
+		}
+	}
+}
+
+// Pod Security enforces "restricted" in the namespace, so Pods appear only if
+// the templates conform.
+func TestManifestsDeploymentsRollOut(t *testing.T) {
+	c := fenced(t)
+	for _, name := range []string{"sidecar-drift-webhook", "sidecar-drift-certs"} {
+		if _, err := c.Kubectl(t.Context(), "", "rollout", "status", "deployment/"+name, "-n", installation, "--timeout=2m"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The API server type-checks expressions against the kinds that it knows.
+func TestManifestsPoliciesTypeCheck(t *testing.T) {
+	c := fenced(t)
+	policies := c.Client().AdmissionregistrationV1().ValidatingAdmissionPolicies()
+	for _, name := range []string{"sidecar-drift-dry-run-only", "sidecar-drift-rollout-only"} {
+		var policy *admissionregistrationv1.ValidatingAdmissionPolicy
+		err := cluster.Poll(t.Context(), "the type check of "+name, func(ctx context.Context) (err error) {
+			if policy, err = policies.Get(ctx, name, metav1.GetOptions{}); err == nil && policy.Status.ObservedGeneration != policy.Generation {
+				err = errors.New("not checked yet")
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if checking := policy.Status.TypeChecking; checking != nil && len(checking.ExpressionWarnings) > 0 {
+			t.Errorf("%s: %+v", name, checking.ExpressionWarnings)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package acceptance
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/test/install"
+)
+
+// A rollout of thousands of workloads must not weigh on the API server: a dozen
+// requests each, the plan's and the second audit's included.
+func TestRolloutRequests(t *testing.T) {
+	c, injector := fenced(t), testIstio(t)
+	namespace := namespaceWith(t, c, injected)
+	names := []string{"a", "b", "c", "d", "e"}
+	deployWeb(t, c, namespace, 2, names...)
+	if err := injector.Update(t.Context(), istioValues("1.28.0", "150m")...); err != nil {
+		t.Fatal(err)
+	}
+	config, err := c.ServiceAccountConfig(t.Context(), install.Namespace, install.RolloutAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	audit := func(ctx context.Context, selection inventory.Selection) (*report.Report, error) {
+		return auditor.Audit(ctx, config, auditor.Options{Selection: selection, Concurrency: 4})
+	}
+	audited, err := audit(t.Context(), inventory.Selection{Namespace: namespace})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	var mu sync.Mutex
+	var requests []string
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			requests = append(requests, r.Method+" "+r.URL.RequestURI())
+			return next.RoundTrip(r)
+		})
+	})
+	plan, err := rollout.Plan(t.Context(), config, audited, rollout.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := rollout.Run(t.Context(), config, plan, rollout.Options{}, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
+		r, err := audit(ctx, inventory.Selection{Workloads: []inventory.WorkloadRef{w}})
+		if err != nil {
+			return nil, err
+		}
+		return &r.Items[0], nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]report.Result{}
+	for _, name := range names {
+		want["Deployment/"+name] = report.RolledOut
+	}
+	checkResults(t, done, want)
+	if most := 12 * len(names); len(requests) > most {
+		for _, r := range requests {
+			t.Log(r)
+		}
+		t.Errorf("%d requests for %d workloads, want at most %d", len(requests), len(names), most)
+	}
+}
