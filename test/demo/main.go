@@ -1,0 +1,54 @@
+// Command demo shows the product at work on a real cluster: a change of Istio's
+// template, the audit that finds what drifted, and the rollout that heals it.
+//
+//	go run ./test/demo          run, and leave nothing behind
+//	go run ./test/demo -keep    leave the cluster up
+//	go run ./test/demo -down    stop the one that was left up
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	keep := flag.Bool("keep", false, "leave the cluster up, and print how to use it")
+	down := flag.Bool("down", false, "stop the cluster that -keep left up")
+	hold := flag.Bool("hold", false, "run in the background of -keep")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	switch {
+	case *down:
+		return stopKept(os.Stdout)
+	case *hold:
+		return holdCluster(ctx)
+	case *keep:
+		return startKept(ctx, os.Stdout)
+	}
+	return runOnce(ctx)
+}
+
+// runOnce runs the demo and stops everything, whatever happens.
+func runOnce(ctx context.Context) (err error) {
+	s := stage{out: os.Stdout}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.play(ctx); err != nil {
+		return err
+	}
+	s.say("Done. Stopping the cluster; nothing is left running.")
+	return nil
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
+	"github.com/sidecar-drift/sidecar-drift/test/install"
+)
+
+//go:embed workloads.yaml
+var workloads string
+
+// stage is where the demo plays: the cluster and what runs beside it.
+type stage struct {
+	out     io.Writer
+	cluster *cluster.Cluster
+	product *install.Product
+}
+
+// say narrates a step in a line.
+func (s *stage) say(step string) {
+	fmt.Fprintf(s.out, "\n▸ %s\n", step)
+}
+
+// play runs the whole demo.
+func (s *stage) play(ctx context.Context) error {
+	injector, err := s.setUp(ctx)
+	if err != nil {
+		return err
+	}
+	s.say("First audit: everything runs what injection would give it today.")
+	if err := s.command(ctx, "audit"); err != nil {
+		return err
+	}
+	s.say("The platform team changes Istio's template: proxy 1.27.0 → 1.28.0, CPU request 100m → 150m. No Pod notices.")
+	if err := injector.Update(ctx, istioValues("1.28.0", "150m")...); err != nil {
+		return err
+	}
+	s.say("Which workloads drifted, and what differs?")
+	if err := s.command(ctx, "audit"); err != nil {
+		return err
+	}
+	s.say("Roll out just those. Without --confirm this would only print the plan.")
+	if err := s.command(ctx, "rollout", "--include-statefulset", "--include-daemonset", "--parallel-rollouts", "4", "--confirm"); err != nil {
+		return err
+	}
+	s.say("And again:")
+	return s.command(ctx, "audit")
+}
+
+func (s *stage) setUp(ctx context.Context) (*istio.Injector, error) {
+	s.say("Starting a real cluster: etcd, kube-apiserver, controller manager, scheduler; kwok plays the kubelets.")
+	started := time.Now()
+	var err error
+	if s.cluster, err = cluster.Start(ctx, cluster.Options{}); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(s.out, "  ready after %.1fs\n", time.Since(started).Seconds())
+
+	s.say("Starting the real Istio injector (proxy 1.27.0, CPU request 100m).")
+	injector, err := istio.Start(ctx, s.cluster, istio.Options{Set: istioValues("1.27.0", "100m")})
+	if err != nil {
+		return nil, err
+	}
+	s.say("Installing sidecar-drift from manifests/: the stamper sorts after the injector and stamps every Pod.")
+	if s.product, err = install.Start(ctx, s.cluster); err != nil {
+		return nil, err
+	}
+	s.say("Creating workloads: namespaces shop and payments are injected, legacy is not.")
+	if err := s.cluster.Apply(ctx, workloads); err != nil {
+		return nil, err
+	}
+	for _, workload := range []string{
+		"shop deployment/web", "shop deployment/cart", "shop statefulset/db", "shop daemonset/agent",
+		"payments deployment/api", "legacy deployment/reports",
+	} {
+		namespace, name, _ := strings.Cut(workload, " ")
+		if _, err := s.cluster.Kubectl(ctx, "", "-n", namespace, "rollout", "status", name, "--timeout", "2m"); err != nil {
+			return nil, err
+		}
+	}
+	return injector, nil
+}
+
+func istioValues(tag, cpu string) []string {
+	return []string{
+		"values.global.hub=istio",
+		"values.global.tag=" + tag,
+		"values.global.proxy.resources.requests.cpu=" + cpu,
+	}
+}
+
+// command runs sidecar-drift as a user would, and shows the command.
+func (s *stage) command(ctx context.Context, args ...string) error {
+	fmt.Fprintf(s.out, "$ sidecar-drift %s\n", strings.Join(args, " "))
+	cmd := exec.CommandContext(ctx, s.product.CLI, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.cluster.Kubeconfig())
+	cmd.Stdout, cmd.Stderr = s.out, s.out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("sidecar-drift %s: %w", args[0], err)
+	}
+	return nil
+}
+
+// close stops everything.
+func (s *stage) close() error {
+	if s.cluster == nil {
+		return nil
+	}
+	if s.product != nil {
+		if err := s.product.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop the product:", err)
+		}
+	}
+	return s.cluster.Stop()
+}
