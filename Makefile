@@ -1,0 +1,107 @@
+# Every target does what CI does. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+MODULE  := github.com/sidecar-drift/sidecar-drift
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X $(MODULE)/internal/version.version=$(VERSION)
+KUBECTL ?= kubectl
+CONTAINER_TOOL ?= docker
+IMAGE   := sidecar-drift/sidecar-drift
+# Modules whose dependencies must not enter the product's.
+MODULES := . tools test/build/kubernetes test/build/kwok test/build/istio
+LINT    := go tool -modfile=tools/go.mod golangci-lint
+BENCHES := handler
+FUZZTIME ?= 10s
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build both programs into bin/.
+	CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: install
+install: ## Install the command, also as the kubectl plugin, into Go's bin directory.
+	CGO_ENABLED=0 go install -ldflags '$(LDFLAGS)' ./cmd/sidecar-drift
+	bin=$$(go env GOBIN); bin=$${bin:-$$(go env GOPATH)/bin}; \
+	ln -sf sidecar-drift "$$bin/kubectl-sidecar_drift"; \
+	echo "installed $$bin/sidecar-drift; with that directory on the PATH, 'kubectl sidecar-drift' works too"
+
+.PHONY: control-plane
+control-plane: # The test cluster's programs, built once and cached outside of the checkout.
+	@go run ./test/build >/dev/null
+
+.PHONY: demo
+demo: control-plane ## Show drift, its audit and its rollout on a real cluster; KEEP=1 leaves it up.
+	@go run ./test/demo $(if $(KEEP),-keep)
+
+.PHONY: demo-down
+demo-down: ## Stop the cluster that `make demo KEEP=1` left up.
+	@go run ./test/demo -down
+
+.PHONY: test
+test: control-plane ## Run every test that needs nothing but Go, on a real cluster where one is needed.
+	go test -timeout 40m ./...
+
+.PHONY: unit
+unit: ## Run the tests that need no cluster, with the race detector.
+	go test -race $$(go list ./... | grep -v /test/)
+
+.PHONY: acceptance
+acceptance: control-plane ## Run the acceptance tests on a real cluster.
+	go test -timeout 40m ./test/acceptance/...
+
+.PHONY: bench
+bench: $(addprefix bench-,$(BENCHES)) ## Run every benchmark; bench-NAME runs one.
+
+bench-%:
+	@go run ./test/bench $*
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (10s) each.
+	@go list -f '{{.Dir}}' ./... | while read -r dir; do \
+	  grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go 2>/dev/null | sed 's/^func //' | while read -r target; do \
+	    echo "$${dir#$(CURDIR)/} $$target"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null; \
+	  done; \
+	done
+
+.PHONY: lint
+lint: ## Check formatting, vet and lint.
+	$(LINT) run ./...
+
+.PHONY: fmt
+fmt: ## Format the code.
+	$(LINT) fmt ./...
+
+.PHONY: generate
+generate: ## Refresh generated files.
+	go generate ./...
+
+.PHONY: tidy-check
+tidy-check: # Every module's go.mod and go.sum are complete and hold nothing more.
+	for module in $(MODULES); do (cd $$module && go mod tidy -diff); done
+
+.PHONY: image
+image: ## Build the container image; IMG names it, CONTAINER_TOOL builds it (docker).
+	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) -t $(or $(IMG),$(IMAGE):$(VERSION)) .
+
+.PHONY: deploy
+deploy: ## Install into the cluster of KUBECONFIG; IMG=REF names an image that it can pull.
+	@if [ -z '$(IMG)' ]; then \
+	  echo 'make deploy needs an image that the cluster can pull:'; \
+	  echo '  make image IMG=REF   builds one; then push it, or load it (kind load docker-image REF)'; \
+	  echo '  make deploy IMG=REF  installs it'; \
+	  exit 2; \
+	fi >&2
+	$(KUBECTL) kustomize manifests | sed 's#image: $(IMAGE).*#image: $(IMG)#' | $(KUBECTL) apply --server-side -f -
+	$(KUBECTL) -n sidecar-drift rollout status deployment/sidecar-drift-webhook --timeout 120s
+
+.PHONY: undeploy
+undeploy: ## Remove everything from the cluster of KUBECONFIG, the webhook configuration first.
+	$(KUBECTL) delete --ignore-not-found mutatingwebhookconfiguration zz-sidecar-drift
+	$(KUBECTL) kustomize manifests/overlays/rollout | $(KUBECTL) delete --ignore-not-found -f -
