@@ -13,7 +13,7 @@ IMAGE   := sidecar-drift/sidecar-drift
 # Modules whose dependencies must not enter the product's.
 MODULES := . tools test/build/kubernetes test/build/kwok test/build/istio
 LINT    := go tool -modfile=tools/go.mod golangci-lint
-BENCHES := handler
+BENCHES := audit handler
 FUZZTIME ?= 10s
 
 .PHONY: help

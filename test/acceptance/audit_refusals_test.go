@@ -187,7 +187,9 @@ func TestAuditWhileTheInjectorIsDown(t *testing.T) {
 	testProduct(t)
 	namespace, aside := namespaceWith(t, c, injected), namespaceWith(t, c, nil)
 	var want []string
-	for i := range 6 {
+	// Six may be asked about: the two failures before the one that tells, and
+	// what the auditor's four workers are at by then.
+	for i := range 8 {
 		name := fmt.Sprintf("web-%d", i)
 		deployWeb(t, c, namespace, 1, name)
 		want = append(want, "Deployment/"+name+" Unknown 1")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
 )
 
 func TestAuditOfASelection(t *testing.T) {
@@ -57,7 +58,7 @@ func TestAuditOfASelection(t *testing.T) {
 	})
 	// Naming a sidecar selects Pods; what else differs is still reported.
 	t.Run("drift in another sidecar", func(t *testing.T) {
-		if err := injector.Update(t.Context(), istioValues("1.28.0", "100m")...); err != nil {
+		if err := injector.Update(t.Context(), istio.Values("1.28.0", "100m")...); err != nil {
 			t.Fatal(err)
 		}
 		r := auditOf(t, c, inventory.Selection{Namespace: namespace, LabelSelector: "app=web", SidecarNames: []string{"istio-init"}})

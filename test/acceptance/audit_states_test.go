@@ -10,6 +10,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
 )
 
 func TestAuditRightAfterCreation(t *testing.T) {
@@ -82,7 +83,7 @@ spec:
     spec: {containers: [{name: app, image: "app:1"}]}
 `)
 	rolledOut(t, c, namespace, "deployment/aside")
-	if err := injector.Update(t.Context(), istioValues("1.28.0", "150m")...); err != nil {
+	if err := injector.Update(t.Context(), istio.Values("1.28.0", "150m")...); err != nil {
 		t.Fatal(err)
 	}
 	r := auditNamespace(t, c, namespace, append(inEveryState("Drifted"), "Deployment/aside NotInjected 1")...)
@@ -115,7 +116,7 @@ func TestAuditOfARewrittenProbe(t *testing.T) {
 	c, injector := testCluster(t), testIstio(t)
 	testProduct(t)
 	namespace := workloadsOfEveryKind(t, c, injected)
-	if err := injector.Update(t.Context(), istioValues("1.27.0", "100m", "values.sidecarInjectorWebhook.rewriteAppHTTPProbe=false")...); err != nil {
+	if err := injector.Update(t.Context(), istio.Values("1.27.0", "100m", "values.sidecarInjectorWebhook.rewriteAppHTTPProbe=false")...); err != nil {
 		t.Fatal(err)
 	}
 	r := auditOf(t, c, inventory.Selection{Namespace: namespace, Workloads: []inventory.WorkloadRef{{Kind: "Deployment", Namespace: namespace, Name: "web"}}})

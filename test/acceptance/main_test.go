@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	os.Exit(clustertest.Main(m, cluster.Options{}, func(ctx context.Context, c *cluster.Cluster) error {
 		shared = c
 		sharedIstio = sync.OnceValues(func() (*istio.Injector, error) {
-			return istio.Start(ctx, c, istio.Options{Set: istioValues("1.27.0", "100m")})
+			return istio.Start(ctx, c, istio.Options{Set: istio.Values("1.27.0", "100m")})
 		})
 		sharedProduct = sync.OnceValues(func() (*install.Product, error) {
 			return install.Start(ctx, c)
@@ -57,7 +57,7 @@ func testIstio(t *testing.T) *istio.Injector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reset := func() error { return i.Update(context.Background(), istioValues("1.27.0", "100m")...) }
+	reset := func() error { return i.Update(context.Background(), istio.Values("1.27.0", "100m")...) }
 	if err := reset(); err != nil {
 		t.Fatal(err)
 	}
@@ -67,14 +67,4 @@ func testIstio(t *testing.T) *istio.Injector {
 		}
 	})
 	return i
-}
-
-// istioValues are the values of Istio's charts that tests change, and what
-// else they want.
-func istioValues(tag, cpu string, more ...string) []string {
-	return append([]string{
-		"values.global.hub=istio",
-		"values.global.tag=" + tag,
-		"values.global.proxy.resources.requests.cpu=" + cpu,
-	}, more...)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
 	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
@@ -20,7 +21,7 @@ func TestRolloutRequests(t *testing.T) {
 	namespace := namespaceWith(t, c, injected)
 	names := []string{"a", "b", "c", "d", "e"}
 	deployWeb(t, c, namespace, 2, names...)
-	if err := injector.Update(t.Context(), istioValues("1.28.0", "150m")...); err != nil {
+	if err := injector.Update(t.Context(), istio.Values("1.28.0", "150m")...); err != nil {
 		t.Fatal(err)
 	}
 	config, err := c.ServiceAccountConfig(t.Context(), install.Namespace, install.RolloutAccount)

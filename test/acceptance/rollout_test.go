@@ -16,6 +16,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
 	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
@@ -74,7 +75,7 @@ func TestRolloutOfWhatDrifted(t *testing.T) {
 	c, injector := fenced(t), testIstio(t)
 	namespace, plain := workloadsOfEveryKind(t, c, injected), namespaceWith(t, c, nil)
 	deployWeb(t, c, plain, 1, "plain")
-	if err := injector.Update(t.Context(), istioValues("1.28.0", "150m")...); err != nil {
+	if err := injector.Update(t.Context(), istio.Values("1.28.0", "150m")...); err != nil {
 		t.Fatal(err)
 	}
 	deployWeb(t, c, namespace, 1, "fresh")
@@ -156,7 +157,7 @@ func TestRolloutByTheOriginalScriptsCommandLine(t *testing.T) {
 	} {
 		startedAt(t, c, namespace, label, started)
 	}
-	if err := injector.Update(t.Context(), istioValues("1.28.0", "150m")...); err != nil {
+	if err := injector.Update(t.Context(), istio.Values("1.28.0", "150m")...); err != nil {
 		t.Fatal(err)
 	}
 	youngBefore := podUIDs(t, c, namespace, "app=young", "app=db")

@@ -17,6 +17,7 @@ import (
 // benchmarks print their figures, and whatever else explains them, to the
 // writer.
 var benchmarks = map[string]func(context.Context, io.Writer) error{
+	"audit":   audit,
 	"handler": handler,
 }
 

@@ -41,7 +41,7 @@ func (s *stage) play(ctx context.Context) error {
 		return err
 	}
 	s.say("The platform team changes Istio's template: proxy 1.27.0 → 1.28.0, CPU request 100m → 150m. No Pod notices.")
-	if err := injector.Update(ctx, istioValues("1.28.0", "150m")...); err != nil {
+	if err := injector.Update(ctx, istio.Values("1.28.0", "150m")...); err != nil {
 		return err
 	}
 	s.say("Which workloads drifted, and what differs?")
@@ -66,7 +66,7 @@ func (s *stage) setUp(ctx context.Context) (*istio.Injector, error) {
 	fmt.Fprintf(s.out, "  ready after %.1fs\n", time.Since(started).Seconds())
 
 	s.say("Starting the real Istio injector (proxy 1.27.0, CPU request 100m).")
-	injector, err := istio.Start(ctx, s.cluster, istio.Options{Set: istioValues("1.27.0", "100m")})
+	injector, err := istio.Start(ctx, s.cluster, istio.Options{Set: istio.Values("1.27.0", "100m")})
 	if err != nil {
 		return nil, err
 	}
@@ -88,14 +88,6 @@ func (s *stage) setUp(ctx context.Context) (*istio.Injector, error) {
 		}
 	}
 	return injector, nil
-}
-
-func istioValues(tag, cpu string) []string {
-	return []string{
-		"values.global.hub=istio",
-		"values.global.tag=" + tag,
-		"values.global.proxy.resources.requests.cpu=" + cpu,
-	}
 }
 
 // command runs sidecar-drift as a user would, and shows the command.

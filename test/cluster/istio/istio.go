@@ -39,6 +39,17 @@ type Options struct {
 	NativeSidecars bool
 }
 
+// Values are values of Istio's charts for Options.Set and Update: the proxy's
+// image tag and CPU request, which is what most template changes here change,
+// and what else the caller wants.
+func Values(tag, cpuRequest string, more ...string) []string {
+	return append([]string{
+		"values.global.hub=istio",
+		"values.global.tag=" + tag,
+		"values.global.proxy.resources.requests.cpu=" + cpuRequest,
+	}, more...)
+}
+
 // Injector is a running injector with its webhook registered.
 type Injector struct {
 	cluster *cluster.Cluster

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
+	"github.com/sidecar-drift/sidecar-drift/test/install"
+)
+
+// Rounds alternate between the audit and the floor, so that what else the
+// machine does weighs on both; the ratio is the median of the rounds'.
+const (
+	auditRounds      = 9
+	auditWorkloads   = 200
+	auditConcurrency = 8 // the command's default
+	auditNamespace   = "bench"
+)
+
+// audit measures an audit of injected workloads, each a revision of its own,
+// beside a client that does nothing but the dry runs that the audit made: the
+// same bodies to the same API server through the same webhooks, as many at a
+// time, the answers read and thrown away. It does so twice: with every workload
+// in sync and, after a change of Istio's template, with every one drifted.
+func audit(ctx context.Context, out io.Writer) (err error) {
+	c, err := cluster.Start(ctx, cluster.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Stop()) }()
+	injector, err := istio.Start(ctx, c, istio.Options{Set: istio.Values("1.27.0", "100m")})
+	if err != nil {
+		return err
+	}
+	product, err := install.Start(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, product.Stop()) }()
+	if err := deploy(ctx, c); err != nil {
+		return err
+	}
+	config, err := c.ServiceAccountConfig(ctx, install.Namespace, install.AuditorAccount)
+	if err != nil {
+		return err
+	}
+	if err := compareAudit(ctx, out, config, "audit", verdict.InSync); err != nil {
+		return err
+	}
+	if err := injector.Update(ctx, istio.Values("1.28.0", "150m")...); err != nil {
+		return err
+	}
+	return compareAudit(ctx, out, config, "audit-drifted", verdict.Drifted)
+}
+
+// deploy creates the workloads and waits for their Pods.
+func deploy(ctx context.Context, c *cluster.Cluster) error {
+	var manifests strings.Builder
+	fmt.Fprintf(&manifests, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {istio-injection: enabled}}\n", auditNamespace)
+	for i := range auditWorkloads {
+		fmt.Fprintf(&manifests, `---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web-%[1]d, namespace: %[2]s}
+spec:
+  selector: {matchLabels: {app: web-%[1]d}}
+  template:
+    metadata: {labels: {app: web-%[1]d}}
+    spec: {containers: [{name: app, image: "app:1"}]}
+`, i, auditNamespace)
+	}
+	if err := c.Apply(ctx, manifests.String()); err != nil {
+		return err
+	}
+	_, err := c.Kubectl(ctx, "", "-n", auditNamespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=5m")
+	return err
+}
+
+func compareAudit(ctx context.Context, out io.Writer, config *rest.Config, name string, want verdict.State) error {
+	// The first audit is not measured: it tells which dry runs the floor is to
+	// make, and warms the API server's and the injector's caches.
+	dryRuns, err := recordDryRuns(ctx, config, want)
+	if err != nil {
+		return err
+	}
+	floor, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return err
+	}
+	var ratios, audits, floors []float64
+	for range auditRounds {
+		theirs, err := seconds(func() error { return dryRuns.replay(ctx, config.Host, floor) })
+		if err != nil {
+			return err
+		}
+		ours, err := seconds(func() error { return auditOnce(ctx, config, want) })
+		if err != nil {
+			return err
+		}
+		ratios, audits, floors = append(ratios, ours/theirs), append(audits, ours), append(floors, theirs)
+	}
+	fmt.Fprintf(out, "audit of %d %s workloads %.2f s, its %d dry runs alone %.2f s (medians of %d rounds, %d at a time)\n",
+		auditWorkloads, want, median(audits), len(dryRuns.bodies), median(floors), auditRounds, auditConcurrency)
+	figure(out, name, fmt.Sprintf("%.2f", median(ratios)), "x", "<= 1.15")
+	return nil
+}
+
+func seconds(work func() error) (float64, error) {
+	start := time.Now()
+	err := work()
+	return time.Since(start).Seconds(), err
+}
+
+// auditOnce audits the workloads and fails unless all of them are in one state:
+// a fast audit that misses something is no audit.
+func auditOnce(ctx context.Context, config *rest.Config, want verdict.State) error {
+	found, err := auditor.Audit(ctx, config, auditor.Options{
+		Selection:   inventory.Selection{Namespace: auditNamespace},
+		Concurrency: auditConcurrency,
+		Log:         logr.Discard(),
+	})
+	if err != nil {
+		return err
+	}
+	return checkStates(found, want)
+}
+
+func checkStates(found *report.Report, want verdict.State) error {
+	if got := found.Summary.Workloads[want]; got != auditWorkloads {
+		return fmt.Errorf("%d workloads are %s, want all %d: %v", got, want, auditWorkloads, found.Summary.Workloads)
+	}
+	return nil
+}
+
+// dryRuns are requests to create Pods in a dry run.
+type dryRuns struct {
+	mu     sync.Mutex
+	path   string
+	bodies [][]byte
+}
+
+// recordDryRuns makes an audit and keeps the dry runs that it asked for.
+func recordDryRuns(ctx context.Context, config *rest.Config, want verdict.State) (*dryRuns, error) {
+	d := &dryRuns{}
+	recorded := rest.CopyConfig(config)
+	recorded.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			if request.Method == http.MethodPost {
+				if err := d.record(request); err != nil {
+					return nil, err
+				}
+			}
+			return next.RoundTrip(request)
+		})
+	})
+	if err := auditOnce(ctx, recorded, want); err != nil {
+		return nil, err
+	}
+	if len(d.bodies) != auditWorkloads {
+		return nil, fmt.Errorf("the audit made %d dry runs for %d revisions", len(d.bodies), auditWorkloads)
+	}
+	return d, nil
+}
+
+func (d *dryRuns) record(request *http.Request) error {
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		return err
+	}
+	request.Body = io.NopCloser(bytes.NewReader(body))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.path = request.URL.RequestURI()
+	d.bodies = append(d.bodies, body)
+	return nil
+}
+
+// replay makes the same requests, as many at a time as an audit.
+func (d *dryRuns) replay(ctx context.Context, host string, client *http.Client) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(auditConcurrency)
+	for _, body := range d.bodies {
+		group.Go(func() error {
+			request, err := http.NewRequestWithContext(ctx, http.MethodPost, host+d.path, bytes.NewReader(body))
+			if err != nil {
+				return err
+			}
+			request.Header.Set("Content-Type", "application/json")
+			request.Header.Set("Accept", "application/json")
+			response, err := client.Do(request)
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			if _, err := io.Copy(io.Discard, response.Body); err != nil {
+				return err
+			}
+			if response.StatusCode != http.StatusCreated {
+				return fmt.Errorf("a dry run is answered with %s", response.Status)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
