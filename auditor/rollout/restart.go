@@ -68,6 +68,18 @@ type mark struct {
 	time       time.Time
 }
 
+// newMark is a mark that the workload's template does not carry yet: after a
+// second rollout within one second there would be nothing for its controller to
+// do.
+func newMark(object *unstructured.Unstructured, key string, now time.Time) mark {
+	present, _, _ := unstructured.NestedString(object.Object, "spec", "template", "metadata", "annotations", key)
+	m := mark{key: key, value: now.Format(time.RFC3339), time: now}
+	if m.value == present {
+		m.value = now.Add(time.Second).Format(time.RFC3339)
+	}
+	return m
+}
+
 // start decides once more, by the workload as it is now, and patches it. The
 // patch holds only for the version that was decided on: whatever happens in
 // between (a pause, a scale, a deletion) makes it conflict, and the decision
@@ -129,8 +141,7 @@ func (r *restart) decide(ctx context.Context) (*unstructured.Unstructured, decis
 
 // patch writes the two annotations into the Pod template.
 func (r *restart) patch(ctx context.Context, object *unstructured.Unstructured) (mark, error) {
-	now := r.opts.now()
-	m := mark{key: r.opts.Mark.AnnotationPrefix + ".rollout.timestamp", value: now.Format(time.RFC3339), time: now}
+	m := newMark(object, r.opts.Mark.AnnotationPrefix+".rollout.timestamp", r.opts.now())
 	reason := r.opts.Mark.Reason
 	if reason == "" {
 		reason = "Update sidecars " + strings.Join(r.opts.Select.driftedSidecars(r.item), ", ")

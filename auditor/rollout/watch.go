@@ -29,7 +29,8 @@ const rewatchPause = time.Second
 // ends the wait.
 type judge func(*unstructured.Unstructured) (done bool, err error)
 
-// await follows a workload from the given version on until judge ends it. An
+// await follows a workload from the given version on, which it judges first,
+// until judge ends it. An
 // API server that is away, and a watch that is refused or breaks, only slow it
 // down: it then reads the object again and again until ctx ends. Whatever was
 // in the way when ctx ended is part of the error.
@@ -40,6 +41,9 @@ func (c *cluster) await(ctx context.Context, object *unstructured.Unstructured, 
 			return false, errGone
 		}
 		return judge(seen)
+	}
+	if done, err := judge(object); done || err != nil {
+		return err
 	}
 	version := object.GetResourceVersion()
 	for {
