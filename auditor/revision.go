@@ -103,8 +103,12 @@ func (a *audit) fresh(ctx context.Context, r inventory.Revision) ([]byte, error)
 // errGone is that all Pods ended while they were audited.
 var errGone = errors.New("the Pods have gone")
 
-// live reads the first of the Pods that still is the one that was listed.
-func (a *audit) live(ctx context.Context, namespace string, pods []inventory.Pod) ([]byte, error) {
+// live returns one of the Pods, which are alike: as it was listed or, where
+// that was not kept, as it is now, if it still is the Pod that was listed.
+func (a *audit) live(ctx context.Context, namespace string, pods []inventory.Pod) (jsontree.Node, error) {
+	if at := slices.IndexFunc(pods, func(p inventory.Pod) bool { return p.JSON != nil }); at >= 0 {
+		return parse("Pod "+namespace+"/"+pods[at].Name, pods[at].JSON)
+	}
 	for _, pod := range pods {
 		result := a.client.Get().AbsPath("/api/v1/namespaces/" + namespace + "/pods/" + pod.Name).Do(ctx)
 		err := result.Error()
@@ -112,40 +116,65 @@ func (a *audit) live(ctx context.Context, namespace string, pods []inventory.Pod
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("get Pod %s/%s: %w", namespace, pod.Name, err)
+			return jsontree.Node{}, fmt.Errorf("get Pod %s/%s: %w", namespace, pod.Name, err)
 		}
 		raw, err := result.Raw()
 		if err != nil {
-			return nil, err
+			return jsontree.Node{}, err
 		}
-		root, err := jsontree.Parse(raw)
+		root, err := parse("Pod "+namespace+"/"+pod.Name, raw)
 		if err != nil {
-			return nil, fmt.Errorf("Pod %s/%s: %w", namespace, pod.Name, err)
+			return jsontree.Node{}, err
 		}
 		if root.Get("metadata", "uid").String() == pod.UID {
-			return raw, nil
+			return root, nil
 		}
 	}
-	return nil, errGone
+	return jsontree.Node{}, errGone
+}
+
+func parse(what string, document []byte) (jsontree.Node, error) {
+	root, err := jsontree.Parse(document)
+	if err != nil {
+		return jsontree.Node{}, fmt.Errorf("%s: %w", what, err)
+	}
+	return root, nil
+}
+
+// expected is what a revision's Pods are compared with.
+type expected struct {
+	fresh, template jsontree.Node // no template: the zero Node
+	digest          verdict.Digest
+}
+
+func expect(r inventory.Revision, fresh []byte) (e expected, err error) {
+	if e.fresh, err = parse("fresh Pod", fresh); err != nil {
+		return e, err
+	}
+	if r.Template != nil {
+		if e.template, err = parse("Pod template", r.Template); err != nil {
+			return e, err
+		}
+	}
+	if e.digest, err = verdict.DigestOf(e.fresh); err != nil {
+		return e, fmt.Errorf("fresh Pod: %w", err)
+	}
+	return e, nil
 }
 
 // judge compares the Pods with the fresh one: a Pod of each digest, as Pods of
 // one digest are alike.
 func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fresh []byte) error {
-	root, err := jsontree.Parse(fresh)
+	e, err := expect(r, fresh)
 	if err != nil {
-		return fmt.Errorf("fresh Pod: %w", err)
+		return err
 	}
-	digest, err := verdict.DigestOf(fresh)
-	if err != nil {
-		return fmt.Errorf("fresh Pod: %w", err)
-	}
-	if f.revision.Fresh, err = stampOf(root, a.opts.SidecarNames); err != nil {
+	if f.revision.Fresh, err = stampOf(e.fresh, a.opts.SidecarNames); err != nil {
 		return fmt.Errorf("fresh Pod: %w", err)
 	}
 	judged := []inventory.Pod{}
-	for _, alike := range byDigest(a.ofSidecars(r.Pods, a.hasNamed(root))) {
-		v, err := a.compare(ctx, r, alike, digest, fresh)
+	for _, alike := range byDigest(a.ofSidecars(r.Pods, a.hasNamed(e.fresh))) {
+		v, err := a.compare(ctx, r, alike, e)
 		if errors.Is(err, errGone) {
 			f.gone += len(alike)
 			continue
@@ -161,9 +190,9 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 	return nil
 }
 
-func (a *audit) compare(ctx context.Context, r inventory.Revision, alike []inventory.Pod, digest verdict.Digest, fresh []byte) (verdict.Verdict, error) {
-	if alike[0].Digest == digest {
-		sidecars, err := verdict.Sidecars(fresh, r.Template, a.opts.SidecarNames)
+func (a *audit) compare(ctx context.Context, r inventory.Revision, alike []inventory.Pod, e expected) (verdict.Verdict, error) {
+	if alike[0].Digest == e.digest {
+		sidecars, err := verdict.Sidecars(e.fresh, e.template, a.opts.SidecarNames)
 		v := verdict.Verdict{State: verdict.InSync, Sidecars: sidecars}
 		if len(sidecars) == 0 {
 			v.State = verdict.NotInjected
@@ -175,7 +204,7 @@ func (a *audit) compare(ctx context.Context, r inventory.Revision, alike []inven
 		return verdict.Verdict{}, err
 	}
 	return verdict.Judge(verdict.Input{
-		Live: live, Fresh: fresh, Template: r.Template, SidecarNames: a.opts.SidecarNames,
+		Live: live, Fresh: e.fresh, Template: e.template, SidecarNames: a.opts.SidecarNames,
 	})
 }
 

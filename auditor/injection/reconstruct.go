@@ -25,12 +25,8 @@ var ErrUnowned = errors.New("its managedFields do not say what its creator asked
 //
 // A Pod that was created with a name needs another one, which must be free even
 // in a dry run: attempts give different ones, all with the live one in front.
-func Reconstruct(live []byte, owner inventory.Owner, attempt int) ([]byte, error) {
-	root, err := jsontree.Parse(live)
-	if err != nil {
-		return nil, fmt.Errorf("live Pod: %w", err)
-	}
-	managers, err := podspec.Managers(root)
+func Reconstruct(live jsontree.Node, owner inventory.Owner, attempt int) ([]byte, error) {
+	managers, err := podspec.Managers(live)
 	if err != nil {
 		return nil, fmt.Errorf("live Pod: %w", err)
 	}
@@ -38,7 +34,7 @@ func Reconstruct(live []byte, owner inventory.Owner, attempt int) ([]byte, error
 	if owned.Field([]byte("spec")).Field([]byte("containers")).Empty() {
 		return nil, ErrUnowned
 	}
-	metadata := root.Get("metadata")
+	metadata := live.Get("metadata")
 	p := pod{
 		APIVersion: "v1", Kind: "Pod",
 		Metadata: metav1.ObjectMeta{
@@ -54,8 +50,8 @@ func Reconstruct(live []byte, owner inventory.Owner, attempt int) ([]byte, error
 	if owner != (inventory.Owner{}) {
 		p.Metadata.OwnerReferences = []metav1.OwnerReference{controllerRef(owner)}
 	}
-	r := reconstruction{podspec.NewView(root)}
-	p.Spec = r.spec(root.Get("spec"), owned.Field([]byte("spec")))
+	r := reconstruction{podspec.NewView(live)}
+	p.Spec = r.spec(live.Get("spec"), owned.Field([]byte("spec")))
 	return json.Marshal(p)
 }
 

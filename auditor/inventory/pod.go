@@ -18,6 +18,9 @@ type Pod struct {
 	Stamp string
 	// Named: it has a container of Selection.SidecarNames.
 	Named bool
+	// JSON is the whole Pod as it was listed, kept of one Pod of each digest
+	// and revision while there is memory for it; else nil.
+	JSON []byte
 }
 
 // Owner is a controller, as its dependents refer to it.
@@ -72,7 +75,7 @@ func (s Selection) readRecord(raw []byte) (record, error) {
 		judged:    live(pod),
 	}
 	if r.selected, err = s.started(pod.Get("status", "startTime").String()); err == nil && r.judged {
-		r.Digest, err = verdict.DigestOf(raw)
+		r.Digest, err = verdict.DigestOf(pod)
 	}
 	if err != nil {
 		return record{}, fmt.Errorf("Pod %s/%s: %w", r.namespace, r.Name, err)

@@ -17,35 +17,31 @@ type declared struct {
 
 // declared returns what the template declares. Without one, the fresh Pod's
 // managedFields say what was submitted: the live Pod's may be forged.
-func (in Input) declared(live, fresh jsontree.Node) (declared, error) {
-	if in.Template != nil {
-		return declaredByTemplate(in.Template)
+func (in Input) declared() (declared, error) {
+	if in.Template.Exists() {
+		return declaredByTemplate(in.Template), nil
 	}
-	d, err := declaredByCreator(fresh)
+	d, err := declaredByCreator(in.Fresh)
 	if err != nil {
 		return d, fmt.Errorf("fresh Pod: %w", err)
 	}
 	if d.known {
 		return d, nil
 	}
-	if d, err = declaredByCreator(live); err != nil {
+	if d, err = declaredByCreator(in.Live); err != nil {
 		return d, fmt.Errorf("live Pod: %w", err)
 	}
 	return d, nil
 }
 
-func declaredByTemplate(template []byte) (declared, error) {
+func declaredByTemplate(template jsontree.Node) declared {
 	d := declared{known: true, names: map[string]bool{}}
-	root, err := jsontree.Parse(template)
-	if err != nil {
-		return d, fmt.Errorf("Pod template: %w", err)
-	}
 	for _, field := range []string{"initContainers", "containers"} {
-		for item := range root.Get("spec", field).Children() {
+		for item := range template.Get("spec", field).Children() {
 			d.names[item.Get("name").String()] = true
 		}
 	}
-	return d, nil
+	return d
 }
 
 // declaredByCreator reads the containers whose items the managedFields record

@@ -3,6 +3,7 @@ package verdict
 import (
 	"crypto/sha256"
 
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
 )
 
@@ -11,14 +12,13 @@ import (
 type Digest [16]byte
 
 // DigestOf returns the digest of a Pod.
-func DigestOf(pod []byte) (Digest, error) {
-	root, err := parsePod("Pod", pod)
-	if err != nil {
+func DigestOf(pod jsontree.Node) (Digest, error) {
+	if err := checkPod("Pod", pod); err != nil {
 		return Digest{}, err
 	}
 	var (
-		v    = podspec.NewView(root)
-		form = make([]byte, 0, len(pod))
+		v    = podspec.NewView(pod)
+		form = make([]byte, 0, len(pod.Raw()))
 	)
 	for _, c := range v.Containers() {
 		form = append(append(form, c.Part()...), 0)

@@ -2,7 +2,11 @@
 // revision. It is pure: values in, a verdict out.
 package verdict
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+)
 
 // Change is one difference between a live Pod and a fresh one.
 type Change struct {
@@ -18,13 +22,13 @@ type Change struct {
 	To   json.RawMessage `json:"to,omitempty"`
 }
 
-// Input is what a verdict follows from. All are JSON documents.
+// Input is what a verdict follows from.
 type Input struct {
-	Live  []byte // the Pod as it runs
-	Fresh []byte // the dry run's answer
-	// Template is the PodTemplateSpec that was submitted for Fresh. Nil means
-	// unknown: what is injected then follows from Live's managedFields.
-	Template []byte
+	Live  jsontree.Node // the Pod as it runs
+	Fresh jsontree.Node // the dry run's answer
+	// Template is the PodTemplateSpec that was submitted for Fresh. The zero
+	// Node means unknown: what is injected then follows from managedFields.
+	Template jsontree.Node
 	// SidecarNames are containers to count as injected though the template
 	// declares them (--sidecar-container-name).
 	SidecarNames []string

@@ -42,7 +42,7 @@ func TestGolden(t *testing.T) {
 	for _, live := range folders {
 		folder := filepath.Dir(live)
 		t.Run(filepath.Base(folder), func(t *testing.T) {
-			v, err := Judge(Input{
+			v, err := judgeDocuments(documents{
 				Live:     read(t, live),
 				Fresh:    read(t, filepath.Join(folder, "fresh.json")),
 				Template: read(t, filepath.Join(folder, "template.json")),

@@ -10,7 +10,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
 )
 
-// Judge compares a live Pod with a fresh one. Malformed documents are errors.
+// Judge compares a live Pod with a fresh one. What is no Pod is an error.
 //
 // Every difference between the two specs, minus noise, is what admission does
 // differently now: both were made from the same template. In containers of the
@@ -30,16 +30,15 @@ func Judge(in Input) (Verdict, error) {
 
 // Sidecars returns the names of a Pod's injected containers, sorted. Without a
 // template they follow from the Pod's managedFields.
-func Sidecars(pod, template []byte, names []string) ([]string, error) {
-	root, err := parsePod("Pod", pod)
+func Sidecars(pod, template jsontree.Node, names []string) ([]string, error) {
+	if err := checkPod("Pod", pod); err != nil {
+		return nil, err
+	}
+	declared, err := Input{Live: pod, Fresh: pod, Template: template}.declared()
 	if err != nil {
 		return nil, err
 	}
-	declared, err := Input{Template: template}.declared(root, root)
-	if err != nil {
-		return nil, err
-	}
-	injected := declared.injected(podspec.NewView(root), names)
+	injected := declared.injected(podspec.NewView(pod), names)
 	return sortedNames(injected), nil
 }
 
@@ -54,25 +53,23 @@ type comparison struct {
 }
 
 func newComparison(in Input) (*comparison, error) {
-	live, err := parsePod("live Pod", in.Live)
+	if err := checkPod("live Pod", in.Live); err != nil {
+		return nil, err
+	}
+	if err := checkPod("fresh Pod", in.Fresh); err != nil {
+		return nil, err
+	}
+	declared, err := in.declared()
 	if err != nil {
 		return nil, err
 	}
-	fresh, err := parsePod("fresh Pod", in.Fresh)
-	if err != nil {
-		return nil, err
-	}
-	declared, err := in.declared(live, fresh)
-	if err != nil {
-		return nil, err
-	}
-	managers, err := podspec.Managers(live)
+	managers, err := podspec.Managers(in.Live)
 	if err != nil {
 		return nil, fmt.Errorf("live Pod: %w", err)
 	}
 	c := &comparison{
-		live:  podspec.NewView(live),
-		fresh: podspec.NewView(fresh),
+		live:  podspec.NewView(in.Live),
+		fresh: podspec.NewView(in.Fresh),
 		edits: podspec.Union(podspec.Later(managers)).Field([]byte("spec")),
 	}
 	c.liveHas = declared.injected(c.live, in.SidecarNames)
@@ -86,15 +83,11 @@ func newComparison(in Input) (*comparison, error) {
 	return c, nil
 }
 
-func parsePod(what string, src []byte) (jsontree.Node, error) {
-	root, err := jsontree.Parse(src)
-	if err != nil {
-		return jsontree.Node{}, fmt.Errorf("%s: %w", what, err)
+func checkPod(what string, object jsontree.Node) error {
+	if object.Get("spec").Kind() != jsontree.Object {
+		return fmt.Errorf("%s: the object has no spec: not a Pod", what)
 	}
-	if root.Get("spec").Kind() != jsontree.Object {
-		return jsontree.Node{}, fmt.Errorf("%s: the object has no spec: not a Pod", what)
-	}
-	return root, nil
+	return nil
 }
 
 // containers compares containers and init containers by list and name. The API

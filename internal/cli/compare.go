@@ -85,7 +85,7 @@ func (o *compareOptions) Run() error {
 	if err != nil {
 		return err
 	}
-	judged, err := verdict.Judge(verdict.Input{Live: live.text, Fresh: fresh.text})
+	judged, err := verdict.Judge(verdict.Input{Live: live.root, Fresh: fresh.root})
 	if err != nil {
 		return fmt.Errorf("compare %s with %s: %w", o.live, o.fresh, err)
 	}

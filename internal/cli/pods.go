@@ -23,7 +23,6 @@ const standardInput = "-"
 // pod is a Pod from a file.
 type pod struct {
 	source string // the file's name
-	text   []byte // JSON
 	root   jsontree.Node
 }
 
@@ -129,12 +128,12 @@ func appendPods(pods []pod, source string, object jsontree.Node) ([]pod, error) 
 	case object.Kind() != '{':
 		return nil, errors.New("holds something else than objects: give Pods as kubectl prints them")
 	case kind == "Pod" && object.Get("apiVersion").String() == "v1":
-		return append(pods, pod{source, object.Raw(), object}), nil
+		return append(pods, pod{source, object}), nil
 	case kind == "List" || kind == "PodList":
 		for item := range object.Get("items").Children() {
 			// The items of a PodList say neither their kind nor their version.
 			if kind == "PodList" && !item.Get("kind").Exists() {
-				pods = append(pods, pod{source, item.Raw(), item})
+				pods = append(pods, pod{source, item})
 				continue
 			}
 			var err error

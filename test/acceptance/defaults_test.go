@@ -155,13 +155,13 @@ func TestAPIServerAddsOnlyKnownDefaults(t *testing.T) {
 			pod.SetKind("Pod")
 			pod.SetNamespace(namespace)
 			pod.SetName("defaults")
-			submitted := encode(t, pod)
+			submitted := document(t, pod)
 
 			created := pod.DeepCopy()
 			if err := admin.Create(t.Context(), created, client.DryRunAll); err != nil {
 				t.Fatal(err)
 			}
-			v, err := verdict.Judge(verdict.Input{Live: submitted, Fresh: encode(t, created), Template: submitted})
+			v, err := verdict.Judge(verdict.Input{Live: submitted, Fresh: document(t, created), Template: submitted})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,11 +176,7 @@ func TestAPIServerAddsOnlyKnownDefaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			for what, object := range map[string]*unstructured.Unstructured{"created": created, "applied": applied} {
-				root, err := jsontree.Parse(encode(t, object))
-				if err != nil {
-					t.Fatal(err)
-				}
-				f, err := fingerprint.Of(root)
+				f, err := fingerprint.Of(document(t, object))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -192,11 +188,15 @@ func TestAPIServerAddsOnlyKnownDefaults(t *testing.T) {
 	}
 }
 
-func encode(t *testing.T, object *unstructured.Unstructured) []byte {
+func document(t *testing.T, object *unstructured.Unstructured) jsontree.Node {
 	t.Helper()
 	src, err := object.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return src
+	root, err := jsontree.Parse(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
 }
