@@ -26,6 +26,9 @@ func items(findings []finding) []report.Item {
 			byWorkload[f.workload] = item
 		}
 		item.Revisions = append(item.Revisions, f.revision)
+		if !f.oldest.IsZero() && (item.OldestPod == nil || f.oldest.Before(*item.OldestPod)) {
+			item.OldestPod = &f.oldest
+		}
 		for state, n := range f.pods {
 			item.Pods[state] += n
 		}
@@ -55,7 +58,7 @@ func eligibility(item report.Item) report.Rollout {
 	case "Pod":
 		return no("a Pod without a controller: nothing would create it again")
 	case "ReplicaSet":
-		return no("a ReplicaSet without a Deployment: nothing would replace its Pods")
+		return no("a ReplicaSet without a Deployment: only eviction re-creates its Pods (--strategy evict)")
 	default:
 		return no("workloads of kind %s are never rolled out", item.Kind)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -21,6 +22,7 @@ type finding struct {
 	workload inventory.WorkloadRef
 	revision report.Revision
 	pods     map[verdict.State]int
+	oldest   time.Time // when the first of its Pods was started; zero: none was
 	gone     int
 	refusal  *injection.Refusal // nil if there is a fresh Pod
 }
@@ -60,6 +62,7 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 // unjudged gives all Pods one state without a comparison.
 func (f *finding) unjudged(pods []inventory.Pod, state verdict.State, reason string) {
 	f.pods = map[verdict.State]int{}
+	f.revision.Pods, f.revision.Members, f.oldest = 0, nil, time.Time{}
 	f.count(pods, state)
 	f.revision.Reason = reason
 	f.revision.Stamps = stamps(pods)
@@ -67,10 +70,26 @@ func (f *finding) unjudged(pods []inventory.Pod, state verdict.State, reason str
 }
 
 func (f *finding) count(pods []inventory.Pod, state verdict.State) {
-	if len(pods) > 0 {
-		f.pods[state] += len(pods)
-		f.revision.Pods += len(pods)
+	if len(pods) == 0 {
+		return
 	}
+	f.pods[state] += len(pods)
+	f.revision.Pods += len(pods)
+	if f.revision.Members == nil {
+		f.revision.Members = map[verdict.State][]report.PodRef{}
+	}
+	for _, pod := range pods {
+		f.revision.Members[state] = append(f.revision.Members[state], report.PodRef{Name: pod.Name, UID: pod.UID})
+		f.oldest = earlier(f.oldest, pod.Started)
+	}
+}
+
+// earlier is the earlier of two times, of which the zero one counts as none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // nameAttempts is how many names are tried for one that is free: a StatefulSet

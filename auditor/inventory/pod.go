@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
@@ -13,6 +14,7 @@ import (
 // Pod is what is kept of a live Pod.
 type Pod struct {
 	Name, UID string
+	Started   time.Time // by the kubelet; zero if it has not been yet
 	Digest    verdict.Digest
 	// Stamp is the stamper's annotation; empty without one.
 	Stamp string
@@ -74,13 +76,26 @@ func (s Selection) readRecord(raw []byte) (record, error) {
 		index:     labels.Get(completionIndex).String(),
 		judged:    live(pod),
 	}
-	if r.selected, err = s.started(pod.Get("status", "startTime").String()); err == nil && r.judged {
+	if r.Started, err = startTime(pod); err == nil && r.judged {
 		r.Digest, err = verdict.DigestOf(pod)
 	}
+	r.selected = s.started(r.Started)
 	if err != nil {
 		return record{}, fmt.Errorf("Pod %s/%s: %w", r.namespace, r.Name, err)
 	}
 	return r, nil
+}
+
+func startTime(pod jsontree.Node) (time.Time, error) {
+	at := pod.Get("status", "startTime")
+	if at.Kind() != jsontree.String {
+		return time.Time{}, nil
+	}
+	start, err := time.Parse(time.RFC3339, at.String())
+	if err != nil {
+		return time.Time{}, fmt.Errorf("status.startTime: %w", err)
+	}
+	return start, nil
 }
 
 func live(pod jsontree.Node) bool {

@@ -54,18 +54,8 @@ func (s Selection) fieldSelector() string {
 	return strings.Join(terms, ",")
 }
 
-// started reports whether a Pod of this start time, RFC 3339 or empty if the
-// kubelet has not seen it yet, is selected.
-func (s Selection) started(at string) (bool, error) {
-	if s.StartedBefore.IsZero() {
-		return true, nil
-	}
-	if at == "" {
-		return false, nil
-	}
-	start, err := time.Parse(time.RFC3339, at)
-	if err != nil {
-		return false, fmt.Errorf("status.startTime: %w", err)
-	}
-	return start.Before(s.StartedBefore), nil
+// started reports whether a Pod of this start time, zero if the kubelet has not
+// started it yet, is selected.
+func (s Selection) started(at time.Time) bool {
+	return s.StartedBefore.IsZero() || !at.IsZero() && at.Before(s.StartedBefore)
 }

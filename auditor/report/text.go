@@ -63,6 +63,11 @@ func resultStyle(result Result) style {
 	return plain
 }
 
+// PaintResult returns the result in its colour, where colours are allowed.
+func (o TextOptions) PaintResult(result Result) string {
+	return o.paint(resultStyle(result), string(result))
+}
+
 // Printable escapes what a terminal would not show as it stands. Names,
 // values and messages come from whoever may create a Pod: an escape sequence
 // in one must not reach the terminal.

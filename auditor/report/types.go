@@ -46,8 +46,11 @@ type Item struct {
 	Name      string                `json:"name"`
 	State     verdict.State         `json:"state"`
 	Pods      map[verdict.State]int `json:"pods"`
-	Revisions []Revision            `json:"revisions"`
-	Rollout   Rollout               `json:"rollout"`
+	// OldestPod is when the kubelet started the oldest of its Pods; nil if it
+	// has started none.
+	OldestPod *time.Time `json:"oldestPod,omitempty"`
+	Revisions []Revision `json:"revisions"`
+	Rollout   Rollout    `json:"rollout"`
 }
 
 // Revision is one revision of a workload (a ReplicaSet, a
@@ -70,7 +73,13 @@ type Revision struct {
 	// Loses names the injected containers that a live Pod has and the fresh
 	// one lacks.
 	Loses []string `json:"loses"`
+	// Members are the Pods by state. A rollout needs them; they are left out
+	// of the JSON, as Pods come and go.
+	Members map[verdict.State][]PodRef `json:"-"`
 }
+
+// PodRef is one Pod: another one may come to have its name, but not its UID.
+type PodRef struct{ Name, UID string }
 
 // StampCount numbers the Pods that carry one stamp.
 type StampCount struct {
@@ -105,4 +114,9 @@ type Rollout struct {
 	Result     Result     `json:"result,omitempty"`
 	StartedAt  *time.Time `json:"startedAt,omitempty"`
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
+	// Budgets names the PodDisruptionBudgets that its Pods are behind, and
+	// Disrupts is how many of them may be unavailable at once while it is
+	// rolled out. A run paces itself by both; they are left out of the JSON.
+	Budgets  []string `json:"-"`
+	Disrupts int      `json:"-"`
 }
