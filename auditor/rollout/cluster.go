@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
+	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
 // cluster is the edge: everything that is read from the API server and the
@@ -23,6 +27,8 @@ import (
 type cluster struct {
 	workloads dynamic.Interface
 	objects   kubernetes.Interface
+	log       logr.Logger
+	holder    string // who writes Events
 }
 
 func connect(cfg *rest.Config) (*cluster, error) {
@@ -36,7 +42,7 @@ func connect(cfg *rest.Config) (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rollout: %w", err)
 	}
-	return &cluster{workloads, objects}, nil
+	return &cluster{workloads: workloads, objects: objects}, nil
 }
 
 // of is the client for workloads of the reference's kind and namespace. The
@@ -60,7 +66,7 @@ func (c *cluster) patch(ctx context.Context, ref inventory.WorkloadRef, manager 
 	return c.of(ref).Patch(ctx, ref.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: manager})
 }
 
-// namespace reads a namespace and its PodDisruptionBudgets.
+// namespace reads a namespace and its PodDisruptionBudgets, as of now.
 func (c *cluster) namespace(ctx context.Context, name string) (namespace, error) {
 	object, err := c.objects.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
@@ -96,11 +102,28 @@ func (c *cluster) budgets(ctx context.Context, namespace string) ([]budget, erro
 
 func readBudget(pdb *policyv1.PodDisruptionBudget) (budget, error) {
 	selector, err := metav1.LabelSelectorAsSelector(pdb.Spec.Selector)
+	observed := pdb.Status.ObservedGeneration >= pdb.Generation
 	return budget{
 		name:      pdb.Name,
 		selector:  selector,
-		exhausted: pdb.Status.DisruptionsAllowed <= 0 || pdb.Status.ObservedGeneration < pdb.Generation,
+		exhausted: pdb.Status.DisruptionsAllowed <= 0 || !observed,
+		never:     observed && pdb.Status.ExpectedPods > 0 && pdb.Status.DesiredHealthy >= pdb.Status.ExpectedPods,
+		wants:     int(pdb.Status.DesiredHealthy),
 	}, err
+}
+
+// evict asks for the eviction of the very Pod: one that has taken its name since
+// is left alone. The answer 429 of a PodDisruptionBudget comes back as it is.
+func (c *cluster) evict(ctx context.Context, namespace string, pod report.PodRef) error {
+	uid := types.UID(pod.UID)
+	return c.objects.CoreV1().RESTClient().Post().
+		Namespace(namespace).Resource("pods").Name(pod.Name).SubResource("eviction").
+		MaxRetries(0).
+		Body(&policyv1.Eviction{
+			ObjectMeta:    metav1.ObjectMeta{Namespace: namespace, Name: pod.Name},
+			DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}},
+		}).
+		Do(ctx).Error()
 }
 
 // pods lists a workload's Pods.
@@ -116,30 +139,45 @@ func (c *cluster) pods(ctx context.Context, workload *unstructured.Unstructured)
 	return list.Items, nil
 }
 
-// factsOf reads a workload's object for the guards.
-func factsOf(object *unstructured.Unstructured, ns namespace, digest string) (facts, error) {
-	w, err := workloadKinds[object.GetKind()].read(object.Object)
+// namespaces remembers namespaces for a while: workloads of one namespace that
+// start together need not read it, and its budgets, one after the other.
+type namespaces struct {
+	cluster *cluster
+	age     time.Duration // after which a namespace is read again
+
+	mu     sync.Mutex
+	byName map[string]*remembered
+}
+
+type remembered struct {
+	mu   sync.Mutex // held while the namespace is read
+	at   time.Time
+	seen namespace
+}
+
+func newNamespaces(c *cluster, age time.Duration) *namespaces {
+	return &namespaces{cluster: c, age: age, byName: map[string]*remembered{}}
+}
+
+func (n *namespaces) get(ctx context.Context, name string) (namespace, error) {
+	n.mu.Lock()
+	r := n.byName[name]
+	if r == nil {
+		r = &remembered{}
+		n.byName[name] = r
+	}
+	n.mu.Unlock()
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.at.IsZero() && time.Since(r.at) < n.age {
+		return r.seen, nil
+	}
+	begun := time.Now()
+	seen, err := n.cluster.namespace(ctx, name)
 	if err != nil {
-		return facts{}, err
+		return namespace{}, err
 	}
-	f := facts{
-		workload:    w,
-		kind:        object.GetKind(),
-		name:        object.GetName(),
-		annotations: object.GetAnnotations(),
-		deleting:    object.GetDeletionTimestamp() != nil,
-		digest:      digest,
-		namespace:   ns,
-	}
-	if f.onDelete {
-		return f, nil // has no status to judge
-	}
-	message, done, err := status(object)
-	switch {
-	case err != nil:
-		f.unsettled = err.Error()
-	case !done:
-		f.unsettled = message
-	}
-	return f, nil
+	r.at, r.seen = begun, seen
+	return seen, nil
 }

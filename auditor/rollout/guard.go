@@ -2,11 +2,8 @@ package rollout
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
-
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
@@ -15,60 +12,27 @@ import (
 // namespace, keeps it from being rolled out.
 const OptOutAnnotation = "sidecar-drift.io/rollout"
 
-// facts are what the guards judge: a workload as it is now, and what stands
-// around it.
-type facts struct {
-	workload
-	kind, name  string
-	annotations map[string]string
-	deleting    bool
-	// unsettled says what a rollout under way waits for, or what is wrong with
-	// the workload; empty if all its Pods run the present template and are
-	// available.
-	unsettled string
-	// digest of what fresh injection would now make of it.
-	digest    string
-	namespace namespace
-}
-
-// namespace is what the guards need to know of a namespace.
-type namespace struct {
-	name        string
-	annotations map[string]string
-	terminating bool
-	budgets     []budget
-}
-
-// budget is a PodDisruptionBudget.
-type budget struct {
-	name     string
-	selector labels.Selector
-	// exhausted: not one Pod may be disrupted now, or its controller has not
-	// yet looked.
-	exhausted bool
-}
-
-// guard says why a workload must not be restarted now and what to do about it,
+// guard says why a workload must not be rolled out now and what to do about it,
 // or proceed.
-type guard func(facts, Guards) decision
+type guard func(facts, Options) decision
 
 // guards, the most fundamental reason first.
 var guards = []guard{
-	guardDeletion, guardOptOut, guardMemory, guardOnDelete, guardPaused, guardPartition, guardEmpty,
+	guardDeletion, guardOptOut, guardMemory, guardStrategy, guardPaused, guardRevision, guardPartition, guardEmpty,
 	guardUnsettled, guardBudgets, guardDowntime,
 }
 
 // check applies every guard to a workload that choose has chosen.
-func check(f facts, lifted Guards) decision {
+func check(f facts, o Options) decision {
 	for _, g := range guards {
-		if d := g(f, lifted); d != proceed {
+		if d := g(f, o); d != proceed {
 			return d
 		}
 	}
 	return proceed
 }
 
-func guardDeletion(f facts, _ Guards) decision {
+func guardDeletion(f facts, _ Options) decision {
 	switch {
 	case f.namespace.terminating:
 		return skip("namespace %s is terminating: no Pod can be created in it", f.namespace.name)
@@ -78,7 +42,7 @@ func guardDeletion(f facts, _ Guards) decision {
 	return proceed
 }
 
-func guardOptOut(f facts, _ Guards) decision {
+func guardOptOut(f facts, _ Options) decision {
 	switch {
 	case f.annotations[OptOutAnnotation] == "disabled":
 		return skip("opted out by its annotation %s: disabled", OptOutAnnotation)
@@ -88,40 +52,55 @@ func guardOptOut(f facts, _ Guards) decision {
 	return proceed
 }
 
-// guardMemory keeps what did not converge from being restarted in vain again
+// guardMemory keeps what did not converge from being rolled out in vain again
 // and again.
-func guardMemory(f facts, lifted Guards) decision {
+func guardMemory(f facts, o Options) decision {
 	last, ok := parseLastRollout(f.annotations[LastRolloutAnnotation])
-	if !ok || lifted.Retry || last.Result != report.NotConverging || last.Digest != f.digest {
+	if !ok || o.Guards.Retry || last.Result != report.NotConverging || last.Digest != f.digest {
 		return proceed
 	}
-	return decision{report.NotConverging, fmt.Sprintf("restarted at %s and still differed from the same fresh injection: "+
+	return decision{report.NotConverging, fmt.Sprintf("rolled out at %s and still differed from the same fresh injection: "+
 		"find what changes its Pods after injection, or --retry", last.Time.Format(time.RFC3339))}
 }
 
-func guardOnDelete(f facts, _ Guards) decision {
-	if !f.onDelete {
-		return proceed
+func guardStrategy(f facts, o Options) decision {
+	switch {
+	case o.Strategy != Restart:
+	case f.onDelete:
+		return skip("its update strategy is OnDelete, so a restart would replace no Pod: --strategy evict")
+	case !workloadKinds[f.kind].can(Restart):
+		return skip("a %s of its own does not replace its Pods when its template changes: --strategy evict", f.kind)
 	}
-	return skip("its update strategy is OnDelete: a restart would replace no Pod, so delete its Pods by hand, one at a time")
+	return proceed
 }
 
-func guardPaused(f facts, _ Guards) decision {
-	if !f.paused {
+func guardPaused(f facts, _ Options) decision {
+	switch {
+	case !f.paused:
 		return proceed
+	case f.kind == rolloutKind:
+		return skip("is paused: set spec.paused to false first")
 	}
 	return skip("is paused: kubectl rollout resume deployment/%s -n %s first", f.name, f.namespace.name)
 }
 
-func guardPartition(f facts, _ Guards) decision {
-	if f.partition == 0 {
+// guardRevision keeps an eviction from deploying what nobody has rolled out yet.
+func guardRevision(f facts, _ Options) decision {
+	if !f.pending {
 		return proceed
 	}
-	return skip("its partition holds the Pods below ordinal %d at their revision: "+
-		"set spec.updateStrategy.rollingUpdate.partition to 0 first", f.partition)
+	return skip("some of its Pods wait to be deleted for an update of the workload itself: finish that first")
 }
 
-func guardEmpty(f facts, _ Guards) decision {
+func guardPartition(f facts, o Options) decision {
+	if o.Strategy == Evict || f.changing == 0 || len(f.below()) < len(f.targets) {
+		return proceed
+	}
+	return skip("its partition holds the Pods below ordinal %d at their revision, and no others are to be re-created: "+
+		"set spec.updateStrategy.rollingUpdate.partition to 0 first, or --strategy evict", f.changing)
+}
+
+func guardEmpty(f facts, _ Options) decision {
 	if f.replicas > 0 {
 		return proceed
 	}
@@ -131,38 +110,55 @@ func guardEmpty(f facts, _ Guards) decision {
 	return skip("is scaled to zero: its next Pods get the fresh sidecar anyway")
 }
 
-func guardUnsettled(f facts, _ Guards) decision {
+func guardUnsettled(f facts, _ Options) decision {
 	if f.unsettled == "" {
 		return proceed
 	}
 	return skip("is rolling out or unhealthy already: %s; let it settle, or repair it, first", f.unsettled)
 }
 
-func guardBudgets(f facts, _ Guards) decision {
-	var names []string
-	for _, b := range f.namespace.budgets {
-		if b.exhausted && b.selector.Matches(f.template) {
-			names = append(names, b.name)
+func guardBudgets(f facts, o Options) decision {
+	names := strings.Join(f.budgetNames(), ", ")
+	if evicts(o.Strategy, f.kind) {
+		if len(f.budgets) > 1 {
+			return skip("its Pods are behind more than one PodDisruptionBudget (%s), which eviction does not support", names)
+		}
+		for _, b := range f.budgets {
+			if b.never {
+				return skip("PodDisruptionBudget %s can never allow an eviction: it wants %d Pods healthy, as many as there are; loosen it, or scale up",
+					b.name, b.wants)
+			}
+		}
+		if o.Strategy == Evict {
+			return proceed // what is exhausted now decides the pace
 		}
 	}
-	if len(names) == 0 {
+	exhausted := f
+	exhausted.budgets = nil
+	for _, b := range f.budgets {
+		if b.exhausted {
+			exhausted.budgets = append(exhausted.budgets, b)
+		}
+	}
+	if len(exhausted.budgets) == 0 {
 		return proceed
 	}
-	slices.Sort(names)
 	return skip("PodDisruptionBudget %s allows no disruption now: wait until it does, or loosen it",
-		strings.Join(names, ", "))
+		strings.Join(exhausted.budgetNames(), ", "))
 }
 
-func guardDowntime(f facts, lifted Guards) decision {
-	if lifted.AllowDowntime || f.inPlace || f.available > 0 {
+func guardDowntime(f facts, o Options) decision {
+	if o.Guards.AllowDowntime || f.inPlace || f.disrupts(o) < f.replicas {
 		return proceed
 	}
 	how := "its update strategy may take all its Pods away at once"
 	switch {
-	case f.recreate:
+	case o.Strategy == Restart && f.recreate:
 		how = "its strategy is Recreate"
 	case f.replicas == 1:
 		how = "its one replica goes before its replacement is there"
+	case o.Strategy == Evict:
+		how = fmt.Sprintf("--max-unavailable %d may take all its Pods away at once", o.Pace.MaxUnavailable)
 	}
 	return skip("would interrupt service, as %s: --allow-downtime", how)
 }

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 var podLabels = map[string]string{"app": "web"}
@@ -86,13 +88,35 @@ func TestGuards(t *testing.T) {
 	budgetOf := func(app string, exhausted bool) namespace {
 		return namespace{name: "shop", budgets: []budget{{name: "web-pdb", selector: labels.SelectorFromSet(labels.Set{"app": app}), exhausted: exhausted}}}
 	}
-	notConverging := annotate(LastRolloutAnnotation, `{"digest":"fresh","time":"2026-01-02T15:04:05Z","result":"NotConverging"}`)
+	never := budgetOf("web", true)
+	never.budgets[0].never, never.budgets[0].wants = true, 2
+	two := namespace{name: "shop", budgets: append(budgetOf("web", false).budgets, budgetOf("web", false).budgets...)}
+	drifted := withPods(audited("", verdict.Drifted, imageChange), verdict.Drifted, "db-1", "db-2")
+	digest, err := digestOf(drifted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lastTime := func(digest string, result report.Result) func(*appsv1.Deployment) {
+		return annotate(LastRolloutAnnotation, fmt.Sprintf(`{"digest":%q,"time":"2026-01-02T15:04:05Z","result":%q}`, digest, result))
+	}
+	notConverging := lastTime(digest, report.NotConverging)
 	shop := namespace{name: "shop"}
+	evict := Options{Strategy: Evict}
+	partition := func(p int32) func(*appsv1.StatefulSet) {
+		return func(s *appsv1.StatefulSet) { s.Spec.UpdateStrategy.RollingUpdate.Partition = &p }
+	}
+	waitsForDeletion := func(s *appsv1.StatefulSet) {
+		s.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: appsv1.OnDeleteStatefulSetStrategyType}
+	}
+	behind := func(s *appsv1.StatefulSet) {
+		waitsForDeletion(s)
+		s.Status.CurrentRevision, s.Status.UpdateRevision = "db-1", "db-2"
+	}
 
 	for name, test := range map[string]struct {
 		object    runtime.Object
 		namespace namespace
-		lifted    Guards
+		opts      Options
 		want      report.Result // Planned if empty
 		reason    string
 	}{
@@ -115,19 +139,37 @@ func TestGuards(t *testing.T) {
 		"paused": {
 			object: deployment(2, func(d *appsv1.Deployment) { d.Spec.Paused = true }),
 			want:   report.Skipped, reason: "kubectl rollout resume deployment/web -n shop"},
-		"StatefulSet OnDelete": {
-			object: statefulSet(2, func(s *appsv1.StatefulSet) {
-				s.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: appsv1.OnDeleteStatefulSetStrategyType}
-			}),
-			want: report.Skipped, reason: "OnDelete"},
+		"StatefulSet OnDelete":          {object: statefulSet(2, waitsForDeletion), want: report.Skipped, reason: "--strategy evict"},
+		"StatefulSet OnDelete, evicted": {object: statefulSet(2, waitsForDeletion), opts: evict},
+		"StatefulSet OnDelete, evicted amid an update": {
+			object: statefulSet(2, behind), opts: evict,
+			want: report.Skipped, reason: "an update of the workload itself"},
+		"StatefulSet OnDelete, unhealthy": {
+			object: statefulSet(2, waitsForDeletion, func(s *appsv1.StatefulSet) { s.Status.AvailableReplicas = 1 }), opts: evict,
+			want: report.Skipped, reason: "waiting for 1 Pods to be available"},
+		"a ReplicaSet":          {object: replicaSet(2), want: report.Skipped, reason: "--strategy evict"},
+		"a ReplicaSet, evicted": {object: replicaSet(2), opts: evict},
+		"a ReplicaSet of one, evicted": {
+			object: replicaSet(1), opts: evict, want: report.Skipped, reason: "--allow-downtime"},
 		"DaemonSet OnDelete": {
 			object: daemonSet(2, func(d *appsv1.DaemonSet) {
 				d.Spec.UpdateStrategy = appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType}
 			}),
 			want: report.Skipped, reason: "OnDelete"},
-		"partitioned": {
-			object: statefulSet(3, func(s *appsv1.StatefulSet) { s.Spec.UpdateStrategy.RollingUpdate.Partition = new(int32(2)) }),
-			want:   report.Skipped, reason: "below ordinal 2"},
+		"DaemonSet OnDelete, evicted amid an update": {
+			object: daemonSet(2, func(d *appsv1.DaemonSet) {
+				d.Spec.UpdateStrategy = appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType}
+				d.Status.UpdatedNumberScheduled = 1
+			}), opts: evict,
+			want: report.Skipped, reason: "an update of the workload itself"},
+		"a partition that holds all that drift":  {object: statefulSet(4, partition(3)), want: report.Skipped, reason: "below ordinal 3"},
+		"a partition that holds some that drift": {object: statefulSet(4, partition(2))},
+		"a partition, evicted":                   {object: statefulSet(4, partition(3)), opts: evict},
+		"a partition counts from the first ordinal": {
+			object: statefulSet(4, partition(1), func(s *appsv1.StatefulSet) {
+				s.Spec.Ordinals = &appsv1.StatefulSetOrdinals{Start: 2}
+			}),
+			want: report.Skipped, reason: "below ordinal 3"},
 		"scaled to zero":      {object: deployment(0), want: report.Skipped, reason: "scaled to zero"},
 		"a DaemonSet nowhere": {object: daemonSet(0), want: report.Skipped, reason: "no node"},
 		"rolling out": {
@@ -156,14 +198,37 @@ func TestGuards(t *testing.T) {
 		"an exhausted budget": {
 			object: deployment(2), namespace: budgetOf("web", true),
 			want: report.Skipped, reason: "PodDisruptionBudget web-pdb allows no disruption"},
+		"an exhausted budget, evicted": {object: deployment(2), namespace: budgetOf("web", true), opts: evict},
+		"a budget that never allows, evicted": {
+			object: deployment(2), namespace: never, opts: evict,
+			want: report.Skipped, reason: "web-pdb can never allow an eviction: it wants 2 Pods healthy"},
+		"two budgets, evicted": {
+			object: deployment(2), namespace: two, opts: evict,
+			want: report.Skipped, reason: "more than one PodDisruptionBudget (web-pdb, web-pdb)"},
+		"two budgets":                {object: deployment(2), namespace: two},
 		"a budget with room":         {object: deployment(2), namespace: budgetOf("web", false)},
 		"another's exhausted budget": {object: deployment(2), namespace: budgetOf("other", true)},
 		"one replica with surge":     {object: deployment(1)},
+		"one replica, evicted": {
+			object: deployment(1), opts: evict,
+			want: report.Skipped, reason: "its one replica goes before its replacement is there"},
+		"all evicted at once": {
+			object: deployment(2), opts: Options{Strategy: Evict, Pace: Pace{MaxUnavailable: 2}},
+			want: report.Skipped, reason: "--max-unavailable 2 may take all its Pods away"},
+		"an Argo Rollout": {object: argoRollout(2, "Healthy")},
+		"an Argo Rollout of one": {
+			object: argoRollout(1, "Healthy"), want: report.Skipped, reason: "--allow-downtime"},
+		"an Argo Rollout under way": {
+			object: argoRollout(2, "Progressing"), want: report.Skipped, reason: "rollout is Progressing more replicas"},
+		"a degraded Argo Rollout": {
+			object: argoRollout(2, "Degraded"), want: report.Skipped, reason: "degraded: more replicas"},
+		"an Argo Rollout behind a budget that never allows": {
+			object: argoRollout(2, "Healthy"), namespace: never, want: report.Skipped, reason: "can never allow an eviction"},
 		"one replica without surge": {
 			object: deployment(1, pace(intstr.FromInt32(0), intstr.FromInt32(1))),
 			want:   report.Skipped, reason: "its one replica goes before its replacement is there: --allow-downtime"},
 		"one replica without surge, allowed": {
-			object: deployment(1, pace(intstr.FromInt32(0), intstr.FromInt32(1))), lifted: Guards{AllowDowntime: true}},
+			object: deployment(1, pace(intstr.FromInt32(0), intstr.FromInt32(1))), opts: Options{Guards: Guards{AllowDowntime: true}}},
 		"one replica with surge that may go first": {
 			object: deployment(1, pace(intstr.FromInt32(1), intstr.FromInt32(1))),
 			want:   report.Skipped, reason: "--allow-downtime"},
@@ -186,22 +251,23 @@ func TestGuards(t *testing.T) {
 			want: report.Skipped, reason: "all its Pods away at once"},
 		"did not converge": {object: deployment(2, notConverging), want: report.NotConverging, reason: "2026-01-02T15:04:05Z"},
 		"did not converge, tried again": {
-			object: deployment(2, notConverging), lifted: Guards{Retry: true}},
+			object: deployment(2, notConverging), opts: Options{Guards: Guards{Retry: true}}},
 		"did not converge on something else": {
-			object: deployment(2, annotate(LastRolloutAnnotation, `{"digest":"older","time":"2026-01-02T15:04:05Z","result":"NotConverging"}`))},
+			object: deployment(2, lastTime("older", report.NotConverging))},
 		"failed last time": {
-			object: deployment(2, annotate(LastRolloutAnnotation, `{"digest":"fresh","time":"2026-01-02T15:04:05Z","result":"Failed"}`))},
+			object: deployment(2, lastTime(digest, report.Failed))},
 		"an annotation that is not ours": {object: deployment(2, annotate(LastRolloutAnnotation, "yesterday"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if test.namespace.name == "" {
 				test.namespace = shop
 			}
-			f, err := factsOf(object(t, test.object), test.namespace, "fresh")
+			opts := test.opts.withDefaults()
+			f, err := factsOf(object(t, test.object), test.namespace, drifted, opts)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := check(f, test.lifted)
+			got := check(f, opts)
 			want := test.want
 			if want == "" {
 				want = report.Planned
@@ -216,8 +282,33 @@ func TestGuards(t *testing.T) {
 	}
 }
 
+func replicaSet(replicas int32) *appsv1.ReplicaSet {
+	return &appsv1.ReplicaSet{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "ReplicaSet"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "lone", Generation: 1},
+		Spec:       appsv1.ReplicaSetSpec{Replicas: &replicas, Template: template()},
+		Status:     appsv1.ReplicaSetStatus{ObservedGeneration: 1, AvailableReplicas: replicas},
+	}
+}
+
+func argoRollout(replicas int64, phase string) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+		"metadata": map[string]any{"namespace": "shop", "name": "web"},
+		"spec": map[string]any{
+			"replicas": replicas,
+			"template": map[string]any{"metadata": map[string]any{"labels": map[string]any{"app": "web"}}},
+			"strategy": map[string]any{"canary": map[string]any{"maxUnavailable": "25%"}},
+		},
+		"status": map[string]any{"phase": phase, "message": "more replicas", "availableReplicas": replicas},
+	}}
+}
+
 func object(t *testing.T, typed runtime.Object) *unstructured.Unstructured {
 	t.Helper()
+	if untyped, ok := typed.(*unstructured.Unstructured); ok {
+		return untyped
+	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
 	if err != nil {
 		t.Fatal(err)

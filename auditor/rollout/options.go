@@ -11,10 +11,27 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
-// StrategyRestart patches the Pod template, so that the workload's controller
-// replaces its Pods. Rolling updates do not honour PodDisruptionBudgets
-// (kubernetes#89820); the guards look at them instead.
-const StrategyRestart = "restart"
+// Strategy is how Pods are re-created.
+type Strategy string
+
+const (
+	// Restart patches the Pod template, so that the workload's controller
+	// replaces its Pods. Rolling updates do not honour PodDisruptionBudgets
+	// (kubernetes#89820); the guards look at them instead.
+	Restart Strategy = "restart"
+	// Evict evicts the drifted Pods, one after the other, and leaves the
+	// workload as it is: PodDisruptionBudgets decide the pace.
+	Evict Strategy = "evict"
+)
+
+// Order is the order of a plan.
+type Order string
+
+const (
+	ByName Order = "name" // namespace, kind, name
+	ByPods Order = "pods" // the fewest Pods first
+	ByAge  Order = "age"  // the workload of the oldest Pod first
+)
 
 // Defaults of Pace and Mark.
 const (
@@ -23,12 +40,13 @@ const (
 	DefaultFieldManager     = "sidecar-drift"
 )
 
-// Options of Plan and Run. The zero value plans with the defaults.
+// Options of MakePlan and Run. The zero value plans with the defaults.
 type Options struct {
-	Select Selection
-	Guards Guards
-	Pace   Pace
-	Mark   Mark
+	Strategy Strategy // Restart if empty
+	Select   Selection
+	Guards   Guards
+	Pace     Pace
+	Mark     Mark
 
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -41,7 +59,7 @@ type Options struct {
 // Selection says which of the audited workloads are meant.
 type Selection struct {
 	// DaemonSets and StatefulSets are rolled out only when included,
-	// Deployments unless excluded.
+	// Deployments (and Argo Rollouts with them) unless excluded.
 	IncludeDaemonSet, IncludeStatefulSet, ExcludeDeployment bool
 	// States to roll out; empty means Drifted and Missing, and Orphaned where
 	// the guard against it is lifted.
@@ -57,7 +75,7 @@ type Selection struct {
 type Guards struct {
 	// AllowOrphaned lets a re-creation take sidecars away.
 	AllowOrphaned bool
-	// AllowDowntime lets a restart leave no Pod available.
+	// AllowDowntime lets a rollout leave no Pod available.
 	AllowDowntime bool
 	// Retry tries again what did not converge last time.
 	Retry bool
@@ -66,13 +84,30 @@ type Guards struct {
 // Pace of a Run.
 type Pace struct {
 	// Parallel is how many workloads are rolled out at a time; 1 if not
-	// positive.
+	// positive. Two behind one PodDisruptionBudget never are.
 	Parallel int
+	// Order in which workloads are rolled out; ByName if empty.
+	Order Order
+	// Canary is how many workloads go first, at most one a namespace, and
+	// Soak how long all of them must then stay available, with no container
+	// restarted, before the others follow. No workload does if one of them
+	// fails.
+	Canary int
+	Soak   time.Duration
 	// MaxFailures is after how many workloads that failed or did not converge
 	// nothing new starts; 1 if not positive.
 	MaxFailures int
-	// Timeout is how long one workload may take to settle; DefaultTimeout if
-	// not positive.
+	// MaxUnavailable is how many Pods of a workload may be unavailable at once
+	// for another to be evicted; 1 if not positive. Restarts go by the
+	// workload's own update strategy.
+	MaxUnavailable int
+	// MaxUnavailablePercent of the injected Pods that were audited is how many
+	// a run may make unavailable at once, by what the workloads under way
+	// allow; 0 sets no limit.
+	MaxUnavailablePercent int
+	// Timeout is how long one workload may take to settle, and how long an
+	// evicted Pod may take to go and to be replaced; DefaultTimeout if not
+	// positive.
 	Timeout time.Duration
 	// Drain, once closed, lets nothing new start, while what is under way is
 	// waited for. (Cancelling Run's context leaves at once instead.)
@@ -99,13 +134,14 @@ type Phase string
 
 // Phases, in their order.
 const (
-	Started   Phase = "Started"   // its template has been patched
-	Waiting   Phase = "Waiting"   // its controller replaces the Pods; told again when the message changes
+	Started   Phase = "Started"   // its Pods are being replaced
+	Waiting   Phase = "Waiting"   // told again when the message changes
 	Verifying Phase = "Verifying" // it has settled and is audited again
 	Finished  Phase = "Finished"  // Result says how
+	Soaking   Phase = "Soaking"   // the canaries are watched
 )
 
-// Event is a step in the rollout of one workload.
+// Event is a step in the rollout of one workload, or (Soaking) of all canaries.
 type Event struct {
 	Workload inventory.WorkloadRef
 	Phase    Phase
@@ -119,17 +155,16 @@ type Event struct {
 func (o Options) now() time.Time { return o.Now().UTC().Truncate(time.Second) }
 
 func (o Options) withDefaults() Options {
+	o.Strategy = orElse(o.Strategy, Restart)
+	o.Pace.Order = orElse(o.Pace.Order, ByName)
 	o.Pace.Parallel = max(o.Pace.Parallel, 1)
 	o.Pace.MaxFailures = max(o.Pace.MaxFailures, 1)
+	o.Pace.MaxUnavailable = max(o.Pace.MaxUnavailable, 1)
 	if o.Pace.Timeout <= 0 {
 		o.Pace.Timeout = DefaultTimeout
 	}
-	if o.Mark.AnnotationPrefix == "" {
-		o.Mark.AnnotationPrefix = DefaultAnnotationPrefix
-	}
-	if o.Mark.FieldManager == "" {
-		o.Mark.FieldManager = DefaultFieldManager
-	}
+	o.Mark.AnnotationPrefix = orElse(o.Mark.AnnotationPrefix, DefaultAnnotationPrefix)
+	o.Mark.FieldManager = orElse(o.Mark.FieldManager, DefaultFieldManager)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,7 +20,7 @@ const planReads = 8
 
 // Plan says what a rollout would do about an audit's report, and changes
 // nothing. Items of the answer, a RolloutReport, are first the workloads to
-// roll out (Planned), in that order, then those that are left out (Skipped or
+// roll out (Planned), in their order, then those that are left out (Skipped or
 // NotConverging), each with a reason. Workloads that nothing is to be done
 // about are only in the Summary, which is the audit's.
 //
@@ -32,7 +32,10 @@ func Plan(ctx context.Context, cfg *rest.Config, rep *report.Report, opts Option
 		return nil, err
 	}
 	items, decisions := chosen(rep.Items, opts)
-	p := planner{cluster: c, lifted: opts.Guards, namespaces: namespaces{cluster: c}}
+	p := planner{
+		cluster: c, opts: opts, limit: unavailableLimit(rep.Summary, opts.Pace.MaxUnavailablePercent),
+		namespaces: newNamespaces(c, time.Hour), access: newAccess(c),
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(planReads)
 	for i := range items {
@@ -41,7 +44,7 @@ func Plan(ctx context.Context, cfg *rest.Config, rep *report.Report, opts Option
 		}
 		group.Go(func() error {
 			var err error
-			decisions[i], err = p.decide(groupCtx, items[i])
+			decisions[i], err = p.decide(groupCtx, &items[i])
 			return err
 		})
 	}
@@ -49,11 +52,13 @@ func Plan(ctx context.Context, cfg *rest.Config, rep *report.Report, opts Option
 		return nil, fmt.Errorf("plan the rollout: %w", err)
 	}
 	for i, d := range decisions {
-		items[i].Rollout = report.Rollout{Eligible: d == proceed, Reason: d.reason, Strategy: StrategyRestart, Result: d.result}
+		r := &items[i].Rollout
+		r.Eligible, r.Reason, r.Strategy, r.Result = d == proceed, d.reason, string(opts.Strategy), d.result
 		opts.Log.Info("Planned rollout", "kind", items[i].Kind, "namespace", items[i].Namespace, "workload", items[i].Name,
 			"state", items[i].State, "result", d.result, "reason", d.reason)
 	}
-	slices.SortStableFunc(items, inOrder)
+	slices.SortStableFunc(items, opts.Pace.inOrder)
+	canariesFirst(items, opts.Pace.Canary)
 	return &report.Report{
 		APIVersion:  report.APIVersion,
 		Kind:        report.RolloutReport,
@@ -75,31 +80,113 @@ func chosen(all []report.Item, opts Options) ([]report.Item, []decision) {
 	return items, decisions
 }
 
-// inOrder puts what is rolled out first; each part by namespace, kind, name.
-func inOrder(a, b report.Item) int {
+// inOrder puts what is rolled out first, in the order of the pace; what is left
+// out by namespace, kind, name.
+func (p Pace) inOrder(a, b report.Item) int {
 	leftOut := func(i report.Item) int {
 		if i.Rollout.Result == report.Planned {
 			return 0
 		}
 		return 1
 	}
+	byOrder := 0
+	if leftOut(a) == 0 && leftOut(b) == 0 {
+		switch p.Order {
+		case ByPods:
+			byOrder = cmp.Compare(total(a), total(b))
+		case ByAge:
+			byOrder = started(a).Compare(started(b))
+		}
+	}
 	return cmp.Or(
 		cmp.Compare(leftOut(a), leftOut(b)),
+		byOrder,
 		cmp.Compare(a.Namespace, b.Namespace),
 		cmp.Compare(a.Kind, b.Kind),
 		cmp.Compare(a.Name, b.Name),
 	)
 }
 
+func total(item report.Item) int {
+	sum := 0
+	for _, n := range item.Pods {
+		sum += n
+	}
+	return sum
+}
+
+// started is when the workload's oldest Pod was started; now, more or less, for
+// one that has none yet.
+func started(item report.Item) time.Time {
+	if item.OldestPod == nil {
+		return time.Now()
+	}
+	return *item.OldestPod
+}
+
+// canariesFirst moves the canaries to the front: the first n of the plan, at
+// most one a namespace.
+func canariesFirst(items []report.Item, n int) {
+	namespaces := map[string]bool{}
+	for i := range items {
+		if len(namespaces) == n || items[i].Rollout.Result != report.Planned {
+			return
+		}
+		at := slices.IndexFunc(items[i:], func(item report.Item) bool {
+			return item.Rollout.Result == report.Planned && !namespaces[item.Namespace]
+		})
+		if at < 0 {
+			return
+		}
+		canary := items[i+at]
+		copy(items[i+1:i+at+1], items[i:i+at])
+		items[i] = canary
+		namespaces[canary.Namespace] = true
+	}
+}
+
+// canaries is how many of the planned items, canaries first, are canaries.
+func canaries(planned []report.Item, n int) int {
+	namespaces := map[string]bool{}
+	for i, item := range planned {
+		if i == n || namespaces[item.Namespace] {
+			return i
+		}
+		namespaces[item.Namespace] = true
+	}
+	return len(planned)
+}
+
+// unavailableLimit is how many Pods a run may make unavailable at once; less
+// than 0 means any number.
+func unavailableLimit(s report.Summary, percent int) int {
+	if percent <= 0 {
+		return -1
+	}
+	injected := 0
+	for state, pods := range s.Pods {
+		if state.Counted() {
+			injected += pods
+		}
+	}
+	return injected * percent / 100
+}
+
 // planner reads what the guards judge.
 type planner struct {
 	cluster    *cluster
-	lifted     Guards
-	namespaces namespaces
+	opts       Options
+	limit      int // of Pods that are unavailable at once
+	namespaces *namespaces
+	access     *access
 }
 
-func (p *planner) decide(ctx context.Context, item report.Item) (decision, error) {
-	ref := refOf(item)
+// decide decides about an item, and notes in it what a run paces itself by.
+func (p *planner) decide(ctx context.Context, item *report.Item) (decision, error) {
+	ref := refOf(*item)
+	if denied, err := p.access.denied(ctx, ref, p.opts.Strategy); err != nil || denied != "" {
+		return skip("%s", denied), err
+	}
 	object, err := p.cluster.get(ctx, ref)
 	if apierrors.IsNotFound(err) {
 		return skip("has been deleted since the audit"), nil
@@ -111,28 +198,17 @@ func (p *planner) decide(ctx context.Context, item report.Item) (decision, error
 	if err != nil {
 		return decision{}, err
 	}
-	digest, err := digestOf(item)
-	if err != nil {
-		return decision{}, err
-	}
-	f, err := factsOf(object, ns, digest)
+	f, err := factsOf(object, ns, *item, p.opts)
 	if err != nil {
 		return decision{}, fmt.Errorf("%s: %w", ref, err)
 	}
-	return check(f, p.lifted), nil
-}
-
-// namespaces reads each namespace once.
-type namespaces struct {
-	cluster *cluster
-	byName  sync.Map // name → func() (namespace, error)
-}
-
-func (n *namespaces) get(ctx context.Context, name string) (namespace, error) {
-	read, _ := n.byName.LoadOrStore(name, sync.OnceValues(func() (namespace, error) {
-		return n.cluster.namespace(ctx, name)
-	}))
-	return read.(func() (namespace, error))()
+	item.Rollout.Budgets, item.Rollout.Disrupts = f.budgetNames(), f.disrupts(p.opts)
+	d := check(f, p.opts)
+	if d == proceed && p.limit >= 0 && item.Rollout.Disrupts > p.limit {
+		return skip("may make %d of its Pods unavailable at once, and --max-unavailable-percent %d allows %d in all",
+			item.Rollout.Disrupts, p.opts.Pace.MaxUnavailablePercent, p.limit), nil
+	}
+	return d, nil
 }
 
 func refOf(item report.Item) inventory.WorkloadRef {

@@ -8,7 +8,7 @@ import (
 )
 
 // A template that stays as it is rolls nothing out.
-func TestEveryMarkChangesTheTemplate(t *testing.T) {
+func TestEveryRestartChangesTheTemplate(t *testing.T) {
 	const key = "sidecarRollout.rollout.timestamp"
 	now := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 	for present, want := range map[string]string{
@@ -23,8 +23,8 @@ func TestEveryMarkChangesTheTemplate(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if m := newMark(workload, key, now); m.value != want || m.key != key || !m.time.Equal(now) {
-			t.Errorf("with %q there: %+v, want the value %s", present, m, want)
+		if got := newTimestamp(workload, now, "spec", "template", "metadata", "annotations", key); got != want {
+			t.Errorf("with %q there: %s, want %s", present, got, want)
 		}
 	}
 }

@@ -5,16 +5,22 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
+// startsTogether is how long what was read of a namespace holds for the next
+// workload that starts in it.
+const startsTogether = time.Second
+
 // Run carries out a plan: its Planned items, in their order, Pace.Parallel at
-// a time. It returns the plan's report with what became of each; what had not
-// started when the run was stopped (by failures, Pace.Drain or ctx) is
-// Interrupted. Running again goes on, since only what still drifts is planned.
+// a time, the canaries first. It returns the plan's report with what became of
+// each; what had not started when the run was stopped (by failures, Pace.Drain
+// or ctx) is Interrupted. Running again goes on, since only what still drifts
+// is planned.
 //
 // An error means that nothing has been started; whatever goes wrong with a
 // workload is its own Result and Reason.
@@ -24,55 +30,126 @@ func Run(ctx context.Context, cfg *rest.Config, plan *report.Report, opts Option
 	if err != nil {
 		return nil, err
 	}
+	c.log, c.holder = opts.Log, identity()
 	out := *plan
 	out.GeneratedAt = opts.now()
 	out.Items = slices.Clone(plan.Items)
-	r := run{opts: opts, items: out.Items}
+	r := run{
+		opts: opts, cluster: c, audit: audit, planned: plan.GeneratedAt,
+		namespaces: newNamespaces(c, startsTogether),
+		items:      out.Items,
+		limit:      unavailableLimit(plan.Summary, opts.Pace.MaxUnavailablePercent),
+	}
+	r.changed = sync.NewCond(&r.mu)
+	defer context.AfterFunc(ctx, r.wake)()
+	var queue []int
+	var planned []report.Item
 	for i, item := range out.Items {
 		if item.Rollout.Result == report.Planned {
-			r.queue = append(r.queue, i)
+			queue, planned = append(queue, i), append(planned, item)
 		}
 	}
-	r.total = len(r.queue)
-
-	var workers sync.WaitGroup
-	for range min(opts.Pace.Parallel, r.total) {
-		workers.Go(func() {
-			for item := r.next(ctx); item != nil; item = r.next(ctx) {
-				w := restart{cluster: c, opts: opts, audit: audit, item: *item, planned: plan.GeneratedAt, tell: r.tell}
-				r.finish(item, w.run(ctx))
-			}
-		})
+	r.total = len(queue)
+	if first := canaries(planned, opts.Pace.Canary); first > 0 {
+		r.queue = queue[:first]
+		r.carryOut(ctx)
+		r.soak(ctx, queue[:first])
+		queue = append(r.queue, queue[first:]...)
 	}
-	workers.Wait()
+	r.queue = queue
+	r.carryOut(ctx)
 	r.interruptRest(ctx)
 	return &out, nil
 }
 
 // run hands out work and gathers what became of it.
 type run struct {
-	opts  Options
-	total int
+	opts       Options
+	cluster    *cluster
+	namespaces *namespaces
+	audit      AuditFunc
+	planned    time.Time
+	total      int
+	limit      int // of Pods that are unavailable at once; less than 0: none
 
 	mu       sync.Mutex
+	changed  *sync.Cond // something has finished, or the run is stopped
 	items    []report.Item
 	queue    []int // indices of items that have not started
+	active   []int // indices of items under way
 	failures int
 	done     int
+	halted   string // why the canaries let nothing else start
 
 	telling sync.Mutex // keeps Progress from being called concurrently
 }
 
-// next takes the next item off the queue; nil when nothing more may start.
-func (r *run) next(ctx context.Context) *report.Item {
+// carryOut works the queue off, as far as the run is not stopped.
+func (r *run) carryOut(ctx context.Context) {
+	var workers sync.WaitGroup
+	for range min(r.opts.Pace.Parallel, len(r.queue)) {
+		workers.Go(func() {
+			for i, ok := r.next(ctx); ok; i, ok = r.next(ctx) {
+				t := task{
+					cluster: r.cluster, namespaces: r.namespaces, opts: r.opts, audit: r.audit,
+					item: r.items[i], planned: r.planned, tell: r.tell,
+				}
+				r.finish(i, t.run(ctx))
+			}
+		})
+	}
+	// Workers that wait for others must notice that the run is stopped.
+	over := make(chan struct{})
+	var waker sync.WaitGroup
+	waker.Go(func() {
+		select {
+		case <-r.opts.Pace.Drain:
+			r.wake()
+		case <-over:
+		}
+	})
+	workers.Wait()
+	close(over)
+	waker.Wait()
+}
+
+func (r *run) wake() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.queue) == 0 || r.stopped(ctx) != "" {
-		return nil
+	r.changed.Broadcast()
+}
+
+// next takes the first item off the queue that may start beside what is under
+// way, and waits for one to do so; it returns false when nothing more may start.
+func (r *run) next(ctx context.Context) (int, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.queue) > 0 && r.stopped(ctx) == "" {
+		if at := slices.IndexFunc(r.queue, r.fits); at >= 0 {
+			i := r.queue[at]
+			r.queue = slices.Delete(slices.Clone(r.queue), at, at+1)
+			r.active = append(r.active, i)
+			return i, true
+		}
+		r.changed.Wait()
 	}
-	i := r.queue[0]
-	r.queue = r.queue[1:]
-	return &r.items[i]
+	return 0, false
+}
+
+// fits reports whether an item may start: it shares no PodDisruptionBudget with
+// what is under way, and not too many Pods would be unavailable. Hold mu.
+func (r *run) fits(i int) bool {
+	disrupted := r.items[i].Rollout.Disrupts
+	for _, other := range r.active {
+		a, b := r.items[i], r.items[other]
+		if a.Namespace == b.Namespace && slices.ContainsFunc(a.Rollout.Budgets, func(name string) bool {
+			return slices.Contains(b.Rollout.Budgets, name)
+		}) {
+			return false
+		}
+		disrupted += b.Rollout.Disrupts
+	}
+	return r.limit < 0 || len(r.active) == 0 || disrupted <= r.limit
 }
 
 // stopped says why nothing new may start; empty while it may. Hold mu.
@@ -84,22 +161,28 @@ func (r *run) stopped(ctx context.Context) string {
 		return "the run was interrupted"
 	default:
 	}
+	if r.halted != "" {
+		return r.halted
+	}
 	if r.failures >= r.opts.Pace.MaxFailures {
 		return fmt.Sprintf("%d failed or did not converge (--max-failures %d)", r.failures, r.opts.Pace.MaxFailures)
 	}
 	return ""
 }
 
-func (r *run) finish(item *report.Item, outcome report.Rollout) {
+func (r *run) finish(i int, outcome report.Rollout) {
 	r.mu.Lock()
-	item.Rollout = outcome
+	r.items[i].Rollout = outcome
+	item := r.items[i]
+	r.active = slices.DeleteFunc(r.active, func(other int) bool { return other == i })
 	r.done++
 	if outcome.Result == report.Failed || outcome.Result == report.NotConverging {
 		r.failures++
 	}
+	r.changed.Broadcast()
 	r.mu.Unlock()
 
-	ref := refOf(*item)
+	ref := refOf(item)
 	r.opts.Log.Info("Finished rollout", "kind", ref.Kind, "namespace", ref.Namespace, "workload", ref.Name,
 		"result", outcome.Result, "reason", outcome.Reason)
 	r.tell(Event{Workload: ref, Phase: Finished, Message: outcome.Reason, Result: outcome.Result})

@@ -96,9 +96,9 @@ func (s Selection) differences(item report.Item) []verdict.Change {
 // include them; empty for those that are rolled out.
 func (s Selection) excludesKind(kind string) string {
 	switch kind {
-	case "Deployment":
+	case "Deployment", rolloutKind:
 		if s.ExcludeDeployment {
-			return "Deployments are left out (--exclude-deployment)"
+			return kind + "s are left out (--exclude-deployment)"
 		}
 		return ""
 	case "DaemonSet":
@@ -116,7 +116,7 @@ func (s Selection) excludesKind(kind string) string {
 	case "Pod":
 		return "a Pod of its own: nothing would create it again, so delete and create it by hand"
 	case "ReplicaSet":
-		return "a ReplicaSet of its own does not replace its Pods when its template changes: delete them by hand, one at a time"
+		return "" // its Pods can be evicted: see guardStrategy
 	}
 	return fmt.Sprintf("owners of kind %s are not rolled out: restart it in its owner's own way", kind)
 }

@@ -34,6 +34,16 @@ func with(item report.Item, change func(*report.Revision)) report.Item {
 	return item
 }
 
+// withPods gives the item's revision these Pods in a state.
+func withPods(item report.Item, state verdict.State, names ...string) report.Item {
+	return with(item, func(r *report.Revision) {
+		r.Members = map[verdict.State][]report.PodRef{}
+		for _, name := range names {
+			r.Members[state] = append(r.Members[state], report.PodRef{Name: name, UID: "uid-" + name})
+		}
+	})
+}
+
 func TestChoose(t *testing.T) {
 	drifted := audited("Deployment", verdict.Drifted, imageChange)
 	inSync := audited("Deployment", verdict.InSync)
@@ -87,7 +97,9 @@ func TestChoose(t *testing.T) {
 		"Job":                           {item: audited("Job", verdict.Drifted, imageChange), want: report.Skipped, reason: "Jobs are never restarted"},
 		"CronJob":                       {item: audited("CronJob", verdict.Drifted, imageChange), want: report.Skipped, reason: "next run"},
 		"Pod":                           {item: audited("Pod", verdict.Drifted, imageChange), want: report.Skipped, reason: "a Pod of its own"},
-		"ReplicaSet":                    {item: audited("ReplicaSet", verdict.Drifted, imageChange), want: report.Skipped, reason: "a ReplicaSet of its own"},
+		"ReplicaSet":                    {item: audited("ReplicaSet", verdict.Drifted, imageChange), want: report.Planned},
+		"Argo Rollout":                  {item: audited("Rollout", verdict.Drifted, imageChange), want: report.Planned},
+		"Argo Rollout excluded":         {item: audited("Rollout", verdict.Drifted, imageChange), opts: Options{Select: Selection{ExcludeDeployment: true}}, want: report.Skipped, reason: "--exclude-deployment"},
 		"an owner that nobody knows":    {item: audited("GameServer", verdict.Drifted, imageChange), want: report.Skipped, reason: "GameServer"},
 		"a state that nobody knows yet": {item: audited("Deployment", "Haunted"), want: report.Skipped, reason: "Haunted"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -14,17 +15,51 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
-// restart rolls out one workload.
-type restart struct {
-	cluster *cluster
-	opts    Options
-	audit   AuditFunc
-	item    report.Item
-	planned time.Time // when the plan was made
-	tell    func(Event)
+// task rolls out one workload: it decides once more, has the Pods re-created,
+// waits, audits again and remembers the result.
+type task struct {
+	cluster    *cluster
+	namespaces *namespaces
+	opts       Options
+	audit      AuditFunc
+	item       report.Item
+	planned    time.Time // when the plan was made
+	tell       func(Event)
 }
 
-// maxConflicts is how often a patch that lost a race is decided anew: a
+// recreation is how the Pods of one workload are replaced.
+type recreation interface {
+	// begin is given the very version of the workload that was decided on, and
+	// returns the one to follow. What happened in between makes it fail with
+	// a conflict.
+	begin(ctx context.Context, workload *unstructured.Unstructured) (*unstructured.Unstructured, error)
+	// finish returns when every Pod that should be has been replaced and the
+	// workload has settled. It tells what it waits for.
+	finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(message string)) error
+	// fresh reports whether a Pod is a new one.
+	fresh(pod *corev1.Pod) bool
+	// noneFresh says what it means if there is no new Pod; empty if nothing.
+	noneFresh() string
+	// untouched are the UIDs of Pods that stay as they are.
+	untouched() map[string]bool
+}
+
+func (t *task) recreation(f facts) recreation {
+	switch {
+	case t.opts.Strategy == Evict:
+		return &eviction{cluster: t.cluster, pace: t.opts.Pace, targets: f.targets}
+	case f.kind == rolloutKind:
+		return &argoRestart{cluster: t.cluster, opts: t.opts}
+	}
+	return &restart{cluster: t.cluster, opts: t.opts, reason: t.reason(), held: f.below()}
+}
+
+// reason is what people read about why the Pods were re-created.
+func (t *task) reason() string {
+	return orElse(t.opts.Mark.Reason, "Update sidecars "+strings.Join(t.opts.Select.driftedSidecars(t.item), ", "))
+}
+
+// maxConflicts is how often a start that lost a race is decided anew: a
 // settled workload changes seldom, so more than a few say that something
 // fights over it. The pause lets its controller look at what has changed.
 const (
@@ -33,9 +68,10 @@ const (
 )
 
 // run rolls the workload out and says what became of it.
-func (r *restart) run(ctx context.Context) report.Rollout {
-	outcome := report.Rollout{Strategy: StrategyRestart}
-	mark, refused, err := r.start(ctx)
+func (t *task) run(ctx context.Context) report.Rollout {
+	outcome := t.item.Rollout
+	outcome.Strategy, outcome.Eligible = string(t.opts.Strategy), false
+	b, refused, err := t.start(ctx)
 	if refused != proceed && err == nil {
 		outcome.Result, outcome.Reason = refused.result, refused.reason
 		return outcome
@@ -47,128 +83,112 @@ func (r *restart) run(ctx context.Context) report.Rollout {
 		}
 		return outcome
 	}
-	outcome.Eligible = true
-	outcome.StartedAt = &mark.time
-	d, digest := r.settle(ctx, mark)
+	outcome.Eligible, outcome.StartedAt = true, &b.at
+	t.cluster.record(ctx, b.workload, eventStarted, t.reason())
+	d, digest := t.settle(ctx, b)
 	outcome.Result, outcome.Reason = d.result, d.reason
-	finished := r.opts.now()
+	finished := t.opts.now()
 	outcome.FinishedAt = &finished
-	if err := r.remember(ctx, mark, lastRollout{Digest: digest, Time: finished, Result: d.result}); err != nil {
+	t.recordResult(ctx, b, d)
+	if err := t.remember(ctx, b, lastRollout{Digest: digest, Time: finished, Result: d.result}); err != nil {
 		outcome.Reason = strings.TrimPrefix(fmt.Sprintf("%s; could not be remembered in %s: %v",
 			outcome.Reason, LastRolloutAnnotation, err), "; ")
 	}
 	return outcome
 }
 
-// mark is the restart as it was written.
-type mark struct {
-	object *unstructured.Unstructured // the workload, just patched
-	// The annotation that only Pods of this restart carry.
-	key, value string
-	time       time.Time
-}
-
-// newMark is a mark that the workload's template does not carry yet: after a
-// second rollout within one second there would be nothing for its controller to
-// do.
-func newMark(object *unstructured.Unstructured, key string, now time.Time) mark {
-	present, _, _ := unstructured.NestedString(object.Object, "spec", "template", "metadata", "annotations", key)
-	m := mark{key: key, value: now.Format(time.RFC3339), time: now}
-	if m.value == present {
-		m.value = now.Add(time.Second).Format(time.RFC3339)
+func (t *task) recordResult(ctx context.Context, b begun, d decision) {
+	switch d.result {
+	case report.RolledOut:
+		t.cluster.record(ctx, b.workload, eventSucceeded, orElse(d.reason, "All its Pods carry the present sidecars"))
+	case report.Failed, report.NotConverging:
+		t.cluster.record(ctx, b.workload, eventFailed, string(d.result)+": "+d.reason)
 	}
-	return m
 }
 
-// start decides once more, by the workload as it is now, and patches it. The
-// patch holds only for the version that was decided on: whatever happens in
-// between (a pause, a scale, a deletion) makes it conflict, and the decision
-// is taken anew.
-func (r *restart) start(ctx context.Context) (mark, decision, error) {
+// begun is a rollout under way.
+type begun struct {
+	recreation
+	workload *unstructured.Unstructured
+	at       time.Time
+}
+
+// start decides once more, by the workload as it is now, and begins. That holds
+// only for the version that was decided on: whatever happens in between (a
+// pause, a scale, a deletion) makes it conflict, and the decision is taken anew.
+func (t *task) start(ctx context.Context) (begun, decision, error) {
 	var uid types.UID
 	for attempt := 1; ; attempt++ {
-		object, d, err := r.decide(ctx)
+		object, f, d, err := t.decide(ctx)
 		if err != nil || d != proceed {
-			return mark{}, d, err
+			return begun{}, d, err
 		}
 		if uid = orElse(uid, object.GetUID()); uid != object.GetUID() {
-			return mark{}, skip("%v", errGone), nil
+			return begun{}, skip("%v", errGone), nil
 		}
-		m, err := r.patch(ctx, object)
+		b := begun{recreation: t.recreation(f), at: t.opts.now()}
+		b.workload, err = b.begin(ctx, object)
 		switch {
 		case err == nil:
-			r.opts.Log.Info("Started rollout", "kind", r.item.Kind, "namespace", r.item.Namespace, "workload", r.item.Name)
-			r.tell(Event{Workload: refOf(r.item), Phase: Started, Message: m.value})
-			return m, proceed, nil
+			t.opts.Log.Info("Started rollout", "kind", t.item.Kind, "namespace", t.item.Namespace, "workload", t.item.Name,
+				"strategy", t.opts.Strategy)
+			t.tell(Event{Workload: refOf(t.item), Phase: Started})
+			return b, proceed, nil
 		case apierrors.IsNotFound(err):
-			return mark{}, skip("%v", errGone), nil
+			return begun{}, skip("%v", errGone), nil
 		case apierrors.IsConflict(err) && attempt < maxConflicts && pause(ctx, conflictPause):
 			continue
 		}
-		return mark{}, proceed, fmt.Errorf("patch: %w", err)
+		return begun{}, proceed, fmt.Errorf("%s: %w", t.opts.Strategy, err)
 	}
 }
 
-func (r *restart) decide(ctx context.Context) (*unstructured.Unstructured, decision, error) {
-	ns, err := r.cluster.namespace(ctx, r.item.Namespace)
+func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, decision, error) {
+	gone := skip("%v", errGone)
+	ns, err := t.namespaces.get(ctx, t.item.Namespace)
 	if apierrors.IsNotFound(err) {
-		return nil, skip("%v", errGone), nil
+		return nil, facts{}, gone, nil
 	}
 	if err != nil {
-		return nil, decision{}, err
+		return nil, facts{}, decision{}, err
 	}
-	// Last, so that as little as possible happens between this and the patch.
-	object, err := r.cluster.get(ctx, refOf(r.item))
+	// Last, so that as little as possible happens between this and the start.
+	object, err := t.cluster.get(ctx, refOf(t.item))
 	if apierrors.IsNotFound(err) {
-		return nil, skip("%v", errGone), nil
+		return nil, facts{}, gone, nil
 	}
 	if err != nil {
-		return nil, decision{}, err
+		return nil, facts{}, decision{}, err
 	}
-	if created := object.GetCreationTimestamp(); created.After(r.planned) {
-		return nil, skip("was created anew after the audit: audit it again"), nil
+	if created := object.GetCreationTimestamp(); created.After(t.planned) {
+		return nil, facts{}, skip("was created anew after the audit: audit it again"), nil
 	}
-	digest, err := digestOf(r.item)
+	f, err := factsOf(object, ns, t.item, t.opts)
 	if err != nil {
-		return nil, decision{}, err
+		return nil, facts{}, decision{}, err
 	}
-	f, err := factsOf(object, ns, digest)
-	if err != nil {
-		return nil, decision{}, err
-	}
-	return object, check(f, r.opts.Guards), nil
-}
-
-// patch writes the two annotations into the Pod template.
-func (r *restart) patch(ctx context.Context, object *unstructured.Unstructured) (mark, error) {
-	m := newMark(object, r.opts.Mark.AnnotationPrefix+".rollout.timestamp", r.opts.now())
-	reason := r.opts.Mark.Reason
-	if reason == "" {
-		reason = "Update sidecars " + strings.Join(r.opts.Select.driftedSidecars(r.item), ", ")
-	}
-	var err error
-	m.object, err = r.cluster.patch(ctx, refOf(r.item), r.opts.Mark.FieldManager, map[string]any{
-		"metadata": map[string]any{"uid": object.GetUID(), "resourceVersion": object.GetResourceVersion()},
-		"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]string{
-			m.key: m.value,
-			r.opts.Mark.AnnotationPrefix + ".rollout.reason": reason,
-		}}}},
-	})
-	return m, err
+	return object, f, check(f, t.opts), nil
 }
 
 // settle waits until the workload has been rolled out, then audits it. The
 // digest is that of what was last seen of fresh injection.
-func (r *restart) settle(ctx context.Context, m mark) (decision, string) {
-	digest, err := digestOf(r.item)
+func (t *task) settle(ctx context.Context, b begun) (decision, string) {
+	digest, err := digestOf(t.item)
 	if err != nil {
 		return failed("%v", err), ""
 	}
-	if err := r.wait(ctx, m); err != nil {
-		return r.explain(ctx, m, err), digest
+	var last string
+	err = b.finish(ctx, b.workload, func(message string) {
+		if message != last {
+			last = message
+			t.tell(Event{Workload: refOf(t.item), Phase: Waiting, Message: message})
+		}
+	})
+	if err != nil {
+		return t.explain(ctx, b, err), digest
 	}
-	r.tell(Event{Workload: refOf(r.item), Phase: Verifying})
-	return r.verify(ctx, digest)
+	t.tell(Event{Workload: refOf(t.item), Phase: Verifying})
+	return t.verify(ctx, b, digest)
 }
 
 func failed(format string, args ...any) decision {
@@ -179,42 +199,20 @@ func left(when string) decision {
 	return decision{report.Interrupted, "left " + when + ": kubectl rollout status tells how it stands"}
 }
 
-// wait follows the workload until its controller has replaced every Pod.
-func (r *restart) wait(ctx context.Context, m mark) error {
-	ctx, cancel := context.WithTimeout(ctx, r.opts.Pace.Timeout)
-	defer cancel()
-	var last string
-	err := r.cluster.await(ctx, m.object, func(seen *unstructured.Unstructured) (bool, error) {
-		if seen.GetGeneration() < m.object.GetGeneration() {
-			return false, nil // an older version, from a lagging API server
-		}
-		message, done, err := status(seen)
-		if !done && err == nil && message != last {
-			last = message
-			r.tell(Event{Workload: refOf(r.item), Phase: Waiting, Message: message})
-		}
-		return done, err
-	})
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("not settled within %s (%s): %w", r.opts.Pace.Timeout, orElse(last, "nothing heard of it"), err)
-	}
-	return err
-}
-
 // explain turns the end of a wait into a result, with the Pod that is in the
 // way named.
-func (r *restart) explain(ctx context.Context, m mark, err error) decision {
+func (t *task) explain(ctx context.Context, b begun, err error) decision {
 	if ctx.Err() != nil {
-		return left("while its controller was replacing its Pods, which goes on by itself")
+		return left("while its Pods were being replaced, which its controller goes on with by itself")
 	}
 	if errors.Is(err, errGone) {
 		return failed("%v", err)
 	}
-	pods, listErr := r.cluster.pods(ctx, m.object)
+	pods, listErr := t.cluster.pods(ctx, b.workload)
 	if listErr != nil {
 		return failed("%v; its Pods could not be listed: %v", err, listErr)
 	}
-	if trouble := troubleOf(pods, m.key, m.value); trouble != "" {
+	if trouble := troubleOf(pods, b.fresh, b.noneFresh()); trouble != "" {
 		return failed("%v: %s", err, trouble)
 	}
 	return failed("%v", err)
@@ -229,13 +227,13 @@ const (
 )
 
 // verify audits the workload again: what differs now did not converge.
-func (r *restart) verify(ctx context.Context, digest string) (decision, string) {
+func (t *task) verify(ctx context.Context, b begun, digest string) (decision, string) {
 	var d decision
 	for attempt := range verifyAttempts {
 		if attempt > 0 && !pause(ctx, verifyPause) {
 			return left("before it could be audited again"), digest
 		}
-		item, err := r.audit(ctx, refOf(r.item))
+		item, err := t.audit(ctx, refOf(t.item))
 		if err != nil && ctx.Err() != nil {
 			return left("before it could be audited again"), digest
 		}
@@ -248,7 +246,7 @@ func (r *restart) verify(ctx context.Context, digest string) (decision, string) 
 		if digest, err = digestOf(*item); err != nil {
 			return failed("%v", err), ""
 		}
-		if d = converged(*item, r.opts); d.result == report.RolledOut {
+		if d = converged(*item, t.opts, b.untouched()); d.result == report.RolledOut {
 			break
 		}
 	}
@@ -257,7 +255,7 @@ func (r *restart) verify(ctx context.Context, digest string) (decision, string) 
 
 // remember writes the outcome to the workload's own metadata. An interrupted
 // rollout has none yet, and a workload that is gone needs none.
-func (r *restart) remember(ctx context.Context, m mark, last lastRollout) error {
+func (t *task) remember(ctx context.Context, b begun, last lastRollout) error {
 	if last.Result == report.Interrupted || last.Digest == "" {
 		return nil
 	}
@@ -265,9 +263,9 @@ func (r *restart) remember(ctx context.Context, m mark, last lastRollout) error 
 	if err != nil {
 		return err
 	}
-	_, err = r.cluster.patch(ctx, refOf(r.item), r.opts.Mark.FieldManager, map[string]any{
+	_, err = t.cluster.patch(ctx, refOf(t.item), t.opts.Mark.FieldManager, map[string]any{
 		"metadata": map[string]any{
-			"uid":         m.object.GetUID(),
+			"uid":         b.workload.GetUID(),
 			"annotations": map[string]string{LastRolloutAnnotation: value},
 		},
 	})

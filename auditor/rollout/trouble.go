@@ -7,19 +7,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// troubleOf says what keeps the new Pods of a restart from becoming ready: the
-// first such Pod with its container and reason, and how many there are. New
-// Pods are those that carry the restart's own annotation. It is empty if all
-// are ready; where there is no new Pod at all it says so.
-func troubleOf(pods []corev1.Pod, key, value string) string {
+// troubleOf says what keeps the new Pods of a workload from becoming ready: the
+// first such Pod with its container and reason, and how many there are. It is
+// empty if all are ready, and none where there is no new Pod at all.
+func troubleOf(pods []corev1.Pod, fresh func(*corev1.Pod) bool, none string) string {
 	var first string
-	var fresh, troubled int
+	var count, troubled int
 	for i := range pods {
 		pod := &pods[i]
-		if pod.Annotations[key] != value || pod.DeletionTimestamp != nil {
+		if !fresh(pod) || pod.DeletionTimestamp != nil {
 			continue
 		}
-		fresh++
+		count++
 		if why := whyNotReady(pod); why != "" {
 			troubled++
 			if first == "" {
@@ -28,8 +27,8 @@ func troubleOf(pods []corev1.Pod, key, value string) string {
 		}
 	}
 	switch {
-	case fresh == 0:
-		return "no new Pod was created: kubectl describe the workload (quota, admission)"
+	case count == 0:
+		return none
 	case troubled > 1:
 		return fmt.Sprintf("%s (and %d more Pods)", first, troubled-1)
 	}

@@ -25,6 +25,10 @@ const watchSeconds int64 = 60
 // rewatchPause is the wait before a read that follows a broken watch.
 const rewatchPause = time.Second
 
+func refTo(object *unstructured.Unstructured) inventory.WorkloadRef {
+	return inventory.WorkloadRef{Kind: object.GetKind(), Namespace: object.GetNamespace(), Name: object.GetName()}
+}
+
 // judge looks at one version of a workload: done, not yet, or an error that
 // ends the wait.
 type judge func(*unstructured.Unstructured) (done bool, err error)
@@ -35,7 +39,7 @@ type judge func(*unstructured.Unstructured) (done bool, err error)
 // down: it then reads the object again and again until ctx ends. Whatever was
 // in the way when ctx ended is part of the error.
 func (c *cluster) await(ctx context.Context, object *unstructured.Unstructured, judge judge) error {
-	ref := inventory.WorkloadRef{Kind: object.GetKind(), Namespace: object.GetNamespace(), Name: object.GetName()}
+	ref := refTo(object)
 	sameObject := func(seen *unstructured.Unstructured) (bool, error) {
 		if seen.GetUID() != object.GetUID() {
 			return false, errGone

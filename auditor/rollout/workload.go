@@ -1,7 +1,7 @@
 package rollout
 
 import (
-	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -10,20 +10,34 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/kubectl/pkg/polymorphichelpers"
 )
 
-// workloadKind is what differs among the kinds that can be restarted.
+// workloadKind is what differs among the kinds that can be rolled out.
 type workloadKind struct {
 	resource schema.GroupVersionResource
 	// read takes what the guards need out of an object of the kind.
 	read func(object map[string]any) (workload, error)
+	// status judges whether the workload has settled.
+	status statusFunc
+	// strategies by which its Pods can be re-created.
+	strategies []Strategy
 }
 
+// rolloutKind is Argo's kind of workload.
+const rolloutKind = "Rollout"
+
 var workloadKinds = map[string]workloadKind{
-	"Deployment":  {appsv1.SchemeGroupVersion.WithResource("deployments"), readAs(fromDeployment)},
-	"StatefulSet": {appsv1.SchemeGroupVersion.WithResource("statefulsets"), readAs(fromStatefulSet)},
-	"DaemonSet":   {appsv1.SchemeGroupVersion.WithResource("daemonsets"), readAs(fromDaemonSet)},
+	"Deployment":  {appsv1.SchemeGroupVersion.WithResource("deployments"), readAs(fromDeployment), kubectlStatus, []Strategy{Restart, Evict}},
+	"StatefulSet": {appsv1.SchemeGroupVersion.WithResource("statefulsets"), readAs(fromStatefulSet), statefulSetStatus, []Strategy{Restart, Evict}},
+	"DaemonSet":   {appsv1.SchemeGroupVersion.WithResource("daemonsets"), readAs(fromDaemonSet), daemonSetStatus, []Strategy{Restart, Evict}},
+	"ReplicaSet":  {appsv1.SchemeGroupVersion.WithResource("replicasets"), readAs(fromReplicaSet), allAvailable, []Strategy{Evict}},
+	rolloutKind:   {schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}, fromRollout, rolloutStatus, []Strategy{Restart, Evict}},
+}
+
+// evicts reports whether Pods are evicted, so that PodDisruptionBudgets decide:
+// Argo evicts the Pods of a Rollout that is restarted.
+func evicts(strategy Strategy, kind string) bool {
+	return strategy == Evict || kind == rolloutKind
 }
 
 // workload is what the guards need to know of a workload.
@@ -35,8 +49,11 @@ type workload struct {
 	onDelete  bool
 	recreate  bool
 	inPlace   bool // one Pod a node, replaced where it is
-	partition int
-	template  labels.Set // labels of its Pods
+	// changing is the first ordinal whose Pods an update replaces; 0 for all.
+	changing int
+	// pending: Pods that are re-created now get another revision.
+	pending  bool
+	template labels.Set // labels of its Pods
 }
 
 func readAs[T any](read func(*T) workload) func(map[string]any) (workload, error) {
@@ -73,22 +90,74 @@ func fromStatefulSet(s *appsv1.StatefulSet) workload {
 		onDelete: s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType,
 		template: s.Spec.Template.Labels,
 	}
+	w.pending = w.onDelete && s.Status.CurrentRevision != s.Status.UpdateRevision
 	unavailable := 1
 	if update := s.Spec.UpdateStrategy.RollingUpdate; update != nil {
-		w.partition = orDefault(update.Partition, 0)
 		unavailable = max(unavailable, scaled(update.MaxUnavailable, w.replicas, true))
+		if partition := orDefault(update.Partition, 0); partition > 0 {
+			w.changing = partition
+			if s.Spec.Ordinals != nil {
+				w.changing += int(s.Spec.Ordinals.Start)
+			}
+		}
 	}
 	w.available = max(w.replicas-unavailable, 0)
 	return w
 }
 
 func fromDaemonSet(d *appsv1.DaemonSet) workload {
-	return workload{
+	w := workload{
 		replicas: int(d.Status.DesiredNumberScheduled),
 		onDelete: d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType,
 		inPlace:  true,
 		template: d.Spec.Template.Labels,
 	}
+	w.pending = w.onDelete && d.Status.UpdatedNumberScheduled < d.Status.DesiredNumberScheduled
+	unavailable := 1
+	if update := d.Spec.UpdateStrategy.RollingUpdate; update != nil {
+		unavailable = scaled(update.MaxUnavailable, w.replicas, true)
+	}
+	w.available = max(w.replicas-unavailable, 0)
+	return w
+}
+
+func fromReplicaSet(r *appsv1.ReplicaSet) workload {
+	replicas := orDefault(r.Spec.Replicas, 1)
+	return workload{replicas: replicas, available: max(replicas-1, 0), template: r.Spec.Template.Labels}
+}
+
+// fromRollout reads an Argo Rollout. Its restart evicts as many Pods at a time
+// as its maxUnavailable, at least one, and adds none.
+// https://argo-rollouts.readthedocs.io/en/stable/features/restart/
+func fromRollout(object map[string]any) (workload, error) {
+	var r struct {
+		Spec struct {
+			Replicas *int32 `json:"replicas"`
+			Paused   bool   `json:"paused"`
+			Template struct {
+				Metadata metav1.ObjectMeta `json:"metadata"`
+			} `json:"template"`
+			Selector *metav1.LabelSelector `json:"selector"`
+			Strategy struct {
+				Canary *struct {
+					MaxUnavailable *intstr.IntOrString `json:"maxUnavailable"`
+				} `json:"canary"`
+			} `json:"strategy"`
+		} `json:"spec"`
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, &r); err != nil {
+		return workload{}, err
+	}
+	w := workload{replicas: orDefault(r.Spec.Replicas, 1), paused: r.Spec.Paused, template: r.Spec.Template.Metadata.Labels}
+	if len(w.template) == 0 && r.Spec.Selector != nil { // the template is another workload's
+		w.template = r.Spec.Selector.MatchLabels
+	}
+	unavailable := 1
+	if canary := r.Spec.Strategy.Canary; canary != nil {
+		unavailable = max(1, scaled(canary.MaxUnavailable, w.replicas, false))
+	}
+	w.available = max(w.replicas-unavailable, 0)
+	return w, nil
 }
 
 func orDefault(value *int32, otherwise int) int {
@@ -110,34 +179,17 @@ func scaled(value *intstr.IntOrString, replicas int, roundUp bool) int {
 	return n
 }
 
-// status judges, by kubectl's rules, whether the last change to a workload has
-// been rolled out, with a sentence about it either way. An error means that it
-// will not be without help (a Deployment's progress deadline has passed).
-func status(object *unstructured.Unstructured) (message string, done bool, err error) {
-	viewer, err := polymorphichelpers.StatusViewerFor(object.GroupVersionKind().GroupKind())
-	if err != nil {
-		return "", false, err
+// disrupts is how many Pods may be unavailable at once while the workload is
+// rolled out.
+func (w workload) disrupts(o Options) int {
+	if o.Strategy == Evict {
+		return min(o.Pace.MaxUnavailable, w.replicas)
 	}
-	message, done, err = viewer.Status(object, 0)
-	if err != nil || !done {
-		return oneLine(message), false, err
-	}
-	if waiting := unavailable(object); waiting > 0 {
-		return fmt.Sprintf("waiting for %d Pods to be available for minReadySeconds", waiting), false, nil
-	}
-	return oneLine(message), true, nil
+	return w.replicas - w.available
 }
 
-// unavailable numbers the Pods of a StatefulSet that are ready, but have not
-// been for minReadySeconds: kubectl does not look at those.
-func unavailable(object *unstructured.Unstructured) int64 {
-	if object.GetKind() != "StatefulSet" {
-		return 0
-	}
-	wanted, _, _ := unstructured.NestedInt64(object.Object, "spec", "replicas")
-	available, _, _ := unstructured.NestedInt64(object.Object, "status", "availableReplicas")
-	return wanted - available
-}
+// can reports whether workloads of the kind are rolled out by the strategy.
+func (k workloadKind) can(strategy Strategy) bool { return slices.Contains(k.strategies, strategy) }
 
 // selectorOf is what selects the workload's Pods.
 func selectorOf(object *unstructured.Unstructured) (labels.Selector, error) {

@@ -1,0 +1,206 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/kubectl/pkg/util/podutils"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+)
+
+// eviction evicts the targets, a few at a time, and waits for each to be
+// replaced. The workload itself stays as it is.
+type eviction struct {
+	cluster *cluster
+	pace    Pace
+	targets []report.PodRef
+
+	before map[string]bool // UIDs of the Pods that were there first
+}
+
+func (e *eviction) begin(ctx context.Context, workload *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	pods, err := e.cluster.pods(ctx, workload)
+	if err != nil {
+		return nil, err
+	}
+	e.before = map[string]bool{}
+	for _, pod := range pods {
+		e.before[string(pod.UID)] = true
+	}
+	return workload, nil
+}
+
+func (e *eviction) fresh(pod *corev1.Pod) bool { return !e.before[string(pod.UID)] }
+
+// noneFresh: an eviction that nothing allowed says so itself.
+func (e *eviction) noneFresh() string { return "" }
+
+func (e *eviction) untouched() map[string]bool {
+	others := map[string]bool{}
+	targets := uids(e.targets)
+	for uid := range e.before {
+		if !targets[uid] {
+			others[uid] = true
+		}
+	}
+	return others
+}
+
+const (
+	// evictionPoll is how often the Pods of a workload are looked at.
+	evictionPoll = time.Second
+	// longestRefusal is the longest pause after a PodDisruptionBudget's refusal.
+	longestRefusal = 15 * time.Second
+)
+
+// finish evicts one Pod after the other. The timeout begins anew with each Pod
+// that goes or is replaced: a big workload takes its time.
+func (e *eviction) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
+	var (
+		deadline = time.Now().Add(e.pace.Timeout)
+		least    = -1          // work left, at the best moment so far
+		refusal  time.Duration // the pause after the last refusal
+	)
+	for {
+		seen, err := e.look(ctx, begun)
+		if err != nil && !mayPass(err) {
+			return err
+		}
+		waitingFor, wait := "", evictionPoll
+		switch {
+		case err != nil:
+			waitingFor = err.Error()
+		case seen.done():
+			return nil
+		case len(seen.remaining) > 0 && seen.unavailable < e.pace.MaxUnavailable:
+			if waitingFor, err = e.evict(ctx, begun, seen.remaining[0]); err != nil {
+				return err
+			}
+			if waitingFor == "" {
+				refusal = 0
+				continue // another may follow at once
+			}
+			refusal = min(max(2*refusal, evictionPoll), longestRefusal)
+			wait = refusal
+		default:
+			waitingFor = seen.message
+		}
+		if left := len(seen.remaining) + seen.unavailable; err == nil && (least < 0 || left < least) {
+			least, deadline = left, time.Now().Add(e.pace.Timeout)
+		}
+		waiting(fmt.Sprintf("%d Pods left to evict; %s", len(seen.remaining), waitingFor))
+		if time.Now().After(deadline) {
+			return fmt.Errorf("no progress within %s (%d Pods left to evict; %s)", e.pace.Timeout, len(seen.remaining), waitingFor)
+		}
+		if !pause(ctx, wait) {
+			return ctx.Err()
+		}
+	}
+}
+
+// mayPass reports whether an error may be gone at the next attempt, as that of an
+// API server that is away.
+func mayPass(err error) bool {
+	return !errors.Is(err, errGone) && !errors.Is(err, context.Canceled) &&
+		!apierrors.IsForbidden(err) && !apierrors.IsUnauthorized(err)
+}
+
+// scene is how far an eviction is.
+type scene struct {
+	remaining   []report.PodRef // targets still to be evicted
+	unavailable int             // Pods that the workload wants and that are not available
+	settled     bool
+	message     string // what is waited for
+}
+
+func (s scene) done() bool { return len(s.remaining) == 0 && s.unavailable == 0 && s.settled }
+
+// look reads the workload and its Pods.
+func (e *eviction) look(ctx context.Context, begun *unstructured.Unstructured) (scene, error) {
+	object, err := e.cluster.get(ctx, refTo(begun))
+	if apierrors.IsNotFound(err) || err == nil && object.GetUID() != begun.GetUID() {
+		return scene{}, errGone
+	}
+	if err != nil {
+		return scene{}, err
+	}
+	pods, err := e.cluster.pods(ctx, object)
+	if err != nil {
+		return scene{}, err
+	}
+	w, err := workloadKinds[object.GetKind()].read(object.Object)
+	if err != nil {
+		return scene{}, err
+	}
+	minReady, _ := number(object, "spec", "minReadySeconds")
+	available := 0
+	there := map[string]bool{}
+	for i := range pods {
+		if pods[i].DeletionTimestamp != nil {
+			continue
+		}
+		there[string(pods[i].UID)] = true
+		if podutils.IsPodAvailable(&pods[i], int32(minReady), metav1.Now()) {
+			available++
+		}
+	}
+	s := scene{unavailable: max(w.replicas-available, 0)}
+	for _, target := range e.targets {
+		if there[target.UID] {
+			s.remaining = append(s.remaining, target)
+		}
+	}
+	if s.message, s.settled, err = status(object); err != nil {
+		return scene{}, err
+	}
+	if s.unavailable > 0 {
+		s.message = fmt.Sprintf("waiting for %d Pods to be available", s.unavailable)
+	}
+	return s, nil
+}
+
+// evict asks for one eviction. It returns what refused it for now, or an error
+// if it can never be.
+func (e *eviction) evict(ctx context.Context, workload *unstructured.Unstructured, pod report.PodRef) (blocked string, err error) {
+	err = e.cluster.evict(ctx, workload.GetNamespace(), pod)
+	switch {
+	case err == nil, apierrors.IsNotFound(err), apierrors.IsConflict(err):
+		return "", nil // gone already, or another Pod has taken its name
+	case apierrors.IsTooManyRequests(err):
+		return e.refusedBy(ctx, workload, err)
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsInternalError(err) && strings.Contains(err.Error(), "more than one PodDisruptionBudget"):
+		return "", fmt.Errorf("evict Pod %s: %w", pod.Name, err)
+	}
+	return err.Error(), nil
+}
+
+// refusedBy names the budget that refused, which is an error if it can never
+// allow an eviction: waiting would not help.
+func (e *eviction) refusedBy(ctx context.Context, workload *unstructured.Unstructured, refusal error) (string, error) {
+	ns, err := e.cluster.namespace(ctx, workload.GetNamespace())
+	if err != nil {
+		return refusal.Error(), nil
+	}
+	w, err := workloadKinds[workload.GetKind()].read(workload.Object)
+	if err != nil {
+		return "", err
+	}
+	for _, b := range ns.budgets {
+		switch {
+		case !b.selector.Matches(w.template):
+		case b.never:
+			return "", fmt.Errorf("PodDisruptionBudget %s can never allow an eviction: it wants %d Pods healthy, as many as there are; loosen it, or scale up", b.name, b.wants)
+		case b.exhausted:
+			return "PodDisruptionBudget " + b.name, nil
+		}
+	}
+	return refusal.Error(), nil
+}

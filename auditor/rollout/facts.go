@@ -1,0 +1,127 @@
+package rollout
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+)
+
+// facts are what the guards judge: a workload as it is now, and what stands
+// around it.
+type facts struct {
+	workload
+	kind, name  string
+	annotations map[string]string
+	deleting    bool
+	// unsettled says what a rollout under way waits for, or what is wrong with
+	// the workload; empty if all its Pods run the present template and are
+	// available.
+	unsettled string
+	// digest of what fresh injection would now make of it.
+	digest string
+	// targets are the Pods that are meant to be re-created.
+	targets   []report.PodRef
+	namespace namespace
+	// budgets are those of the namespace that its Pods are behind.
+	budgets []budget
+}
+
+// namespace is what the guards need to know of a namespace.
+type namespace struct {
+	name        string
+	annotations map[string]string
+	terminating bool
+	budgets     []budget
+}
+
+// budget is a PodDisruptionBudget.
+type budget struct {
+	name     string
+	selector labels.Selector
+	// exhausted: not one Pod may be disrupted now, or its controller has not
+	// yet looked.
+	exhausted bool
+	// never: it wants as many Pods healthy as there are, and so can never
+	// allow a disruption.
+	never bool
+	wants int // Pods that must stay healthy
+}
+
+// factsOf reads a workload's object for the guards.
+func factsOf(object *unstructured.Unstructured, ns namespace, item report.Item, sel Options) (facts, error) {
+	w, err := workloadKinds[object.GetKind()].read(object.Object)
+	if err != nil {
+		return facts{}, err
+	}
+	digest, err := digestOf(item)
+	if err != nil {
+		return facts{}, err
+	}
+	f := facts{
+		workload:    w,
+		kind:        object.GetKind(),
+		name:        object.GetName(),
+		annotations: object.GetAnnotations(),
+		deleting:    object.GetDeletionTimestamp() != nil,
+		digest:      digest,
+		targets:     sel.targets(item),
+		namespace:   ns,
+	}
+	for _, b := range ns.budgets {
+		if b.selector.Matches(f.template) {
+			f.budgets = append(f.budgets, b)
+		}
+	}
+	message, done, err := status(object)
+	switch {
+	case err != nil:
+		f.unsettled = err.Error()
+	case !done:
+		f.unsettled = message
+	}
+	return f, nil
+}
+
+// targets are the Pods of the item that are meant to be re-created, by name.
+func (o Options) targets(item report.Item) []report.PodRef {
+	var pods []report.PodRef
+	for _, r := range item.Revisions {
+		for state, members := range r.Members {
+			if o.Select.wantsAll(item) || o.wantsState(state) {
+				pods = append(pods, members...)
+			}
+		}
+	}
+	slices.SortFunc(pods, func(a, b report.PodRef) int { return strings.Compare(a.Name, b.Name) })
+	return pods
+}
+
+// below returns the Pods of a StatefulSet that an update of it would not
+// replace.
+func (f facts) below() []report.PodRef {
+	if f.changing == 0 {
+		return nil
+	}
+	var held []report.PodRef
+	for _, pod := range f.targets {
+		if n, err := strconv.Atoi(pod.Name[strings.LastIndexByte(pod.Name, '-')+1:]); err == nil && n < f.changing {
+			held = append(held, pod)
+		}
+	}
+	return held
+}
+
+// budgetNames names the budgets that the workload's Pods are behind.
+func (f facts) budgetNames() []string {
+	names := make([]string, len(f.budgets))
+	for i, b := range f.budgets {
+		names[i] = b.name
+	}
+	slices.Sort(names)
+	return names
+}

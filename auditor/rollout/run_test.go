@@ -1,0 +1,37 @@
+package rollout
+
+import (
+	"testing"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+)
+
+// What is under way decides what may start beside it.
+func TestFits(t *testing.T) {
+	item := func(namespace string, disrupts int, budgets ...string) report.Item {
+		return report.Item{Namespace: namespace, Rollout: report.Rollout{Disrupts: disrupts, Budgets: budgets}}
+	}
+	for name, test := range map[string]struct {
+		active []report.Item
+		next   report.Item
+		limit  int
+		want   bool
+	}{
+		"nothing under way":                 {next: item("shop", 9), limit: 1, want: true},
+		"no limit":                          {active: []report.Item{item("shop", 100)}, next: item("shop", 100), limit: -1, want: true},
+		"just within the limit":             {active: []report.Item{item("shop", 2)}, next: item("shop", 3), limit: 5, want: true},
+		"over the limit":                    {active: []report.Item{item("shop", 2), item("cart", 1)}, next: item("shop", 3), limit: 5},
+		"behind the same budget":            {active: []report.Item{item("shop", 1, "a", "b")}, next: item("shop", 1, "b", "c"), limit: -1},
+		"behind other budgets":              {active: []report.Item{item("shop", 1, "a")}, next: item("shop", 1, "b"), limit: -1, want: true},
+		"behind a budget of the same name":  {active: []report.Item{item("shop", 1, "a")}, next: item("cart", 1, "a"), limit: -1, want: true},
+		"surges only, while all is used up": {active: []report.Item{item("shop", 5)}, next: item("shop", 0), limit: 5, want: true},
+	} {
+		r := run{items: append([]report.Item{test.next}, test.active...), limit: test.limit}
+		for i := range test.active {
+			r.active = append(r.active, i+1)
+		}
+		if got := r.fits(0); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
