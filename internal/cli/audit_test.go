@@ -219,15 +219,29 @@ func TestProgressIsSilentWithoutATerminal(t *testing.T) {
 
 func TestProgressOnANarrowTerminal(t *testing.T) {
 	var out bytes.Buffer
-	bar := &progress{label: "Auditing", out: &out, width: func() int { return 20 }}
+	bar := &progress{&foot{out: &out, size: func() (int, int) { return 20, 10 }}, "Auditing"}
 	bar.count(1, 2)
 	bar.count(1, 2)
 	if _, err := bar.Write([]byte("log\n")); err != nil {
 		t.Fatal(err)
 	}
 	bar.erase()
-	line := "Auditing █████████…"
-	if want := eraseLine + line + eraseLine + "log\n" + line + eraseLine; out.String() != want {
+	const line, erase = "Auditing █████████…", "\r\x1b[J"
+	if want := line + erase + "log\n" + line + erase; out.String() != want {
+		t.Errorf("wrote %q, want %q", out.String(), want)
+	}
+}
+
+func TestFootOfSeveralLines(t *testing.T) {
+	var out bytes.Buffer
+	f := &foot{out: &out, size: func() (int, int) { return 20, 4 }}
+	f.show("one", "two")
+	f.show("one", "two")
+	f.show("one", "two", "three", "four", "five")
+	f.erase()
+	f.erase()
+	want := "one\ntwo" + "\r\x1b[1A\x1b[J" + "one\ntwo\n  … and 3 more" + "\r\x1b[2A\x1b[J"
+	if out.String() != want {
 		t.Errorf("wrote %q, want %q", out.String(), want)
 	}
 }

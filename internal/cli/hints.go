@@ -63,6 +63,14 @@ func (h hints) afterPlan(w io.Writer, planned int) {
 	fmt.Fprintf(w, "\nNothing was changed. To roll out %s:\n  %s\n", noun, h.command("rollout", []string{"confirm"}, "--confirm"))
 }
 
+// afterRollout says how to go on with what is left.
+func (h hints) afterRollout(w io.Writer, left int) {
+	if left == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s. To go on with what still drifts:\n  %s\n", countOf(left, "workload is left", "workloads are left"), h.command("rollout", nil))
+}
+
 // command is a command line with the user's own flags, but for those to drop,
 // for those about the output, and for secrets.
 func (h hints) command(name string, drop []string, add ...string) string {

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,22 +11,30 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
-	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
-
-type strategy string
 
 // longestFieldManager is the API server's limit for a field manager's name.
 const longestFieldManager = 128
 
 // rolloutSteps are what a rollout consists of.
 type rolloutSteps struct {
+	lock  func(context.Context, *rest.Config, string) (rolloutLock, error)
 	audit auditFunc
 	plan  func(context.Context, *rest.Config, *report.Report, rollout.Options) (*report.Report, error)
 	run   func(context.Context, *rest.Config, *report.Report, rollout.Options, rollout.AuditFunc) (*report.Report, error)
+}
+
+// rolloutLock is a *rollout.Lock.
+type rolloutLock interface {
+	Lost() <-chan struct{}
+	Release(context.Context) error
+}
+
+func acquire(ctx context.Context, config *rest.Config, namespace string) (rolloutLock, error) {
+	return rollout.Acquire(ctx, config, namespace)
 }
 
 // rolloutOptions are those of "rollout".
@@ -37,31 +43,31 @@ type rolloutOptions struct {
 	connection connection
 	selection  selection
 	logging    logging
-	// planLogging is that of the audit and the plan, logging that of the rollout.
-	planLogging logging
-	format      report.Format
-	hints       hints
+	format     report.Format
+	hints      hints
 
-	strategy      strategy
 	startedBefore time.Time
 	confirm       bool
 	strict        bool
+	lockNamespace string
 	rollout       rollout.Options
+
+	maxUnavailableGiven bool
 
 	steps rolloutSteps
 }
 
 func newRolloutCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	return newRolloutCommandWith(name, streams, rolloutSteps{auditor.Audit, rollout.Plan, rollout.Run})
+	return newRolloutCommandWith(name, streams, rolloutSteps{acquire, auditor.Audit, rollout.Plan, rollout.Run})
 }
 
 func newRolloutCommandWith(name string, streams genericiooptions.IOStreams, steps rolloutSteps) *cobra.Command {
 	o := &rolloutOptions{
 		IOStreams:  streams,
 		connection: newConnection(),
-		logging:    logging{level: "info", format: logText},
+		logging:    logging{level: "warn", format: logText},
 		format:     report.Table,
-		strategy:   rollout.StrategyRestart,
+		rollout:    rollout.Options{Strategy: rollout.Restart, Pace: rollout.Pace{Order: rollout.ByName}},
 		steps:      steps,
 	}
 	o.selection.namespace = o.connection.flags.Namespace
@@ -72,13 +78,17 @@ func newRolloutCommandWith(name string, streams genericiooptions.IOStreams, step
 or Missing, a few workloads at a time. Each is audited again afterwards. Running the same
 command again goes on with what is left.
 
-Deployments are rolled out unless excluded; DaemonSets and StatefulSets if included, or
-named. Workloads that are Blocked, Unstable or Unknown, Jobs and bare Pods never are.
+Deployments (and Argo Rollouts) are rolled out unless excluded; DaemonSets and StatefulSets
+if included, or named. Workloads that are Blocked, Unstable or Unknown, Jobs and bare Pods never are.
 Each workload that is left out has its reason in the report.
+
+The first interrupt (Ctrl-C) lets nothing new start and waits for what is under way, the
+second leaves at once. One run at a time rolls out in a cluster: a Lease keeps others out.
 
 Exit codes:
   0  all that was selected is rolled out and verified, or nothing was confirmed
-  1  something failed, did not converge, was interrupted or, with --strict, was skipped
+  1  something failed, did not converge, was interrupted or, with --strict, was skipped;
+     or another run holds the Lease
   2  an error`,
 		Example: examples(name, `
 # What would be rolled out? Nothing is changed
@@ -89,7 +99,13 @@ NAME rollout --namespace shop --parallel-rollouts 2 --confirm
 
 # Only where istio-proxy drifted, DaemonSets too, in Pods older than a date (UTC)
 NAME rollout --sidecar-container-name=istio-proxy --include-daemonset \
-  --only-started-before="2026-05-01 13:00" --confirm`),
+  --only-started-before="2026-05-01 13:00" --confirm
+
+# Three workloads first, in as many namespaces, watched for ten minutes; then ten at a time
+NAME rollout --canary 3 --soak 10m --parallel-rollouts 10 --confirm
+
+# Pod by Pod, at the pace that PodDisruptionBudgets allow; the templates stay as they are
+NAME rollout --strategy evict --confirm`),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.Complete(cmd, args); err != nil {
 				return err
@@ -118,13 +134,20 @@ func (o *rolloutOptions) addFlags(cmd *cobra.Command) {
 	})
 	group(cmd, "How to roll out", func(flags *pflag.FlagSet) {
 		addSwitch(flags, &o.confirm, "confirm", "Do it. Without this, the plan is printed and nothing is changed. Like all switches it takes a value only behind an equals sign: --confirm=false.")
-		addChoice(flags, &o.strategy, "strategy", "", "How Pods are re-created; this version has %s only: the Pod template is annotated, and the workload's controller replaces the Pods.", strategy(rollout.StrategyRestart))
-		addCount(flags, &o.rollout.Pace.Parallel, "parallel-rollouts", 1, "Number of workloads that are rolled out at a time.")
-		flags.DurationVar(&o.rollout.Pace.Timeout, "timeout", rollout.DefaultTimeout, "How long one workload may take.")
-		addCount(flags, &o.rollout.Pace.MaxFailures, "max-failures", 1, "Start nothing new after this `number` of workloads failed.")
+		addChoice(flags, &o.rollout.Strategy, "strategy", "", "How Pods are re-created, %s: by an annotation of the Pod template, for which the workload's controller replaces them, or one by one by eviction, which honours PodDisruptionBudgets and leaves the template alone.", rollout.Restart, rollout.Evict)
+		pace := &o.rollout.Pace
+		addCount(flags, &pace.Parallel, "parallel-rollouts", 1, "Number of workloads that are rolled out at a time. Two behind one PodDisruptionBudget never are.")
+		addChoice(flags, &pace.Order, "order-by", "", "Which go first: by %s (the fewest Pods, the oldest Pods first).", rollout.ByName, rollout.ByPods, rollout.ByAge)
+		addCount(flags, &pace.Canary, "canary", 0, "Roll out this `number` of workloads first, at most one a namespace; the others follow only if all of them succeed.")
+		flags.DurationVar(&pace.Soak, "soak", 0, "How long the canaries must stay available, with no container restarted, before the others follow.")
+		addCount(flags, &pace.MaxUnavailable, "max-unavailable", 1, "With --strategy evict: evict another Pod of a workload only while fewer than this `number` are unavailable.")
+		addPercent(flags, &pace.MaxUnavailablePercent, "max-unavailable-percent", "Start no workload whose rollout could bring the unavailable Pods over this `percentage` of the injected Pods that were audited.")
+		flags.DurationVar(&pace.Timeout, "timeout", rollout.DefaultTimeout, "How long one workload may take; with --strategy evict, how long one Pod may take to go and to be replaced.")
+		addCount(flags, &pace.MaxFailures, "max-failures", 1, "Start nothing new after this `number` of workloads failed.")
 		flags.StringVar(&o.rollout.Mark.AnnotationPrefix, "annotation-prefix", rollout.DefaultAnnotationPrefix, "The `prefix` of the annotations PREFIX.rollout.timestamp and PREFIX.rollout.reason on the Pod template.")
 		flags.StringVar(&o.rollout.Mark.Reason, "rollout-reason", "", "The `text` of the reason annotation (default \"Update sidecars NAME,…\")")
 		flags.StringVar(&o.rollout.Mark.FieldManager, "field-manager", rollout.DefaultFieldManager, "The `name` that the changes are made under.")
+		flags.StringVar(&o.lockNamespace, "lock-namespace", "", "The `namespace` of the Lease that keeps other runs out (default sidecar-drift if it exists, else kube-system)")
 	})
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
 		addOutput(flags, &o.format, report.Table, report.JSON, report.YAML)
@@ -155,10 +178,7 @@ func (o *rolloutOptions) Complete(cmd *cobra.Command, args []string) error {
 			*include.on = true
 		}
 	}
-	o.planLogging = o.logging
-	if !cmd.Flags().Changed("log-level") {
-		o.planLogging.level = "warn" // the report says what is planned
-	}
+	o.maxUnavailableGiven = cmd.Flags().Changed("max-unavailable")
 	choose.States = o.selection.states
 	choose.SidecarNames = o.selection.sidecarNames
 	return nil
@@ -181,8 +201,10 @@ func (o *rolloutOptions) Validate() error {
 	if err := o.selection.validate(); err != nil {
 		return err
 	}
-	if name, named := o.firstNamed("Deployment"); named && o.rollout.Select.ExcludeDeployment {
-		return misuse("--exclude-deployment and Deployment/%s contradict each other", name)
+	for _, kind := range []string{"Deployment", "Rollout"} {
+		if name, named := o.firstNamed(kind); named && o.rollout.Select.ExcludeDeployment {
+			return misuse("--exclude-deployment and %s/%s contradict each other", kind, name)
+		}
 	}
 	if o.rollout.Select.All && len(o.rollout.Select.States) > 0 {
 		return misuse("--all and --state contradict each other: --all rolls out workloads in any state")
@@ -196,10 +218,22 @@ func (o *rolloutOptions) Validate() error {
 			return misuse("--state %s: such workloads are never rolled out", state)
 		}
 	}
+	return o.validatePace()
+}
+
+func (o *rolloutOptions) validatePace() error {
 	pace, mark := o.rollout.Pace, o.rollout.Mark
 	switch {
 	case pace.Timeout <= 0:
 		return misuse("--timeout is %s, and must be more than 0", pace.Timeout)
+	case pace.Soak < 0:
+		return misuse("--soak is %s, and must not be negative", pace.Soak)
+	case pace.Soak > 0 && pace.Canary == 0:
+		return misuse("--soak without --canary: say how many workloads go first")
+	case o.maxUnavailableGiven && o.rollout.Strategy != rollout.Evict:
+		return misuse("--max-unavailable without --strategy evict: a restart goes by the workload's own update strategy")
+	case o.lockNamespace != "" && len(validation.IsDNS1123Label(o.lockNamespace)) > 0:
+		return misuse("--lock-namespace %q cannot be a namespace's name", o.lockNamespace)
 	case mark.FieldManager == "" || len(mark.FieldManager) > longestFieldManager:
 		return misuse("--field-manager must have 1 to %d characters", longestFieldManager)
 	}
@@ -207,120 +241,4 @@ func (o *rolloutOptions) Validate() error {
 		return misuse("--annotation-prefix %q does not make an annotation's name, as sidecarRollout or example.com/sidecar does", mark.AnnotationPrefix)
 	}
 	return nil
-}
-
-// Run audits, plans and, if that is confirmed, rolls out. The first interrupt
-// lets nothing new start; the second leaves at once.
-func (o *rolloutOptions) Run(ctx context.Context) error {
-	config, err := o.connection.connect(ctx)
-	if err != nil {
-		return err
-	}
-	selected, err := o.selection.resolve(o.connection)
-	if err != nil {
-		return err
-	}
-	selected.StartedBefore = o.startedBefore
-	bar := newProgress(o.ErrOut, "Auditing")
-	defer bar.erase()
-	log := o.planLogging.logger(bar)
-	audited, err := o.steps.audit(ctx, config, auditor.Options{
-		Selection:    selected,
-		Concurrency:  o.selection.concurrency,
-		SidecarNames: o.selection.sidecarNames,
-		Progress:     bar.count,
-		Log:          log,
-	})
-	if err != nil {
-		return err
-	}
-	planning := o.rollout
-	planning.Log = log
-	result, err := o.steps.plan(ctx, config, audited, planning)
-	if err != nil {
-		return err
-	}
-	if !o.confirm {
-		bar.erase()
-		if err := o.write(result); err != nil {
-			return err
-		}
-		if o.format == report.Table {
-			o.hints.afterPlan(o.ErrOut, countResult(result, report.Planned))
-		}
-		return nil
-	}
-	result, err = o.carryOut(ctx, config, result, bar)
-	if err != nil {
-		return err
-	}
-	bar.erase()
-	if err := o.write(result); err != nil {
-		return err
-	}
-	if slices.ContainsFunc(result.Items, o.unsuccessful) {
-		return negative()
-	}
-	return nil
-}
-
-func (o *rolloutOptions) carryOut(ctx context.Context, config *rest.Config, plan *report.Report, bar *progress) (*report.Report, error) {
-	options := o.rollout
-	options.Log = o.logging.logger(bar)
-	options.Pace.Drain = ctx.Done()
-	options.Progress = func(e rollout.Event) {
-		bar.say(fmt.Sprintf("Rolled out %d/%d; %s %s/%s: %s", e.Done, e.Total, e.Workload.Kind, e.Workload.Namespace, e.Workload.Name, eventText(e)))
-	}
-	leave, stop := untilNextSignal(ctx)
-	defer stop()
-	return o.steps.run(leave, config, plan, options, func(ctx context.Context, workload inventory.WorkloadRef) (*report.Item, error) {
-		again, err := o.steps.audit(ctx, config, auditor.Options{
-			Selection:    inventory.Selection{Namespace: workload.Namespace, Workloads: []inventory.WorkloadRef{workload}},
-			Concurrency:  o.selection.concurrency,
-			SidecarNames: o.selection.sidecarNames,
-			Log:          options.Log,
-		})
-		if err != nil || len(again.Items) == 0 {
-			return nil, err
-		}
-		return &again.Items[0], nil
-	})
-}
-
-func eventText(e rollout.Event) string {
-	if e.Phase == rollout.Finished {
-		return string(e.Result)
-	}
-	if e.Message != "" {
-		return report.Printable(e.Message)
-	}
-	return string(e.Phase)
-}
-
-func (o *rolloutOptions) write(r *report.Report) error {
-	if err := r.Write(o.Out, o.format, textOptions(o.Out)); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
-}
-
-// unsuccessful is what makes a confirmed rollout exit with 1.
-func (o *rolloutOptions) unsuccessful(item report.Item) bool {
-	switch item.Rollout.Result {
-	case report.RolledOut:
-		return false
-	case report.Skipped:
-		return o.strict
-	}
-	return true
-}
-
-func countResult(r *report.Report, result report.Result) int {
-	n := 0
-	for _, item := range r.Items {
-		if item.Rollout.Result == result {
-			n++
-		}
-	}
-	return n
 }

@@ -48,6 +48,17 @@ type rolledOut struct {
 	planOption rollout.Options
 	ran        bool
 	again      *report.Item
+	events     []rollout.Event // told while it runs
+	held       error           // of the lock
+	locked     string          // the namespace of the lock
+	released   bool
+}
+
+func (r *rolledOut) Lost() <-chan struct{} { return nil }
+
+func (r *rolledOut) Release(context.Context) error {
+	r.released = true
+	return nil
 }
 
 func (r *rolledOut) steps(items ...report.Item) rolloutSteps {
@@ -61,6 +72,10 @@ func (r *rolledOut) steps(items ...report.Item) rolloutSteps {
 		return &changed
 	}
 	return rolloutSteps{
+		lock: func(_ context.Context, _ *rest.Config, namespace string) (rolloutLock, error) {
+			r.locked = namespace
+			return r, r.held
+		},
 		audit: foundBy(&r.audited, items...),
 		plan: func(_ context.Context, _ *rest.Config, rep *report.Report, options rollout.Options) (*report.Report, error) {
 			r.planOption = options
@@ -70,6 +85,9 @@ func (r *rolledOut) steps(items ...report.Item) rolloutSteps {
 		run: func(ctx context.Context, _ *rest.Config, plan *report.Report, options rollout.Options, audit rollout.AuditFunc) (*report.Report, error) {
 			r.ran = true
 			options.Log.Info("finished")
+			for _, event := range r.events {
+				options.Progress(event)
+			}
 			var err error
 			r.again, err = audit(ctx, inventory.WorkloadRef{Kind: "Deployment", Namespace: "cart", Name: "web"})
 			return with(plan, r.final), err
@@ -120,8 +138,11 @@ func TestRolloutWithConfirmRuns(t *testing.T) {
 		if got.code != 0 || !r.ran || !strings.Contains(got.out, "RolledOut") {
 			t.Errorf("%s: carried out: %v, %+v", confirm, r.ran, got)
 		}
-		if strings.Contains(got.errOut, "planned") || !strings.Contains(got.errOut, "finished") {
-			t.Errorf("%s: by default the rollout is logged, not the plan: %s", confirm, got.errOut)
+		if strings.Contains(got.errOut, "planned") || strings.Contains(got.errOut, "finished") || !strings.Contains(got.errOut, "1 Planned") {
+			t.Errorf("%s: by default the plan is shown and nothing is logged: %s", confirm, got.errOut)
+		}
+		if !r.released {
+			t.Errorf("%s: the Lease is still held", confirm)
 		}
 		wantAgain := inventory.Selection{Namespace: "cart", Workloads: []inventory.WorkloadRef{{Kind: "Deployment", Namespace: "cart", Name: "web"}}}
 		if diff := cmp.Diff(wantAgain, r.audited.Selection); diff != "" || r.again == nil || r.again.Name != "web" {
@@ -172,12 +193,93 @@ func TestRolloutTakesTheOriginalScriptsCommandLine(t *testing.T) {
 		t.Fatalf("carried out: %v, %+v", r.ran, got)
 	}
 	want := rollout.Options{
-		Select: rollout.Selection{IncludeDaemonSet: true, SidecarNames: []string{"istio-proxy"}},
-		Pace:   rollout.Pace{Parallel: 10, MaxFailures: 1, Timeout: 300 * time.Second},
-		Mark:   rollout.Mark{AnnotationPrefix: "myCompany", FieldManager: "sidecar-drift"},
+		Strategy: rollout.Restart,
+		Select:   rollout.Selection{IncludeDaemonSet: true, SidecarNames: []string{"istio-proxy"}},
+		Pace:     rollout.Pace{Parallel: 10, Order: rollout.ByName, MaxFailures: 1, MaxUnavailable: 1, Timeout: 300 * time.Second},
+		Mark:     rollout.Mark{AnnotationPrefix: "myCompany", FieldManager: "sidecar-drift"},
 	}
 	if diff := cmp.Diff(want, r.planOption, cmpopts.IgnoreFields(rollout.Options{}, "Now", "Log", "Progress")); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
+	}
+}
+
+// Elsewhere than on a terminal there is a line for each workload that starts
+// or finishes, and what went wrong comes with what to do.
+func TestRolloutTellsWhatHappens(t *testing.T) {
+	kubeconfig(t)
+	web := inventory.WorkloadRef{Kind: "Deployment", Namespace: "shop", Name: "web"}
+	items := []report.Item{workload("Deployment", "web", verdict.Drifted, newImage)}
+	items[0].Rollout.Strategy, items[0].Rollout.StartedAt = string(rollout.Restart), new(time.Now())
+	r := rolledOut{planned: report.Planned, final: report.Failed, events: []rollout.Event{
+		{Workload: web, Phase: rollout.Started, Total: 1},
+		{Workload: web, Phase: rollout.Waiting, Message: "1 of 3", Total: 1},
+		{Workload: web, Phase: rollout.Verifying, Total: 1},
+		{Workload: web, Phase: rollout.Finished, Result: report.Failed, Message: "container istio-proxy\x1b[2J crashes", Done: 1, Total: 1},
+	}}
+	got := r.run(t, items, "-n", "shop", "--confirm")
+	want := ran{
+		out: `NAMESPACE  KIND        NAME  STATE    PODS  RESULT  DETAILS
+shop       Deployment  web   Drifted  1     Failed  istio-proxy: image 1.27.0 → 1.28.0
+
+1 workload: 1 Failed
+`,
+		errOut: `NAMESPACE  KIND        NAME  STATE    PODS  RESULT   DETAILS
+shop       Deployment  web   Drifted  1     Planned  istio-proxy: image 1.27.0 → 1.28.0
+
+1 workload: 1 Planned
+
+Deployment shop/web: started
+Deployment shop/web: Failed after 0s: container istio-proxy\x1b[2J crashes
+
+
+To take a failed restart back (this brings back the old template, not the old sidecar, which
+injection decides; a StatefulSet whose Pod is stuck also needs that Pod deleted):
+  kubectl rollout undo deployment/web -n shop
+`,
+		code: 1,
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(ran{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestRolloutSaysHowToGoOn(t *testing.T) {
+	kubeconfig(t)
+	r := rolledOut{planned: report.Planned, final: report.Interrupted}
+	got := r.run(t, driftedWeb, "-n", "shop", "--confirm", "-o", "json")
+	want := `
+1 workload is left. To go on with what still drifts:
+  sidecar-drift rollout --namespace shop --confirm
+`
+	if got.code != 1 || got.errOut != want {
+		t.Errorf("exit code %d, stderr %q", got.code, got.errOut)
+	}
+}
+
+func TestRolloutWhileAnotherRuns(t *testing.T) {
+	kubeconfig(t)
+	r := rolledOut{planned: report.Planned, held: &rollout.HeldError{Holder: "ann@laptop, process 7", Lease: "kube-system/sidecar-drift-rollout"}}
+	got := r.run(t, driftedWeb, "--confirm", "--lock-namespace", "ops")
+	if got.code != 1 || r.ran || got.out != "" || !strings.Contains(got.errOut, "error: ann@laptop, process 7 rolls out in this cluster since") || r.locked != "ops" {
+		t.Errorf("%+v, locked %q", got, r.locked)
+	}
+	if got := r.run(t, driftedWeb); got.code != 0 {
+		t.Errorf("a plan needs no Lease: %+v", got)
+	}
+}
+
+// Those who select by start time, as the original script does, are told what
+// that would have restarted for nothing.
+func TestRolloutSaysWhatTheScriptWouldDo(t *testing.T) {
+	kubeconfig(t)
+	items := append([]report.Item{workload("Deployment", "api", verdict.InSync)}, driftedWeb...)
+	r := rolledOut{planned: report.Planned}
+	got := r.run(t, items, "--only-started-before=2026-05-01")
+	if want := "\n1 selected workload is in sync and left alone; by start time alone they would be restarted, too (--all).\n"; !strings.Contains(got.errOut, want) {
+		t.Errorf("stderr %q, want %q in it", got.errOut, want)
+	}
+	if got := r.run(t, items); strings.Contains(got.errOut, "start time") {
+		t.Errorf("stderr %q", got.errOut)
 	}
 }
 

@@ -19,16 +19,21 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// terminalWidth is the number of columns; 0 if the stream is no terminal.
-func terminalWidth(stream any) int {
+// terminalSize is the number of columns and rows; 0 if the stream is no terminal.
+func terminalSize(stream any) (columns, rows int) {
 	if !isTerminal(stream) {
-		return 0
+		return 0, 0
 	}
-	width, _, err := term.GetSize(int(stream.(*os.File).Fd()))
+	columns, rows, err := term.GetSize(int(stream.(*os.File).Fd()))
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	return width
+	return columns, rows
+}
+
+func terminalWidth(stream any) int {
+	columns, _ := terminalSize(stream)
+	return columns
 }
 
 // colours reports whether the stream shows colours and the user wants any

@@ -88,6 +88,31 @@ func (v *countValue) String() string { return strconv.Itoa(int(*v)) }
 
 func (v *countValue) Type() string { return "int" }
 
+// addPercent adds a flag that takes a percentage, 1 to 100.
+func addPercent(flags *pflag.FlagSet, value *int, name, usage string) {
+	flags.Var((*percentValue)(value), name, usage)
+}
+
+type percentValue int
+
+func (v *percentValue) Set(text string) error {
+	n, err := strconv.Atoi(strings.TrimSuffix(text, "%"))
+	if err != nil || n < 1 || n > 100 {
+		return errors.New("give a percentage, 1 to 100")
+	}
+	*v = percentValue(n)
+	return nil
+}
+
+func (v *percentValue) String() string {
+	if *v == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(*v))
+}
+
+func (v *percentValue) Type() string { return "int" }
+
 // choice is a flag that takes one of a few words.
 type choice[T ~string] struct {
 	value   *T

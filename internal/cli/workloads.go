@@ -16,10 +16,19 @@ type workloadKind struct {
 	names       []string // resource, singular, short names
 }
 
+// version is the one that a workload is read in.
+func (k workloadKind) version() string {
+	if k.kind == "Rollout" {
+		return "v1alpha1"
+	}
+	return "v1"
+}
+
 var workloadKinds = []workloadKind{
 	{"Deployment", "apps", []string{"deployments", "deployment", "deploy"}},
 	{"StatefulSet", "apps", []string{"statefulsets", "statefulset", "sts"}},
 	{"DaemonSet", "apps", []string{"daemonsets", "daemonset", "ds"}},
+	{"Rollout", "argoproj.io", []string{"rollouts", "rollout", "ro"}},
 	{"ReplicaSet", "apps", []string{"replicasets", "replicaset", "rs"}},
 	{"Job", "batch", []string{"jobs", "job"}},
 	{"CronJob", "batch", []string{"cronjobs", "cronjob", "cj"}},
@@ -56,7 +65,7 @@ func strayValue(argument string) string {
 func findKind(text string) (string, bool) {
 	resource, group, _ := strings.Cut(strings.ToLower(text), ".")
 	for _, k := range workloadKinds {
-		if slices.Contains(k.names, resource) && (group == "" || group == k.group || group == "v1."+k.group || group == "v1" && k.group == "") {
+		if slices.Contains(k.names, resource) && (group == "" || group == k.group || group == k.version()+"."+k.group || group == k.version() && k.group == "") {
 			return k.kind, true
 		}
 	}

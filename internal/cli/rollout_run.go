@@ -1,0 +1,237 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// Run audits, plans and, if that is confirmed, rolls out.
+func (o *rolloutOptions) Run(ctx context.Context) error {
+	config, err := o.connection.connect(ctx)
+	if err != nil {
+		return err
+	}
+	selected, err := o.selection.resolve(o.connection)
+	if err != nil {
+		return err
+	}
+	selected.StartedBefore = o.startedBefore
+	if !o.confirm {
+		return o.showPlan(ctx, config, selected)
+	}
+	// Before the audit, so that no other run changes what it finds.
+	lock, err := o.steps.lock(ctx, config, o.lockNamespace)
+	if held, ok := errors.AsType[*rollout.HeldError](err); ok {
+		return &outcome{code: codeFound, err: held}
+	}
+	if err != nil {
+		return err
+	}
+	err = o.rollOut(ctx, config, selected, lock)
+	if released := o.release(ctx, lock); err == nil {
+		err = released
+	}
+	return err
+}
+
+// releaseTimeout bounds how long an API server that is away delays the end.
+const releaseTimeout = 10 * time.Second
+
+func (o *rolloutOptions) release(ctx context.Context, lock rolloutLock) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	return lock.Release(ctx)
+}
+
+func (o *rolloutOptions) showPlan(ctx context.Context, config *rest.Config, selected inventory.Selection) error {
+	plan, err := o.plan(ctx, config, selected)
+	if err != nil {
+		return err
+	}
+	if err := o.write(plan); err != nil {
+		return err
+	}
+	if o.format == report.Table {
+		o.sayWhatTheScriptWouldDo(plan)
+		o.hints.afterPlan(o.ErrOut, countResult(plan, report.Planned))
+	}
+	return nil
+}
+
+func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected inventory.Selection) (*report.Report, error) {
+	bar := newProgress(o.ErrOut, "Auditing")
+	defer bar.erase()
+	log := o.logging.logger(bar)
+	audited, err := o.steps.audit(ctx, config, auditor.Options{
+		Selection:    selected,
+		Concurrency:  o.selection.concurrency,
+		SidecarNames: o.selection.sidecarNames,
+		Progress:     bar.count,
+		Log:          log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	bar.show("Planning …")
+	planning := o.rollout
+	planning.Log = log
+	return o.steps.plan(ctx, config, audited, planning)
+}
+
+// sayWhatTheScriptWouldDo counts, for those who select as k8s-sidecar-rollout
+// does, what that would have restarted for nothing.
+func (o *rolloutOptions) sayWhatTheScriptWouldDo(plan *report.Report) {
+	inSync := plan.Summary.Workloads[verdict.InSync]
+	if inSync == 0 || o.rollout.Select.All || o.startedBefore.IsZero() {
+		return
+	}
+	fmt.Fprintf(o.ErrOut, "\n%s in sync and left alone; by start time alone they would be restarted, too (--all).\n", countOf(inSync, "selected workload is", "selected workloads are"))
+}
+
+func countOf(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// rollOut plans and carries the plan out.
+func (o *rolloutOptions) rollOut(ctx context.Context, config *rest.Config, selected inventory.Selection, lock rolloutLock) error {
+	plan, err := o.plan(ctx, config, selected)
+	if err != nil {
+		return err
+	}
+	if o.format == report.Table && countResult(plan, report.Planned) > 0 {
+		if err := plan.Write(o.ErrOut, report.Table, textOptions(o.ErrOut)); err != nil {
+			return fmt.Errorf("write the plan: %w", err)
+		}
+		o.sayWhatTheScriptWouldDo(plan)
+		fmt.Fprintln(o.ErrOut)
+	}
+	result, err := o.carryOut(ctx, config, plan, lock)
+	if err != nil {
+		return err
+	}
+	if o.format == report.Table && countResult(plan, report.Planned) > 0 {
+		fmt.Fprintln(o.ErrOut)
+	}
+	if err := o.write(result); err != nil {
+		return err
+	}
+	o.sayHowToUndo(result)
+	o.hints.afterRollout(o.ErrOut, countResult(result, report.Interrupted))
+	if slices.ContainsFunc(result.Items, o.unsuccessful) {
+		return negative()
+	}
+	return nil
+}
+
+// carryOut runs the plan. The first interrupt, or the loss of the Lease, lets
+// nothing new start; the second interrupt leaves at once.
+func (o *rolloutOptions) carryOut(ctx context.Context, config *rest.Config, plan *report.Report, lock rolloutLock) (*report.Report, error) {
+	board := newBoard(o.ErrOut, countResult(plan, report.Planned))
+	defer board.close()
+	drain, stopDraining := context.WithCancel(context.WithoutCancel(ctx))
+	over := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		defer stopDraining()
+		select {
+		case <-ctx.Done():
+			sayInterrupted(board)
+		case <-lock.Lost():
+			fmt.Fprintln(board, "Another run has taken the Lease: nothing new starts.")
+		case <-over:
+		}
+	})
+	defer watching.Wait()
+	defer close(over)
+
+	options := o.rollout
+	options.Log = o.logging.logger(board)
+	options.Pace.Drain = drain.Done()
+	options.Progress = board.event
+	leave, stop := untilNextSignal(ctx)
+	defer stop()
+	return o.steps.run(leave, config, plan, options, func(ctx context.Context, workload inventory.WorkloadRef) (*report.Item, error) {
+		again, err := o.steps.audit(ctx, config, auditor.Options{
+			Selection:    inventory.Selection{Namespace: workload.Namespace, Workloads: []inventory.WorkloadRef{workload}},
+			Concurrency:  o.selection.concurrency,
+			SidecarNames: o.selection.sidecarNames,
+			Log:          options.Log,
+		})
+		if err != nil || len(again.Items) == 0 {
+			return nil, err
+		}
+		return &again.Items[0], nil
+	})
+}
+
+func sayInterrupted(b *board) {
+	names := b.names()
+	if names == "" {
+		fmt.Fprintln(b, "Interrupted: nothing new starts.")
+		return
+	}
+	fmt.Fprintf(b, "Interrupted: nothing new starts; waiting for %s. Interrupt again to leave at once.\n", names)
+}
+
+// sayHowToUndo gives the command for each restart that failed, and says what
+// it does not do.
+func (o *rolloutOptions) sayHowToUndo(result *report.Report) {
+	var commands []string
+	for _, item := range result.Items {
+		r := item.Rollout
+		undoable := slices.Contains([]string{"Deployment", "StatefulSet", "DaemonSet"}, item.Kind) && r.Strategy == string(rollout.Restart)
+		if undoable && r.StartedAt != nil && (r.Result == report.Failed || r.Result == report.NotConverging) {
+			commands = append(commands, fmt.Sprintf("  kubectl rollout undo %s/%s -n %s", strings.ToLower(item.Kind), item.Name, item.Namespace))
+		}
+	}
+	if len(commands) == 0 {
+		return
+	}
+	_, _ = io.WriteString(o.ErrOut, "\nTo take a failed restart back (this brings back the old template, not the old sidecar, which\n"+
+		"injection decides; a StatefulSet whose Pod is stuck also needs that Pod deleted):\n"+strings.Join(commands, "\n")+"\n")
+}
+
+func (o *rolloutOptions) write(r *report.Report) error {
+	if err := r.Write(o.Out, o.format, textOptions(o.Out)); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+// unsuccessful is what makes a confirmed rollout exit with 1.
+func (o *rolloutOptions) unsuccessful(item report.Item) bool {
+	switch item.Rollout.Result {
+	case report.RolledOut:
+		return false
+	case report.Skipped:
+		return o.strict
+	}
+	return true
+}
+
+func countResult(r *report.Report, result report.Result) int {
+	n := 0
+	for _, item := range r.Items {
+		if item.Rollout.Result == result {
+			n++
+		}
+	}
+	return n
+}
