@@ -206,13 +206,15 @@ func TestRolloutReplacesPods(t *testing.T) {
 		e.checkRemembered(t, workload, report.RolledOut)
 	}
 	for _, item := range done.Items {
-		if r := item.Rollout; r.StartedAt == nil || r.FinishedAt == nil || r.FinishedAt.Before(*r.StartedAt) || r.Strategy != rollout.StrategyRestart {
+		if r := item.Rollout; r.StartedAt == nil || r.FinishedAt == nil || r.FinishedAt.Before(*r.StartedAt) || r.Strategy != string(rollout.Restart) {
 			t.Errorf("%s/%s: %+v, want when it started and finished", item.Kind, item.Name, r)
 		}
 	}
-	// get, watch or list, patch: 8 a workload at most leaves 4 to an audit.
-	if got := requests.Load(); got > 3*8 {
-		t.Errorf("%d requests for 3 workloads, want at most 8 each", got)
+	// get, patch, watch, two Events, the note: the rest is a question of
+	// permission for each kind and a look at the namespace, which more
+	// workloads would share.
+	if got := requests.Load(); got > 3*10 {
+		t.Errorf("%d requests for 3 workloads, want at most 10 each", got)
 	}
 }
 

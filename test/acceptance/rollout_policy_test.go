@@ -3,7 +3,6 @@ package acceptance
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 
 	policyv1 "k8s.io/api/policy/v1"
@@ -11,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/binaries"
 )
 
 const (
@@ -155,7 +155,7 @@ func TestRolloutMayNotTouchOtherWorkloads(t *testing.T) {
 				checkRefused(t, who.Create(t.Context(), newWorkload(kind, namespace)), rolloutPolicy, why)
 			})
 		}
-		for _, kind := range []string{"ReplicaSet", "ReplicationController", "CronJob"} {
+		for _, kind := range []string{"ReplicationController", "CronJob"} {
 			workload := newWorkload(kind, namespace)
 			create(t, asAdmin(t, c), workload)
 			t.Run(account+"/change "+kind, func(t *testing.T) {
@@ -167,6 +167,29 @@ func TestRolloutMayNotTouchOtherWorkloads(t *testing.T) {
 		t.Run(account+"/scale by subresource", func(t *testing.T) {
 			patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"replicas":3}}`))
 			checkRefused(t, who.SubResource("scale").Patch(t.Context(), deployment, patch), rolloutPolicy, why)
+		})
+	}
+}
+
+// The Pods of a ReplicaSet of its own are evicted: of itself, the note about
+// that may be written, and nothing else.
+func TestRolloutMayNoteOnReplicaSets(t *testing.T) {
+	c := fenced(t)
+	rollout, namespace := asAccount(t, c, "sidecar-drift-rollout"), newNamespace(t, c)
+	workload := newWorkload("ReplicaSet", namespace)
+	create(t, asAdmin(t, c), workload)
+	if err := merge(t, rollout, workload, resultPatch); err != nil {
+		t.Errorf("write the result: %v, want it allowed", err)
+	}
+	for _, attack := range []attack{
+		{"restart", restartPatch, "a workload's spec"},
+		{"change an image", attacks[0].patch, "a workload's spec"},
+		{"scale", `{"spec":{"replicas":3}}`, "a workload's spec"},
+		{"add a label", `{"metadata":{"labels":{"evil":"1"}}}`, "nothing of a workload's metadata"},
+		{"change an annotation", `{"metadata":{"annotations":{"note":"changed"}}}`, "no annotation of a workload"},
+	} {
+		t.Run(attack.name, func(t *testing.T) {
+			checkRefused(t, merge(t, rollout, workload, attack.patch), rolloutPolicy, attack.why)
 		})
 	}
 }
@@ -217,7 +240,7 @@ func TestRolloutMayRestartArgoRollouts(t *testing.T) {
 // installRolloutKind makes the API server know Rollouts for one test.
 func installRolloutKind(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
-	definition, err := os.ReadFile("testdata/rollouts-crd.yaml")
+	definition, err := binaries.ArgoRollouts.File(t.Context(), "manifests/crds/rollout-crd.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,6 +47,9 @@ type Cluster struct {
 	external   bool
 	launcher   *launcher
 
+	apiserver    *Process
+	runAPIServer func() (*Process, error)
+
 	mu        sync.Mutex
 	processes []*Process
 	keepDir   bool

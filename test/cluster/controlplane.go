@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -59,10 +60,14 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	apiserver, err := c.Run("kube-apiserver", kubernetes.Path("kube-apiserver"), plane.apiserverArgs(), nil)
+	c.runAPIServer = func() (*Process, error) {
+		return c.Run("kube-apiserver", kubernetes.Path("kube-apiserver"), plane.apiserverArgs(), nil)
+	}
+	apiserver, err := c.runAPIServer()
 	if err != nil {
 		return err
 	}
+	c.apiserver = apiserver
 	if err := Poll(ctx, "kube-apiserver's /readyz", c.apiserverReady, etcd, apiserver); err != nil {
 		return err
 	}
@@ -81,6 +86,25 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		"--node-lease-duration-seconds=40",
 	}, []string{"KWOK_WORKDIR=" + c.dir})
 	return err
+}
+
+// RestartAPIServer kills the API server, as a crash would, starts it again after
+// the given time and returns when it answers.
+func (c *Cluster) RestartAPIServer(ctx context.Context, after time.Duration) error {
+	if c.external {
+		return fmt.Errorf("restart the API server: %w", ErrExternal)
+	}
+	c.apiserver.Kill()
+	select {
+	case <-time.After(after):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	var err error
+	if c.apiserver, err = c.runAPIServer(); err != nil {
+		return err
+	}
+	return Poll(ctx, "kube-apiserver's /readyz", c.apiserverReady, c.apiserver)
 }
 
 func (c *Cluster) apiserverReady(ctx context.Context) error {

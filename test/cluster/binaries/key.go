@@ -73,7 +73,11 @@ func (r *recipe) hash(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, file := range append(sources, filepath.Join(r.dir, "go.mod"), filepath.Join(r.dir, "go.sum")) {
+	stages, err := r.ownStages()
+	if err != nil {
+		return "", err
+	}
+	for _, file := range append(append(sources, stages...), filepath.Join(r.dir, "go.mod"), filepath.Join(r.dir, "go.sum")) {
 		content, err := os.ReadFile(file)
 		if err != nil {
 			return "", err

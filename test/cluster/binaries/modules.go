@@ -20,9 +20,15 @@ type module struct {
 	// first program: without them Kubernetes reports v0.0.0-master.
 	versionFlags func(version string) []string
 
-	// stages are folders of the first program's module that hold stages of kwok,
-	// which are joined into StagesFile.
+	// stages are folders of the first program's module that hold stages of kwok.
+	// They and those of our own, in the folder stages beside go.mod, are joined
+	// into StagesFile.
 	stages []string
+}
+
+// ownStages are the files of our own stages.
+func (r *recipe) ownStages() ([]string, error) {
+	return filepath.Glob(filepath.Join(r.dir, "stages", "*.yaml"))
 }
 
 // program is a command of a module.
@@ -99,6 +105,17 @@ func (r *recipe) writeStages(ctx context.Context, dir string) error {
 				fmt.Fprintf(&joined, "---\n%s", content)
 			}
 		}
+	}
+	own, err := r.ownStages()
+	if err != nil {
+		return err
+	}
+	for _, file := range own {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&joined, "---\n%s", content)
 	}
 	return os.WriteFile(filepath.Join(dir, StagesFile), joined.Bytes(), 0o644)
 }

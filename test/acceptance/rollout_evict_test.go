@@ -1,0 +1,409 @@
+package acceptance
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
+)
+
+// drifted is what an audit says of a workload of which these Pods drifted.
+func (e *engine) drifted(kind, name string, pods ...corev1.Pod) report.Item {
+	item := e.item(kind, name, verdict.Drifted)
+	members := map[verdict.State][]report.PodRef{}
+	for _, pod := range pods {
+		members[verdict.Drifted] = append(members[verdict.Drifted], report.PodRef{Name: pod.Name, UID: string(pod.UID)})
+	}
+	item.Revisions[0].Members = members
+	return item
+}
+
+// ownersOfEvicted are workloads whose Pods only eviction, or eviction as well,
+// re-creates.
+const ownersOfEvicted = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: "app:1"}]}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  replicas: 2
+  serviceName: db
+  updateStrategy: {type: OnDelete}
+  selector: {matchLabels: {app: db}}
+  template: {metadata: {labels: {app: db}}, spec: {containers: [{name: app, image: "app:1"}]}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: parted}
+spec:
+  replicas: 3
+  serviceName: db
+  updateStrategy: {rollingUpdate: {partition: 2}}
+  selector: {matchLabels: {app: parted}}
+  template: {metadata: {labels: {app: parted}}, spec: {containers: [{name: app, image: "app:1"}]}}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent}
+spec:
+  updateStrategy: {type: OnDelete}
+  selector: {matchLabels: {app: agent}}
+  template: {metadata: {labels: {app: agent}}, spec: {containers: [{name: app, image: "app:1"}]}}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: lone}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: lone}}
+  template: {metadata: {labels: {app: lone}}, spec: {containers: [{name: app, image: "app:1"}]}}
+`
+
+// awaitPods waits until a namespace has so many Pods of each app that are ready.
+func awaitPods(t *testing.T, c *cluster.Cluster, namespace string, want map[string]int) {
+	t.Helper()
+	err := cluster.Poll(t.Context(), "ready Pods", func(ctx context.Context) error {
+		pods, err := c.Client().CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		ready := map[string]int{}
+		for _, pod := range pods.Items {
+			for _, condition := range pod.Status.Conditions {
+				if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && pod.DeletionTimestamp == nil {
+					ready[pod.Labels["app"]]++
+				}
+			}
+		}
+		if diff := cmp.Diff(want, ready); diff != "" {
+			return fmt.Errorf("ready Pods (-want +got):\n%s", diff)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// With the real injector: whatever owns the Pods, all that drifted are evicted,
+// and the workloads' templates stay as they are.
+func TestRolloutByEviction(t *testing.T) {
+	c, injector := fenced(t), testIstio(t)
+	namespace := namespaceWith(t, c, injected)
+	apply(t, c, namespace, ownersOfEvicted)
+	all := map[string]int{"web": 3, "db": 2, "parted": 3, "agent": 2, "lone": 2}
+	awaitPods(t, c, namespace, all)
+	if err := injector.Update(t.Context(), istio.Values("1.28.0", "150m")...); err != nil {
+		t.Fatal(err)
+	}
+	specs := func() string {
+		out, err := c.Kubectl(t.Context(), "", "-n", namespace, "get", "deployments,replicasets,statefulsets,daemonsets",
+			"-o", `jsonpath={range .items[*]}{.kind}/{.metadata.name} {.spec}{"\n"}{end}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	before, old := specs(), map[types.UID]bool{}
+	for app := range all {
+		for uid := range uids(t, c, namespace, "app="+app) {
+			old[uid] = true
+		}
+	}
+
+	restart := rolloutCommand(t, c, 0, "-n", namespace, "--include-statefulset", "--include-daemonset")
+	checkResults(t, restart, map[string]report.Result{
+		"Deployment/web": report.Planned, "StatefulSet/parted": report.Planned,
+		"StatefulSet/db": report.Skipped, "DaemonSet/agent": report.Skipped, "ReplicaSet/lone": report.Skipped,
+	})
+	for _, item := range restart.Items {
+		if item.Rollout.Result == report.Skipped && !strings.Contains(item.Rollout.Reason, "--strategy evict") {
+			t.Errorf("%s/%s: %s, want --strategy evict named", item.Kind, item.Name, item.Rollout.Reason)
+		}
+	}
+
+	evicted := map[string]report.Result{}
+	for _, item := range restart.Items {
+		evicted[item.Kind+"/"+item.Name] = report.RolledOut
+	}
+	checkResults(t, rolloutCommand(t, c, 0, "-n", namespace, "--include-statefulset", "--include-daemonset",
+		"--strategy", "evict", "--parallel-rollouts", "5", "--confirm"), evicted)
+	if diff := cmp.Diff(before, specs()); diff != "" {
+		t.Errorf("a workload itself has changed (-before +after):\n%s", diff)
+	}
+	for app, want := range all {
+		now := uids(t, c, namespace, "app="+app)
+		for uid := range now {
+			if old[uid] {
+				t.Errorf("a Pod of %s was not replaced", app)
+			}
+		}
+		if len(now) != want {
+			t.Errorf("%s has %d Pods, want %d", app, len(now), want)
+		}
+	}
+	auditNamespace(t, c, namespace, "Deployment/web InSync 3", "StatefulSet/db InSync 2", "StatefulSet/parted InSync 3",
+		"DaemonSet/agent InSync 2", "ReplicaSet/lone InSync 2")
+}
+
+// A restart of a partitioned StatefulSet replaces what the partition lets it,
+// and what it holds is no failure.
+func TestRolloutOfAPartitionedStatefulSet(t *testing.T) {
+	c, injector := fenced(t), testIstio(t)
+	namespace := namespaceWith(t, c, injected)
+	apply(t, c, namespace, `
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  replicas: 3
+  serviceName: db
+  updateStrategy: {rollingUpdate: {partition: 2}}
+  selector: {matchLabels: {app: db}}
+  template: {metadata: {labels: {app: db}}, spec: {containers: [{name: app, image: "app:1"}]}}
+`)
+	rolledOut(t, c, namespace, "statefulset/db")
+	if err := injector.Update(t.Context(), istio.Values("1.28.0", "150m")...); err != nil {
+		t.Fatal(err)
+	}
+	before := map[string]types.UID{}
+	for _, pod := range podsOf(t, c, namespace, "app=db") {
+		before[pod.Name] = pod.UID
+	}
+	args := []string{"-n", namespace, "--include-statefulset", "--confirm"}
+	r := rolloutCommand(t, c, 0, args...)
+	checkResults(t, r, map[string]report.Result{"StatefulSet/db": report.RolledOut})
+	if reason := r.Items[0].Rollout.Reason; !strings.Contains(reason, "left as they are") {
+		t.Errorf("reason %q, want that Pods were left as they are", reason)
+	}
+	for _, pod := range podsOf(t, c, namespace, "app=db") {
+		if replaced := pod.UID != before[pod.Name]; replaced != (pod.Name == "db-2") {
+			t.Errorf("Pod %s replaced: %v", pod.Name, replaced)
+		}
+	}
+	again := rolloutCommand(t, c, 0, args...)
+	checkResults(t, again, map[string]report.Result{"StatefulSet/db": report.Skipped})
+	if reason := again.Items[0].Rollout.Reason; !strings.Contains(reason, "below ordinal 2") {
+		t.Errorf("reason %q, want the partition", reason)
+	}
+}
+
+// Only the Pods that drifted are evicted, one after the other.
+func TestEvictionOfSomePods(t *testing.T) {
+	e := newEngine(t)
+	deployWeb(t, e.Cluster, e.namespace, 4, "web")
+	pods := podsOf(t, e.Cluster, e.namespace, "app=web")
+	e.opts.Strategy = rollout.Evict
+	var unavailable atomic.Int64
+	watchAvailability(t, e, "web", 4, &unavailable)
+	done := e.run(t.Context(), t, e.plan(t, e.drifted("Deployment", "web", pods[0], pods[1])))
+	checkResults(t, done, map[string]report.Result{"Deployment/web": report.RolledOut})
+	now := uids(t, e.Cluster, e.namespace, "app=web")
+	for i, pod := range pods {
+		if kept := now[pod.UID]; kept != (i > 1) {
+			t.Errorf("Pod %d of those that were there is kept: %v", i, kept)
+		}
+	}
+	if got := unavailable.Load(); got > 1 {
+		t.Errorf("%d Pods were away at once, want at most 1", got)
+	}
+}
+
+// watchAvailability notes how many of a Deployment's Pods are missing at most.
+func watchAvailability(t *testing.T, e *engine, name string, replicas int64, most *atomic.Int64) {
+	t.Helper()
+	watcher, err := e.Client().AppsV1().Deployments(e.namespace).Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for event := range watcher.ResultChan() {
+			if d, ok := event.Object.(*appsv1.Deployment); ok {
+				most.Store(max(most.Load(), replicas-int64(d.Status.AvailableReplicas)))
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		watcher.Stop()
+		<-done
+	})
+}
+
+// A budget that allows one Pod at a time sets the pace, whatever was asked for.
+func TestEvictionHonoursBudgets(t *testing.T) {
+	e := newEngine(t)
+	deployWeb(t, e.Cluster, e.namespace, 4, "web")
+	e.budget(t, "web", "minAvailable: 3", "app: web")
+	e.opts.Strategy, e.opts.Pace.MaxUnavailable = rollout.Evict, 3
+	var unavailable atomic.Int64
+	watchAvailability(t, e, "web", 4, &unavailable)
+	done := e.run(t.Context(), t, e.plan(t, e.drifted("Deployment", "web", podsOf(t, e.Cluster, e.namespace, "app=web")...)))
+	checkResults(t, done, map[string]report.Result{"Deployment/web": report.RolledOut})
+	if got := unavailable.Load(); got > 1 {
+		t.Errorf("%d Pods were away at once, want at most 1", got)
+	}
+}
+
+// deployBehind runs Deployments of two Pods each, all of which carry the label
+// budget=NAME, too.
+func (e *engine) deployBehind(t *testing.T, budget string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		apply(t, e.Cluster, e.namespace, fmt.Sprintf(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[1]s}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: %[1]s}}
+  template: {metadata: {labels: {app: %[1]s, budget: %[2]s}}, spec: {containers: [{name: app, image: "app:1"}]}}
+`, name, budget))
+	}
+	for _, name := range names {
+		rolledOut(t, e.Cluster, e.namespace, "deployment/"+name)
+	}
+}
+
+// budget makes a PodDisruptionBudget and waits until its controller has looked.
+func (e *engine) budget(t *testing.T, name, spec, labels string) {
+	t.Helper()
+	apply(t, e.Cluster, e.namespace, fmt.Sprintf(`
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: %s}
+spec: {%s, selector: {matchLabels: {%s}}}
+`, name, spec, labels))
+	err := cluster.Poll(t.Context(), "the budget's controller", func(ctx context.Context) error {
+		pdb, err := e.Client().PolicyV1().PodDisruptionBudgets(e.namespace).Get(ctx, name, metav1.GetOptions{})
+		if err == nil && (pdb.Status.ObservedGeneration < pdb.Generation || pdb.Status.ExpectedPods == 0) {
+			err = fmt.Errorf("budget %s: %+v", name, pdb.Status)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Budgets that never allow an eviction, and two for one Pod, which the API
+// server refuses, are found in the plan, and where they come later, in the run.
+func TestEvictionDeadlocks(t *testing.T) {
+	for name, test := range map[string]struct {
+		budgets []string
+		want    string
+	}{
+		"never allows": {[]string{"maxUnavailable: 0"}, "PodDisruptionBudget web-0 can never allow an eviction: it wants 2 Pods healthy"},
+		"all wanted":   {[]string{"minAvailable: 2"}, "PodDisruptionBudget web-0 can never allow an eviction"},
+		"two":          {[]string{"minAvailable: 1", "minAvailable: 1"}, "more than one PodDisruptionBudget"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEngine(t)
+			deployWeb(t, e.Cluster, e.namespace, 2, "web")
+			e.opts.Strategy = rollout.Evict
+			before := uids(t, e.Cluster, e.namespace, "app=web")
+			item := e.drifted("Deployment", "web", podsOf(t, e.Cluster, e.namespace, "app=web")...)
+			e.opts.Progress = func(event rollout.Event) {
+				if event.Phase == rollout.Started { // and so after the last decision
+					for i, spec := range test.budgets {
+						e.budget(t, fmt.Sprintf("web-%d", i), spec, "app: web")
+					}
+				}
+			}
+			done := e.run(t.Context(), t, e.plan(t, item))
+			checkResults(t, done, map[string]report.Result{"Deployment/web": report.Failed})
+			if reason := done.Items[0].Rollout.Reason; !strings.Contains(reason, test.want) && !strings.Contains(reason, "more than one PodDisruptionBudget") {
+				t.Errorf("run: reason %q, want %q", reason, test.want)
+			}
+			rolledOut(t, e.Cluster, e.namespace, "deployment/web")
+			plan := e.plan(t, item)
+			checkReasons(t, "plan", plan, map[string]string{"Deployment/web": test.want})
+			if diff := cmp.Diff(before, uids(t, e.Cluster, e.namespace, "app=web")); diff != "" {
+				t.Errorf("Pods were replaced (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A budget that is used up for now is waited for, and named when it takes too
+// long.
+func TestEvictionWaitsForABudget(t *testing.T) {
+	e := newEngine(t)
+	e.deployBehind(t, "both", "web", "neighbour")
+	e.budget(t, "both", "minAvailable: 3", "budget: both")
+	unready := podsOf(t, e.Cluster, e.namespace, "app=neighbour")[0].Name
+	ready := func(status string) {
+		t.Helper()
+		if _, err := e.Kubectl(t.Context(), "", "-n", e.namespace, "patch", "pod", unready, "--subresource=status", "--type=strategic",
+			"-p", fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","status":%q}]}}`, status)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ready("False")
+	e.opts.Strategy = rollout.Evict
+	e.opts.Pace.Timeout = 3 * time.Second
+	item := e.drifted("Deployment", "web", podsOf(t, e.Cluster, e.namespace, "app=web")[0])
+	failed := e.run(t.Context(), t, e.plan(t, item))
+	checkResults(t, failed, map[string]report.Result{"Deployment/web": report.Failed})
+	if reason := failed.Items[0].Rollout.Reason; !strings.Contains(reason, "no progress within 3s") || !strings.Contains(reason, "PodDisruptionBudget both") {
+		t.Errorf("reason %q, want that no progress was made, and the budget", reason)
+	}
+
+	rolledOut(t, e.Cluster, e.namespace, "deployment/web")
+	e.opts.Pace.Timeout = time.Minute
+	waited := false
+	e.opts.Progress = func(event rollout.Event) {
+		if event.Phase == rollout.Waiting && strings.Contains(event.Message, "PodDisruptionBudget both") && !waited {
+			waited = true
+			ready("True")
+		}
+	}
+	checkResults(t, e.run(t.Context(), t, e.plan(t, item)), map[string]report.Result{"Deployment/web": report.RolledOut})
+	if !waited {
+		t.Error("nothing was waited for")
+	}
+}
+
+// A Pod that has taken the name of one to evict is another one.
+func TestEvictionSparesANamesake(t *testing.T) {
+	e := newEngine(t)
+	apply(t, e.Cluster, e.namespace, workloads)
+	rolledOut(t, e.Cluster, e.namespace, "statefulset/db")
+	item := e.drifted("StatefulSet", "db", podsOf(t, e.Cluster, e.namespace, "app=db")...)
+	e.opts.Strategy = rollout.Evict
+	plan := e.plan(t, item)
+	for _, pod := range []string{"db-0", "db-1"} {
+		if _, err := e.Kubectl(t.Context(), "", "-n", e.namespace, "delete", "pod", pod); err != nil {
+			t.Fatal(err)
+		}
+	}
+	awaitPods(t, e.Cluster, e.namespace, map[string]int{"web": 2, "db": 2, "agent": 2})
+	rolledOut(t, e.Cluster, e.namespace, "statefulset/db")
+	before := uids(t, e.Cluster, e.namespace, "app=db")
+	checkResults(t, e.run(t.Context(), t, plan), map[string]report.Result{"StatefulSet/db": report.RolledOut})
+	if diff := cmp.Diff(before, uids(t, e.Cluster, e.namespace, "app=db")); diff != "" {
+		t.Errorf("Pods that were there already are evicted (-before +after):\n%s", diff)
+	}
+}
