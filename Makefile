@@ -13,7 +13,7 @@ IMAGE   := sidecar-drift/sidecar-drift
 # Modules whose dependencies must not enter the product's.
 MODULES := . tools test/build/kubernetes test/build/kwok test/build/istio
 LINT    := go tool -modfile=tools/go.mod golangci-lint
-BENCHES := audit handler
+BENCHES := audit handler rollout
 FUZZTIME ?= 10s
 
 .PHONY: help
@@ -45,7 +45,7 @@ demo-down: ## Stop the cluster that `make demo KEEP=1` left up.
 
 .PHONY: test
 test: control-plane ## Run every test that needs nothing but Go, on a real cluster where one is needed.
-	go test -timeout 40m ./...
+	go test -timeout 40m -parallel 8 ./...
 
 .PHONY: unit
 unit: ## Run the tests that need no cluster, with the race detector.
@@ -53,7 +53,7 @@ unit: ## Run the tests that need no cluster, with the race detector.
 
 .PHONY: acceptance
 acceptance: control-plane ## Run the acceptance tests on a real cluster.
-	go test -timeout 40m ./test/acceptance/...
+	go test -timeout 40m -parallel 8 ./test/acceptance/...
 
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCHES)) ## Run every benchmark; bench-NAME runs one.

@@ -34,7 +34,7 @@ func Plan(ctx context.Context, cfg *rest.Config, rep *report.Report, opts Option
 	items, decisions := chosen(rep.Items, opts)
 	p := planner{
 		cluster: c, opts: opts, limit: unavailableLimit(rep.Summary, opts.Pace.MaxUnavailablePercent),
-		namespaces: newNamespaces(c, time.Hour), access: newAccess(c),
+		namespaces: newNamespaces(c, time.Hour), access: newAccess(c), objects: newObjects(c, items),
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(planReads)
@@ -179,6 +179,7 @@ type planner struct {
 	limit      int // of Pods that are unavailable at once
 	namespaces *namespaces
 	access     *access
+	objects    *objects
 }
 
 // decide decides about an item, and notes in it what a run paces itself by.
@@ -187,7 +188,7 @@ func (p *planner) decide(ctx context.Context, item *report.Item) (decision, erro
 	if denied, err := p.access.denied(ctx, ref, p.opts.Strategy); err != nil || denied != "" {
 		return skip("%s", denied), err
 	}
-	object, err := p.cluster.get(ctx, ref)
+	object, err := p.objects.get(ctx, ref)
 	if apierrors.IsNotFound(err) {
 		return skip("has been deleted since the audit"), nil
 	}

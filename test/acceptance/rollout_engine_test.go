@@ -164,6 +164,7 @@ func uids(t *testing.T, c *cluster.Cluster, namespace, label string) map[types.U
 }
 
 func TestRolloutReplacesPods(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	apply(t, e.Cluster, e.namespace, workloads)
 	rolledOut(t, e.Cluster, e.namespace, "deployment/web", "statefulset/db", "daemonset/agent")
@@ -239,6 +240,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 // What still differs after a rollout is remembered by the workload itself, so
 // that no later run restarts it in vain.
 func TestRolloutThatDoesNotConverge(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	deployWeb(t, e.Cluster, e.namespace, 2, "web")
 	drifted := e.item("Deployment", "web", verdict.Drifted)
@@ -294,6 +296,7 @@ func TestRolloutHaltsAtAFailure(t *testing.T) {
 		"timeout":           {600, 3 * time.Second, "not settled within 3s"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			e := newEngine(t)
 			e.deployStuck(t, "a-stuck", test.progressDeadline)
 			deployWeb(t, e.Cluster, e.namespace, 1, "web")
@@ -320,6 +323,7 @@ func TestRolloutHaltsAtAFailure(t *testing.T) {
 
 func TestRolloutIsInterrupted(t *testing.T) {
 	t.Run("to finish what is under way", func(t *testing.T) {
+		t.Parallel()
 		e := newEngine(t)
 		deployWeb(t, e.Cluster, e.namespace, 1, "a", "b")
 		drain := make(chan struct{})
@@ -333,6 +337,7 @@ func TestRolloutIsInterrupted(t *testing.T) {
 		checkResults(t, done, map[string]report.Result{"Deployment/a": report.RolledOut, "Deployment/b": report.Interrupted})
 	})
 	t.Run("to leave at once", func(t *testing.T) {
+		t.Parallel()
 		e := newEngine(t)
 		e.deployStuck(t, "a", 600)
 		deployWeb(t, e.Cluster, e.namespace, 1, "b")

@@ -211,6 +211,7 @@ spec:
 
 // Only the Pods that drifted are evicted, one after the other.
 func TestEvictionOfSomePods(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	deployWeb(t, e.Cluster, e.namespace, 4, "web")
 	pods := podsOf(t, e.Cluster, e.namespace, "app=web")
@@ -254,6 +255,7 @@ func watchAvailability(t *testing.T, e *engine, name string, replicas int64, mos
 
 // A budget that allows one Pod at a time sets the pace, whatever was asked for.
 func TestEvictionHonoursBudgets(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	deployWeb(t, e.Cluster, e.namespace, 4, "web")
 	e.budget(t, "web", "minAvailable: 3", "app: web")
@@ -320,6 +322,7 @@ func TestEvictionDeadlocks(t *testing.T) {
 		"two":          {[]string{"minAvailable: 1", "minAvailable: 1"}, "more than one PodDisruptionBudget"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			e := newEngine(t)
 			deployWeb(t, e.Cluster, e.namespace, 2, "web")
 			e.opts.Strategy = rollout.Evict
@@ -350,6 +353,7 @@ func TestEvictionDeadlocks(t *testing.T) {
 // A budget that is used up for now is waited for, and named when it takes too
 // long.
 func TestEvictionWaitsForABudget(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	e.deployBehind(t, "both", "web", "neighbour")
 	e.budget(t, "both", "minAvailable: 3", "budget: both")
@@ -388,6 +392,7 @@ func TestEvictionWaitsForABudget(t *testing.T) {
 
 // A Pod that has taken the name of one to evict is another one.
 func TestEvictionSparesANamesake(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	apply(t, e.Cluster, e.namespace, workloads)
 	rolledOut(t, e.Cluster, e.namespace, "statefulset/db")

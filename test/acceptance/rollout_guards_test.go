@@ -59,6 +59,7 @@ spec: {selector: {matchLabels: {app: %s}}, template: {metadata: {labels: {app: %
 // What must be left alone is Skipped in the plan with its reason, and skipped
 // again by a run that is made to try it, for things may change after a plan.
 func TestRolloutGuards(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	var items []report.Item
 	want := map[string]string{}
@@ -143,6 +144,7 @@ func (e *engine) versions(t *testing.T) string {
 }
 
 func TestRolloutWithDowntimeAllowed(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	g := guarded{kind: "Deployment", name: "recreate", spec: "replicas: 1, strategy: {type: Recreate}"}
 	apply(t, e.Cluster, e.namespace, g.yaml())
@@ -154,6 +156,7 @@ func TestRolloutWithDowntimeAllowed(t *testing.T) {
 
 func TestRolloutSparesNamespaces(t *testing.T) {
 	t.Run("that opted out", func(t *testing.T) {
+		t.Parallel()
 		e := newEngine(t)
 		deployWeb(t, e.Cluster, e.namespace, 1, "web")
 		if _, err := e.Kubectl(t.Context(), "", "annotate", "namespace", e.namespace, "sidecar-drift.io/rollout=disabled"); err != nil {
@@ -162,6 +165,7 @@ func TestRolloutSparesNamespaces(t *testing.T) {
 		checkReasons(t, "plan", e.plan(t, e.item("Deployment", "web", verdict.Drifted)), map[string]string{"Deployment/web": "of namespace " + e.namespace})
 	})
 	t.Run("that are terminating", func(t *testing.T) {
+		t.Parallel()
 		e := newEngine(t)
 		held := guarded{kind: "Deployment", name: "web", metadata: "finalizers: [example.com/hold]"}
 		apply(t, e.Cluster, e.namespace, held.yaml())

@@ -45,6 +45,7 @@ func (u *underWay) note(event rollout.Event) {
 // Two workloads behind one budget never are rolled out at the same time; others
 // may be beside them.
 func TestRolloutOfWorkloadsBehindOneBudget(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	e.deployBehind(t, "both", "a", "b")
 	deployWeb(t, e.Cluster, e.namespace, 2, "c")
@@ -67,6 +68,7 @@ func TestRolloutOfWorkloadsBehindOneBudget(t *testing.T) {
 }
 
 func TestRolloutWithinAPercentage(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	deployWeb(t, e.Cluster, e.namespace, 4, "a", "b", "c", "d")
 	items := []report.Item{}
@@ -103,6 +105,7 @@ func TestRolloutWithinAPercentage(t *testing.T) {
 // canaryEngines are two namespaces with two Deployments each.
 func canaryEngines(t *testing.T) (e, other *engine, items []report.Item) {
 	t.Helper()
+	t.Parallel()
 	e, other = newEngine(t), newEngine(t)
 	for _, in := range []*engine{e, other} {
 		deployWeb(t, in.Cluster, in.namespace, 2, "a", "b")
@@ -238,6 +241,7 @@ func intersection[K comparable](a, b map[K]bool) []K {
 
 // An HPA that is at its ceiling is no obstacle.
 func TestRolloutUnderAnAutoscalerAtItsCeiling(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	deployWeb(t, e.Cluster, e.namespace, 2, "web")
 	apply(t, e.Cluster, e.namespace, `
@@ -275,6 +279,7 @@ func TestRolloutWithoutRoomForTheSurgePod(t *testing.T) {
 
 // A rollout leaves Events on the workload, for kubectl describe.
 func TestRolloutEvents(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	deployWeb(t, e.Cluster, e.namespace, 1, "web")
 	e.deployStuck(t, "stuck", 600)
@@ -302,6 +307,7 @@ func TestRolloutEvents(t *testing.T) {
 
 // Whoever may not do what a rollout needs is told in the plan.
 func TestRolloutWithoutPermission(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	deployWeb(t, e.Cluster, e.namespace, 2, "web")
 	config, err := e.ServiceAccountConfig(t.Context(), installation, "sidecar-drift-auditor")

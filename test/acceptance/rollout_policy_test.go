@@ -252,7 +252,11 @@ func installRolloutKind(t *testing.T, c *cluster.Cluster) {
 			t.Error(err)
 		}
 	})
-	if _, err := c.Kubectl(t.Context(), "", "wait", "--for=condition=Established", "crd/rollouts.argoproj.io", "--timeout=1m"); err != nil {
+	err = cluster.Poll(t.Context(), "the kind Rollout", func(ctx context.Context) error {
+		_, err := c.Kubectl(ctx, "", "get", "rollouts.argoproj.io", "-A")
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 )
 
 func TestRolloutOfAWorkloadThatIsDeleted(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	e.deployStuck(t, "web", 600)
 	deleted := false
@@ -66,6 +67,7 @@ func TestRolloutLosesARace(t *testing.T) {
 			}, report.Skipped},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			e := newEngine(t)
 			deployWeb(t, e.Cluster, e.namespace, 1, "web")
 			plan := e.plan(t, e.item("Deployment", "web", verdict.Drifted))

@@ -30,7 +30,6 @@ const (
 	auditRounds      = 9
 	auditWorkloads   = 200
 	auditConcurrency = 8 // the command's default
-	auditNamespace   = "bench"
 )
 
 // audit measures an audit of injected workloads, each a revision of its own,
@@ -53,7 +52,7 @@ func audit(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, product.Stop()) }()
-	if err := deploy(ctx, c); err != nil {
+	if err := deploy(ctx, c, auditWorkloads); err != nil {
 		return err
 	}
 	config, err := c.ServiceAccountConfig(ctx, install.Namespace, install.AuditorAccount)
@@ -69,11 +68,14 @@ func audit(ctx context.Context, out io.Writer) (err error) {
 	return compareAudit(ctx, out, config, "audit-drifted", verdict.Drifted)
 }
 
-// deploy creates the workloads and waits for their Pods.
-func deploy(ctx context.Context, c *cluster.Cluster) error {
+// benchNamespace holds the workloads.
+const benchNamespace = "bench"
+
+// deploy creates so many workloads and waits for their Pods.
+func deploy(ctx context.Context, c *cluster.Cluster, workloads int) error {
 	var manifests strings.Builder
-	fmt.Fprintf(&manifests, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {istio-injection: enabled}}\n", auditNamespace)
-	for i := range auditWorkloads {
+	fmt.Fprintf(&manifests, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {istio-injection: enabled}}\n", benchNamespace)
+	for i := range workloads {
 		fmt.Fprintf(&manifests, `---
 apiVersion: apps/v1
 kind: Deployment
@@ -83,12 +85,12 @@ spec:
   template:
     metadata: {labels: {app: web-%[1]d}}
     spec: {containers: [{name: app, image: "app:1"}]}
-`, i, auditNamespace)
+`, i, benchNamespace)
 	}
 	if err := c.Apply(ctx, manifests.String()); err != nil {
 		return err
 	}
-	_, err := c.Kubectl(ctx, "", "-n", auditNamespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=5m")
+	_, err := c.Kubectl(ctx, "", "-n", benchNamespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=5m")
 	return err
 }
 
@@ -131,19 +133,19 @@ func seconds(work func() error) (float64, error) {
 // a fast audit that misses something is no audit.
 func auditOnce(ctx context.Context, config *rest.Config, want verdict.State) error {
 	found, err := auditor.Audit(ctx, config, auditor.Options{
-		Selection:   inventory.Selection{Namespace: auditNamespace},
+		Selection:   inventory.Selection{Namespace: benchNamespace},
 		Concurrency: auditConcurrency,
 		Log:         logr.Discard(),
 	})
 	if err != nil {
 		return err
 	}
-	return checkStates(found, want)
+	return checkStates(found, want, auditWorkloads)
 }
 
-func checkStates(found *report.Report, want verdict.State) error {
-	if got := found.Summary.Workloads[want]; got != auditWorkloads {
-		return fmt.Errorf("%d workloads are %s, want all %d: %v", got, want, auditWorkloads, found.Summary.Workloads)
+func checkStates(found *report.Report, want verdict.State, workloads int) error {
+	if got := found.Summary.Workloads[want]; got != workloads {
+		return fmt.Errorf("%d workloads are %s, want all %d: %v", got, want, workloads, found.Summary.Workloads)
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 var benchmarks = map[string]func(context.Context, io.Writer) error{
 	"audit":   audit,
 	"handler": handler,
+	"rollout": rolloutBench,
 }
 
 func main() {

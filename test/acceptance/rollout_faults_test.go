@@ -1,0 +1,145 @@
+package acceptance
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
+)
+
+// faulty answers every nth request that is a patch with a conflict, and every
+// nth other with 429, in the API server's place.
+func faulty(config *rest.Config, nth int64) *atomic.Int64 {
+	var requests, faults atomic.Int64
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			if requests.Add(1)%nth != 0 {
+				return next.RoundTrip(r)
+			}
+			faults.Add(1)
+			status := `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"TooManyRequests","message":"injected","code":429}`
+			response := &http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}}, Request: r}
+			if r.Method == http.MethodPatch {
+				status = strings.NewReplacer("TooManyRequests", "Conflict", "429", "409").Replace(status)
+				response.StatusCode, response.Header = http.StatusConflict, http.Header{}
+			}
+			response.Header.Set("Content-Type", "application/json")
+			response.Body = io.NopCloser(bytes.NewReader([]byte(status)))
+			return response, nil
+		})
+	})
+	return &faults
+}
+
+// Conflicts and "too many requests" cost time and nothing else.
+func TestRolloutThroughFaults(t *testing.T) {
+	for _, strategy := range []rollout.Strategy{rollout.Restart, rollout.Evict} {
+		t.Run(string(strategy), func(t *testing.T) {
+			t.Parallel()
+			e := newEngine(t)
+			deployWeb(t, e.Cluster, e.namespace, 2, "a", "b", "c")
+			var items []report.Item
+			want := map[string]report.Result{}
+			for _, name := range []string{"a", "b", "c"} {
+				items = append(items, e.drifted("Deployment", name, podsOf(t, e.Cluster, e.namespace, "app="+name)...))
+				want["Deployment/"+name] = report.RolledOut
+			}
+			e.opts.Strategy, e.opts.Pace.Parallel = strategy, 3
+			plan := e.plan(t, items...)
+			faults := faulty(e.config, 4)
+			checkResults(t, e.run(t.Context(), t, plan), want)
+			if faults.Load() == 0 {
+				t.Error("no fault was injected")
+			}
+		})
+	}
+}
+
+// An API server that goes away and comes back is waited for.
+func TestRolloutWhileTheAPIServerRestarts(t *testing.T) {
+	t.Parallel()
+	c := clustertest.New(t, cluster.Options{})
+	namespace := namespaceWith(t, c, nil)
+	deployWeb(t, c, namespace, 2, "a", "b", "evicted")
+	for strategy, names := range map[rollout.Strategy][]string{rollout.Restart: {"a", "b"}, rollout.Evict: {"evicted"}} {
+		e := &engine{
+			Cluster: c, namespace: namespace, config: c.RESTConfig(), state: verdict.InSync,
+			opts: rollout.Options{Strategy: strategy, Pace: rollout.Pace{Timeout: 2 * time.Minute, Parallel: 1}},
+		}
+		var items []report.Item
+		want := map[string]report.Result{}
+		for _, name := range names {
+			items = append(items, e.drifted("Deployment", name, podsOf(t, c, namespace, "app="+name)...))
+			want["Deployment/"+name] = report.RolledOut
+		}
+		plan := e.plan(t, items...)
+		restarted := make(chan error, 1)
+		once := false
+		e.opts.Progress = func(event rollout.Event) {
+			if event.Phase == rollout.Started && !once {
+				once = true
+				go func() { restarted <- c.RestartAPIServer(context.Background(), 3*time.Second) }()
+			}
+		}
+		checkResults(t, e.run(t.Context(), t, plan), want)
+		if err := <-restarted; err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The API server's own controllers may still be on their way.
+	awaitPods(t, c, namespace, map[string]int{"a": 2, "b": 2, "evicted": 2})
+	for _, pod := range podsOf(t, c, namespace, "app=a") {
+		if pod.DeletionTimestamp == nil && pod.Annotations["sidecarRollout.rollout.timestamp"] == "" {
+			t.Errorf("Pod %s was not restarted", pod.Name)
+		}
+	}
+}
+
+// One of two injectors is down and fails open: the fresh Pod would lack its
+// sidecar, so that what drifted by the other one is left alone, too.
+func TestRolloutThatWouldLoseASidecar(t *testing.T) {
+	c := fenced(t)
+	agent := startInjector(t, c, "vault-agent", "agent:1")
+	proxy := startInjector(t, c, "proxy", "proxy:1")
+	namespace := namespaceWith(t, c, map[string]string{"test-injectors": "yes"})
+	err := cluster.Poll(t.Context(), "both injectors", func(ctx context.Context) error {
+		pod, err := c.Client().CoreV1().Pods(namespace).Create(ctx, &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{GenerateName: "probe-"}, Spec: podSpec(),
+		}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil && len(pod.Spec.Containers) != 3 {
+			err = errNotInjected
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deployWeb(t, c, namespace, 2, "web")
+	proxy.setImage("proxy:2")
+	agent.stop()
+	before := versionsIn(t, c, namespace)
+	r := rolloutCommand(t, c, 0, "-n", namespace, "--confirm")
+	checkReasons(t, "run", r, map[string]string{"Deployment/web": "would lose the sidecar vault-agent"})
+	if r.Items[0].State != verdict.Drifted {
+		t.Errorf("state %s, want Drifted", r.Items[0].State)
+	}
+	checkReasons(t, "evict", rolloutCommand(t, c, 0, "-n", namespace, "--confirm", "--strategy", "evict", "--all"),
+		map[string]string{"Deployment/web": "would lose the sidecar vault-agent"})
+	if got := versionsIn(t, c, namespace); got != before {
+		t.Errorf("something has changed:\n%s\n%s", before, got)
+	}
+}
