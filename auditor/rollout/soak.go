@@ -49,9 +49,16 @@ func (r *run) soak(ctx context.Context, canaries []int) {
 		if left <= 0 || r.stoppedNow(ctx) {
 			return
 		}
-		r.tell(Event{Phase: Soaking, Message: fmt.Sprintf("watching %d canaries for another %s", len(watched), left.Round(time.Second))})
+		r.tell(Event{Phase: Soaking, Message: fmt.Sprintf("watching %s for another %s", flock(len(watched)), left.Round(time.Second))})
 		r.rest(ctx, min(left, soakPoll))
 	}
+}
+
+func flock(n int) string {
+	if n == 1 {
+		return "the canary"
+	}
+	return fmt.Sprintf("%d canaries", n)
 }
 
 // health is how a canary is.

@@ -59,8 +59,9 @@ func startKept(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	holder := exec.CommandContext(ctx, self, "-hold")
-	holder.Cancel = func() error { return holder.Process.Signal(syscall.SIGTERM) }
+	// Not bound to ctx, which ends with this process: it would take the holder
+	// along.
+	holder := exec.Command(self, "-hold")
 	holder.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	narration, write, err := os.Pipe()
 	if err != nil {
@@ -73,6 +74,8 @@ func startKept(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	interrupted := context.AfterFunc(ctx, func() { _ = holder.Process.Signal(syscall.SIGTERM) })
+	defer interrupted()
 	if _, err := io.Copy(out, narration); err != nil {
 		return err
 	}
