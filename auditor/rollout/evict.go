@@ -74,7 +74,8 @@ func (e *eviction) finish(ctx context.Context, begun *unstructured.Unstructured,
 		if err != nil && !mayPass(err) {
 			return err
 		}
-		waitingFor, wait := "", evictionPoll
+		var waitingFor string
+		wait := evictionPoll
 		switch {
 		case err != nil:
 			waitingFor = err.Error()
@@ -185,15 +186,15 @@ func (e *eviction) evict(ctx context.Context, workload *unstructured.Unstructure
 // refusedBy names the budget that refused, which is an error if it can never
 // allow an eviction: waiting would not help.
 func (e *eviction) refusedBy(ctx context.Context, workload *unstructured.Unstructured, refusal error) (string, error) {
-	ns, err := e.cluster.namespace(ctx, workload.GetNamespace())
-	if err != nil {
-		return refusal.Error(), nil
+	budgets, unknown := e.cluster.budgets(ctx, workload.GetNamespace())
+	if unknown != nil {
+		budgets = nil // then the refusal itself must do
 	}
 	w, err := workloadKinds[workload.GetKind()].read(workload.Object)
 	if err != nil {
 		return "", err
 	}
-	for _, b := range ns.budgets {
+	for _, b := range budgets {
 		switch {
 		case !b.selector.Matches(w.template):
 		case b.never:

@@ -27,6 +27,7 @@ const (
 // Order is the order of a plan.
 type Order string
 
+// Orders.
 const (
 	ByName Order = "name" // namespace, kind, name
 	ByPods Order = "pods" // the fewest Pods first

@@ -51,8 +51,7 @@ func (r *running) end(t *testing.T, exitCode int) {
 	}
 }
 
-// restarts are how often workloads were restarted: their templates' generations
-// without those that only a note has made.
+// restartTimes are when the restarted Deployments of a namespace were.
 func restartTimes(t *testing.T, c *cluster.Cluster, namespace string) map[string]string {
 	t.Helper()
 	out, err := c.Kubectl(t.Context(), "", "-n", namespace, "get", "deployments",
@@ -70,11 +69,10 @@ func restartTimes(t *testing.T, c *cluster.Cluster, namespace string) map[string
 }
 
 // awaitRestarted waits until so many workloads have been restarted.
-func awaitRestarted(t *testing.T, c *cluster.Cluster, namespace string, n int) map[string]string {
+func awaitRestarted(t *testing.T, c *cluster.Cluster, namespace string, n int) {
 	t.Helper()
-	var times map[string]string
 	err := cluster.Poll(t.Context(), fmt.Sprintf("%d restarts", n), func(context.Context) error {
-		if times = restartTimes(t, c, namespace); len(times) < n {
+		if times := restartTimes(t, c, namespace); len(times) < n {
 			return fmt.Errorf("restarted: %v", times)
 		}
 		return nil
@@ -82,7 +80,6 @@ func awaitRestarted(t *testing.T, c *cluster.Cluster, namespace string, n int) m
 	if err != nil {
 		t.Fatal(err)
 	}
-	return times
 }
 
 // driftedDeployments are n Deployments d-00, d-01, … that drifted.

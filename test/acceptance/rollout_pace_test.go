@@ -103,22 +103,23 @@ func TestRolloutWithinAPercentage(t *testing.T) {
 }
 
 // canaryEngines are two namespaces with two Deployments each.
-func canaryEngines(t *testing.T) (e, other *engine, items []report.Item) {
+func canaryEngines(t *testing.T) (*engine, []report.Item) {
 	t.Helper()
 	t.Parallel()
-	e, other = newEngine(t), newEngine(t)
+	var items []report.Item
+	e, other := newEngine(t), newEngine(t)
 	for _, in := range []*engine{e, other} {
 		deployWeb(t, in.Cluster, in.namespace, 2, "a", "b")
 		items = append(items, in.item("Deployment", "a", verdict.Drifted), in.item("Deployment", "b", verdict.Drifted))
 	}
 	e.opts.Pace.Canary, e.opts.Pace.Soak, e.opts.Pace.Parallel = 2, 5*time.Second, 4
-	return e, other, items
+	return e, items
 }
 
 // Canaries go first, one a namespace, and the others follow when they have
 // been watched.
 func TestRolloutWithCanaries(t *testing.T) {
-	e, _, items := canaryEngines(t)
+	e, items := canaryEngines(t)
 	var u underWay
 	soaked := false
 	e.opts.Progress = func(event rollout.Event) {
@@ -151,7 +152,7 @@ func TestRolloutHaltsAtAnIllCanary(t *testing.T) {
 		"restarted":   {`{"status":{"containerStatuses":[{"name":"app","image":"app:1","imageID":"","ready":true,"restartCount":2}]}}`, "its containers were restarted 2 times"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e, _, items := canaryEngines(t)
+			e, items := canaryEngines(t)
 			e.opts.Pace.Soak = time.Minute
 			hurt := false
 			e.opts.Progress = func(event rollout.Event) {
