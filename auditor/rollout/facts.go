@@ -53,7 +53,7 @@ type budget struct {
 }
 
 // factsOf reads a workload's object for the guards.
-func factsOf(object *unstructured.Unstructured, ns namespace, item report.Item, sel Options) (facts, error) {
+func factsOf(object *unstructured.Unstructured, ns namespace, item report.Item, o Options) (facts, error) {
 	w, err := workloadKinds[object.GetKind()].read(object.Object)
 	if err != nil {
 		return facts{}, err
@@ -69,7 +69,7 @@ func factsOf(object *unstructured.Unstructured, ns namespace, item report.Item, 
 		annotations: object.GetAnnotations(),
 		deleting:    object.GetDeletionTimestamp() != nil,
 		digest:      digest,
-		targets:     sel.targets(item),
+		targets:     o.targets(item),
 		namespace:   ns,
 	}
 	for _, b := range ns.budgets {

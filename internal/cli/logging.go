@@ -24,8 +24,13 @@ type logging struct {
 	format logFormat
 }
 
+// levelsOfPython are what Python, and so the script k8s-sidecar-rollout, calls
+// levels otherwise.
+var levelsOfPython = map[string]logLevel{"warning": "warn", "critical": "error"}
+
 func (l *logging) addFlags(flags *pflag.FlagSet) {
 	addChoice(flags, &l.level, "log-level", "", "Least `level` that is logged, on the error stream: %s.", "debug", "info", "warn", "error")
+	flags.Lookup("log-level").Value.(*choice[logLevel]).aliases = levelsOfPython
 	addChoice(flags, &l.format, "log-format", "", "Log `format`: %s.", logText, logJSON)
 }
 

@@ -155,6 +155,13 @@ func (o *rolloutOptions) addFlags(cmd *cobra.Command) {
 		o.logging.addFlags(flags)
 	})
 	o.connection.addFlags(cmd)
+	// The original script's documentation has it in the plural.
+	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "exclude-deployments" {
+			name = "exclude-deployment"
+		}
+		return pflag.NormalizedName(name)
+	})
 }
 
 // Complete reads the arguments. A kind that is named is included.

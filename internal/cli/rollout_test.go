@@ -283,6 +283,33 @@ func TestRolloutSaysWhatTheScriptWouldDo(t *testing.T) {
 	}
 }
 
+// What the script's documentation names beyond that command line.
+func TestRolloutTakesTheOriginalScriptsOptions(t *testing.T) {
+	kubeconfig(t)
+	r := rolledOut{planned: report.Planned}
+	got := r.run(t, driftedWeb, "--sidecar-container-name=istio-proxy", "--sidecar-container-name=my-other-sidecar",
+		"--include-daemonset=true", "--include-statefulset=true", "--exclude-deployments=true", "--timeout=600s",
+		"--include-namespace=my-first-app", "--include-namespace=my-other-app", "--log-level=critical", "--log-format=json")
+	if got.code != 0 || r.ran {
+		t.Fatalf("carried out: %v, %+v", r.ran, got)
+	}
+	want := rollout.Selection{
+		IncludeDaemonSet: true, IncludeStatefulSet: true, ExcludeDeployment: true,
+		SidecarNames: []string{"istio-proxy", "my-other-sidecar"},
+	}
+	if diff := cmp.Diff(want, r.planOption.Select); diff != "" || r.planOption.Pace.Timeout != 600*time.Second {
+		t.Errorf("timeout %s, selection (-want +got):\n%s", r.planOption.Pace.Timeout, diff)
+	}
+	if diff := cmp.Diff([]string{"my-first-app", "my-other-app"}, r.audited.Selection.IncludeNamespaces); diff != "" {
+		t.Errorf("namespaces (-want +got):\n%s", diff)
+	}
+	for _, level := range []string{"debug", "info", "warning", "error", "critical"} {
+		if got := r.run(t, driftedWeb, "--log-level", level); got.code != 0 {
+			t.Errorf("--log-level %s: %+v", level, got)
+		}
+	}
+}
+
 func TestRolloutSelection(t *testing.T) {
 	kubeconfig(t)
 	r := rolledOut{planned: report.Planned}

@@ -117,9 +117,13 @@ func (v *percentValue) Type() string { return "int" }
 type choice[T ~string] struct {
 	value   *T
 	allowed []T
+	aliases map[string]T
 }
 
 func (c *choice[T]) Set(text string) error {
+	if word, ok := c.aliases[text]; ok {
+		text = string(word)
+	}
 	if !slices.Contains(c.allowed, T(text)) {
 		if len(c.allowed) == 1 {
 			return fmt.Errorf("this version has %s only", c.allowed[0])
@@ -139,7 +143,7 @@ func (c *choice[T]) Type() string { return "string" }
 // addChoice adds a flag that takes one of the allowed words; they stand for the
 // %s of its usage.
 func addChoice[T ~string](flags *pflag.FlagSet, value *T, name, shorthand, usage string, allowed ...T) {
-	c := &choice[T]{value, allowed}
+	c := &choice[T]{value: value, allowed: allowed}
 	flags.VarP(c, name, shorthand, fmt.Sprintf(usage, oneOf(c.words())))
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
 )
 
 // guarded is a workload that a rollout must leave alone, and why.
@@ -178,4 +179,70 @@ func TestRolloutSparesNamespaces(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// What the audit says keeps workloads from being rolled out, too, whatever is
+// asked for.
+func TestRolloutNever(t *testing.T) {
+	c, injector := fenced(t), testIstio(t)
+	namespace := namespaceWith(t, c, injected)
+	apply(t, c, namespace, `
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: web}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: blocked}
+spec:
+  selector: {matchLabels: {app: blocked}}
+  template: {metadata: {labels: {app: blocked}}, spec: {serviceAccountName: web, containers: [{name: app, image: "app:1"}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: arena-7
+  ownerReferences: [{apiVersion: games.example.com/v1, kind: GameServer, name: arena, uid: 8d9e7f3c-0000-4000-8000-000000000000, controller: true}]
+spec: {containers: [{name: app, image: "app:1"}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: bare}
+spec: {containers: [{name: app, image: "app:1"}]}
+`)
+	rolledOut(t, c, namespace, "deployment/blocked")
+	remove("serviceaccount", "web")(t, c, namespace)
+	if err := injector.Update(t.Context(), istio.Values("1.28.0", "150m")...); err != nil {
+		t.Fatal(err)
+	}
+	before := versionsIn(t, c, namespace)
+	want := map[string]string{
+		"Deployment/blocked": `Blocked and never rolled out: pods "blocked-`,
+		"GameServer/arena":   "owners of kind GameServer are not rolled out",
+		"Pod/bare":           "a Pod of its own",
+	}
+	for _, args := range [][]string{{"--all"}, {"--strategy", "evict"}, {"--strategy", "evict", "--all", "--allow-downtime", "--allow-orphaned", "--retry"}} {
+		checkReasons(t, strings.Join(args, " "), rolloutCommand(t, c, 0, append(args, "-n", namespace, "--confirm")...), want)
+	}
+	if diff := cmp.Diff(before, versionsIn(t, c, namespace)); diff != "" {
+		t.Errorf("something has changed (-before +after):\n%s", diff)
+	}
+}
+
+// Impersonation asks, and acts, as somebody else.
+func TestRolloutByImpersonation(t *testing.T) {
+	c, injector := fenced(t), testIstio(t)
+	namespace := namespaceWith(t, c, injected)
+	deployWeb(t, c, namespace, 1, "web")
+	if err := injector.Update(t.Context(), istio.Values("1.28.0", "150m")...); err != nil {
+		t.Fatal(err)
+	}
+	as := func(account string) []string {
+		return []string{"--kubeconfig", c.Kubeconfig(), "--as", "system:serviceaccount:" + installation + ":" + account, "-n", namespace}
+	}
+	checkReasons(t, "as the auditor", rolloutCommand(t, c, 0, as("sidecar-drift-auditor")...),
+		map[string]string{"Deployment/web": "you may not patch deployments.apps in namespace " + namespace})
+	checkResults(t, rolloutCommand(t, c, 0, append(as("sidecar-drift-rollout"), "--confirm")...),
+		map[string]report.Result{"Deployment/web": report.RolledOut})
+	auditNamespace(t, c, namespace, "Deployment/web InSync 1")
 }
