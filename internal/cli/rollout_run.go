@@ -96,10 +96,11 @@ func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected
 // does, what that would have restarted for nothing.
 func (o *rolloutOptions) sayWhatTheScriptWouldDo(plan *report.Report) {
 	inSync := plan.Summary.Workloads[verdict.InSync]
-	if inSync == 0 || o.rollout.Select.All || o.startedBefore.IsZero() {
+	asTheScript := !o.startedBefore.IsZero() || len(o.selection.sidecarNames) > 0
+	if inSync == 0 || o.rollout.Select.All || !asTheScript {
 		return
 	}
-	fmt.Fprintf(o.ErrOut, "\n%s in sync and left alone; by start time alone they would be restarted, too (--all).\n", countOf(inSync, "selected workload is", "selected workloads are"))
+	fmt.Fprintf(o.ErrOut, "\n%s in sync and left alone (k8s-sidecar-rollout would restart them, too: --all).\n", countOf(inSync, "selected workload is", "selected workloads are"))
 }
 
 func countOf(n int, one, many string) string {

@@ -275,10 +275,10 @@ func TestRolloutSaysWhatTheScriptWouldDo(t *testing.T) {
 	items := append([]report.Item{workload("Deployment", "api", verdict.InSync)}, driftedWeb...)
 	r := rolledOut{planned: report.Planned}
 	got := r.run(t, items, "--only-started-before=2026-05-01")
-	if want := "\n1 selected workload is in sync and left alone; by start time alone they would be restarted, too (--all).\n"; !strings.Contains(got.errOut, want) {
+	if want := "\n1 selected workload is in sync and left alone (k8s-sidecar-rollout would restart them, too: --all).\n"; !strings.Contains(got.errOut, want) {
 		t.Errorf("stderr %q, want %q in it", got.errOut, want)
 	}
-	if got := r.run(t, items); strings.Contains(got.errOut, "start time") {
+	if got := r.run(t, items); strings.Contains(got.errOut, "would restart") {
 		t.Errorf("stderr %q", got.errOut)
 	}
 }
