@@ -19,6 +19,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // Options say what to audit and how.
@@ -30,6 +31,8 @@ type Options struct {
 	// SidecarNames are containers to count as sidecars though the template
 	// declares them.
 	SidecarNames []string
+	// IgnorePaths leaves fields out of every comparison.
+	IgnorePaths []verdict.PathPattern
 	// Progress is told how many revisions are done of how many; never
 	// concurrently. Nil is told nothing.
 	Progress func(done, total int)
@@ -63,13 +66,18 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	if err := a.results.refused(); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	return report.New(report.DriftReport, time.Now(), items(a.results.findings), pods.NotJudged+a.results.gone), nil
+	found := report.New(report.DriftReport, time.Now(), items(a.results.findings), pods.NotJudged+a.results.gone)
+	for _, path := range opts.IgnorePaths {
+		found.IgnoredPaths = append(found.IgnoredPaths, path.String())
+	}
+	return found, nil
 }
 
 type audit struct {
 	opts     Options
 	client   rest.Interface
 	injector *injection.Injector
+	stable   stability
 	results  results
 }
 

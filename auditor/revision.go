@@ -206,7 +206,7 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 	}
 	f.revision.Stamps = stamps(judged)
 	f.revision.State = worst(f.pods)
-	return nil
+	return a.confirm(ctx, f, r, e, judged)
 }
 
 func (a *audit) compare(ctx context.Context, r inventory.Revision, alike []inventory.Pod, e expected) (verdict.Verdict, error) {
@@ -223,7 +223,7 @@ func (a *audit) compare(ctx context.Context, r inventory.Revision, alike []inven
 		return verdict.Verdict{}, err
 	}
 	return verdict.Judge(verdict.Input{
-		Live: live, Fresh: e.fresh, Template: e.template, SidecarNames: a.opts.SidecarNames,
+		Live: live, Fresh: e.fresh, Template: e.template, SidecarNames: a.opts.SidecarNames, Ignore: a.opts.IgnorePaths,
 	})
 }
 
@@ -233,6 +233,7 @@ func (f *finding) add(v verdict.Verdict, pods []inventory.Pod) {
 	f.revision.Changes = union(f.revision.Changes, v.Changes)
 	f.revision.Sidecars = unionOfNames(f.revision.Sidecars, v.Sidecars)
 	f.revision.Loses = unionOfNames(f.revision.Loses, v.Loses)
+	f.revision.Ignored += v.Ignored
 }
 
 // union of changes, each once, sorted. Pods of one revision that differ may

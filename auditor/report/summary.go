@@ -26,10 +26,25 @@ func (r *Report) summaryText(o TextOptions) string {
 	}
 	text += "; drift " + o.paint(bold, percent(r.Summary.DriftPercent))
 	lines := wrap(text, o.Width, 0)
+	if len(r.IgnoredPaths) > 0 {
+		lines = append(lines, wrap(fmt.Sprintf("Ignored: %s at %s (--ignore-path).",
+			count(r.ignored(), "difference"), Printable(strings.Join(r.IgnoredPaths, ", "))), o.Width, 0)...)
+	}
 	if hidden := r.hidden(); total(hidden) > 0 {
 		lines = append(lines, fmt.Sprintf("Not shown: %s (--state shows them).", o.byState(hidden)))
 	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// ignored counts the differences that were left out on request.
+func (r *Report) ignored() int {
+	sum := 0
+	for _, item := range r.Items {
+		for _, revision := range item.Revisions {
+			sum += revision.Ignored
+		}
+	}
+	return sum
 }
 
 // hidden counts the workloads of the summary that are not among the items.

@@ -24,7 +24,9 @@ type Report struct {
 	Kind        string    `json:"kind"`
 	GeneratedAt time.Time `json:"generatedAt"`
 	Summary     Summary   `json:"summary"`
-	Items       []Item    `json:"items"`
+	// IgnoredPaths are those that were left out on request (--ignore-path).
+	IgnoredPaths []string `json:"ignoredPaths,omitempty"`
+	Items        []Item   `json:"items"`
 }
 
 // Summary counts workloads and Pods by state.
@@ -73,6 +75,8 @@ type Revision struct {
 	// Loses names the injected containers that a live Pod has and the fresh
 	// one lacks.
 	Loses []string `json:"loses"`
+	// Ignored is how many changes were left out on request.
+	Ignored int `json:"ignored,omitempty"`
 	// Members are the Pods by state. A rollout needs them; they are left out
 	// of the JSON, as Pods come and go.
 	Members map[verdict.State][]PodRef `json:"-"`

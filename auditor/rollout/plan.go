@@ -64,7 +64,9 @@ func Plan(ctx context.Context, cfg *rest.Config, rep *report.Report, opts Option
 		Kind:        report.RolloutReport,
 		GeneratedAt: opts.now(),
 		Summary:     rep.Summary,
-		Items:       items,
+
+		IgnoredPaths: rep.IgnoredPaths,
+		Items:        items,
 	}, nil
 }
 

@@ -32,6 +32,9 @@ type Input struct {
 	// SidecarNames are containers to count as injected though the template
 	// declares them (--sidecar-container-name).
 	SidecarNames []string
+	// Ignore leaves changes out, as if those fields were equal
+	// (--ignore-path).
+	Ignore []PathPattern
 }
 
 // Verdict is the outcome of a comparison.
@@ -43,4 +46,6 @@ type Verdict struct {
 	// Loses names the injected containers that Live has and Fresh lacks: a
 	// re-creation would take them away.
 	Loses []string
+	// Ignored is how many changes were left out by Input.Ignore.
+	Ignored int
 }

@@ -50,7 +50,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			form, err := json.MarshalIndent(golden(v), "", " ")
+			form, err := json.MarshalIndent(golden{v.State, v.Changes, v.Sidecars, v.Loses}, "", " ")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -50,6 +50,8 @@ type comparison struct {
 	edits           podspec.Fields // what later managers hold of the live spec
 	changes         []Change
 	edited          int // changes that a later manager made
+	ignore          []PathPattern
+	ignored         int // changes that are left out
 }
 
 func newComparison(in Input) (*comparison, error) {
@@ -71,6 +73,8 @@ func newComparison(in Input) (*comparison, error) {
 		live:  podspec.NewView(in.Live),
 		fresh: podspec.NewView(in.Fresh),
 		edits: podspec.Union(podspec.Later(managers)).Field([]byte("spec")),
+
+		ignore: in.Ignore,
 	}
 	c.liveHas = declared.injected(c.live, in.SidecarNames)
 	c.newHas = declared.injected(c.fresh, in.SidecarNames)
@@ -119,7 +123,17 @@ func (c *comparison) part(container podspec.Container) string {
 // whole records that a container came or went.
 func (c *comparison) whole(container podspec.Container, change Change) {
 	change.Part = c.part(container)
+	c.record(change)
+}
+
+// record takes a change down, unless it is to be left out.
+func (c *comparison) record(change Change) (taken bool) {
+	if slices.ContainsFunc(c.ignore, func(p PathPattern) bool { return p.matches(change) }) {
+		c.ignored++
+		return false
+	}
 	c.changes = append(c.changes, change)
+	return true
 }
 
 func (c *comparison) container(live, fresh podspec.Container) {
@@ -137,10 +151,9 @@ func (c *comparison) container(live, fresh podspec.Container) {
 		if edited && !sidecar {
 			continue
 		}
-		if edited {
+		if c.add(c.part(live), d) && edited {
 			c.edited++
 		}
-		c.add(c.part(live), d)
 	}
 }
 
@@ -176,7 +189,7 @@ func (c *comparison) order() {
 		}
 	}
 	if differs {
-		c.changes = append(c.changes, Change{Part: "order", From: sequence(live), To: sequence(fresh)})
+		c.record(Change{Part: "order", From: sequence(live), To: sequence(fresh)})
 	}
 }
 
@@ -216,8 +229,8 @@ func (c *comparison) members(part string, live, fresh podspec.Member) {
 	}
 }
 
-func (c *comparison) add(part string, d podspec.Difference) {
-	c.changes = append(c.changes, Change{Part: part, Path: d.Path, From: raw(d.A), To: raw(d.B)})
+func (c *comparison) add(part string, d podspec.Difference) (taken bool) {
+	return c.record(Change{Part: part, Path: d.Path, From: raw(d.A), To: raw(d.B)})
 }
 
 // verdict decides by what was found.
@@ -227,6 +240,7 @@ func (c *comparison) verdict() Verdict {
 		Changes:  c.changes,
 		Sidecars: sortedNames(c.sidecars),
 		Loses:    []string{},
+		Ignored:  c.ignored,
 	}
 	if v.Changes == nil {
 		v.Changes = []Change{}

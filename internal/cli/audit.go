@@ -125,6 +125,7 @@ func (o *auditOptions) Run(ctx context.Context) error {
 		Selection:    selected,
 		Concurrency:  o.selection.concurrency,
 		SidecarNames: o.selection.sidecarNames,
+		IgnorePaths:  o.selection.ignorePaths,
 		Progress:     bar.count,
 		Log:          logr.Discard(),
 	})

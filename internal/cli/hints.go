@@ -91,6 +91,13 @@ func (h hints) command(name string, drop []string, add ...string) string {
 }
 
 func flagWords(f *pflag.Flag) []string {
+	if list, ok := f.Value.(pflag.SliceValue); ok && f.Value.Type() == "stringArray" {
+		var words []string
+		for _, value := range list.GetSlice() {
+			words = append(words, "--"+f.Name, quote(value)) // a comma is part of it
+		}
+		return words
+	}
 	if list, ok := f.Value.(pflag.SliceValue); ok {
 		return []string{"--" + f.Name, quote(strings.Join(list.GetSlice(), ","))}
 	}

@@ -80,6 +80,7 @@ func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected
 		Selection:    selected,
 		Concurrency:  o.selection.concurrency,
 		SidecarNames: o.selection.sidecarNames,
+		IgnorePaths:  o.selection.ignorePaths,
 		Progress:     bar.count,
 		Log:          log,
 	})
@@ -173,6 +174,7 @@ func (o *rolloutOptions) carryOut(ctx context.Context, config *rest.Config, plan
 			Selection:    inventory.Selection{Namespace: workload.Namespace, Workloads: []inventory.WorkloadRef{workload}},
 			Concurrency:  o.selection.concurrency,
 			SidecarNames: o.selection.sidecarNames,
+			IgnorePaths:  o.selection.ignorePaths,
 			Log:          options.Log,
 		})
 		if err != nil || len(again.Items) == 0 {

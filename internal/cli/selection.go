@@ -27,6 +27,8 @@ type selection struct {
 	includeNamespaces []string
 	excludeNamespaces []string
 	sidecarNames      []string
+	ignoreTexts       []string
+	ignorePaths       []verdict.PathPattern
 	states            []verdict.State
 	concurrency       int
 	workloads         []inventory.WorkloadRef
@@ -41,6 +43,7 @@ func (s *selection) addFlags(cmd *cobra.Command, statesUsage string) {
 		flags.StringVarP(&s.labelSelector, "selector", "l", "", "Only Pods with these labels: key=value, key!=value, 'key in (a,b)', …")
 		flags.StringSliceVar(&s.sidecarNames, "sidecar-container-name", nil, "Only Pods that have a container or init container of this `name`, live or fresh; it counts as a sidecar though the template declares it. Repeatable, or comma-separated.")
 		flags.Var((*statesValue)(&s.states), "state", statesUsage)
+		flags.StringArrayVar(&s.ignoreTexts, "ignore-path", nil, "Leave out differences at this `PART:PATH`, as the report names it, and below: container/istio-proxy:env[NONCE]; * is every part. Repeatable.")
 		addCount(flags, &s.concurrency, "concurrency", defaultConcurrency, "Number of dry runs under way at once.")
 	})
 }
@@ -71,6 +74,13 @@ func emptyItem(flag *pflag.Flag) bool {
 }
 
 func (s *selection) validate() error {
+	for _, text := range s.ignoreTexts {
+		pattern, err := verdict.ParsePathPattern(text)
+		if err != nil {
+			return misuse("--ignore-path %q: %w", text, err)
+		}
+		s.ignorePaths = append(s.ignorePaths, pattern)
+	}
 	if _, err := labels.Parse(s.labelSelector); err != nil {
 		return misuse("--selector %q: %w", s.labelSelector, err)
 	}

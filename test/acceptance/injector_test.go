@@ -31,6 +31,8 @@ type injector struct {
 
 	mu    sync.Mutex
 	image string
+	// env returns the variables of the next container; nil: none.
+	env func() []corev1.EnvVar
 }
 
 func startInjector(t *testing.T, c *cluster.Cluster, container, image string) *injector {
@@ -86,11 +88,37 @@ func startInjector(t *testing.T, c *cluster.Cluster, container, image string) *i
 	return i
 }
 
+// injectedNamespace is a namespace in which so many of these injectors are asked.
+func injectedNamespace(t *testing.T, c *cluster.Cluster, injectors int) string {
+	t.Helper()
+	namespace := namespaceWith(t, c, map[string]string{"test-injectors": "yes"})
+	err := cluster.Poll(t.Context(), "the injectors", func(ctx context.Context) error {
+		pod, err := c.Client().CoreV1().Pods(namespace).Create(ctx, &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{GenerateName: "probe-"}, Spec: podSpec(),
+		}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil && len(pod.Spec.Containers) != 1+injectors {
+			err = errNotInjected
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return namespace
+}
+
 // setImage changes the injection template.
 func (i *injector) setImage(image string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.image = image
+}
+
+// setEnv has each injected container get the variables that env returns then.
+func (i *injector) setEnv(env func() []corev1.EnvVar) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.env = env
 }
 
 func (i *injector) stop() { _ = i.server.Close() }
@@ -102,9 +130,11 @@ func (i *injector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	i.mu.Lock()
-	patch, err := json.Marshal([]map[string]any{{
-		"op": "add", "path": "/spec/containers/-", "value": corev1.Container{Name: i.container, Image: i.image},
-	}})
+	sidecar := corev1.Container{Name: i.container, Image: i.image}
+	if i.env != nil {
+		sidecar.Env = i.env()
+	}
+	patch, err := json.Marshal([]map[string]any{{"op": "add", "path": "/spec/containers/-", "value": sidecar}})
 	i.mu.Unlock()
 	if err != nil {
 		http.Error(w, fmt.Sprint(err), http.StatusInternalServerError)

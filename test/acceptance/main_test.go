@@ -8,6 +8,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/go-logr/logr"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
@@ -21,6 +24,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	ctrllog.SetLogger(logr.Discard()) // or controller-runtime complains, with a stack
 	os.Exit(clustertest.Main(m, cluster.Options{}, func(ctx context.Context, c *cluster.Cluster) error {
 		shared = c
 		sharedIstio = sync.OnceValues(func() (*istio.Injector, error) {

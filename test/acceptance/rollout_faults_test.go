@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -115,19 +113,7 @@ func TestRolloutThatWouldLoseASidecar(t *testing.T) {
 	c := fenced(t)
 	agent := startInjector(t, c, "vault-agent", "agent:1")
 	proxy := startInjector(t, c, "proxy", "proxy:1")
-	namespace := namespaceWith(t, c, map[string]string{"test-injectors": "yes"})
-	err := cluster.Poll(t.Context(), "both injectors", func(ctx context.Context) error {
-		pod, err := c.Client().CoreV1().Pods(namespace).Create(ctx, &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{GenerateName: "probe-"}, Spec: podSpec(),
-		}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if err == nil && len(pod.Spec.Containers) != 3 {
-			err = errNotInjected
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	namespace := injectedNamespace(t, c, 2)
 	deployWeb(t, c, namespace, 2, "web")
 	proxy.setImage("proxy:2")
 	agent.stop()

@@ -1,0 +1,98 @@
+package auditor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+const (
+	// probes is how often a fresh injection is asked for in all before a
+	// difference is believed: an injector that flips a coin agrees with itself
+	// twice in half of the cases, and five times in one of sixteen.
+	probes = 5
+	// enoughConfirmed workloads that differ at the same paths and were probed
+	// stand for all that do: a changed template makes thousands of them.
+	enoughConfirmed = 3
+)
+
+// stability remembers which differences have been probed.
+type stability struct {
+	mu        sync.Mutex
+	confirmed map[string]int // by the paths that differ
+}
+
+func (s *stability) known(paths string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.confirmed[paths] >= enoughConfirmed
+}
+
+func (s *stability) confirm(paths string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.confirmed == nil {
+		s.confirmed = map[string]int{}
+	}
+	s.confirmed[paths]++
+}
+
+// confirm asks again about a revision with sidecars whose Pods differ from the
+// fresh one, and makes it Unstable if fresh Pods differ among themselves.
+func (a *audit) confirm(ctx context.Context, f *finding, r inventory.Revision, e expected, judged []inventory.Pod) error {
+	if len(f.revision.Changes) == 0 || len(f.revision.Sidecars) == 0 {
+		return nil
+	}
+	paths := pathsOf(f.revision.Changes)
+	if a.stable.known(paths) {
+		return nil
+	}
+	for probe := 2; probe <= probes; probe++ {
+		again, err := a.fresh(ctx, r)
+		if _, refused := errors.AsType[*injection.Refusal](err); refused {
+			return nil // the first answer is the one there is
+		}
+		if err != nil {
+			return err
+		}
+		other, err := parse("fresh Pod", again)
+		if err != nil {
+			return err
+		}
+		v, err := verdict.Judge(verdict.Input{
+			Live: e.fresh, Fresh: other, Template: e.template, SidecarNames: a.opts.SidecarNames, Ignore: a.opts.IgnorePaths,
+		})
+		if err != nil {
+			return err
+		}
+		if len(v.Changes) > 0 {
+			f.unjudged(judged, verdict.Unstable, fmt.Sprintf("fresh injections of the same Pod differ among themselves at %s; --ignore-path leaves fields out",
+				strings.ReplaceAll(pathsOf(v.Changes), "\n", ", ")))
+			f.revision.Changes = v.Changes
+			f.revision.Loses = nil
+			return nil
+		}
+	}
+	a.stable.confirm(paths)
+	return nil
+}
+
+// pathsOf names the places of changes, each once, a line each.
+func pathsOf(changes []verdict.Change) string {
+	var places []string
+	for _, c := range changes {
+		place := c.Part
+		if c.Path != "" {
+			place += ":" + c.Path
+		}
+		places = append(places, place)
+	}
+	return strings.Join(slices.Compact(places), "\n")
+}
