@@ -20,6 +20,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
 // Options say what to audit and how.
@@ -33,10 +34,26 @@ type Options struct {
 	SidecarNames []string
 	// IgnorePaths leaves fields out of every comparison.
 	IgnorePaths []verdict.PathPattern
+	// Compared is given each comparison that was made; never concurrently. Nil
+	// is given none.
+	Compared func(Comparison)
 	// Progress is told how many revisions are done of how many; never
 	// concurrently. Nil is told nothing.
 	Progress func(done, total int)
 	Log      logr.Logger
+}
+
+// Comparison is a live Pod beside a fresh injection of its revision. It stands
+// for all Pods of the revision that are alike.
+type Comparison struct {
+	Workload inventory.WorkloadRef
+	Revision string
+	// Approximate: the fresh Pod is of a reconstructed template.
+	Approximate bool
+	Pods        []report.PodRef
+	// Live is the zero Node where the digests alone say that nothing differs.
+	Live, Fresh jsontree.Node
+	Verdict     verdict.Verdict
 }
 
 // Audit asks the API server for a fresh injection of every selected revision
@@ -58,7 +75,7 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	a := &audit{
 		opts: opts, client: client,
 		injector: injection.New(client, opts.Log),
-		results:  results{total: pods.Len(), progress: opts.Progress},
+		results:  results{total: pods.Len(), progress: opts.Progress, compared: opts.Compared},
 	}
 	if err := a.run(ctx, pods); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
@@ -118,6 +135,7 @@ func (a *audit) run(ctx context.Context, pods *inventory.Inventory) error {
 type results struct {
 	total    int
 	progress func(done, total int)
+	compared func(Comparison)
 
 	mu        sync.Mutex
 	done      int
@@ -144,6 +162,15 @@ func (r *results) add(f finding) {
 	if r.progress != nil {
 		r.progress(r.done, r.total)
 	}
+}
+
+func (r *results) compare(c Comparison) {
+	if r.compared == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.compared(c)
 }
 
 // refused is an error if RBAC refused every dry run: then the audit says

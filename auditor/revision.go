@@ -78,8 +78,8 @@ func (f *finding) count(pods []inventory.Pod, state verdict.State) {
 	if f.revision.Members == nil {
 		f.revision.Members = map[verdict.State][]report.PodRef{}
 	}
+	f.revision.Members[state] = append(f.revision.Members[state], refs(pods)...)
 	for _, pod := range pods {
-		f.revision.Members[state] = append(f.revision.Members[state], report.PodRef{Name: pod.Name, UID: pod.UID})
 		f.oldest = earlier(f.oldest, pod.Started)
 	}
 }
@@ -193,7 +193,7 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 	}
 	judged := []inventory.Pod{}
 	for _, alike := range byDigest(a.ofSidecars(r.Pods, a.hasNamed(e.fresh))) {
-		v, err := a.compare(ctx, r, alike, e)
+		c, err := a.compare(ctx, r, alike, e)
 		if errors.Is(err, errGone) {
 			f.gone += len(alike)
 			continue
@@ -201,7 +201,8 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 		if err != nil {
 			return err
 		}
-		f.add(v, alike)
+		a.results.compare(c)
+		f.add(c.Verdict, alike)
 		judged = append(judged, alike...)
 	}
 	f.revision.Stamps = stamps(judged)
@@ -209,22 +210,32 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 	return a.confirm(ctx, f, r, e, judged)
 }
 
-func (a *audit) compare(ctx context.Context, r inventory.Revision, alike []inventory.Pod, e expected) (verdict.Verdict, error) {
+func (a *audit) compare(ctx context.Context, r inventory.Revision, alike []inventory.Pod, e expected) (Comparison, error) {
+	c := Comparison{Workload: r.Workload, Revision: r.Name, Approximate: r.Template == nil, Pods: refs(alike), Fresh: e.fresh}
 	if alike[0].Digest == e.digest {
 		sidecars, err := verdict.Sidecars(e.fresh, e.template, a.opts.SidecarNames)
-		v := verdict.Verdict{State: verdict.InSync, Sidecars: sidecars}
+		c.Verdict = verdict.Verdict{State: verdict.InSync, Sidecars: sidecars}
 		if len(sidecars) == 0 {
-			v.State = verdict.NotInjected
+			c.Verdict.State = verdict.NotInjected
 		}
-		return v, err
+		return c, err
 	}
-	live, err := a.live(ctx, r.Workload.Namespace, alike)
-	if err != nil {
-		return verdict.Verdict{}, err
+	var err error
+	if c.Live, err = a.live(ctx, r.Workload.Namespace, alike); err != nil {
+		return c, err
 	}
-	return verdict.Judge(verdict.Input{
-		Live: live, Fresh: e.fresh, Template: e.template, SidecarNames: a.opts.SidecarNames, Ignore: a.opts.IgnorePaths,
+	c.Verdict, err = verdict.Judge(verdict.Input{
+		Live: c.Live, Fresh: e.fresh, Template: e.template, SidecarNames: a.opts.SidecarNames, Ignore: a.opts.IgnorePaths,
 	})
+	return c, err
+}
+
+func refs(pods []inventory.Pod) []report.PodRef {
+	list := make([]report.PodRef, len(pods))
+	for i, pod := range pods {
+		list[i] = report.PodRef{Name: pod.Name, UID: pod.UID}
+	}
+	return list
 }
 
 // add counts Pods that are alike and collects what distinguishes them.

@@ -68,6 +68,22 @@ func (o TextOptions) PaintResult(result Result) string {
 	return o.paint(resultStyle(result), string(result))
 }
 
+// PaintDiff returns a line of a unified diff in its colour, where colours are
+// allowed.
+func (o TextOptions) PaintDiff(line string) string {
+	switch {
+	case strings.HasPrefix(line, "+++"), strings.HasPrefix(line, "---"):
+		return o.paint(bold, line)
+	case strings.HasPrefix(line, "@@"):
+		return o.paint(cyan, line)
+	case strings.HasPrefix(line, "+"):
+		return o.paint(green, line)
+	case strings.HasPrefix(line, "-"):
+		return o.paint(red, line)
+	}
+	return line
+}
+
 // Printable escapes what a terminal would not show as it stands. Names,
 // values and messages come from whoever may create a Pod: an escape sequence
 // in one must not reach the terminal.

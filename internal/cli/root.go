@@ -48,6 +48,7 @@ NAME rollout --namespace shop --confirm`),
 
 	root.AddCommand(
 		newAuditCommand(name, streams),
+		newDiffCommand(name, streams),
 		newRolloutCommand(name, streams),
 		newFingerprintCommand(name, streams),
 		newCompareCommand(name, streams),

@@ -41,18 +41,23 @@ func (s *selection) addFlags(cmd *cobra.Command, statesUsage string) {
 		flags.StringSliceVar(&s.includeNamespaces, "include-namespace", nil, "Audit only this `namespace`. Repeatable, or comma-separated.")
 		flags.StringSliceVar(&s.excludeNamespaces, "exclude-namespace", nil, "Leave this `namespace` out. Repeatable, or comma-separated.")
 		flags.StringVarP(&s.labelSelector, "selector", "l", "", "Only Pods with these labels: key=value, key!=value, 'key in (a,b)', …")
-		flags.StringSliceVar(&s.sidecarNames, "sidecar-container-name", nil, "Only Pods that have a container or init container of this `name`, live or fresh; it counts as a sidecar though the template declares it. Repeatable, or comma-separated.")
 		flags.Var((*statesValue)(&s.states), "state", statesUsage)
-		flags.StringArrayVar(&s.ignoreTexts, "ignore-path", nil, "Leave out differences at this `PART:PATH`, as the report names it, and below: container/istio-proxy:env[NONCE]; * is every part. Repeatable.")
+		s.addComparisonFlags(flags)
 		addCount(flags, &s.concurrency, "concurrency", defaultConcurrency, "Number of dry runs under way at once.")
 	})
+}
+
+// addComparisonFlags adds those that say what a comparison looks at.
+func (s *selection) addComparisonFlags(flags *pflag.FlagSet) {
+	flags.StringSliceVar(&s.sidecarNames, "sidecar-container-name", nil, "Only Pods that have a container or init container of this `name`, live or fresh; it counts as a sidecar though the template declares it. Repeatable, or comma-separated.")
+	flags.StringArrayVar(&s.ignoreTexts, "ignore-path", nil, "Leave out differences at this `PART:PATH`, as the report names it, and below: container/istio-proxy:env[NONCE]; * is every part. Repeatable.")
 }
 
 func (s *selection) complete(cmd *cobra.Command, args []string) error {
 	s.namespaceGiven = cmd.Flags().Changed("namespace")
 	s.allGiven = cmd.Flags().Changed("all-namespaces")
 	for _, list := range []string{"include-namespace", "exclude-namespace", "sidecar-container-name"} {
-		if flag := cmd.Flags().Lookup(list); flag.Changed && emptyItem(flag) {
+		if flag := cmd.Flags().Lookup(list); flag != nil && flag.Changed && emptyItem(flag) {
 			return misuse("--%s is empty", list)
 		}
 	}

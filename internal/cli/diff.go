@@ -1,0 +1,251 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-logr/logr"
+	"github.com/pmezard/go-difflib/difflib"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+)
+
+// externalDiff names the variable that kubectl reads, too.
+const externalDiff = "KUBECTL_EXTERNAL_DIFF"
+
+// diffOptions are those of "diff".
+type diffOptions struct {
+	genericiooptions.IOStreams
+	connection connection
+	selection  selection
+	showValues bool
+	mask       func(name, value string) string
+
+	audit auditFunc
+}
+
+func newDiffCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
+	return newDiffCommandWith(name, streams, auditor.Audit)
+}
+
+func newDiffCommandWith(name string, streams genericiooptions.IOStreams, audit auditFunc) *cobra.Command {
+	o := &diffOptions{IOStreams: streams, connection: newConnection(), audit: audit}
+	o.selection.namespace = o.connection.flags.Namespace
+	o.selection.concurrency = defaultConcurrency
+	cmd := &cobra.Command{
+		Use:   "diff KIND/NAME ... [flags]",
+		Short: "Show what a re-created Pod would look like beside the live one",
+		Long: `Compare the live Pods of workloads with a fresh injection of the same template, as a
+unified diff of their specs in YAML. What no injector is answerable for (node, tolerations,
+the service account's token, the Pod's own name) and the API's defaults are left out.
+
+Values of environment variables that look like secrets are masked; equal masks are equal
+values. ` + externalDiff + ` names another program to compare with, as it does for
+kubectl diff.
+
+Exit codes:
+  0  no difference
+  1  differences
+  2  an error, or the workload could not be compared`,
+		Example: examples(name, `
+# What exactly would change?
+NAME diff deploy/web --namespace shop
+
+# In the diff viewer of one's choice
+`+externalDiff+`="dyff between" NAME diff sts/db`),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return misuse("name what to compare, as in deployment/web")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.selection.complete(cmd, args); err != nil {
+				return err
+			}
+			if err := o.Validate(); err != nil {
+				return err
+			}
+			return o.Run(cmd.Context())
+		},
+	}
+	group(cmd, "Selection", func(flags *pflag.FlagSet) {
+		flags.StringVarP(o.selection.namespace, "namespace", "n", "", "The namespace of the workloads.")
+		o.selection.addComparisonFlags(flags)
+	})
+	group(cmd, "Output", func(flags *pflag.FlagSet) {
+		flags.BoolVar(&o.showValues, "show-values", false, "Show values that look like secrets.")
+	})
+	o.connection.addFlags(cmd)
+	return cmd
+}
+
+// Validate checks what was given, without a look at any cluster.
+func (o *diffOptions) Validate() error {
+	if err := o.connection.validate(); err != nil {
+		return err
+	}
+	return o.selection.validate()
+}
+
+// Run compares and prints.
+func (o *diffOptions) Run(ctx context.Context) error {
+	o.mask = newMask()
+	if o.showValues {
+		o.mask = showSecret
+	}
+	config, err := o.connection.connect(ctx)
+	if err != nil {
+		return err
+	}
+	selected, err := o.selection.resolve(o.connection)
+	if err != nil {
+		return err
+	}
+	var differing []auditor.Comparison
+	found, err := o.audit(ctx, config, auditor.Options{
+		Selection:    selected,
+		Concurrency:  o.selection.concurrency,
+		SidecarNames: o.selection.sidecarNames,
+		IgnorePaths:  o.selection.ignorePaths,
+		Log:          logr.Discard(),
+		Compared: func(c auditor.Comparison) {
+			if len(c.Verdict.Changes) > 0 {
+				differing = append(differing, c)
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(differing, func(a, b auditor.Comparison) int {
+		return strings.Compare(a.Revision+"/"+a.Pods[0].Name, b.Revision+"/"+b.Pods[0].Name)
+	})
+	for _, c := range differing {
+		if err := o.show(ctx, c); err != nil {
+			return err
+		}
+	}
+	for _, item := range found.Items {
+		if item.State == verdict.Unstable {
+			fmt.Fprintf(o.ErrOut, "warning: %s %s/%s is Unstable: %s\n", item.Kind, item.Namespace, item.Name, report.Printable(item.Revisions[0].Reason))
+		}
+	}
+	if err := notCompared(found); err != nil {
+		return err
+	}
+	if len(differing) > 0 {
+		return negative()
+	}
+	return nil
+}
+
+// notCompared is an error if there was no fresh Pod to compare with, or no live
+// one.
+func notCompared(found *report.Report) error {
+	if len(found.Items) == 0 {
+		return errors.New("there is no running Pod to compare")
+	}
+	var problems []error
+	for _, item := range found.Items {
+		for _, r := range item.Revisions {
+			if r.State == verdict.Blocked || r.State == verdict.Unknown {
+				problems = append(problems, fmt.Errorf("%s %s/%s is %s: %s", item.Kind, item.Namespace, item.Name, r.State, r.Reason))
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// show prints one comparison.
+func (o *diffOptions) show(ctx context.Context, c auditor.Comparison) error {
+	live, err := o.text(c.Live)
+	if err != nil {
+		return err
+	}
+	fresh, err := o.text(c.Fresh)
+	if err != nil {
+		return err
+	}
+	if program := os.Getenv(externalDiff); program != "" {
+		return o.runExternal(ctx, program, c, live, fresh)
+	}
+	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
+		A: difflib.SplitLines(live), B: difflib.SplitLines(fresh),
+		FromFile: "live  " + subject(c), ToFile: "fresh " + fmt.Sprintf("injection of revision %s", c.Revision),
+		Context: 3,
+	})
+	if err != nil {
+		return fmt.Errorf("compare: %w", err)
+	}
+	options := textOptions(o.Out)
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(options.PaintDiff(report.Printable(strings.TrimSuffix(line, "\n"))) + "\n")
+	}
+	_, err = io.WriteString(o.Out, b.String())
+	return err
+}
+
+// subject says which Pods are compared.
+func subject(c auditor.Comparison) string {
+	text := fmt.Sprintf("Pod %s/%s", c.Workload.Namespace, c.Pods[0].Name)
+	if more := len(c.Pods) - 1; more > 0 {
+		text += fmt.Sprintf(" and %d alike", more)
+	}
+	if c.Approximate {
+		text += " (approximate)"
+	}
+	return text
+}
+
+func (o *diffOptions) text(pod jsontree.Node) (string, error) {
+	text, err := yaml.JSONToYAML(podspec.NewView(pod).AppendClean(nil, o.mask))
+	return string(text), err
+}
+
+// runExternal has another program compare two files, as kubectl diff does. Its
+// exit code 1 says that it found differences.
+func (o *diffOptions) runExternal(ctx context.Context, program string, c auditor.Comparison, live, fresh string) error {
+	dir, err := os.MkdirTemp("", "sidecar-drift-diff-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	words := strings.Fields(program)
+	for _, side := range []struct{ name, text string }{{"live", live}, {"fresh", fresh}} {
+		file := filepath.Join(dir, side.name, c.Workload.Namespace+"."+c.Pods[0].Name+".yaml")
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, []byte(side.text), 0o600); err != nil {
+			return err
+		}
+		words = append(words, file)
+	}
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Stdout, cmd.Stderr = o.Out, o.ErrOut
+	err = cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s=%q: %w", externalDiff, program, err)
+	}
+	return nil
+}
