@@ -9,11 +9,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
@@ -34,6 +36,9 @@ type Options struct {
 	SidecarNames []string
 	// IgnorePaths leaves fields out of every comparison.
 	IgnorePaths []verdict.PathPattern
+	// Preview is added to the Pods that are asked about: what would these labels
+	// and annotations change?
+	Preview injection.Metadata
 	// Compared is given each comparison that was made; never concurrently. Nil
 	// is given none.
 	Compared func(Comparison)
@@ -87,7 +92,32 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	for _, path := range opts.IgnorePaths {
 		found.IgnoredPaths = append(found.IgnoredPaths, path.String())
 	}
+	if !opts.Preview.Empty() {
+		if err := a.markPreview(ctx, found); err != nil {
+			return nil, fmt.Errorf("audit: %w", err)
+		}
+	}
 	return found, nil
+}
+
+// markPreview says in the report that it is one: nothing of it may be rolled
+// out, and some of it may depend on what was not previewed.
+func (a *audit) markPreview(ctx context.Context, found *report.Report) error {
+	found.Preview = &report.Preview{Labels: a.opts.Preview.Labels, Annotations: a.opts.Preview.Annotations}
+	for i := range found.Items {
+		found.Items[i].Rollout = report.Rollout{Reason: "a preview: roll the change itself out"}
+	}
+	webhooks, err := a.opts.Preview.NamespaceSelected(ctx, a.client)
+	switch {
+	case apierrors.IsForbidden(err):
+		found.Notes = append(found.Notes, "Whether injectors select namespaces by these labels could not be read: "+err.Error())
+	case err != nil:
+		return err
+	case len(webhooks) > 0:
+		found.Notes = append(found.Notes, fmt.Sprintf("Webhooks that also select namespaces by a previewed label (%s): what only a namespace's own labels change is not in this preview.",
+			strings.Join(webhooks, ", ")))
+	}
+	return nil
 }
 
 type audit struct {

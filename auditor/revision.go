@@ -108,6 +108,9 @@ func (a *audit) fresh(ctx context.Context, r inventory.Revision) ([]byte, error)
 	}
 	for attempt := 0; ; attempt++ {
 		pod, err := shape(attempt)
+		if err == nil && !a.opts.Preview.Empty() {
+			pod, err = a.opts.Preview.With(pod)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -19,9 +19,15 @@ type definition struct {
 	MatchConditions   []json.RawMessage                            `json:"matchConditions"`
 }
 
-// definitionsNamed reads a list of webhook configurations, of either kind, and
-// returns the webhooks of the name: it is unique within a configuration only.
+// definitionsNamed returns the webhooks of the name, which is unique within a
+// configuration only.
 func definitionsNamed(name string, list []byte) ([]definition, error) {
+	all, err := allDefinitions(list)
+	return slices.DeleteFunc(all, func(d definition) bool { return d.Name != name }), err
+}
+
+// allDefinitions reads a list of webhook configurations, of either kind.
+func allDefinitions(list []byte) ([]definition, error) {
 	var configurations struct {
 		Items []struct {
 			Webhooks []definition `json:"webhooks"`
@@ -32,11 +38,7 @@ func definitionsNamed(name string, list []byte) ([]definition, error) {
 	}
 	var found []definition
 	for _, c := range configurations.Items {
-		for _, w := range c.Webhooks {
-			if w.Name == name {
-				found = append(found, w)
-			}
-		}
+		found = append(found, c.Webhooks...)
 	}
 	return found, nil
 }

@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -25,7 +27,10 @@ func (r *Report) summaryText(o TextOptions) string {
 		text += fmt.Sprintf("; %d not judged", r.Summary.NotJudged)
 	}
 	text += "; drift " + o.paint(bold, percent(r.Summary.DriftPercent))
-	lines := wrap(text, o.Width, 0)
+	lines := wrap(r.previewText(o)+text, o.Width, 0)
+	for _, note := range r.Notes {
+		lines = append(lines, wrap(sentence(note), o.Width, 0)...)
+	}
 	if len(r.IgnoredPaths) > 0 {
 		lines = append(lines, wrap(fmt.Sprintf("Ignored: %s at %s (--ignore-path).",
 			count(r.ignored(), "difference"), Printable(strings.Join(r.IgnoredPaths, ", "))), o.Width, 0)...)
@@ -34,6 +39,23 @@ func (r *Report) summaryText(o TextOptions) string {
 		lines = append(lines, fmt.Sprintf("Not shown: %s (--state shows them).", o.byState(hidden)))
 	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// previewText introduces the numbers of a preview.
+func (r *Report) previewText(o TextOptions) string {
+	if r.Preview == nil {
+		return ""
+	}
+	var added []string
+	for _, of := range []struct {
+		what  string
+		texts map[string]string
+	}{{"label", r.Preview.Labels}, {"annotation", r.Preview.Annotations}} {
+		for _, key := range slices.Sorted(maps.Keys(of.texts)) {
+			added = append(added, Printable(fmt.Sprintf("%s %s=%s", of.what, key, of.texts[key])))
+		}
+	}
+	return o.paint(bold, "Preview") + " with " + strings.Join(added, ", ") + ": "
 }
 
 // ignored counts the differences that were left out on request.

@@ -24,9 +24,20 @@ type Report struct {
 	Kind        string    `json:"kind"`
 	GeneratedAt time.Time `json:"generatedAt"`
 	Summary     Summary   `json:"summary"`
+	// Preview is what was added to the Pods that were asked about; nil if
+	// nothing was.
+	Preview *Preview `json:"preview,omitempty"`
+	// Notes say what a reader must know about the whole.
+	Notes []string `json:"notes,omitempty"`
 	// IgnoredPaths are those that were left out on request (--ignore-path).
 	IgnoredPaths []string `json:"ignoredPaths,omitempty"`
 	Items        []Item   `json:"items"`
+}
+
+// Preview are labels and annotations that Pods do not have yet.
+type Preview struct {
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
 // Summary counts workloads and Pods by state.

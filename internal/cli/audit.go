@@ -4,14 +4,17 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -25,6 +28,9 @@ type auditOptions struct {
 	connection connection
 	selection  selection
 	format     report.Format
+	labels     []string
+	texts      []string // annotations
+	preview    injection.Metadata
 	diff       bool
 	exitCode   bool
 	hints      hints
@@ -74,6 +80,9 @@ NAME audit deploy/web --namespace shop --diff
 # Only workloads with Istio's proxy, outside kube-system
 NAME audit --sidecar-container-name istio-proxy --exclude-namespace kube-system
 
+# What would another revision of Istio change, and which workloads would it break?
+NAME audit --with-label istio.io/rev=1-28
+
 # In a pipeline: fail if anything drifted or could not be re-created
 NAME audit --exit-code --output json > drift.json`),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -87,6 +96,10 @@ NAME audit --exit-code --output json > drift.json`),
 		},
 	}
 	o.selection.addFlags(cmd, "Only workloads in these `states`, comma-separated.")
+	group(cmd, "Preview", func(flags *pflag.FlagSet) {
+		flags.StringArrayVar(&o.labels, "with-label", nil, "Ask as if the Pods had this label, `KEY=VALUE`: what would it change? Repeatable.")
+		flags.StringArrayVar(&o.texts, "with-annotation", nil, "Ask as if the Pods had this annotation, `KEY=VALUE`. Repeatable.")
+	})
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
 		addOutput(flags, &o.format, report.Table, report.Wide, report.JSON, report.YAML)
 		flags.BoolVar(&o.diff, "diff", false, "Show each change as removed and added lines (json and yaml always hold all changes).")
@@ -107,7 +120,34 @@ func (o *auditOptions) Validate() error {
 	if err := o.connection.validate(); err != nil {
 		return err
 	}
+	var err error
+	if o.preview.Labels, err = parsePairs("with-label", o.labels, validation.IsValidLabelValue); err != nil {
+		return err
+	}
+	if o.preview.Annotations, err = parsePairs("with-annotation", o.texts, nil); err != nil {
+		return err
+	}
 	return o.selection.validate()
+}
+
+// parsePairs reads KEY=VALUE of labels or annotations.
+func parsePairs(flag string, pairs []string, value func(string) []string) (map[string]string, error) {
+	parsed := map[string]string{}
+	for _, pair := range pairs {
+		key, text, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, misuse("--%s %q: give KEY=VALUE", flag, pair)
+		}
+		problems := validation.IsQualifiedName(key)
+		if value != nil {
+			problems = append(problems, value(text)...)
+		}
+		if len(problems) > 0 {
+			return nil, misuse("--%s %q: %s", flag, pair, problems[0])
+		}
+		parsed[key] = text
+	}
+	return parsed, nil
 }
 
 // Run audits and reports.
@@ -126,6 +166,7 @@ func (o *auditOptions) Run(ctx context.Context) error {
 		Concurrency:  o.selection.concurrency,
 		SidecarNames: o.selection.sidecarNames,
 		IgnorePaths:  o.selection.ignorePaths,
+		Preview:      o.preview,
 		Progress:     bar.count,
 		Log:          logr.Discard(),
 	})
