@@ -36,6 +36,9 @@ type Options struct {
 	SidecarNames []string
 	// IgnorePaths leaves fields out of every comparison.
 	IgnorePaths []verdict.PathPattern
+	// IncludeAutoscaled counts resources that an autoscaler sets as any other
+	// field.
+	IncludeAutoscaled bool
 	// Preview is added to the Pods that are asked about: what would these labels
 	// and annotations change?
 	Preview injection.Metadata

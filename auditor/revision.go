@@ -30,6 +30,9 @@ type finding struct {
 // approximation is the reason beside a verdict on a reconstructed Pod.
 const approximation = "compared with a Pod reconstructed from the fields that its creator owns, as no template is known"
 
+// autoscalers is the reason beside differences that are not counted.
+const autoscalers = "resources differ that a VerticalPodAutoscaler sets: not counted, unless --include-autoscaled"
+
 // revision judges the Pods of one revision. The error is the context's: whatever
 // else goes wrong is a state.
 func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, error) {
@@ -229,6 +232,7 @@ func (a *audit) compare(ctx context.Context, r inventory.Revision, alike []inven
 	}
 	c.Verdict, err = verdict.Judge(verdict.Input{
 		Live: c.Live, Fresh: e.fresh, Template: e.template, SidecarNames: a.opts.SidecarNames, Ignore: a.opts.IgnorePaths,
+		IncludeAutoscaled: a.opts.IncludeAutoscaled,
 	})
 	return c, err
 }
@@ -248,6 +252,10 @@ func (f *finding) add(v verdict.Verdict, pods []inventory.Pod) {
 	f.revision.Sidecars = unionOfNames(f.revision.Sidecars, v.Sidecars)
 	f.revision.Loses = unionOfNames(f.revision.Loses, v.Loses)
 	f.revision.Ignored += v.Ignored
+	f.revision.Autoscaled = union(f.revision.Autoscaled, v.Autoscaled)
+	if len(f.revision.Autoscaled) > 0 && f.revision.Reason == "" {
+		f.revision.Reason = autoscalers
+	}
 }
 
 // union of changes, each once, sorted. Pods of one revision that differ may

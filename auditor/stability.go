@@ -68,6 +68,7 @@ func (a *audit) confirm(ctx context.Context, f *finding, r inventory.Revision, e
 		}
 		v, err := verdict.Judge(verdict.Input{
 			Live: e.fresh, Fresh: other, Template: e.template, SidecarNames: a.opts.SidecarNames, Ignore: a.opts.IgnorePaths,
+			IncludeAutoscaled: a.opts.IncludeAutoscaled,
 		})
 		if err != nil {
 			return err

@@ -86,6 +86,9 @@ type Revision struct {
 	// Loses names the injected containers that a live Pod has and the fresh
 	// one lacks.
 	Loses []string `json:"loses"`
+	// Autoscaled are changes of resources that an autoscaler sets: they are no
+	// part of the state.
+	Autoscaled []verdict.Change `json:"autoscaled,omitempty"`
 	// Ignored is how many changes were left out on request.
 	Ignored int `json:"ignored,omitempty"`
 	// Members are the Pods by state. A rollout needs them; they are left out

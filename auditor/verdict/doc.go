@@ -35,6 +35,9 @@ type Input struct {
 	// Ignore leaves changes out, as if those fields were equal
 	// (--ignore-path).
 	Ignore []PathPattern
+	// IncludeAutoscaled has the resources of Pods that an autoscaler sizes
+	// count as any other field.
+	IncludeAutoscaled bool
 }
 
 // Verdict is the outcome of a comparison.
@@ -48,4 +51,7 @@ type Verdict struct {
 	Loses []string
 	// Ignored is how many changes were left out by Input.Ignore.
 	Ignored int
+	// Autoscaled are the changes of resources that an autoscaler sets anew all
+	// the time: no part of the state, nor of Changes.
+	Autoscaled []Change
 }

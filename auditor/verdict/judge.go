@@ -51,7 +51,9 @@ type comparison struct {
 	changes         []Change
 	edited          int // changes that a later manager made
 	ignore          []PathPattern
-	ignored         int // changes that are left out
+	ignored         int      // changes that are left out
+	moving          bool     // an autoscaler sizes the Pod, and that is not to count
+	autoscaled      []Change // what it differs by
 }
 
 func newComparison(in Input) (*comparison, error) {
@@ -75,6 +77,7 @@ func newComparison(in Input) (*comparison, error) {
 		edits: podspec.Union(podspec.Later(managers)).Field([]byte("spec")),
 
 		ignore: in.Ignore,
+		moving: !in.IncludeAutoscaled && (autoscaled(in.Live) || autoscaled(in.Fresh)),
 	}
 	c.liveHas = declared.injected(c.live, in.SidecarNames)
 	c.newHas = declared.injected(c.fresh, in.SidecarNames)
@@ -132,8 +135,27 @@ func (c *comparison) record(change Change) (taken bool) {
 		c.ignored++
 		return false
 	}
+	if c.moving && isResource(change) {
+		c.autoscaled = append(c.autoscaled, change)
+		return false
+	}
 	c.changes = append(c.changes, change)
 	return true
+}
+
+// autoscaled reports whether a VerticalPodAutoscaler's admission controller has
+// sized the Pod: it says so in these annotations, and would size the next Pod
+// differently.
+// https://github.com/kubernetes/autoscaler/tree/master/vertical-pod-autoscaler
+func autoscaled(pod jsontree.Node) bool {
+	annotations := pod.Get("metadata", "annotations")
+	return annotations.Get("vpaUpdates").Exists() || annotations.Get("vpaObservedContainers").Exists()
+}
+
+// isResource reports whether a change is of a container's resources.
+func isResource(c Change) bool {
+	kind, _, ofContainer := strings.Cut(c.Part, "/")
+	return ofContainer && kind != "pod" && (c.Path == "resources" || strings.HasPrefix(c.Path, "resources."))
 }
 
 func (c *comparison) container(live, fresh podspec.Container) {
@@ -236,11 +258,14 @@ func (c *comparison) add(part string, d podspec.Difference) (taken bool) {
 // verdict decides by what was found.
 func (c *comparison) verdict() Verdict {
 	slices.SortFunc(c.changes, CompareChanges)
+	slices.SortFunc(c.autoscaled, CompareChanges)
 	v := Verdict{
 		Changes:  c.changes,
 		Sidecars: sortedNames(c.sidecars),
 		Loses:    []string{},
 		Ignored:  c.ignored,
+
+		Autoscaled: c.autoscaled,
 	}
 	if v.Changes == nil {
 		v.Changes = []Change{}

@@ -162,13 +162,14 @@ func (o *auditOptions) Run(ctx context.Context) error {
 	}
 	bar := newProgress(o.ErrOut, "Auditing")
 	found, err := o.audit(ctx, config, auditor.Options{
-		Selection:    selected,
-		Concurrency:  o.selection.concurrency,
-		SidecarNames: o.selection.sidecarNames,
-		IgnorePaths:  o.selection.ignorePaths,
-		Preview:      o.preview,
-		Progress:     bar.count,
-		Log:          logr.Discard(),
+		Selection:         selected,
+		Concurrency:       o.selection.concurrency,
+		SidecarNames:      o.selection.sidecarNames,
+		IgnorePaths:       o.selection.ignorePaths,
+		IncludeAutoscaled: o.selection.includeAutoscaled,
+		Preview:           o.preview,
+		Progress:          bar.count,
+		Log:               logr.Discard(),
 	})
 	bar.erase()
 	if err != nil {

@@ -119,11 +119,12 @@ func (o *diffOptions) Run(ctx context.Context) error {
 	}
 	var differing []auditor.Comparison
 	found, err := o.audit(ctx, config, auditor.Options{
-		Selection:    selected,
-		Concurrency:  o.selection.concurrency,
-		SidecarNames: o.selection.sidecarNames,
-		IgnorePaths:  o.selection.ignorePaths,
-		Log:          logr.Discard(),
+		Selection:         selected,
+		Concurrency:       o.selection.concurrency,
+		SidecarNames:      o.selection.sidecarNames,
+		IgnorePaths:       o.selection.ignorePaths,
+		IncludeAutoscaled: o.selection.includeAutoscaled,
+		Log:               logr.Discard(),
 		Compared: func(c auditor.Comparison) {
 			if len(c.Verdict.Changes) > 0 {
 				differing = append(differing, c)

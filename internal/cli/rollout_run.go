@@ -77,12 +77,13 @@ func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected
 	defer bar.erase()
 	log := o.logging.logger(bar)
 	audited, err := o.steps.audit(ctx, config, auditor.Options{
-		Selection:    selected,
-		Concurrency:  o.selection.concurrency,
-		SidecarNames: o.selection.sidecarNames,
-		IgnorePaths:  o.selection.ignorePaths,
-		Progress:     bar.count,
-		Log:          log,
+		Selection:         selected,
+		Concurrency:       o.selection.concurrency,
+		SidecarNames:      o.selection.sidecarNames,
+		IgnorePaths:       o.selection.ignorePaths,
+		IncludeAutoscaled: o.selection.includeAutoscaled,
+		Progress:          bar.count,
+		Log:               log,
 	})
 	if err != nil {
 		return nil, err
@@ -171,11 +172,12 @@ func (o *rolloutOptions) carryOut(ctx context.Context, config *rest.Config, plan
 	defer stop()
 	return o.steps.run(leave, config, plan, options, func(ctx context.Context, workload inventory.WorkloadRef) (*report.Item, error) {
 		again, err := o.steps.audit(ctx, config, auditor.Options{
-			Selection:    inventory.Selection{Namespace: workload.Namespace, Workloads: []inventory.WorkloadRef{workload}},
-			Concurrency:  o.selection.concurrency,
-			SidecarNames: o.selection.sidecarNames,
-			IgnorePaths:  o.selection.ignorePaths,
-			Log:          options.Log,
+			Selection:         inventory.Selection{Namespace: workload.Namespace, Workloads: []inventory.WorkloadRef{workload}},
+			Concurrency:       o.selection.concurrency,
+			SidecarNames:      o.selection.sidecarNames,
+			IgnorePaths:       o.selection.ignorePaths,
+			IncludeAutoscaled: o.selection.includeAutoscaled,
+			Log:               options.Log,
 		})
 		if err != nil || len(again.Items) == 0 {
 			return nil, err

@@ -28,6 +28,7 @@ type selection struct {
 	excludeNamespaces []string
 	sidecarNames      []string
 	ignoreTexts       []string
+	includeAutoscaled bool
 	ignorePaths       []verdict.PathPattern
 	states            []verdict.State
 	concurrency       int
@@ -50,6 +51,7 @@ func (s *selection) addFlags(cmd *cobra.Command, statesUsage string) {
 // addComparisonFlags adds those that say what a comparison looks at.
 func (s *selection) addComparisonFlags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&s.sidecarNames, "sidecar-container-name", nil, "Only Pods that have a container or init container of this `name`, live or fresh; it counts as a sidecar though the template declares it. Repeatable, or comma-separated.")
+	addSwitch(flags, &s.includeAutoscaled, "include-autoscaled", "Count resources that a VerticalPodAutoscaler sets, too. They move all the time: a rollout by them never ends.")
 	flags.StringArrayVar(&s.ignoreTexts, "ignore-path", nil, "Leave out differences at this `PART:PATH`, as the report names it, and below: container/istio-proxy:env[NONCE]; * is every part. Repeatable.")
 }
 

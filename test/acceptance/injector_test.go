@@ -31,6 +31,8 @@ type injector struct {
 
 	mu    sync.Mutex
 	image string
+	// more returns further operations for the next Pod; nil: none.
+	more func() []map[string]any
 	// env returns the variables of the next container; nil: none.
 	env func() []corev1.EnvVar
 }
@@ -121,6 +123,13 @@ func (i *injector) setEnv(env func() []corev1.EnvVar) {
 	i.env = env
 }
 
+// setMore has each Pod changed by the operations that more returns then, too.
+func (i *injector) setMore(more func() []map[string]any) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.more = more
+}
+
 func (i *injector) stop() { _ = i.server.Close() }
 
 func (i *injector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -134,7 +143,11 @@ func (i *injector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if i.env != nil {
 		sidecar.Env = i.env()
 	}
-	patch, err := json.Marshal([]map[string]any{{"op": "add", "path": "/spec/containers/-", "value": sidecar}})
+	operations := []map[string]any{{"op": "add", "path": "/spec/containers/-", "value": sidecar}}
+	if i.more != nil {
+		operations = append(operations, i.more()...)
+	}
+	patch, err := json.Marshal(operations)
 	i.mu.Unlock()
 	if err != nil {
 		http.Error(w, fmt.Sprint(err), http.StatusInternalServerError)
