@@ -59,7 +59,8 @@ type Comparison struct {
 	// Approximate: the fresh Pod is of a reconstructed template.
 	Approximate bool
 	Pods        []report.PodRef
-	// Live is the zero Node where the digests alone say that nothing differs.
+	// Live is the zero Node where the digests say that nothing differs and the
+	// Pod was not kept.
 	Live, Fresh jsontree.Node
 	Verdict     verdict.Verdict
 }
@@ -121,6 +122,20 @@ func (a *audit) markPreview(ctx context.Context, found *report.Report) error {
 			strings.Join(webhooks, ", ")))
 	}
 	return nil
+}
+
+// Admission returns the webhooks and policies that the creation of a Pod like
+// the named one passes, in their order.
+func Admission(ctx context.Context, cfg *rest.Config, namespace, pod string) ([]injection.Step, error) {
+	client, err := connect(cfg)
+	if err != nil {
+		return nil, err
+	}
+	live, err := client.Get().AbsPath("/api/v1/namespaces/" + namespace + "/pods/" + pod).Do(ctx).Raw()
+	if err != nil {
+		return nil, fmt.Errorf("get Pod %s/%s: %w", namespace, pod, err)
+	}
+	return injection.Admission(ctx, client, namespace, live)
 }
 
 type audit struct {

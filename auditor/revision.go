@@ -224,6 +224,9 @@ func (a *audit) compare(ctx context.Context, r inventory.Revision, alike []inven
 		if len(sidecars) == 0 {
 			c.Verdict.State = verdict.NotInjected
 		}
+		if err == nil && a.opts.Compared != nil && alike[0].JSON != nil {
+			c.Live, err = parse("Pod "+alike[0].Name, alike[0].JSON)
+		}
 		return c, err
 	}
 	var err error

@@ -17,6 +17,9 @@ type definition struct {
 	NamespaceSelector *metav1.LabelSelector                        `json:"namespaceSelector"`
 	ObjectSelector    *metav1.LabelSelector                        `json:"objectSelector"`
 	MatchConditions   []json.RawMessage                            `json:"matchConditions"`
+
+	FailurePolicy      string `json:"failurePolicy"`
+	ReinvocationPolicy string `json:"reinvocationPolicy"`
 }
 
 // definitionsNamed returns the webhooks of the name, which is unique within a

@@ -68,6 +68,11 @@ func (o TextOptions) PaintResult(result Result) string {
 	return o.paint(resultStyle(result), string(result))
 }
 
+// PaintState returns the state in its colour, where colours are allowed.
+func (o TextOptions) PaintState(state verdict.State) string {
+	return o.paint(stateStyle(state), Printable(string(state)))
+}
+
 // PaintDiff returns a line of a unified diff in its colour, where colours are
 // allowed.
 func (o TextOptions) PaintDiff(line string) string {

@@ -1,0 +1,230 @@
+package injection
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/rest"
+)
+
+// Match says whether admission asks for a webhook or policy.
+type Match string
+
+// Matches.
+const (
+	Matches    Match = "asked"
+	MayMatch   Match = "maybe asked" // CEL decides, which is not evaluated here
+	MatchesNot Match = "not asked"
+)
+
+// Step is a webhook or policy that the creation of Pods may pass.
+type Step struct {
+	// Kind is MutatingAdmissionPolicy, MutatingWebhook,
+	// ValidatingAdmissionPolicy or ValidatingWebhook: the order in which they
+	// are asked.
+	Kind string
+	// Name is CONFIGURATION/WEBHOOK, or the policy's name.
+	Name  string
+	Match Match
+	// Why explains a match that is not certain.
+	Why string
+	// UserInfo: an expression looks at who asks, which is another one for an
+	// audit than for the Pod's own controller.
+	UserInfo bool
+	// Policies are failurePolicy and reinvocationPolicy, as far as set.
+	Policies []string
+}
+
+// Admission returns what the creation of the Pod, given as JSON, passes in the
+// namespace, in the order of the API server: policies before webhooks, mutating
+// ones before validating ones, each kind by name. The latter is so in practice,
+// and no promise of the API.
+func Admission(ctx context.Context, client rest.Interface, namespace string, pod []byte) ([]Step, error) {
+	onPod, err := labelsOf(pod)
+	if err != nil {
+		return nil, fmt.Errorf("Pod: %w", err)
+	}
+	raw, err := client.Get().AbsPath("/api/v1/namespaces/" + namespace).Do(ctx).Raw()
+	if err != nil {
+		return nil, fmt.Errorf("get namespace %s: %w", namespace, err)
+	}
+	inNamespace, err := labelsOf(raw)
+	if err != nil {
+		return nil, fmt.Errorf("namespace %s: %w", namespace, err)
+	}
+	r := admissionReader{client: client, namespace: inNamespace, pod: onPod}
+	for _, read := range []func(context.Context) error{
+		func(ctx context.Context) error {
+			return r.policies(ctx, "MutatingAdmissionPolicy", "mutatingadmissionpolicies", "v1", "v1beta1")
+		},
+		func(ctx context.Context) error {
+			return r.webhooks(ctx, "MutatingWebhook", "mutatingwebhookconfigurations")
+		},
+		func(ctx context.Context) error {
+			return r.policies(ctx, "ValidatingAdmissionPolicy", "validatingadmissionpolicies", "v1")
+		},
+		func(ctx context.Context) error {
+			return r.webhooks(ctx, "ValidatingWebhook", "validatingwebhookconfigurations")
+		},
+	} {
+		if err := read(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return r.steps, nil
+}
+
+type admissionReader struct {
+	client         rest.Interface
+	namespace, pod labels.Set
+	steps          []Step
+}
+
+// list reads a list in the first of the versions that the API server has;
+// nothing if it has none of them.
+func (r *admissionReader) list(ctx context.Context, plural string, versions ...string) ([]byte, error) {
+	for _, version := range versions {
+		raw, err := r.client.Get().AbsPath("/apis/admissionregistration.k8s.io/" + version + "/" + plural).Do(ctx).Raw()
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", plural, err)
+		}
+		return raw, nil
+	}
+	return []byte(`{}`), nil
+}
+
+func (r *admissionReader) webhooks(ctx context.Context, kind, plural string) error {
+	list, err := r.list(ctx, plural, "v1")
+	if err != nil {
+		return err
+	}
+	var configurations struct {
+		Items []struct {
+			Metadata metav1.ObjectMeta `json:"metadata"`
+			Webhooks []definition      `json:"webhooks"`
+		} `json:"items"`
+	}
+	if err := json.Unmarshal(list, &configurations); err != nil {
+		return fmt.Errorf("list %s: %w", plural, err)
+	}
+	for _, c := range configurations.Items { // sorted by name, as etcd keeps them
+		for _, w := range c.Webhooks {
+			step := Step{Kind: kind, Name: c.Metadata.Name + "/" + w.Name, UserInfo: looksAtUser(w.MatchConditions)}
+			step.Match, step.Why = r.match(constraints{w.Rules, w.NamespaceSelector, w.ObjectSelector}, len(w.MatchConditions))
+			for _, policy := range []string{w.FailurePolicy, w.ReinvocationPolicy} {
+				if policy != "" {
+					step.Policies = append(step.Policies, policy)
+				}
+			}
+			r.steps = append(r.steps, step)
+		}
+	}
+	return nil
+}
+
+// constraints are what decides, CEL apart, whether something is asked.
+type constraints struct {
+	rules                             []admissionregistrationv1.RuleWithOperations
+	namespaceSelector, objectSelector *metav1.LabelSelector
+}
+
+func (r *admissionReader) match(c constraints, conditions int) (Match, string) {
+	switch {
+	case !slices.ContainsFunc(c.rules, coversPods):
+		return MatchesNot, "its rules do not cover the creation of Pods"
+	case !matches(c.namespaceSelector, r.namespace):
+		return MatchesNot, "its namespaceSelector does not select the namespace"
+	case !matches(c.objectSelector, r.pod):
+		return MatchesNot, "its objectSelector does not select the Pod"
+	case conditions > 0:
+		return MayMatch, "its match conditions (CEL) decide"
+	}
+	return Matches, ""
+}
+
+// policy is a MutatingAdmissionPolicy or ValidatingAdmissionPolicy.
+type policy struct {
+	Metadata metav1.ObjectMeta `json:"metadata"`
+	Spec     json.RawMessage   `json:"spec"`
+}
+
+type policySpec struct {
+	FailurePolicy    string            `json:"failurePolicy"`
+	MatchConditions  []json.RawMessage `json:"matchConditions"`
+	MatchConstraints struct {
+		ResourceRules     []admissionregistrationv1.RuleWithOperations `json:"resourceRules"`
+		NamespaceSelector *metav1.LabelSelector                        `json:"namespaceSelector"`
+		ObjectSelector    *metav1.LabelSelector                        `json:"objectSelector"`
+	} `json:"matchConstraints"`
+}
+
+type binding struct {
+	Spec struct {
+		PolicyName     string `json:"policyName"`
+		MatchResources *struct {
+			NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector"`
+			ObjectSelector    *metav1.LabelSelector `json:"objectSelector"`
+		} `json:"matchResources"`
+	} `json:"spec"`
+}
+
+func (r *admissionReader) policies(ctx context.Context, kind, plural string, versions ...string) error {
+	list, err := r.list(ctx, plural, versions...)
+	if err != nil {
+		return err
+	}
+	bindings, err := r.list(ctx, strings.TrimSuffix(plural, "ies")+"ybindings", versions...)
+	if err != nil {
+		return err
+	}
+	var all struct {
+		Items []policy `json:"items"`
+	}
+	var bound struct {
+		Items []binding `json:"items"`
+	}
+	if err := json.Unmarshal(list, &all); err != nil {
+		return fmt.Errorf("list %s: %w", plural, err)
+	}
+	if err := json.Unmarshal(bindings, &bound); err != nil {
+		return fmt.Errorf("list the bindings of %s: %w", plural, err)
+	}
+	for _, p := range all.Items {
+		var spec policySpec
+		if err := json.Unmarshal(p.Spec, &spec); err != nil {
+			return fmt.Errorf("%s %s: %w", kind, p.Metadata.Name, err)
+		}
+		step := Step{Kind: kind, Name: p.Metadata.Name, UserInfo: looksAtUser([]json.RawMessage{p.Spec})}
+		m := spec.MatchConstraints
+		step.Match, step.Why = r.match(constraints{m.ResourceRules, m.NamespaceSelector, m.ObjectSelector}, len(spec.MatchConditions))
+		if step.Match != MatchesNot && !slices.ContainsFunc(bound.Items, func(b binding) bool { return r.binds(b, p.Metadata.Name) }) {
+			step.Match, step.Why = MatchesNot, "no binding selects the namespace and the Pod"
+		}
+		if spec.FailurePolicy != "" {
+			step.Policies = []string{spec.FailurePolicy}
+		}
+		r.steps = append(r.steps, step)
+	}
+	return nil
+}
+
+func (r *admissionReader) binds(b binding, policy string) bool {
+	resources := b.Spec.MatchResources
+	return b.Spec.PolicyName == policy &&
+		(resources == nil || matches(resources.NamespaceSelector, r.namespace) && matches(resources.ObjectSelector, r.pod))
+}
+
+// looksAtUser reports whether CEL in the documents reads who asks.
+func looksAtUser(expressions []json.RawMessage) bool {
+	return slices.ContainsFunc(expressions, func(e json.RawMessage) bool { return strings.Contains(string(e), "userInfo") })
+}

@@ -1,0 +1,252 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
+	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+)
+
+// explainOptions are those of "explain".
+type explainOptions struct {
+	genericiooptions.IOStreams
+	connection connection
+	selection  selection
+}
+
+func newExplainCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
+	o := &explainOptions{IOStreams: streams, connection: newConnection()}
+	o.selection.namespace = o.connection.flags.Namespace
+	o.selection.concurrency = defaultConcurrency
+	cmd := &cobra.Command{
+		Use:   "explain KIND/NAME [flags]",
+		Short: "Show the evidence behind a workload's verdict",
+		Long: `Audit one workload and show what the verdict follows from: its Pods and their stamps, what
+their creator and later field managers own, what differs, and which webhooks and admission
+policies a new Pod of it passes, in their order. Those that look at who asks may answer an
+audit differently from the Pod's own controller.`,
+		Example: examples(name, `
+# Why is it Orphaned? Which injector was asked?
+NAME explain deploy/web --namespace shop`),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return misuse("name one workload, as in deployment/web")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.selection.complete(cmd, args); err != nil {
+				return err
+			}
+			if err := o.Validate(); err != nil {
+				return err
+			}
+			return o.Run(cmd.Context())
+		},
+	}
+	group(cmd, "Selection", func(flags *pflag.FlagSet) {
+		flags.StringVarP(o.selection.namespace, "namespace", "n", "", "The namespace of the workload.")
+		o.selection.addComparisonFlags(flags)
+	})
+	o.connection.addFlags(cmd)
+	return cmd
+}
+
+// Validate checks what was given, without a look at any cluster.
+func (o *explainOptions) Validate() error {
+	if err := o.connection.validate(); err != nil {
+		return err
+	}
+	return o.selection.validate()
+}
+
+// Run audits and explains.
+func (o *explainOptions) Run(ctx context.Context) error {
+	config, err := o.connection.connect(ctx)
+	if err != nil {
+		return err
+	}
+	selected, err := o.selection.resolve(o.connection)
+	if err != nil {
+		return err
+	}
+	var compared []auditor.Comparison
+	found, err := auditor.Audit(ctx, config, auditor.Options{
+		Selection:         selected,
+		Concurrency:       o.selection.concurrency,
+		SidecarNames:      o.selection.sidecarNames,
+		IgnorePaths:       o.selection.ignorePaths,
+		IncludeAutoscaled: o.selection.includeAutoscaled,
+		Log:               logr.Discard(),
+		Compared:          func(c auditor.Comparison) { compared = append(compared, c) },
+	})
+	if err != nil {
+		return err
+	}
+	if len(found.Items) == 0 {
+		return fmt.Errorf("%s has no running Pod to explain", selected.Workloads[0])
+	}
+	e := explanation{style: textOptions(o.Out)}
+	for _, item := range found.Items {
+		e.workload(item)
+		for _, r := range item.Revisions {
+			e.revision(r, slices.DeleteFunc(slices.Clone(compared), func(c auditor.Comparison) bool { return c.Revision != r.Name }))
+		}
+		if err := e.admission(ctx, config, item); err != nil {
+			return err
+		}
+	}
+	_, err = io.WriteString(o.Out, e.String())
+	return err
+}
+
+// explanation is the text in the making.
+type explanation struct {
+	strings.Builder
+	style report.TextOptions
+}
+
+// line writes a labelled line; nothing where there is nothing to say.
+func (e *explanation) line(indent, label, text string) {
+	if text != "" {
+		fmt.Fprintf(e, "%s%-10s %s\n", indent, label, report.Printable(text))
+	}
+}
+
+func (e *explanation) workload(item report.Item) {
+	name := report.Printable(fmt.Sprintf("%s %s/%s", item.Kind, item.Namespace, item.Name))
+	fmt.Fprintf(e, "%s: %s\n", name, e.style.PaintState(item.State))
+	answer := "would be considered"
+	if !item.Rollout.Eligible {
+		answer = "left alone: " + item.Rollout.Reason
+	}
+	e.line("  ", "Rollout", answer)
+}
+
+func (e *explanation) revision(r report.Revision, compared []auditor.Comparison) {
+	fmt.Fprintf(e, "\nRevision %s: %s\n", report.Printable(r.Name), e.style.PaintState(r.State))
+	template := "as its owner has it"
+	if r.Approximate {
+		template = "not known: approximate"
+	}
+	e.line("  ", "Template", template)
+	e.line("  ", "Why", r.Reason)
+	e.line("  ", "Fresh", r.Fresh)
+	e.line("  ", "Sidecars", orNone(r.Sidecars))
+	for _, c := range compared {
+		fmt.Fprintf(e, "\n  %s: %s\n", report.Printable(subject(c)), e.style.PaintState(c.Verdict.State))
+		e.pod(c)
+	}
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// pod tells what a live Pod itself says, and how it differs.
+func (e *explanation) pod(c auditor.Comparison) {
+	const indent = "    "
+	if c.Live.Exists() {
+		stamp := c.Live.Get("metadata", "annotations").Get(fingerprint.StampAnnotation).String()
+		if stamp == "" {
+			stamp = "none: created before the stamper was there, or while it was away"
+		}
+		e.line(indent, "Stamp", stamp)
+		e.owners(indent, c)
+	}
+	if len(c.Verdict.Changes) == 0 {
+		e.line(indent, "Differs", "in nothing")
+		return
+	}
+	e.line(indent, "Differs", fmt.Sprintf("at %s:", countOf(len(c.Verdict.Changes), "place", "places")))
+	var changes strings.Builder
+	if err := report.WriteChanges(&changes, c.Verdict.Changes, e.style); err != nil {
+		return // a strings.Builder takes all
+	}
+	for line := range strings.Lines(changes.String()) {
+		e.WriteString(indent + "  " + line)
+	}
+}
+
+// owners tells who created the Pod and declared which containers, and who has
+// changed its spec since.
+func (e *explanation) owners(indent string, c auditor.Comparison) {
+	managers, err := podspec.Managers(c.Live)
+	if err != nil {
+		e.line(indent, "Creator", "not known: "+err.Error())
+		return
+	}
+	var declared []string
+	for _, container := range podspec.NewView(c.Live).Containers() {
+		if !slices.Contains(c.Verdict.Sidecars, container.Name) {
+			declared = append(declared, container.Name)
+		}
+	}
+	creators := podspec.Created(managers)
+	if len(creators) == 0 {
+		e.line(indent, "Creator", "not known: its managedFields are lost")
+	} else {
+		e.line(indent, "Creator", fmt.Sprintf("%s; containers declared: %s", managerNames(creators), orNone(declared)))
+	}
+	e.line(indent, "Edited by", managerNames(podspec.Later(managers)))
+}
+
+func managerNames(managers []podspec.Manager) string {
+	names := make([]string, len(managers))
+	for i, m := range managers {
+		names[i] = fmt.Sprintf("%s (%s)", m.Name, m.Operation)
+	}
+	return strings.Join(names, ", ")
+}
+
+// admission lists what a new Pod passes.
+func (e *explanation) admission(ctx context.Context, config *rest.Config, item report.Item) error {
+	pod := ""
+	for _, r := range item.Revisions {
+		for _, members := range r.Members {
+			pod = members[0].Name
+		}
+	}
+	if pod == "" {
+		return nil
+	}
+	steps, err := auditor.Admission(ctx, config, item.Namespace, pod)
+	if err != nil {
+		return err
+	}
+	e.WriteString("\nAdmission of a new Pod, in this order:\n")
+	kinds, names := 0, 0
+	for _, s := range steps {
+		kinds, names = max(kinds, len(s.Kind)), max(names, len(s.Name))
+	}
+	for _, s := range steps {
+		notes := slices.Clone(s.Policies)
+		if s.Why != "" {
+			notes = append(notes, s.Why)
+		}
+		if s.UserInfo && s.Match != injection.MatchesNot {
+			notes = append(notes, "looks at who asks")
+		}
+		fmt.Fprintf(e, "  %-11s  %-*s  %-*s  %s\n", s.Match, kinds, s.Kind, names, report.Printable(s.Name), report.Printable(strings.Join(notes, ", ")))
+	}
+	if len(steps) == 0 {
+		e.WriteString("  no webhook and no policy\n")
+	}
+	return nil
+}
