@@ -10,6 +10,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/test/injector"
 )
 
 // A VerticalPodAutoscaler sizes each Pod anew: such differences are reported,
@@ -19,12 +20,12 @@ func TestAuditOfAutoscaledPods(t *testing.T) {
 	proxy := startInjector(t, c, "proxy", "proxy:1")
 	size := 0
 	// As VPA's admission controller patches Pods.
-	proxy.setMore(func() []map[string]any {
+	proxy.setMore(func() []injector.Operation {
 		size++
-		return []map[string]any{
-			{"op": "add", "path": "/metadata/annotations", "value": map[string]string{"vpaUpdates": "Pod resources updated by web", "vpaObservedContainers": "app"}},
-			{"op": "add", "path": "/spec/containers/0/resources", "value": corev1.ResourceRequirements{}},
-			{"op": "add", "path": "/spec/containers/0/resources/requests", "value": map[string]string{"cpu": fmt.Sprintf("%dm", 100+size)}},
+		return []injector.Operation{
+			{Op: "add", Path: "/metadata/annotations", Value: map[string]string{"vpaUpdates": "Pod resources updated by web", "vpaObservedContainers": "app"}},
+			{Op: "add", Path: "/spec/containers/0/resources", Value: corev1.ResourceRequirements{}},
+			{Op: "add", Path: "/spec/containers/0/resources/requests", Value: map[string]string{"cpu": fmt.Sprintf("%dm", 100+size)}},
 		}
 	})
 	namespace := injectedNamespace(t, c, 1)

@@ -116,7 +116,9 @@ func TestRolloutThatWouldLoseASidecar(t *testing.T) {
 	namespace := injectedNamespace(t, c, 2)
 	deployWeb(t, c, namespace, 2, "web")
 	proxy.setImage("proxy:2")
-	agent.stop()
+	if err := agent.Stop(); err != nil {
+		t.Fatal(err)
+	}
 	before := versionsIn(t, c, namespace)
 	r := rolloutCommand(t, c, 0, "-n", namespace, "--confirm")
 	checkReasons(t, "run", r, map[string]string{"Deployment/web": "would lose the sidecar vault-agent"})

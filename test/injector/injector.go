@@ -1,0 +1,153 @@
+// Package injector runs small injectors of our own beside a test cluster: real
+// MutatingWebhooks, whose answer a test chooses.
+package injector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+)
+
+// NamespaceLabel with the value "yes" has the injectors asked about a
+// namespace's Pods.
+const NamespaceLabel = "test-injectors"
+
+// Operation is one of a JSON patch (RFC 6902).
+type Operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"`
+}
+
+// AddContainer adds a container behind all others.
+func AddContainer(container any) Operation {
+	return Operation{Op: "add", Path: "/spec/containers/-", Value: container}
+}
+
+// Injector is a running injector. It fails open.
+type Injector struct {
+	cluster       *cluster.Cluster
+	configuration string
+	server        *http.Server
+	serving       chan error
+
+	mu    sync.Mutex
+	patch func() []Operation
+}
+
+// Start runs an injector with a webhook configuration test-injector-NAME, which
+// sorts before the stamper's. Until Inject is called it changes nothing. The
+// caller must Close it.
+func Start(ctx context.Context, c *cluster.Cluster, name string) (*Injector, error) {
+	dir := filepath.Join(c.Dir(), "injector-"+name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	cert, err := cluster.NewServingCert(dir)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	i := &Injector{
+		cluster: c, configuration: "test-injector-" + name, serving: make(chan error, 1),
+		patch: func() []Operation { return nil },
+	}
+	i.server = &http.Server{Handler: i, ReadHeaderTimeout: 10 * time.Second}
+	go func() { i.serving <- i.server.ServeTLS(listener, cert.CertFile, cert.KeyFile) }()
+	if err := i.register(ctx, name, listener.Addr().(*net.TCPAddr).Port, cert.CA); err != nil {
+		return nil, errors.Join(err, i.Close(ctx))
+	}
+	return i, nil
+}
+
+func (i *Injector) register(ctx context.Context, name string, port int, ca []byte) error {
+	ignore, none, path := admissionregistrationv1.Ignore, admissionregistrationv1.SideEffectClassNone, "/inject"
+	return i.cluster.RegisterWebhook(ctx, &admissionregistrationv1.MutatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: i.configuration},
+		Webhooks: []admissionregistrationv1.MutatingWebhook{{
+			Name: name + ".injector.test", FailurePolicy: &ignore, SideEffects: &none, AdmissionReviewVersions: []string{"v1"},
+			ClientConfig: admissionregistrationv1.WebhookClientConfig{
+				Service: &admissionregistrationv1.ServiceReference{Namespace: "default", Name: "injector", Path: &path},
+			},
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{NamespaceLabel: "yes"}},
+			Rules: []admissionregistrationv1.RuleWithOperations{{
+				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
+				Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
+			}},
+		}},
+	}, port, ca)
+}
+
+// Inject has each Pod from now on changed by what patch returns for it.
+func (i *Injector) Inject(patch func() []Operation) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.patch = patch
+}
+
+// Stop stops the injector and leaves its webhook registered: from here on Pods
+// are created without it.
+func (i *Injector) Stop() error {
+	if i.serving == nil {
+		return nil
+	}
+	_ = i.server.Close()
+	err := <-i.serving
+	i.serving = nil
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Close stops the injector and deletes its webhook configuration.
+func (i *Injector) Close(ctx context.Context) error {
+	err := i.cluster.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().
+		Delete(ctx, i.configuration, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		err = nil
+	}
+	return errors.Join(err, i.Stop())
+}
+
+// ServeHTTP answers an AdmissionReview.
+func (i *Injector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var review admissionv1.AdmissionReview
+	if err := json.NewDecoder(r.Body).Decode(&review); err != nil || review.Request == nil {
+		http.Error(w, fmt.Sprint("no AdmissionReview: ", err), http.StatusBadRequest)
+		return
+	}
+	review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true}
+	i.mu.Lock()
+	operations := i.patch()
+	i.mu.Unlock()
+	if len(operations) > 0 {
+		patch, err := json.Marshal(operations)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		kind := admissionv1.PatchTypeJSONPatch
+		review.Response.Patch, review.Response.PatchType = patch, &kind
+	}
+	review.Request = nil
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(review)
+}
