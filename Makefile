@@ -61,6 +61,10 @@ bench: $(addprefix bench-,$(BENCHES)) ## Run every benchmark; bench-NAME runs on
 bench-%:
 	@go run ./test/bench $*
 
+.PHONY: matrix
+matrix: control-plane ## Measure false alarms and misses on a real cluster, into docs/accuracy.md.
+	go test -count=1 ./test/matrix -accuracy $(CURDIR)/docs/accuracy.md
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (10s) each.
 	@go list -f '{{.Dir}}' ./... | while read -r dir; do \

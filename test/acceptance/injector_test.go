@@ -44,7 +44,7 @@ func startInjector(t *testing.T, c *cluster.Cluster, container, image string) *s
 	return i
 }
 
-func (i *sidecarInjector) patch() []injector.Operation {
+func (i *sidecarInjector) patch(map[string]string) []injector.Operation {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	sidecar := corev1.Container{Name: i.container, Image: i.image}

@@ -46,7 +46,7 @@ type Injector struct {
 	serving       chan error
 
 	mu    sync.Mutex
-	patch func() []Operation
+	patch func(labels map[string]string) []Operation
 }
 
 // Start runs an injector with a webhook configuration test-injector-NAME, which
@@ -67,7 +67,7 @@ func Start(ctx context.Context, c *cluster.Cluster, name string) (*Injector, err
 	}
 	i := &Injector{
 		cluster: c, configuration: "test-injector-" + name, serving: make(chan error, 1),
-		patch: func() []Operation { return nil },
+		patch: func(map[string]string) []Operation { return nil },
 	}
 	i.server = &http.Server{Handler: i, ReadHeaderTimeout: 10 * time.Second}
 	go func() { i.serving <- i.server.ServeTLS(listener, cert.CertFile, cert.KeyFile) }()
@@ -95,8 +95,8 @@ func (i *Injector) register(ctx context.Context, name string, port int, ca []byt
 	}, port, ca)
 }
 
-// Inject has each Pod from now on changed by what patch returns for it.
-func (i *Injector) Inject(patch func() []Operation) {
+// Inject has each Pod from now on changed by what patch returns for its labels.
+func (i *Injector) Inject(patch func(labels map[string]string) []Operation) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.patch = patch
@@ -134,9 +134,14 @@ func (i *Injector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprint("no AdmissionReview: ", err), http.StatusBadRequest)
 		return
 	}
+	var pod metav1.PartialObjectMetadata
+	if err := json.Unmarshal(review.Request.Object.Raw, &pod); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true}
 	i.mu.Lock()
-	operations := i.patch()
+	operations := i.patch(pod.Labels)
 	i.mu.Unlock()
 	if len(operations) > 0 {
 		patch, err := json.Marshal(operations)
