@@ -9,20 +9,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
 // Options say what to audit and how.
@@ -49,20 +46,6 @@ type Options struct {
 	// concurrently. Nil is told nothing.
 	Progress func(done, total int)
 	Log      logr.Logger
-}
-
-// Comparison is a live Pod beside a fresh injection of its revision. It stands
-// for all Pods of the revision that are alike.
-type Comparison struct {
-	Workload inventory.WorkloadRef
-	Revision string
-	// Approximate: the fresh Pod is of a reconstructed template.
-	Approximate bool
-	Pods        []report.PodRef
-	// Live is the zero Node where the digests say that nothing differs and the
-	// Pod was not kept.
-	Live, Fresh jsontree.Node
-	Verdict     verdict.Verdict
 }
 
 // Audit asks the API server for a fresh injection of every selected revision
@@ -102,40 +85,6 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 		}
 	}
 	return found, nil
-}
-
-// markPreview says in the report that it is one: nothing of it may be rolled
-// out, and some of it may depend on what was not previewed.
-func (a *audit) markPreview(ctx context.Context, found *report.Report) error {
-	found.Preview = &report.Preview{Labels: a.opts.Preview.Labels, Annotations: a.opts.Preview.Annotations}
-	for i := range found.Items {
-		found.Items[i].Rollout = report.Rollout{Reason: "a preview: roll the change itself out"}
-	}
-	webhooks, err := a.opts.Preview.NamespaceSelected(ctx, a.client)
-	switch {
-	case apierrors.IsForbidden(err):
-		found.Notes = append(found.Notes, "Whether injectors select namespaces by these labels could not be read: "+err.Error())
-	case err != nil:
-		return err
-	case len(webhooks) > 0:
-		found.Notes = append(found.Notes, fmt.Sprintf("Webhooks that also select namespaces by a previewed label (%s): what only a namespace's own labels change is not in this preview.",
-			strings.Join(webhooks, ", ")))
-	}
-	return nil
-}
-
-// Admission returns the webhooks and policies that the creation of a Pod like
-// the named one passes, in their order.
-func Admission(ctx context.Context, cfg *rest.Config, namespace, pod string) ([]injection.Step, error) {
-	client, err := connect(cfg)
-	if err != nil {
-		return nil, err
-	}
-	live, err := client.Get().AbsPath("/api/v1/namespaces/" + namespace + "/pods/" + pod).Do(ctx).Raw()
-	if err != nil {
-		return nil, fmt.Errorf("get Pod %s/%s: %w", namespace, pod, err)
-	}
-	return injection.Admission(ctx, client, namespace, live)
 }
 
 type audit struct {

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-logr/logr"
 	"github.com/pmezard/go-difflib/difflib"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -30,23 +29,13 @@ const externalDiff = "KUBECTL_EXTERNAL_DIFF"
 
 // diffOptions are those of "diff".
 type diffOptions struct {
-	genericiooptions.IOStreams
-	connection connection
-	selection  selection
+	inspection
 	showValues bool
 	mask       func(name, value string) string
-
-	audit auditFunc
 }
 
 func newDiffCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	return newDiffCommandWith(name, streams, auditor.Audit)
-}
-
-func newDiffCommandWith(name string, streams genericiooptions.IOStreams, audit auditFunc) *cobra.Command {
-	o := &diffOptions{IOStreams: streams, connection: newConnection(), audit: audit}
-	o.selection.namespace = o.connection.flags.Namespace
-	o.selection.concurrency = defaultConcurrency
+	o := &diffOptions{inspection: newInspection(streams)}
 	cmd := &cobra.Command{
 		Use:   "diff KIND/NAME ... [flags]",
 		Short: "Show what a re-created Pod would look like beside the live one",
@@ -75,32 +64,18 @@ NAME diff deploy/web --namespace shop
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.selection.complete(cmd, args); err != nil {
-				return err
-			}
-			if err := o.Validate(); err != nil {
+			if err := o.complete(cmd, args); err != nil {
 				return err
 			}
 			return o.Run(cmd.Context())
 		},
 	}
-	group(cmd, "Selection", func(flags *pflag.FlagSet) {
-		flags.StringVarP(o.selection.namespace, "namespace", "n", "", "The namespace of the workloads.")
-		o.selection.addComparisonFlags(flags)
-	})
+	o.addSelectionFlags(cmd)
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
 		flags.BoolVar(&o.showValues, "show-values", false, "Show values that look like secrets.")
 	})
 	o.connection.addFlags(cmd)
 	return cmd
-}
-
-// Validate checks what was given, without a look at any cluster.
-func (o *diffOptions) Validate() error {
-	if err := o.connection.validate(); err != nil {
-		return err
-	}
-	return o.selection.validate()
 }
 
 // Run compares and prints.
@@ -109,31 +84,11 @@ func (o *diffOptions) Run(ctx context.Context) error {
 	if o.showValues {
 		o.mask = showSecret
 	}
-	config, err := o.connection.connect(ctx)
+	_, found, differing, err := o.audit(ctx)
 	if err != nil {
 		return err
 	}
-	selected, err := o.selection.resolve(o.connection)
-	if err != nil {
-		return err
-	}
-	var differing []auditor.Comparison
-	found, err := o.audit(ctx, config, auditor.Options{
-		Selection:         selected,
-		Concurrency:       o.selection.concurrency,
-		SidecarNames:      o.selection.sidecarNames,
-		IgnorePaths:       o.selection.ignorePaths,
-		IncludeAutoscaled: o.selection.includeAutoscaled,
-		Log:               logr.Discard(),
-		Compared: func(c auditor.Comparison) {
-			if len(c.Verdict.Changes) > 0 {
-				differing = append(differing, c)
-			}
-		},
-	})
-	if err != nil {
-		return err
-	}
+	differing = slices.DeleteFunc(differing, func(c auditor.Comparison) bool { return len(c.Verdict.Changes) == 0 })
 	slices.SortFunc(differing, func(a, b auditor.Comparison) int {
 		return strings.Compare(a.Revision+"/"+a.Pods[0].Name, b.Revision+"/"+b.Pods[0].Name)
 	})

@@ -2,14 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 
@@ -21,16 +20,10 @@ import (
 )
 
 // explainOptions are those of "explain".
-type explainOptions struct {
-	genericiooptions.IOStreams
-	connection connection
-	selection  selection
-}
+type explainOptions struct{ inspection }
 
 func newExplainCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	o := &explainOptions{IOStreams: streams, connection: newConnection()}
-	o.selection.namespace = o.connection.flags.Namespace
-	o.selection.concurrency = defaultConcurrency
+	o := &explainOptions{newInspection(streams)}
 	cmd := &cobra.Command{
 		Use:   "explain KIND/NAME [flags]",
 		Short: "Show the evidence behind a workload's verdict",
@@ -48,56 +41,25 @@ NAME explain deploy/web --namespace shop`),
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.selection.complete(cmd, args); err != nil {
-				return err
-			}
-			if err := o.Validate(); err != nil {
+			if err := o.complete(cmd, args); err != nil {
 				return err
 			}
 			return o.Run(cmd.Context())
 		},
 	}
-	group(cmd, "Selection", func(flags *pflag.FlagSet) {
-		flags.StringVarP(o.selection.namespace, "namespace", "n", "", "The namespace of the workload.")
-		o.selection.addComparisonFlags(flags)
-	})
+	o.addSelectionFlags(cmd)
 	o.connection.addFlags(cmd)
 	return cmd
 }
 
-// Validate checks what was given, without a look at any cluster.
-func (o *explainOptions) Validate() error {
-	if err := o.connection.validate(); err != nil {
-		return err
-	}
-	return o.selection.validate()
-}
-
 // Run audits and explains.
 func (o *explainOptions) Run(ctx context.Context) error {
-	config, err := o.connection.connect(ctx)
-	if err != nil {
-		return err
-	}
-	selected, err := o.selection.resolve(o.connection)
-	if err != nil {
-		return err
-	}
-	var compared []auditor.Comparison
-	found, err := auditor.Audit(ctx, config, auditor.Options{
-		Selection:         selected,
-		Concurrency:       o.selection.concurrency,
-		SidecarNames:      o.selection.sidecarNames,
-		IgnorePaths:       o.selection.ignorePaths,
-		IncludeAutoscaled: o.selection.includeAutoscaled,
-		Log:               logr.Discard(),
-		Compared:          func(c auditor.Comparison) { compared = append(compared, c) },
-	})
+	config, found, compared, err := o.audit(ctx)
 	if err != nil {
 		return err
 	}
 	if len(found.Items) == 0 {
-		return fmt.Errorf("%s has no running Pod to explain", selected.Workloads[0])
+		return errors.New("there is no running Pod to explain")
 	}
 	e := explanation{style: textOptions(o.Out)}
 	for _, item := range found.Items {

@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -37,24 +35,13 @@ const (
 // same bodies to the same API server through the same webhooks, as many at a
 // time, the answers read and thrown away. It does so twice: with every workload
 // in sync and, after a change of Istio's template, with every one drifted.
-func audit(ctx context.Context, out io.Writer) (err error) {
-	c, err := cluster.Start(ctx, cluster.Options{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.Stop()) }()
-	injector, err := istio.Start(ctx, c, istio.Options{Set: istio.Values("1.27.0", "100m")})
-	if err != nil {
-		return err
-	}
-	product, err := install.Start(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, product.Stop()) }()
-	if err := deploy(ctx, c, auditWorkloads); err != nil {
-		return err
-	}
+func audit(ctx context.Context, out io.Writer) error {
+	return onCluster(ctx, auditWorkloads, func(c *cluster.Cluster, injector *istio.Injector) error {
+		return auditOn(ctx, out, c, injector)
+	})
+}
+
+func auditOn(ctx context.Context, out io.Writer, c *cluster.Cluster, injector *istio.Injector) error {
 	config, err := c.ServiceAccountConfig(ctx, install.Namespace, install.AuditorAccount)
 	if err != nil {
 		return err
@@ -66,32 +53,6 @@ func audit(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	return compareAudit(ctx, out, config, "audit-drifted", verdict.Drifted)
-}
-
-// benchNamespace holds the workloads.
-const benchNamespace = "bench"
-
-// deploy creates so many workloads and waits for their Pods.
-func deploy(ctx context.Context, c *cluster.Cluster, workloads int) error {
-	var manifests strings.Builder
-	fmt.Fprintf(&manifests, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {istio-injection: enabled}}\n", benchNamespace)
-	for i := range workloads {
-		fmt.Fprintf(&manifests, `---
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web-%[1]d, namespace: %[2]s}
-spec:
-  selector: {matchLabels: {app: web-%[1]d}}
-  template:
-    metadata: {labels: {app: web-%[1]d}}
-    spec: {containers: [{name: app, image: "app:1"}]}
-`, i, benchNamespace)
-	}
-	if err := c.Apply(ctx, manifests.String()); err != nil {
-		return err
-	}
-	_, err := c.Kubectl(ctx, "", "-n", benchNamespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=5m")
-	return err
 }
 
 func compareAudit(ctx context.Context, out io.Writer, config *rest.Config, name string, want verdict.State) error {

@@ -43,24 +43,13 @@ const (
 // the verified end, beside a client that restarts the same Deployments with the same
 // parallelism by a patch and polls until kubectl's rules call each done. Before
 // each round Istio's template changes, so that all drift anew.
-func rolloutBench(ctx context.Context, out io.Writer) (err error) {
-	c, err := cluster.Start(ctx, cluster.Options{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.Stop()) }()
-	injector, err := istio.Start(ctx, c, istio.Options{Set: istio.Values("1.27.0", "100m")})
-	if err != nil {
-		return err
-	}
-	product, err := install.Start(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, product.Stop()) }()
-	if err := deploy(ctx, c, rolloutWorkloads); err != nil {
-		return err
-	}
+func rolloutBench(ctx context.Context, out io.Writer) error {
+	return onCluster(ctx, rolloutWorkloads, func(c *cluster.Cluster, injector *istio.Injector) error {
+		return rolloutOn(ctx, out, c, injector)
+	})
+}
+
+func rolloutOn(ctx context.Context, out io.Writer, c *cluster.Cluster, injector *istio.Injector) error {
 	config, err := c.ServiceAccountConfig(ctx, install.Namespace, install.RolloutAccount)
 	if err != nil {
 		return err

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
+	"github.com/sidecar-drift/sidecar-drift/test/install"
+)
+
+// onCluster measures on a cluster with Istio's injector, the product installed,
+// and so many injected workloads of one Pod, each a revision of its own.
+func onCluster(ctx context.Context, workloads int, measure func(*cluster.Cluster, *istio.Injector) error) (err error) {
+	c, err := cluster.Start(ctx, cluster.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Stop()) }()
+	injector, err := istio.Start(ctx, c, istio.Options{Set: istio.Values("1.27.0", "100m")})
+	if err != nil {
+		return err
+	}
+	product, err := install.Start(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, product.Stop()) }()
+	if err := deploy(ctx, c, workloads); err != nil {
+		return err
+	}
+	return measure(c, injector)
+}
+
+// benchNamespace holds the workloads.
+const benchNamespace = "bench"
+
+// deploy creates so many workloads and waits for their Pods.
+func deploy(ctx context.Context, c *cluster.Cluster, workloads int) error {
+	var manifests strings.Builder
+	fmt.Fprintf(&manifests, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {istio-injection: enabled}}\n", benchNamespace)
+	for i := range workloads {
+		fmt.Fprintf(&manifests, `---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web-%[1]d, namespace: %[2]s}
+spec:
+  selector: {matchLabels: {app: web-%[1]d}}
+  template:
+    metadata: {labels: {app: web-%[1]d}}
+    spec: {containers: [{name: app, image: "app:1"}]}
+`, i, benchNamespace)
+	}
+	if err := c.Apply(ctx, manifests.String()); err != nil {
+		return err
+	}
+	_, err := c.Kubectl(ctx, "", "-n", benchNamespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=5m")
+	return err
+}
