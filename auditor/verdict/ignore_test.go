@@ -67,3 +67,28 @@ func TestIgnore(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParsePathPattern: what is read is written as it was, and leaves out what it
+// names itself.
+func FuzzParsePathPattern(f *testing.F) {
+	for _, seed := range []string{"container/istio-proxy:env[NONCE].value", "*:image", "volumes", "pod:", "app/:x", "::", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := ParsePathPattern(text)
+		if err != nil {
+			return
+		}
+		again, err := ParsePathPattern(p.String())
+		if err != nil || again != p {
+			t.Errorf("%q is read as %+v, and that as %+v, %v", text, p, again, err)
+		}
+		part := p.Part
+		if part == "*" {
+			part = "pod"
+		}
+		if !p.matches(Change{Part: part, Path: p.Path}) {
+			t.Errorf("%q does not match itself", text)
+		}
+	})
+}
