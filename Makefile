@@ -61,6 +61,11 @@ bench: $(addprefix bench-,$(BENCHES)) ## Run every benchmark; bench-NAME runs on
 bench-%:
 	@go run ./test/bench $*
 
+.PHONY: chaos
+chaos: control-plane ## Roll out through kills, faults, restarts of the API server, and 300 workloads.
+	go test -count=1 -timeout 40m -parallel 8 ./test/acceptance -full \
+	  -run 'ManyDeployments|Killed|Interrupted|Faults|APIServerRestarts|LosesARace|Deleted|LoseASidecar|BreakingChange|IllCanary|Deadlocks'
+
 .PHONY: matrix
 matrix: control-plane ## Measure false alarms and misses on a real cluster, into docs/accuracy.md.
 	go test -count=1 ./test/matrix -accuracy $(CURDIR)/docs/accuracy.md

@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,11 +10,15 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
 )
 
-// manyDeployments is a large rollout.
-const manyDeployments = 300
+var full = flag.Bool("full", false, "run long tests in their full length")
 
-// Hundreds of workloads are rolled out ten at a time, each once, none left.
+// Many workloads (300 in full) are rolled out ten at a time, each once, none
+// left.
 func TestRolloutOfManyDeployments(t *testing.T) {
+	manyDeployments := 60
+	if *full {
+		manyDeployments = 300
+	}
 	c, injector := fenced(t), testIstio(t)
 	namespace := namespaceWith(t, c, injected)
 	var manifests strings.Builder
