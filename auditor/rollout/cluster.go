@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -107,9 +108,14 @@ func readBudget(pdb *policyv1.PodDisruptionBudget) (budget, error) {
 		name:      pdb.Name,
 		selector:  selector,
 		exhausted: pdb.Status.DisruptionsAllowed <= 0 || !observed,
-		never:     observed && pdb.Status.ExpectedPods > 0 && pdb.Status.DesiredHealthy >= pdb.Status.ExpectedPods,
+		never:     is(pdb.Spec.MaxUnavailable, 0, "0%") || is(pdb.Spec.MinAvailable, -1, "100%"),
+		full:      observed && pdb.Status.ExpectedPods > 0 && pdb.Status.DesiredHealthy >= pdb.Status.ExpectedPods,
 		wants:     int(pdb.Status.DesiredHealthy),
 	}, err
+}
+
+func is(value *intstr.IntOrString, number int32, percentage string) bool {
+	return value != nil && (*value == intstr.FromInt32(number) || *value == intstr.FromString(percentage))
 }
 
 // evict asks for the eviction of the very Pod: one that has taken its name since

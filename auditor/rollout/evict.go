@@ -24,6 +24,9 @@ type eviction struct {
 	targets []report.PodRef
 
 	before map[string]bool // UIDs of the Pods that were there first
+	// full counts refusals, one after the other, by a budget that wanted as
+	// many Pods healthy as there were.
+	full int
 }
 
 func (e *eviction) begin(ctx context.Context, workload *unstructured.Unstructured) (*unstructured.Unstructured, error) {
@@ -57,6 +60,9 @@ func (e *eviction) untouched() map[string]bool {
 const (
 	// evictionPoll is how often the Pods of a workload are looked at.
 	evictionPoll = time.Second
+	// deadlockRefusals are after how many refusals in a row, some seven seconds
+	// with all Pods available, a full budget is taken for one that stays so.
+	deadlockRefusals = 4
 	// longestRefusal is the longest pause after a PodDisruptionBudget's refusal.
 	longestRefusal = 15 * time.Second
 )
@@ -86,13 +92,13 @@ func (e *eviction) finish(ctx context.Context, begun *unstructured.Unstructured,
 				return err
 			}
 			if waitingFor == "" {
-				refusal = 0
+				refusal, e.full = 0, 0
 				continue // another may follow at once
 			}
 			refusal = min(max(2*refusal, evictionPoll), longestRefusal)
 			wait = refusal
 		default:
-			waitingFor = seen.message
+			waitingFor, e.full = seen.message, 0
 		}
 		if left := len(seen.remaining) + seen.unavailable; err == nil && (least < 0 || left < least) {
 			least, deadline = left, time.Now().Add(e.pace.Timeout)
@@ -198,8 +204,14 @@ func (e *eviction) refusedBy(ctx context.Context, workload *unstructured.Unstruc
 		switch {
 		case !b.selector.Matches(w.template):
 		case b.never:
-			return "", fmt.Errorf("PodDisruptionBudget %s can never allow an eviction: it wants %d Pods healthy, as many as there are; loosen it, or scale up", b.name, b.wants)
+			return "", errors.New(b.deadlock())
+		case b.full:
+			if e.full++; e.full >= deadlockRefusals {
+				return "", errors.New(b.deadlock())
+			}
+			return "PodDisruptionBudget " + b.name, nil
 		case b.exhausted:
+			e.full = 0
 			return "PodDisruptionBudget " + b.name, nil
 		}
 	}

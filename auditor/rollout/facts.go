@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,10 +47,18 @@ type budget struct {
 	// exhausted: not one Pod may be disrupted now, or its controller has not
 	// yet looked.
 	exhausted bool
-	// never: it wants as many Pods healthy as there are, and so can never
-	// allow a disruption.
+	// never: by its spec it can never allow a disruption.
 	never bool
+	// full: it wants as many Pods healthy as there are now. While one of them
+	// is being replaced that may be so for a moment.
+	full  bool
 	wants int // Pods that must stay healthy
+}
+
+// deadlock says why an eviction would be waited for in vain.
+func (b budget) deadlock() string {
+	return fmt.Sprintf("PodDisruptionBudget %s can never allow an eviction: it wants %d Pods healthy, as many as there are; loosen it, or scale up",
+		b.name, b.wants)
 }
 
 // factsOf reads a workload's object for the guards.

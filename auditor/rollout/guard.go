@@ -124,9 +124,8 @@ func guardBudgets(f facts, o Options) decision {
 			return skip("its Pods are behind more than one PodDisruptionBudget (%s), which eviction does not support", names)
 		}
 		for _, b := range f.budgets {
-			if b.never {
-				return skip("PodDisruptionBudget %s can never allow an eviction: it wants %d Pods healthy, as many as there are; loosen it, or scale up",
-					b.name, b.wants)
+			if b.never || b.full {
+				return skip("%s", b.deadlock())
 			}
 		}
 		if o.Strategy == Evict {
