@@ -179,8 +179,10 @@ func (e *eviction) look(ctx context.Context, begun *unstructured.Unstructured) (
 func (e *eviction) evict(ctx context.Context, workload *unstructured.Unstructured, pod report.PodRef) (blocked string, err error) {
 	err = e.cluster.evict(ctx, workload.GetNamespace(), pod)
 	switch {
-	case err == nil, apierrors.IsNotFound(err), apierrors.IsConflict(err):
-		return "", nil // gone already, or another Pod has taken its name
+	case err == nil, apierrors.IsNotFound(err):
+		return "", nil
+	case apierrors.IsConflict(err): // it, or its namesake, is to be looked at again
+		return fmt.Sprintf("Pod %s, which has just changed", pod.Name), nil
 	case apierrors.IsTooManyRequests(err):
 		return e.refusedBy(ctx, workload, err)
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsInternalError(err) && strings.Contains(err.Error(), "more than one PodDisruptionBudget"):
