@@ -79,6 +79,7 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	for _, path := range opts.IgnorePaths {
 		found.IgnoredPaths = append(found.IgnoredPaths, path.String())
 	}
+	a.autoscaling.markUnread(found)
 	if !opts.Preview.Empty() {
 		if err := a.markPreview(ctx, found); err != nil {
 			return nil, fmt.Errorf("audit: %w", err)
@@ -93,6 +94,8 @@ type audit struct {
 	injector *injection.Injector
 	stable   stability
 	results  results
+
+	autoscaling autoscaling
 }
 
 // run judges every revision. Templates go from the list that is being read

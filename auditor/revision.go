@@ -30,9 +30,6 @@ type finding struct {
 // approximation is the reason beside a verdict on a reconstructed Pod.
 const approximation = "compared with a Pod reconstructed from the fields that its creator owns, as no template is known"
 
-// autoscalers is the reason beside differences that are not counted.
-const autoscalers = "resources differ that a VerticalPodAutoscaler sets: not counted, unless --include-autoscaled"
-
 // revision judges the Pods of one revision. The error is the context's: whatever
 // else goes wrong is a state.
 func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, error) {
@@ -233,10 +230,7 @@ func (a *audit) compare(ctx context.Context, r inventory.Revision, alike []inven
 	if c.Live, err = a.live(ctx, r.Workload.Namespace, alike); err != nil {
 		return c, err
 	}
-	c.Verdict, err = verdict.Judge(verdict.Input{
-		Live: c.Live, Fresh: e.fresh, Template: e.template, SidecarNames: a.opts.SidecarNames, Ignore: a.opts.IgnorePaths,
-		IncludeAutoscaled: a.opts.IncludeAutoscaled,
-	})
+	c.Verdict, err = a.differ(ctx, r, c.Live, e.fresh, e.template)
 	return c, err
 }
 

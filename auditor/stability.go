@@ -66,10 +66,7 @@ func (a *audit) confirm(ctx context.Context, f *finding, r inventory.Revision, e
 		if err != nil {
 			return err
 		}
-		v, err := verdict.Judge(verdict.Input{
-			Live: e.fresh, Fresh: other, Template: e.template, SidecarNames: a.opts.SidecarNames, Ignore: a.opts.IgnorePaths,
-			IncludeAutoscaled: a.opts.IncludeAutoscaled,
-		})
+		v, err := a.differ(ctx, r, e.fresh, other, e.template)
 		if err != nil {
 			return err
 		}

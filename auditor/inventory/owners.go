@@ -141,12 +141,13 @@ func (r *reader) templated(object jsontree.Node, kind resource, counts func(Owne
 	if r.named != nil && !r.named.uids[owner.UID] && !r.named.uids[controller.UID] {
 		return nil // another workload's, whose Pods have the same labels
 	}
-	workload := WorkloadRef{kind.kind, g.namespace, owner.Name}
+	manager := owner
 	if controller != (Owner{}) && counts(controller) {
-		workload = WorkloadRef{controller.Kind, g.namespace, controller.Name}
+		manager = controller
 	}
 	r.ready = append(r.ready, Revision{
-		Workload: workload, Name: owner.Name, Owner: owner, Pods: g.pods,
+		Workload: WorkloadRef{manager.Kind, g.namespace, manager.Name}, Group: manager.group(),
+		Name: owner.Name, Owner: owner, Pods: g.pods,
 		Template: bytes.Clone(object.Get("spec", "template").Raw()), CompletionIndex: g.index,
 	})
 	return nil
@@ -214,7 +215,7 @@ func (r *reader) controllerRevision(object jsontree.Node) error {
 		return fmt.Errorf("data.spec.template: %w", err)
 	}
 	r.ready = append(r.ready, Revision{
-		Workload: s.workload, Name: name, Owner: s.owner, Template: template, Pods: g.pods,
+		Workload: s.workload, Group: s.owner.group(), Name: name, Owner: s.owner, Template: template, Pods: g.pods,
 		Hash: hash, Ordinals: s.ordinals,
 		Generation: metadata.Get("annotations", generationAnnotation).String(),
 	})

@@ -12,6 +12,8 @@ type Revision struct {
 	// Workload is what a person manages: a ReplicaSet's Deployment, a Job's
 	// CronJob, the owner itself, or a Pod that has none.
 	Workload WorkloadRef
+	// Group is the Workload's API group; empty for the core's.
+	Group string
 	// Name is the ReplicaSet's, ControllerRevision's, Job's or Pod's.
 	Name string
 	// Owner is the Pods' controller; the zero Owner if they have none.
@@ -66,7 +68,7 @@ func (i *Inventory) Revisions(ctx context.Context, yield func(Revision) error) e
 func (r *reader) rest(yield func(Revision) error) error {
 	for key, g := range r.groups {
 		delete(r.groups, key)
-		revision := Revision{Name: g.pods[0].Name, Owner: g.owner, Pods: g.pods}
+		revision := Revision{Group: g.owner.group(), Name: g.pods[0].Name, Owner: g.owner, Pods: g.pods}
 		revision.Workload = WorkloadRef{pods.kind, g.namespace, revision.Name}
 		if g.owner != (Owner{}) {
 			revision.Workload = WorkloadRef{g.owner.Kind, g.namespace, g.owner.Name}

@@ -14,21 +14,36 @@ func TestAutoscaled(t *testing.T) {
 			`"}}},{"name":"proxy","image":"` + image + `","resources":{"requests":{"cpu":"` + cpu + `"}}}]}}`)
 	}
 	const vpa = `"vpaUpdates":"Pod resources updated by web: container 0: cpu request"`
-	both := []string{"app/web resources.requests.cpu", "container/proxy resources.requests.cpu"}
+	app, proxy := "app/web resources.requests.cpu", "container/proxy resources.requests.cpu"
+	both := []string{app, proxy}
+	covered := &Autoscaler{}
+	named := &Autoscaler{Containers: map[string]bool{"proxy": false}}
+	others := &Autoscaler{Containers: map[string]bool{"proxy": true, "*": false}}
 	for name, test := range map[string]struct {
 		live, fresh []byte
+		autoscaler  *Autoscaler
 		include     bool
 		state       State
 		changes     []string
 		autoscaled  []string
 	}{
-		"only sizes differ":      {pod(vpa, "1", "a"), pod(vpa, "2", "a"), false, InSync, nil, both},
-		"only the fresh is ours": {pod("", "1", "a"), pod(vpa, "2", "a"), false, InSync, nil, both},
-		"the image, too":         {pod(vpa, "1", "a"), pod(vpa, "2", "b"), false, Drifted, []string{"container/proxy image"}, both},
-		"counted":                {pod(vpa, "1", "a"), pod(vpa, "2", "a"), true, Drifted, both, nil},
-		"no autoscaler":          {pod("", "1", "a"), pod("", "2", "a"), false, Drifted, both, nil},
+		"only sizes differ":            {pod(vpa, "1", "a"), pod(vpa, "2", "a"), nil, false, InSync, nil, both},
+		"only the fresh is annotated":  {pod("", "1", "a"), pod(vpa, "2", "a"), nil, false, InSync, nil, both},
+		"only the live is annotated":   {pod(vpa, "1", "a"), pod("", "2", "a"), nil, false, InSync, nil, both},
+		"the image, too":               {pod(vpa, "1", "a"), pod(vpa, "2", "b"), nil, false, Drifted, []string{"container/proxy image"}, both},
+		"counted":                      {pod(vpa, "1", "a"), pod(vpa, "2", "a"), nil, true, Drifted, both, nil},
+		"no autoscaler":                {pod("", "1", "a"), pod("", "2", "a"), nil, false, Drifted, both, nil},
+		"covered":                      {pod("", "1", "a"), pod("", "2", "a"), covered, false, InSync, nil, both},
+		"covered, the image, too":      {pod("", "1", "a"), pod("", "2", "b"), covered, false, Drifted, []string{"container/proxy image"}, both},
+		"covered and counted":          {pod("", "1", "a"), pod("", "2", "a"), covered, true, Drifted, both, nil},
+		"covered but for the sidecar":  {pod("", "1", "a"), pod("", "2", "a"), named, false, Drifted, []string{proxy}, []string{app}},
+		"only the sidecar is covered":  {pod("", "1", "a"), pod("", "2", "a"), others, false, Drifted, []string{app}, []string{proxy}},
+		"the policy beats annotations": {pod(vpa, "1", "a"), pod(vpa, "2", "a"), named, false, Drifted, []string{proxy}, []string{app}},
 	} {
-		v, err := Judge(Input{Live: parse(t, test.live), Fresh: parse(t, test.fresh), Template: parse(t, []byte(template)), IncludeAutoscaled: test.include})
+		v, err := Judge(Input{
+			Live: parse(t, test.live), Fresh: parse(t, test.fresh), Template: parse(t, []byte(template)),
+			IncludeAutoscaled: test.include, Autoscaler: test.autoscaler,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

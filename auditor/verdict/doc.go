@@ -38,6 +38,9 @@ type Input struct {
 	// IncludeAutoscaled has the resources of Pods that an autoscaler sizes
 	// count as any other field.
 	IncludeAutoscaled bool
+	// Autoscaler covers the Pods' workload. Nil means that none is known: then
+	// annotations of either Pod tell whether one sizes its containers.
+	Autoscaler *Autoscaler
 }
 
 // Verdict is the outcome of a comparison.

@@ -51,9 +51,10 @@ type comparison struct {
 	changes         []Change
 	edited          int // changes that a later manager made
 	ignore          []PathPattern
-	ignored         int      // changes that are left out
-	moving          bool     // an autoscaler sizes the Pod, and that is not to count
-	autoscaled      []Change // what it differs by
+	ignored         int         // changes that are left out
+	moving          bool        // an autoscaler sizes the Pod, and that is not to count
+	autoscaler      *Autoscaler // nil: only annotations tell
+	autoscaled      []Change    // what it differs by
 }
 
 func newComparison(in Input) (*comparison, error) {
@@ -77,7 +78,9 @@ func newComparison(in Input) (*comparison, error) {
 		edits: podspec.Union(podspec.Later(managers)).Field([]byte("spec")),
 
 		ignore: in.Ignore,
-		moving: !in.IncludeAutoscaled && (autoscaled(in.Live) || autoscaled(in.Fresh)),
+		moving: !in.IncludeAutoscaled && (in.Autoscaler != nil || annotated(in.Live) || annotated(in.Fresh)),
+
+		autoscaler: in.Autoscaler,
 	}
 	c.liveHas = declared.injected(c.live, in.SidecarNames)
 	c.newHas = declared.injected(c.fresh, in.SidecarNames)
@@ -135,27 +138,12 @@ func (c *comparison) record(change Change) (taken bool) {
 		c.ignored++
 		return false
 	}
-	if c.moving && isResource(change) {
+	if c.isAutoscaled(change) {
 		c.autoscaled = append(c.autoscaled, change)
 		return false
 	}
 	c.changes = append(c.changes, change)
 	return true
-}
-
-// autoscaled reports whether a VerticalPodAutoscaler's admission controller has
-// sized the Pod: it says so in these annotations, and would size the next Pod
-// differently.
-// https://github.com/kubernetes/autoscaler/tree/master/vertical-pod-autoscaler
-func autoscaled(pod jsontree.Node) bool {
-	annotations := pod.Get("metadata", "annotations")
-	return annotations.Get("vpaUpdates").Exists() || annotations.Get("vpaObservedContainers").Exists()
-}
-
-// isResource reports whether a change is of a container's resources.
-func isResource(c Change) bool {
-	kind, _, ofContainer := strings.Cut(c.Part, "/")
-	return ofContainer && kind != "pod" && (c.Path == "resources" || strings.HasPrefix(c.Path, "resources."))
 }
 
 func (c *comparison) container(live, fresh podspec.Container) {

@@ -1,15 +1,21 @@
 package acceptance
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/injector"
 )
 
@@ -49,5 +55,107 @@ func TestAuditOfAutoscaledPods(t *testing.T) {
 	checkResults(t, rolloutCommand(t, c, 0, "-n", namespace, "--confirm"), map[string]report.Result{"Deployment/web": report.RolledOut})
 	if after := itemOf(t, auditNamespace(t, c, namespace, "Deployment/web InSync 2"), "Deployment", "web"); after.State != verdict.InSync {
 		t.Errorf("afterwards it is %s", after.State)
+	}
+}
+
+// Pods that were made before their VerticalPodAutoscaler have no annotation: the
+// autoscaler itself says that they are its own.
+func TestAuditOfPodsThatAnAutoscalerCovers(t *testing.T) {
+	c := fenced(t)
+	proxy := startInjector(t, c, "proxy", "proxy:1")
+	namespace := injectedNamespace(t, c, 1)
+	deployWeb(t, c, namespace, 2, "web")
+	resize := injector.Operation{Op: "add", Path: "/spec/containers/1/resources", Value: map[string]any{"requests": map[string]string{"cpu": "150m"}}}
+	proxy.setMore(func() []injector.Operation { return []injector.Operation{resize} })
+
+	installed, stranger := auditorConfig(t, c), account(t, c, namespace, readPods, readReplicaSets, createPods)
+	audit := func(config *rest.Config, counted bool) *report.Report {
+		t.Helper()
+		r, err := auditor.Audit(t.Context(), config, auditor.Options{
+			Selection: inventory.Selection{Namespace: namespace}, IncludeAutoscaled: counted, Log: logr.Discard(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	const change = `container/proxy resources.requests.cpu: none → "150m"`
+	drifted := func(when string, r *report.Report, note string) {
+		t.Helper()
+		web := itemOf(t, r, "Deployment", "web").Revisions[0]
+		if diff := cmp.Diff([]string{change}, changeLines(web.Changes)); web.State != verdict.Drifted || len(web.Autoscaled) > 0 || diff != "" {
+			t.Errorf("%s: %s, %d changes are the autoscaler's, changes (-want +got):\n%s", when, web.State, len(web.Autoscaled), diff)
+		}
+		if got := strings.Join(r.Notes, "\n"); (note == "") != (got == "") || !strings.Contains(got, note) {
+			t.Errorf("%s: notes %q, want %q", when, got, note)
+		}
+	}
+	inSync := func(when string, r *report.Report) {
+		t.Helper()
+		web := itemOf(t, r, "Deployment", "web").Revisions[0]
+		if diff := cmp.Diff([]string{change}, changeLines(web.Autoscaled)); web.State != verdict.InSync || len(web.Changes) > 0 || diff != "" {
+			t.Errorf("%s: %s, changes %v, the autoscaler's (-want +got):\n%s", when, web.State, changeLines(web.Changes), diff)
+		}
+	}
+	drifted("no kind", audit(installed, false), "")
+	drifted("no kind, no right", audit(stranger, false), "")
+
+	installAutoscalerKind(t, c)
+	drifted("no autoscaler", audit(installed, false), "")
+	drifted("no right", audit(stranger, false), `cannot list resource "verticalpodautoscalers"`)
+
+	autoscale := func(spec string) {
+		t.Helper()
+		apply(t, c, namespace, fmt.Sprintf(`
+apiVersion: autoscaling.k8s.io/v1
+kind: VerticalPodAutoscaler
+metadata: {name: web}
+spec: {targetRef: {apiVersion: apps/v1, kind: Deployment, name: web}, %s}
+`, spec))
+	}
+	autoscale(`updatePolicy: {updateMode: Initial}`)
+	inSync("covered", audit(installed, false))
+	drifted("covered and counted", audit(installed, true), "")
+	if r := rolloutCommand(t, c, 0, "-n", namespace, "--confirm"); len(r.Items) > 0 {
+		t.Errorf("there is something to roll out: %+v", r.Items)
+	}
+	autoscale(`updatePolicy: {updateMode: Auto}, resourcePolicy: {containerPolicies: [{containerName: proxy, mode: "Off"}]}`)
+	drifted("covered but for the sidecar", audit(installed, false), "")
+	autoscale(`updatePolicy: {updateMode: "Off"}, resourcePolicy: null`)
+	drifted("switched off", audit(installed, false), "")
+
+	// The fresh Pod's annotation is enough.
+	proxy.setMore(func() []injector.Operation {
+		return []injector.Operation{resize, {Op: "add", Path: "/metadata/annotations", Value: map[string]string{"vpaUpdates": "Pod resources updated by web"}}}
+	})
+	inSync("only the fresh Pod is annotated", audit(installed, false))
+}
+
+// installAutoscalerKind makes the API server know VerticalPodAutoscalers for one
+// test.
+func installAutoscalerKind(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	clusterWide(t, c, `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: verticalpodautoscalers.autoscaling.k8s.io
+  annotations: {api-approved.kubernetes.io: "https://github.com/kubernetes/kubernetes/pull/63797"}
+spec:
+  group: autoscaling.k8s.io
+  names: {kind: VerticalPodAutoscaler, listKind: VerticalPodAutoscalerList, plural: verticalpodautoscalers, singular: verticalpodautoscaler}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`)
+	err := cluster.Poll(t.Context(), "the kind VerticalPodAutoscaler", func(ctx context.Context) error {
+		_, err := c.Kubectl(ctx, "", "get", "verticalpodautoscalers.autoscaling.k8s.io", "-A")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

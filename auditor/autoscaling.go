@@ -1,0 +1,48 @@
+package auditor
+
+import (
+	"context"
+	"sync"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+)
+
+// autoscalers is the reason beside differences that are not counted.
+const autoscalers = "resources differ that a VerticalPodAutoscaler sets: not counted, unless --include-autoscaled"
+
+// autoscaling is what is known of VerticalPodAutoscalers: they are read once an
+// audit, when the first Pod differs.
+type autoscaling struct {
+	once  sync.Once
+	known *inventory.Autoscalers // nil: not read
+	err   error
+}
+
+// differ judges two Pods of a revision, of which one is from the given template.
+func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, template jsontree.Node) (verdict.Verdict, error) {
+	in := verdict.Input{
+		Live: live, Fresh: fresh, Template: template, SidecarNames: a.opts.SidecarNames, Ignore: a.opts.IgnorePaths,
+		IncludeAutoscaled: a.opts.IncludeAutoscaled,
+	}
+	if !a.opts.IncludeAutoscaled {
+		a.autoscaling.once.Do(func() {
+			a.autoscaling.known, a.autoscaling.err = inventory.ReadAutoscalers(ctx, a.client, a.opts.Selection)
+		})
+		if a.autoscaling.err != nil {
+			return verdict.Verdict{}, a.autoscaling.err
+		}
+		in.Autoscaler = a.autoscaling.known.Of(r)
+	}
+	return verdict.Judge(in)
+}
+
+// markUnread says in the report that autoscalers could not be read, where that
+// may matter.
+func (s *autoscaling) markUnread(found *report.Report) {
+	if s.known != nil && s.known.Refused != nil {
+		found.Notes = append(found.Notes, "VerticalPodAutoscalers could not be read, so that only annotations tell which Pods they size: "+s.known.Refused.Error())
+	}
+}
