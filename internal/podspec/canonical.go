@@ -129,7 +129,7 @@ func (v *View) appendLeaf(dst []byte, m Member) []byte {
 	switch m.Node.Kind() {
 	case jsontree.Array:
 		dst = append(dst, tagList)
-		for item := range m.Node.Children() {
+		for item := range v.items(m.Field, m.Node) {
 			dst = v.AppendCanonical(dst, Member{Node: item, Field: m.Field, Item: true})
 		}
 		return append(dst, tagEnd)

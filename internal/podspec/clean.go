@@ -49,10 +49,7 @@ func (c cleaner) value(dst []byte, m Member) []byte {
 	case jsontree.Array:
 		dst = append(dst, '[')
 		first := len(dst)
-		for item := range m.Node.Children() {
-			if !m.Item && noiseItem(m.Field, item) {
-				continue
-			}
+		for item := range c.view.items(m.Field, m.Node) {
 			if len(dst) > first {
 				dst = append(dst, ',')
 			}

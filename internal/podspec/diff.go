@@ -159,7 +159,7 @@ func (d *differ) sameLeaf(a, b Member) bool {
 }
 
 func (d *differ) sameItems(a, b Member) bool {
-	inA, inB := slices.Collect(a.Node.Children()), slices.Collect(b.Node.Children())
+	inA, inB := slices.Collect(d.a.items(a.Field, a.Node)), slices.Collect(d.b.items(b.Field, b.Node))
 	if len(inA) != len(inB) {
 		return false
 	}

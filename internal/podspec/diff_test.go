@@ -34,6 +34,8 @@ func TestDiff(t *testing.T) {
 		"amounts":                         {`{"resources":{"requests":{"cpu":"0.1"}}}`, `{"resources":{"requests":{"cpu":"101m"}}}`, []string{"resources.requests.cpu"}},
 		"a default on one side":           {`{"terminationMessagePolicy":"File"}`, `{}`, nil},
 		"a default and another value":     {`{"terminationMessagePolicy":"File"}`, `{"terminationMessagePolicy":"X"}`, []string{"terminationMessagePolicy"}},
+		"a default behind a feature gate": {`{"livenessProbe":{"httpGet":{"port":1}}}`, `{"livenessProbe":{"httpGet":{"port":1,"protocol":"HTTP1"}}}`, nil},
+		"no default":                      {`{"livenessProbe":{"httpGet":{"port":1}}}`, `{"livenessProbe":{"httpGet":{"port":1,"protocol":"H2C"}}}`, []string{"livenessProbe.httpGet.protocol"}},
 		"a map of defaults only":          {`{"livenessProbe":{"periodSeconds":10}}`, `{}`, []string{"livenessProbe"}},
 		"a map instead of none":           {`{"securityContext":{"runAsUser":1,"privileged":true}}`, `{}`, []string{"securityContext.privileged", "securityContext.runAsUser"}},
 		"an empty map":                    {`{"securityContext":{},"resources":{}}`, `{}`, nil},

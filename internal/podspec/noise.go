@@ -2,6 +2,7 @@ package podspec
 
 import (
 	"bytes"
+	"iter"
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
@@ -35,13 +36,107 @@ func section(field []byte) bool {
 // followed by a random suffix.
 const tokenVolume = "kube-api-access-"
 
-// noiseItem reports whether a list's item is the ServiceAccount plugin's.
-func noiseItem(list []byte, item jsontree.Node) bool {
+// noiseItem reports whether a list's item is the ServiceAccount plugin's, or a
+// requirement that the API server merged into a label selector.
+func (v *View) noiseItem(list []byte, item jsontree.Node) bool {
 	switch string(list) {
 	case "volumes", "volumeMounts":
 		return bytes.HasPrefix(item.Get("name").Text(), []byte(tokenVolume))
+	case "matchExpressions":
+		return v.merged[item]
 	}
 	return false
+}
+
+// items yields the items of a list without noise.
+func (v *View) items(list []byte, array jsontree.Node) iter.Seq[jsontree.Node] {
+	return func(yield func(jsontree.Node) bool) {
+		for item := range array.Children() {
+			if !v.noiseItem(list, item) && !yield(item) {
+				return
+			}
+		}
+	}
+}
+
+// mergedRequirements returns the requirements that the API server merges into
+// label selectors, as it does in Pod affinity since Kubernetes 1.31 and in
+// topology spread constraints since 1.34 (KEP-3633, KEP-3243): matchLabelKeys
+// and mismatchLabelKeys beside the selector name labels of the Pod, whose values
+// other Pods must, or must not, share. They say nothing that the keys do not.
+func mergedRequirements(pod, spec jsontree.Node) map[jsontree.Node]bool {
+	type requirement struct{ key, operator string }
+	var (
+		labels map[string]string
+		merged map[jsontree.Node]bool // nil in nearly every Pod
+	)
+	for constraint := range labelConstraints(spec) {
+		if labels == nil {
+			labels = textsIn(pod.Get("metadata", "labels"))
+		}
+		derived := map[requirement]string{} // → its only value
+		for field, operator := range map[string]string{"matchLabelKeys": "In", "mismatchLabelKeys": "NotIn"} {
+			for key := range constraint.Get(field).Children() {
+				if value, ok := labels[key.String()]; ok {
+					derived[requirement{key.String(), operator}] = value
+				}
+			}
+		}
+		for node := range constraint.Get("labelSelector", "matchExpressions").Children() {
+			value, ok := derived[requirement{node.Get("key").String(), node.Get("operator").String()}]
+			if ok && holdsOnly(node.Get("values"), value) {
+				if merged == nil {
+					merged = map[jsontree.Node]bool{}
+				}
+				merged[node] = true
+			}
+		}
+	}
+	return merged
+}
+
+func textsIn(object jsontree.Node) map[string]string {
+	texts := map[string]string{}
+	for member := range object.Children() {
+		texts[string(member.Name())] = member.String()
+	}
+	return texts
+}
+
+func holdsOnly(list jsontree.Node, text string) bool {
+	items := 0
+	for item := range list.Children() {
+		if items++; items > 1 || item.String() != text {
+			return false
+		}
+	}
+	return items == 1
+}
+
+// labelConstraints yields the topology spread constraints and the terms of Pod
+// affinity and anti-affinity.
+func labelConstraints(spec jsontree.Node) iter.Seq[jsontree.Node] {
+	return func(yield func(jsontree.Node) bool) {
+		for constraint := range spec.Get("topologySpreadConstraints").Children() {
+			if !yield(constraint) {
+				return
+			}
+		}
+		pods := spec.Get(affinity)
+		for _, kind := range [...]string{"podAffinity", "podAntiAffinity"} {
+			terms := pods.Get(kind)
+			for term := range terms.Get("requiredDuringSchedulingIgnoredDuringExecution").Children() {
+				if !yield(term) {
+					return
+				}
+			}
+			for weighted := range terms.Get("preferredDuringSchedulingIgnoredDuringExecution").Children() {
+				if !yield(weighted.Get("podAffinityTerm")) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // hollow reports whether a member says nothing: null, a list that is empty but
@@ -53,7 +148,7 @@ func (v *View) hollow(member jsontree.Node) bool {
 		return true
 	case jsontree.Array:
 		for item := range member.Children() {
-			if !noiseItem(member.Name(), item) {
+			if !v.noiseItem(member.Name(), item) {
 				return false
 			}
 		}

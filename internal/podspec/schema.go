@@ -90,6 +90,8 @@ func apiDefault(parent, field []byte) (string, bool) {
 			return "HTTP", true
 		case "path":
 			return "/", true
+		case "protocol": // from the feature gate H2CContainerProbe on
+			return "HTTP1", true
 		}
 	case "grpc":
 		if string(field) == "service" {

@@ -18,6 +18,7 @@ type View struct {
 	ignored map[string]bool
 	// daemon: the DaemonSet controller pins the Pod to a node by affinity.
 	daemon      bool
+	merged      map[jsontree.Node]bool // requirements of label selectors
 	hostNetwork bool
 	containers  []Container
 	stack       []Member // members of the maps and lists that are being written
@@ -31,6 +32,7 @@ func NewView(pod jsontree.Node) *View {
 		name: pod.Get("metadata", "name").Text(),
 	}
 	v.containers = containersOf(v.spec)
+	v.merged = mergedRequirements(pod, v.spec)
 	v.stack = make([]Member, 0, 64)
 	v.hostNetwork = v.spec.Get("hostNetwork").Kind() == jsontree.True
 	if set := pod.Get("metadata", "annotations").Get(limitRangerAnnotation); set.Exists() {
@@ -187,7 +189,7 @@ func (v *View) Members(dst []Member, m Member) ([]Member, bool) {
 			switch {
 			case set:
 				dst = append(dst, Member{Key: item.Text(), Node: item, Field: m.Field, Item: true})
-			case !noiseItem(m.Field, item):
+			case !v.noiseItem(m.Field, item):
 				dst = append(dst, Member{
 					Key: keyText(item, first), Second: keyText(item, second),
 					Node: item, Field: m.Field, Item: true,

@@ -30,7 +30,7 @@ type sidecarInjector struct {
 
 func startInjector(t *testing.T, c *cluster.Cluster, container, image string) *sidecarInjector {
 	t.Helper()
-	running, err := injector.Start(t.Context(), c, container)
+	running, err := injector.Start(t.Context(), c, injector.Options{Name: container})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func startInjector(t *testing.T, c *cluster.Cluster, container, image string) *s
 	return i
 }
 
-func (i *sidecarInjector) patch(map[string]string) []injector.Operation {
+func (i *sidecarInjector) patch(injector.Request) []injector.Operation {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	sidecar := corev1.Container{Name: i.container, Image: i.image}

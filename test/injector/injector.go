@@ -3,6 +3,7 @@
 package injector
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,15 +17,34 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 )
 
-// NamespaceLabel with the value "yes" has the injectors asked about a
-// namespace's Pods.
+// NamespaceLabel with the value "yes", or that of Options.Namespaces, has the
+// injectors asked about a namespace's Pods.
 const NamespaceLabel = "test-injectors"
+
+// Options are how an injector is registered.
+type Options struct {
+	// Name is unique among the injectors of a cluster.
+	Name string
+	// Configuration names the webhook configuration, by which webhooks are
+	// ordered; empty means test-injector-NAME, which comes before the stamper's.
+	Configuration string
+	// Namespaces is the value of NamespaceLabel that selects namespaces; empty
+	// means "yes".
+	Namespaces string
+	// Reinvoke has the injector asked again about a Pod that others have changed
+	// after it (reinvocationPolicy IfNeeded).
+	Reinvoke bool
+	// MatchConditions are those of the webhook.
+	MatchConditions []admissionregistrationv1.MatchCondition
+}
 
 // Operation is one of a JSON patch (RFC 6902).
 type Operation struct {
@@ -32,6 +52,16 @@ type Operation struct {
 	Path  string `json:"path"`
 	Value any    `json:"value,omitempty"`
 }
+
+// Request is what an injector is asked about.
+type Request struct {
+	Pod    *corev1.Pod
+	User   authenticationv1.UserInfo
+	DryRun bool
+}
+
+// Answer is what an injector does to a Pod.
+type Answer func(Request) []Operation
 
 // AddContainer adds a container behind all others.
 func AddContainer(container any) Operation {
@@ -45,15 +75,15 @@ type Injector struct {
 	server        *http.Server
 	serving       chan error
 
-	mu    sync.Mutex
-	patch func(labels map[string]string) []Operation
+	mu     sync.Mutex
+	answer Answer
 }
 
-// Start runs an injector with a webhook configuration test-injector-NAME, which
-// sorts before the stamper's. Until Inject is called it changes nothing. The
-// caller must Close it.
-func Start(ctx context.Context, c *cluster.Cluster, name string) (*Injector, error) {
-	dir := filepath.Join(c.Dir(), "injector-"+name)
+// Start runs an injector. Until Inject is called it changes nothing. The caller
+// must Close it.
+func Start(ctx context.Context, c *cluster.Cluster, opts Options) (*Injector, error) {
+	opts.Configuration = cmp.Or(opts.Configuration, "test-injector-"+opts.Name)
+	dir := filepath.Join(c.Dir(), "injector-"+opts.Name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -66,27 +96,32 @@ func Start(ctx context.Context, c *cluster.Cluster, name string) (*Injector, err
 		return nil, err
 	}
 	i := &Injector{
-		cluster: c, configuration: "test-injector-" + name, serving: make(chan error, 1),
-		patch: func(map[string]string) []Operation { return nil },
+		cluster: c, configuration: opts.Configuration, serving: make(chan error, 1),
+		answer: func(Request) []Operation { return nil },
 	}
 	i.server = &http.Server{Handler: i, ReadHeaderTimeout: 10 * time.Second}
 	go func() { i.serving <- i.server.ServeTLS(listener, cert.CertFile, cert.KeyFile) }()
-	if err := i.register(ctx, name, listener.Addr().(*net.TCPAddr).Port, cert.CA); err != nil {
+	if err := i.register(ctx, opts, listener.Addr().(*net.TCPAddr).Port, cert.CA); err != nil {
 		return nil, errors.Join(err, i.Close(ctx))
 	}
 	return i, nil
 }
 
-func (i *Injector) register(ctx context.Context, name string, port int, ca []byte) error {
+func (i *Injector) register(ctx context.Context, opts Options, port int, ca []byte) error {
 	ignore, none, path := admissionregistrationv1.Ignore, admissionregistrationv1.SideEffectClassNone, "/inject"
+	reinvocation := admissionregistrationv1.NeverReinvocationPolicy
+	if opts.Reinvoke {
+		reinvocation = admissionregistrationv1.IfNeededReinvocationPolicy
+	}
 	return i.cluster.RegisterWebhook(ctx, &admissionregistrationv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: i.configuration},
 		Webhooks: []admissionregistrationv1.MutatingWebhook{{
-			Name: name + ".injector.test", FailurePolicy: &ignore, SideEffects: &none, AdmissionReviewVersions: []string{"v1"},
+			Name: opts.Name + ".injector.test", FailurePolicy: &ignore, SideEffects: &none, AdmissionReviewVersions: []string{"v1"},
 			ClientConfig: admissionregistrationv1.WebhookClientConfig{
 				Service: &admissionregistrationv1.ServiceReference{Namespace: "default", Name: "injector", Path: &path},
 			},
-			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{NamespaceLabel: "yes"}},
+			NamespaceSelector:  &metav1.LabelSelector{MatchLabels: map[string]string{NamespaceLabel: cmp.Or(opts.Namespaces, "yes")}},
+			ReinvocationPolicy: &reinvocation, MatchConditions: opts.MatchConditions,
 			Rules: []admissionregistrationv1.RuleWithOperations{{
 				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
 				Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
@@ -95,11 +130,12 @@ func (i *Injector) register(ctx context.Context, name string, port int, ca []byt
 	}, port, ca)
 }
 
-// Inject has each Pod from now on changed by what patch returns for its labels.
-func (i *Injector) Inject(patch func(labels map[string]string) []Operation) {
+// Inject has each Pod from now on changed by what answer returns, which is never
+// called concurrently.
+func (i *Injector) Inject(answer Answer) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.patch = patch
+	i.answer = answer
 }
 
 // Stop stops the injector and leaves its webhook registered: from here on Pods
@@ -127,6 +163,15 @@ func (i *Injector) Close(ctx context.Context) error {
 	return errors.Join(err, i.Stop())
 }
 
+func (i *Injector) ask(r Request) []Operation {
+	i.mu.Lock()
+	defer i.mu.Unlock() // an answer may panic with http.ErrAbortHandler
+	return i.answer(r)
+}
+
+// Fails is the answer of an injector that is down.
+func Fails(Request) []Operation { panic(http.ErrAbortHandler) }
+
 // ServeHTTP answers an AdmissionReview.
 func (i *Injector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var review admissionv1.AdmissionReview
@@ -134,15 +179,14 @@ func (i *Injector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprint("no AdmissionReview: ", err), http.StatusBadRequest)
 		return
 	}
-	var pod metav1.PartialObjectMetadata
+	var pod corev1.Pod
 	if err := json.Unmarshal(review.Request.Object.Raw, &pod); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true}
-	i.mu.Lock()
-	operations := i.patch(pod.Labels)
-	i.mu.Unlock()
+	dryRun := review.Request.DryRun != nil && *review.Request.DryRun
+	operations := i.ask(Request{&pod, review.Request.UserInfo, dryRun})
 	if len(operations) > 0 {
 		patch, err := json.Marshal(operations)
 		if err != nil {
