@@ -13,6 +13,9 @@ import (
 type declared struct {
 	known bool // false: nothing says who declared what
 	names map[string]bool
+
+	template jsontree.Node  // the zero Node if unknown; then
+	owned    podspec.Fields // what the creator holds of the spec
 }
 
 // declared returns what the template declares. Without one, the fresh Pod's
@@ -35,7 +38,7 @@ func (in Input) declared() (declared, error) {
 }
 
 func declaredByTemplate(template jsontree.Node) declared {
-	d := declared{known: true, names: map[string]bool{}}
+	d := declared{known: true, names: map[string]bool{}, template: template}
 	for _, field := range []string{"initContainers", "containers"} {
 		for item := range template.Get("spec", field).Children() {
 			d.names[item.Get("name").String()] = true
@@ -54,24 +57,31 @@ func declaredByCreator(pod jsontree.Node) (declared, error) {
 	}
 	creators := podspec.Created(managers)
 	d.known = len(creators) > 0
-	owned := podspec.Union(creators).Field([]byte("spec"))
+	d.owned = podspec.Union(creators).Field([]byte("spec"))
 	for _, c := range podspec.NewView(pod).Containers() {
-		if owned.Field(c.Field).Item(c.Member).Has() {
+		if d.owned.Field(c.Field).Item(c.Member).Has() {
 			d.names[c.Name] = true
 		}
 	}
 	return d, nil
 }
 
+// mergedOver are the containers that remain Istio's where a template declares
+// them to override parts of them.
+var mergedOver = []string{"istio-proxy", "istio-init", "istio-validation"}
+
 // injected returns the names of the Pod's containers that are not declared,
-// and of those that the injector or the user names.
+// and of those that the injector or the user names. Istio lists each container
+// that one of its templates mentions, an app's too (the template grpc-agent, or
+// one of the user's): a declared one is the app's, as in Istio's own
+// ISTIO_META_APP_CONTAINERS, unless it has a name of Istio's.
 func (d declared) injected(v *podspec.View, names []string) map[string]bool {
 	listed := podspec.ListedByInjector(v.Pod())
 	injected := map[string]bool{}
 	for _, c := range v.Containers() {
 		switch {
 		case d.known && !d.names[c.Name],
-			listed.Containers[c.Name],
+			listed.Containers[c.Name] && (!d.names[c.Name] || slices.Contains(mergedOver, c.Name)),
 			slices.Contains(names, c.Name):
 			injected[c.Name] = true
 		}

@@ -45,6 +45,7 @@ func Sidecars(pod, template jsontree.Node, names []string) ([]string, error) {
 // comparison holds the two Pods and what was found so far.
 type comparison struct {
 	live, fresh     *podspec.View
+	declared        declared
 	sidecars        map[string]bool // injected containers, live or fresh
 	liveHas, newHas map[string]bool
 	edits           podspec.Fields // what later managers hold of the live spec
@@ -73,9 +74,10 @@ func newComparison(in Input) (*comparison, error) {
 		return nil, fmt.Errorf("live Pod: %w", err)
 	}
 	c := &comparison{
-		live:  podspec.NewView(in.Live),
-		fresh: podspec.NewView(in.Fresh),
-		edits: podspec.Union(podspec.Later(managers)).Field([]byte("spec")),
+		live:     podspec.NewView(in.Live),
+		fresh:    podspec.NewView(in.Fresh),
+		declared: declared,
+		edits:    podspec.Union(podspec.Later(managers)).Field([]byte("spec")),
 
 		ignore: in.Ignore,
 		moving: !in.IncludeAutoscaled && (in.Autoscaler != nil || annotated(in.Live) || annotated(in.Fresh)),
@@ -149,7 +151,7 @@ func (c *comparison) record(change Change) (taken bool) {
 func (c *comparison) container(live, fresh podspec.Container) {
 	sidecar := c.sidecars[live.Name]
 	if !sidecar {
-		limits := union(c.live.LimitRanger(live.Name), c.fresh.LimitRanger(live.Name))
+		limits := c.limited(live, fresh)
 		c.live.Ignore(limits)
 		c.fresh.Ignore(limits)
 		defer c.live.Ignore(nil)

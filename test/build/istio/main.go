@@ -5,10 +5,11 @@
 //	istio-injector serve --dir DIR --address 127.0.0.1:15017 --tls-cert F --tls-key F
 //
 // render writes the files `config` and `values`, as the ConfigMap
-// istio-sidecar-injector holds them, and `webhook.yaml`, the webhook
-// configuration of the same charts, and prints a digest of the first two. serve
-// reloads those when they are replaced, as istiod does; GET /loaded answers with
-// the digest of what is in force.
+// istio-sidecar-injector holds them, `mesh`, as the ConfigMap istio does,
+// `proxyconfigs.yaml`, the ProxyConfigs that it is given, and `webhook.yaml`,
+// the webhook configuration of the same charts, and prints a digest of all but
+// the last. serve reloads those when they are replaced, as istiod does; GET
+// /loaded answers with the digest of what is in force.
 package main
 
 import (
@@ -28,21 +29,22 @@ import (
 	"syscall"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	"istio.io/istio/operator/pkg/manifest"
 	"istio.io/istio/operator/pkg/render"
-	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pkg/config/mesh"
-	"istio.io/istio/pkg/config/mesh/meshwatcher"
 	"istio.io/istio/pkg/kube/inject"
 	"istio.io/istio/pkg/kube/multicluster"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 const (
-	injectorName = "istio-sidecar-injector"
-	configFile   = "config"
-	valuesFile   = "values"
-	webhookFile  = "webhook.yaml"
+	configFile       = "config"
+	valuesFile       = "values"
+	meshFile         = "mesh"
+	proxyConfigsFile = "proxyconfigs.yaml"
+	webhookFile      = "webhook.yaml"
 )
 
 func main() {
@@ -78,17 +80,28 @@ func renderCharts(args []string) error {
 	out := flags.String("out", "", "directory to write to")
 	sets := stringList{"profile=minimal"}
 	flags.Var(&sets, "set", "a value of the charts, PATH=VALUE; repeatable")
+	revision := flags.String("revision", "", "Istio's revision; empty is the default one")
+	proxyConfigs := flags.String("proxy-configs", "", "ProxyConfig resources, as YAML documents")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	suffix := ""
+	if *revision != "" {
+		sets = append(sets, "revision="+*revision)
+		suffix = "-" + *revision
 	}
 	rendered, _, err := render.GenerateManifest(nil, sets, true, nil, nil)
 	if err != nil {
 		return fmt.Errorf("render Istio's charts: %w", err)
 	}
-	files, err := injectorFiles(rendered)
+	files, err := injectorFiles(rendered, suffix)
 	if err != nil {
 		return err
 	}
+	if _, err := proxyConfigStore(*proxyConfigs); err != nil {
+		return err
+	}
+	files[proxyConfigsFile] = *proxyConfigs
 	if err := os.MkdirAll(*out, 0o755); err != nil {
 		return err
 	}
@@ -105,7 +118,14 @@ func renderCharts(args []string) error {
 	if err != nil {
 		return fmt.Errorf("read what was rendered: %w", err)
 	}
-	d, err := digest(config, values)
+	if _, err := inject.NewValuesConfig(values); err != nil {
+		return fmt.Errorf("read what was rendered: %w", err)
+	}
+	mesh, err := mesh.ReadMeshConfig(filepath.Join(*out, meshFile))
+	if err != nil {
+		return fmt.Errorf("read what was rendered: %w", err)
+	}
+	d, err := digest(config, values, mesh, *proxyConfigs)
 	if err != nil {
 		return err
 	}
@@ -117,38 +137,57 @@ func newWatcher(dir string) (inject.Watcher, error) {
 	return inject.NewFileWatcher(filepath.Join(dir, configFile), filepath.Join(dir, valuesFile))
 }
 
-// digest identifies an injection configuration as the webhook holds it, read
-// from files or not.
-func digest(config *inject.Config, values string) (string, error) {
-	encoded, err := json.Marshal(config)
+// digest identifies what decides about an injection as the webhook holds it,
+// read from files or not.
+func digest(config *inject.Config, values string, mesh *meshconfig.MeshConfig, proxyConfigs string) (string, error) {
+	template, err := json.Marshal(config)
 	if err != nil {
 		return "", fmt.Errorf("encode the injection configuration: %w", err)
 	}
+	settings, err := proto.MarshalOptions{Deterministic: true}.Marshal(mesh)
+	if err != nil {
+		return "", fmt.Errorf("encode the mesh configuration: %w", err)
+	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%d\n%s%s", len(encoded), encoded, values)
+	fmt.Fprintf(h, "%q\n%q\n%q\n%q\n", template, values, settings, proxyConfigs)
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-func injectorFiles(sets []manifest.ManifestSet) (map[string]string, error) {
+// injectorFiles picks the injector's files from the charts of a revision, whose
+// objects have suffix at the end of their names.
+func injectorFiles(sets []manifest.ManifestSet, suffix string) (map[string]string, error) {
 	files := map[string]string{}
+	pick := func(m manifest.Manifest, keys ...string) error {
+		for _, key := range keys {
+			value, found, err := unstructured.NestedString(m.Object, "data", key)
+			if err == nil && !found {
+				err = fmt.Errorf("ConfigMap %s has no key %s", m.GetName(), key)
+			}
+			if err != nil {
+				return err
+			}
+			files[key] = value
+		}
+		return nil
+	}
 	for _, set := range sets {
 		for _, m := range set.Manifests {
-			switch {
-			case m.GetKind() == "ConfigMap" && m.GetName() == injectorName:
-				for _, key := range []string{configFile, valuesFile} {
-					value, _, err := unstructured.NestedString(m.Object, "data", key)
-					if err != nil {
-						return nil, err
-					}
-					files[key] = value
-				}
-			case m.GetKind() == "MutatingWebhookConfiguration" && m.GetName() == injectorName:
+			var err error
+			switch m.GetKind() + " " + m.GetName() {
+			case "ConfigMap istio-sidecar-injector" + suffix:
+				err = pick(m, configFile, valuesFile)
+			case "ConfigMap istio" + suffix:
+				err = pick(m, meshFile)
+			case "MutatingWebhookConfiguration istio-sidecar-injector" + suffix:
 				files[webhookFile] = m.Content
+			}
+			if err != nil {
+				return nil, err
 			}
 		}
 	}
-	if len(files) != 3 {
-		return nil, fmt.Errorf("the charts hold %d of the injector's 3 documents", len(files))
+	if len(files) != 4 {
+		return nil, fmt.Errorf("the charts hold %d of the injector's 4 documents", len(files))
 	}
 	return files, nil
 }
@@ -166,6 +205,7 @@ func serve(ctx context.Context, args []string) error {
 	address := flags.String("address", "127.0.0.1:15017", "address to serve HTTPS on")
 	cert := flags.String("tls-cert", "", "serving certificate")
 	key := flags.String("tls-key", "", "its private key")
+	revision := flags.String("revision", "", "Istio's revision; empty is the default one")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -173,25 +213,23 @@ func serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	meshConfig := mesh.DefaultMeshConfig()
-	store := model.NewFakeStore()
-	env := &model.Environment{
-		Watcher:     meshwatcher.NewTestWatcher(meshConfig),
-		ConfigStore: store,
+	env, err := newEnvironment(*dir, ctx.Done())
+	if err != nil {
+		return err
 	}
-	env.SetPushContext(&model.PushContext{ProxyConfigs: model.GetProxyConfigs(store, meshConfig)})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	webhook, err := inject.NewWebhook(inject.WebhookParameters{
 		Watcher:      watcher,
-		Env:          env,
+		Env:          env.Environment,
 		Mux:          mux,
+		Revision:     *revision,
 		MultiCluster: multicluster.NewFakeController(),
 	})
 	if err != nil {
 		return err
 	}
-	if err := reportLoaded(mux, watcher, webhook); err != nil {
+	if err := reportLoaded(mux, watcher, env, webhook); err != nil {
 		return err
 	}
 	webhook.Run(ctx.Done())
@@ -211,14 +249,15 @@ func serve(ctx context.Context, args []string) error {
 
 // reportLoaded serves the digest of the configuration that webhook injects
 // with, so that who replaces the files knows when the new ones are in force.
-func reportLoaded(mux *http.ServeMux, watcher inject.Watcher, webhook *inject.Webhook) error {
-	var loaded atomic.Value
+func reportLoaded(mux *http.ServeMux, watcher inject.Watcher, env *environment, webhook *inject.Webhook) error {
+	type template struct {
+		config *inject.Config
+		values string
+	}
+	var loaded atomic.Pointer[template]
 	record := func(config *inject.Config, values string) error {
-		d, err := digest(config, values)
-		if err == nil {
-			loaded.Store(d)
-		}
-		return err
+		loaded.Store(&template{config, values})
+		return nil
 	}
 	config, values, err := watcher.Get()
 	if err != nil {
@@ -229,6 +268,14 @@ func reportLoaded(mux *http.ServeMux, watcher inject.Watcher, webhook *inject.We
 	}
 	// Handlers run in the order in which they were added: the webhook's first.
 	webhook.MultiCast.AddHandler(record)
-	mux.HandleFunc("/loaded", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, loaded.Load()) })
+	mux.HandleFunc("/loaded", func(w http.ResponseWriter, _ *http.Request) {
+		t := loaded.Load()
+		d, err := digest(t.config, t.values, webhook.GetConfig().MeshConfig, env.ProxyConfigs())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprint(w, d)
+	})
 	return nil
 }

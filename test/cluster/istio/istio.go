@@ -31,11 +31,18 @@ const ProxyContainer = "istio-proxy"
 
 // Options are how Istio is installed.
 type Options struct {
+	// Revision is Istio's; empty is the default one. Another one's injector has
+	// a webhook configuration of its own, which selects namespaces, and Pods in
+	// namespaces that select nothing, by istio.io/rev=REVISION.
+	Revision string
 	// Set are values of Istio's charts, each PATH=VALUE as in istioctl's --set,
-	// such as values.global.tag=1.27.0.
+	// such as values.global.tag=1.27.0, or meshConfig.accessLogFile=/dev/stdout
+	// for the mesh configuration.
 	Set []string
+	// ProxyConfigs are the ProxyConfig resources that exist, as YAML documents.
+	ProxyConfigs string
 	// NativeSidecars renders istio-proxy as a restartable init container
-	// (ENABLE_NATIVE_SIDECARS). It can be changed by a new Start only.
+	// (ENABLE_NATIVE_SIDECARS).
 	NativeSidecars bool
 }
 
@@ -57,14 +64,14 @@ type Injector struct {
 	dir     string
 	port    int
 	cert    *cluster.ServingCert
-	native  bool
+	opts    Options
 	client  *http.Client
 	process *cluster.Process
 }
 
 // Start renders Istio's charts, serves the injection template in them, registers
-// the charts' own webhook configuration (failurePolicy Fail; it selects
-// namespaces by istio-injection=enabled and Pods by
+// the charts' own webhook configuration (failurePolicy Fail; the default
+// revision's selects namespaces by istio-injection=enabled and Pods by
 // sidecar.istio.io/inject=true) and returns when the API server injects.
 // The injector ends with the cluster, or by Stop.
 func Start(ctx context.Context, c *cluster.Cluster, opts Options) (*Injector, error) {
@@ -75,7 +82,7 @@ func Start(ctx context.Context, c *cluster.Cluster, opts Options) (*Injector, er
 	if err != nil {
 		return nil, err
 	}
-	i := &Injector{cluster: c, binary: set.Path("istio-injector"), native: opts.NativeSidecars}
+	i := &Injector{cluster: c, binary: set.Path("istio-injector"), opts: opts}
 	if i.dir, err = os.MkdirTemp(c.Dir(), "istio-"); err != nil {
 		return nil, err
 	}
@@ -88,14 +95,14 @@ func Start(ctx context.Context, c *cluster.Cluster, opts Options) (*Injector, er
 	if i.client, err = httpClient(i.cert.CA); err != nil {
 		return nil, err
 	}
-	if err := i.start(ctx, opts.Set); err != nil {
+	if err := i.start(ctx); err != nil {
 		return nil, fmt.Errorf("start Istio's injector (logs in %s): %w", c.LogDir(), err)
 	}
 	return i, nil
 }
 
-func (i *Injector) start(ctx context.Context, set []string) error {
-	digest, err := i.render(ctx, set)
+func (i *Injector) start(ctx context.Context) error {
+	digest, err := i.render(ctx)
 	if err != nil {
 		return err
 	}
@@ -116,9 +123,25 @@ func (i *Injector) start(ctx context.Context, set []string) error {
 // istioctl upgrade would, and returns when the injector uses it. It works on a
 // stopped injector too; the new template then holds from Restart on.
 func (i *Injector) Update(ctx context.Context, set ...string) error {
-	digest, err := i.render(ctx, set)
+	opts := i.opts
+	opts.Set = set
+	return i.Configure(ctx, opts)
+}
+
+// Configure is Update for all that Start was given but the revision, which stays.
+// Other NativeSidecars restart a running injector.
+func (i *Injector) Configure(ctx context.Context, opts Options) error {
+	restart := opts.NativeSidecars != i.opts.NativeSidecars && i.running()
+	opts.Revision = i.opts.Revision
+	i.opts = opts
+	digest, err := i.render(ctx)
 	if err != nil {
 		return err
+	}
+	if restart {
+		if err := errors.Join(i.Stop(), i.Restart(ctx)); err != nil {
+			return err
+		}
 	}
 	if !i.running() {
 		return nil
@@ -155,9 +178,9 @@ func (i *Injector) Uninstall(ctx context.Context) error {
 
 // render writes the injector's files and returns the digest that the injector
 // reports once it uses them.
-func (i *Injector) render(ctx context.Context, set []string) (string, error) {
-	args := []string{"render", "--out", i.dir}
-	for _, value := range set {
+func (i *Injector) render(ctx context.Context) (string, error) {
+	args := []string{"render", "--out", i.dir, "--revision", i.opts.Revision, "--proxy-configs", i.opts.ProxyConfigs}
+	for _, value := range i.opts.Set {
 		args = append(args, "--set", value)
 	}
 	out, err := exec.CommandContext(ctx, i.binary, args...).Output()
@@ -166,18 +189,22 @@ func (i *Injector) render(ctx context.Context, set []string) (string, error) {
 		if errors.As(err, &exit) {
 			err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
 		}
-		return "", fmt.Errorf("render Istio's charts with %v: %w", set, err)
+		return "", fmt.Errorf("render Istio's charts with %v: %w", i.opts.Set, err)
 	}
 	return strings.TrimSpace(string(out)), nil
 }
 
 func (i *Injector) serve() (err error) {
-	i.process, err = i.cluster.Run("istio-injector", i.binary,
+	name := "istio-injector"
+	if i.opts.Revision != "" {
+		name += "-" + i.opts.Revision
+	}
+	i.process, err = i.cluster.Run(name, i.binary,
 		[]string{
 			"serve", "--dir", i.dir, "--address", "127.0.0.1:" + strconv.Itoa(i.port),
-			"--tls-cert", i.cert.CertFile, "--tls-key", i.cert.KeyFile,
+			"--tls-cert", i.cert.CertFile, "--tls-key", i.cert.KeyFile, "--revision", i.opts.Revision,
 		},
-		[]string{"ENABLE_NATIVE_SIDECARS=" + strconv.FormatBool(i.native)})
+		[]string{"ENABLE_NATIVE_SIDECARS=" + strconv.FormatBool(i.opts.NativeSidecars)})
 	return err
 }
 
@@ -215,13 +242,13 @@ func (i *Injector) waitLoaded(ctx context.Context, digest string) error {
 	return i.poll(ctx, "to use its new template", func(ctx context.Context) error {
 		loaded, err := i.loaded(ctx)
 		if err == nil && loaded != digest {
-			err = fmt.Errorf("it uses template %.12s, not %.12s", loaded, digest)
+			err = fmt.Errorf("it uses the files of digest %.12s, not %.12s", loaded, digest)
 		}
 		return err
 	})
 }
 
-// loaded asks the injector for the digest of the template that it uses.
+// loaded asks the injector for the digest of the files that it uses.
 func (i *Injector) loaded(ctx context.Context) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://127.0.0.1:%d/loaded", i.port), nil)
 	if err != nil {
@@ -247,6 +274,9 @@ func (i *Injector) waitInjected(ctx context.Context) error {
 			Labels:       map[string]string{"sidecar.istio.io/inject": "true"},
 		},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app"}}},
+	}
+	if i.opts.Revision != "" {
+		probe.Labels["istio.io/rev"] = i.opts.Revision
 	}
 	return i.poll(ctx, "to be asked by the API server", func(ctx context.Context) error {
 		pod, err := i.cluster.Client().CoreV1().Pods(metav1.NamespaceDefault).

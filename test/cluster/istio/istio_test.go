@@ -122,9 +122,11 @@ func TestPodsAreRefusedWhileTheInjectorIsDown(t *testing.T) {
 
 func TestMalformedValueIsRefused(t *testing.T) {
 	injector := start(t, istio.Options{})
-	err := injector.Update(t.Context(), "values.global[tag")
-	if err == nil || !strings.Contains(err.Error(), "values.global[tag") {
-		t.Errorf("got %v, want an error that names the value", err)
+	for _, value := range []string{"values.global[tag", "values.global.proxy.excludeInboundPorts=9000", "meshConfig.ingressControllerMode=NONSENSE"} {
+		err := injector.Update(t.Context(), value)
+		if err == nil || !strings.Contains(err.Error(), value) {
+			t.Errorf("got %v, want an error that names %s", err, value)
+		}
 	}
 }
 

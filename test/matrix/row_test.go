@@ -10,14 +10,66 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/test/injector"
 )
 
-// row is one line of the matrix: a Deployment is created under one injection
-// template and audited under another.
+// row is one line of the matrix: a workload is made under one admission and
+// audited under another.
 type row struct {
-	group, name  string
-	before, then []injector.Operation
-	state        verdict.State
-	// changes are the places that must be reported, "PART PATH", and no other.
+	group, name string
+	// in is the workload's namespace; empty means plain.
+	in string
+	// kind and manifest make the workload; empty means a Deployment of one
+	// container app. NAME, IN and ROW in the manifest are replaced.
+	kind, manifest string
+	// pods is how many Pods are waited for; 0 means 1. Pending ones do if pending,
+	// and noPods tells that they come with made.
+	pods            int
+	pending, noPods bool
+	// before and then are what injectors do to the Pods, before and after the
+	// change.
+	before, then answers
+	// made is done once the Pods are there, and change between the audits.
+	made, change step
+
+	// state and changes, "PART PATH" and no other, are expected after the change.
+	state   verdict.State
 	changes []string
+	// approximate tells that the verdict must be called so.
+	approximate bool
+	// was is expected before the change, if not what a new Pod is.
+	was *expectation
+	// stays tells that the workload drifted and must not be rolled out; evicted,
+	// that it can be by eviction alone; orphaned, that it is rolled out only if
+	// sidecars may go.
+	stays, evicted, orphaned bool
+	// left is expected after the rollout, if not what a new Pod is.
+	left *expectation
+}
+
+// expectation is what an audit must find.
+type expectation struct {
+	state   verdict.State
+	changes []string
+}
+
+// answers are what injectors do to a row's Pods, by the injector's name.
+type answers map[string]injector.Answer
+
+// Injectors of the matrix, in the order in which they are called; again is called
+// once more when others have changed the Pod after it, and late comes after the
+// stamper.
+const (
+	first  = "first"
+	second = "second"
+	again  = "again"
+	late   = "late"
+)
+
+// always has the first injector do the same to each Pod.
+func always(operations ...injector.Operation) answers {
+	return answers{first: same(operations...)}
+}
+
+func same(operations ...injector.Operation) injector.Answer {
+	return func(injector.Request) []injector.Operation { return operations }
 }
 
 // object is a JSON object in a table.
@@ -53,8 +105,8 @@ func within(part string, paths []string) []string {
 func inContainer(name, before, then string, paths ...string) row {
 	return row{
 		group: "a field of a sidecar", name: name, state: verdict.Drifted,
-		before:  []injector.Operation{add("/spec/containers/-", merged(sidecar, before))},
-		then:    []injector.Operation{add("/spec/containers/-", merged(sidecar, then))},
+		before:  always(add("/spec/containers/-", merged(sidecar, before))),
+		then:    always(add("/spec/containers/-", merged(sidecar, then))),
 		changes: within("container/proxy", paths),
 	}
 }
@@ -64,8 +116,8 @@ func inNative(name, before, then string, paths ...string) row {
 	native := merged(sidecar, `{"restartPolicy":"Always"}`)
 	return row{
 		group: "a field of a native sidecar", name: name, state: verdict.Drifted,
-		before:  []injector.Operation{add("/spec/initContainers", []any{merged(native, before)})},
-		then:    []injector.Operation{add("/spec/initContainers", []any{merged(native, then)})},
+		before:  always(add("/spec/initContainers", []any{merged(native, before)})),
+		then:    always(add("/spec/initContainers", []any{merged(native, then)})),
 		changes: within("initContainer/proxy", paths),
 	}
 }
@@ -73,11 +125,11 @@ func inNative(name, before, then string, paths ...string) row {
 // inVolume is a row whose sidecar comes with a volume v of one source before and
 // another then.
 func inVolume(name, before, then string, paths ...string) row {
-	with := func(source string) []injector.Operation {
-		return []injector.Operation{
+	with := func(source string) answers {
+		return always(
 			add("/spec/containers/-", sidecar),
 			add("/spec/volumes/-", merged(object(`{"name":"v"}`), source)),
-		}
+		)
 	}
 	return row{
 		group: "a field of a volume", name: name, state: verdict.Drifted,
@@ -87,12 +139,12 @@ func inVolume(name, before, then string, paths ...string) row {
 
 // inPod is a row whose sidecar comes with a field of the Pod's spec; empty: none.
 func inPod(field, before, then string, paths ...string) row {
-	with := func(value string) []injector.Operation {
+	with := func(value string) answers {
 		operations := []injector.Operation{add("/spec/containers/-", sidecar)}
 		if value != "" {
 			operations = append(operations, add("/spec/"+field, json.RawMessage(value)))
 		}
-		return operations
+		return always(operations...)
 	}
 	return row{
 		group: "a field of the Pod", name: field, state: verdict.Drifted,
@@ -102,12 +154,8 @@ func inPod(field, before, then string, paths ...string) row {
 
 // inApp is a row whose app container is edited beside a sidecar.
 func inApp(field, before, then string, paths ...string) row {
-	with := func(value string) []injector.Operation {
-		operations := []injector.Operation{add("/spec/containers/-", sidecar)}
-		if value != "" {
-			operations = append(operations, add("/spec/containers/0/"+field, json.RawMessage(value)))
-		}
-		return operations
+	with := func(value string) answers {
+		return always(append(editApp(field, value), add("/spec/containers/-", sidecar))...)
 	}
 	return row{
 		group: "an edit of the app's container", name: field, state: verdict.Drifted,
@@ -115,14 +163,25 @@ func inApp(field, before, then string, paths ...string) row {
 	}
 }
 
+// editApp sets a field of the app's container; empty: leaves it.
+func editApp(field, value string) []injector.Operation {
+	if value == "" {
+		return nil
+	}
+	return []injector.Operation{add("/spec/containers/0/"+field, json.RawMessage(value))}
+}
+
 // harmless is a row in which nothing must be reported.
 func harmless(name string, before, then []injector.Operation) row {
-	return row{group: "no drift", name: name, before: before, then: then, state: verdict.InSync}
+	return row{group: "no drift", name: name, before: always(before...), then: always(then...), state: verdict.InSync}
 }
 
 // whole is a row about containers as such.
 func whole(name string, state verdict.State, before, then []injector.Operation, changes ...string) row {
-	return row{group: "containers that come and go", name: name, before: before, then: then, state: state, changes: changes}
+	return row{
+		group: "containers that come and go", name: name, before: always(before...), then: always(then...),
+		state: state, changes: changes, orphaned: state == verdict.Orphaned,
+	}
 }
 
 // containers adds them behind the app's, in this order.

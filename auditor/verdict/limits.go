@@ -1,0 +1,48 @@
+package verdict
+
+import (
+	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+)
+
+// limited returns the resources ("requests/cpu") of an app's container that are
+// its namespace's defaults. The LimitRanger plugin says in an annotation which it
+// set. It runs again after webhooks that changed the Pod, and then leaves only
+// what it set in that round: where that was on a sidecar, all that the template
+// does not declare may be its work.
+// https://github.com/kubernetes/kubernetes/blob/master/plugin/pkg/admission/limitranger/admission.go
+func (c *comparison) limited(live, fresh podspec.Container) map[string]bool {
+	set := union(c.live.LimitRanger(live.Name), c.fresh.LimitRanger(live.Name))
+	for pod, container := range map[*podspec.View]podspec.Container{c.live: live, c.fresh: fresh} {
+		if !c.limitsSidecar(pod) {
+			continue
+		}
+		for _, kind := range []string{"requests", "limits"} {
+			for amount := range container.Node.Get("resources", kind).Children() {
+				if !c.declared.resource(container, kind, amount.Name()) {
+					set[kind+"/"+string(amount.Name())] = true
+				}
+			}
+		}
+	}
+	return set
+}
+
+func (c *comparison) limitsSidecar(pod *podspec.View) bool {
+	for name := range c.sidecars {
+		if len(pod.LimitRanger(name)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// resource reports whether the template, or the Pod's creator, sets an amount of
+// the container's resources.
+func (d declared) resource(container podspec.Container, kind string, amount []byte) bool {
+	for item := range d.template.Get("spec", string(container.Field)).Children() {
+		if item.Get("name").String() == container.Name {
+			return item.Get("resources", kind, string(amount)).Exists()
+		}
+	}
+	return d.owned.Field(container.Field).Item(container.Member).Field([]byte("resources")).Field([]byte(kind)).Field(amount).Has()
+}

@@ -1,0 +1,186 @@
+package matrix
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+func (m *matrix) audit(ctx context.Context, opts auditor.Options) (*report.Report, error) {
+	opts.Concurrency = 8
+	return auditor.Audit(ctx, m.config, opts)
+}
+
+// expect audits everything and notes what is not as it should be.
+func (m *matrix) expect(t *testing.T, when string, want func(row) expectation) *report.Report {
+	t.Helper()
+	opts := auditor.Options{Selection: inventory.Selection{IncludeNamespaces: m.namespaces()}}
+	if when == recorded && *record != "" {
+		opts.Compared = m.recorder(t)
+	}
+	found, err := m.audit(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, r := range m.rows {
+		m.compare(n, when, m.itemsOf(n, found), want(r))
+	}
+	return found
+}
+
+// itemsOf returns the workloads of a row: those named after it.
+func (m *matrix) itemsOf(n int, found *report.Report) []report.Item {
+	var items []report.Item
+	for _, item := range found.Items {
+		if item.Name == name(n) || strings.HasPrefix(item.Name, name(n)+"-") {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+func (m *matrix) compare(n int, when string, items []report.Item, want expectation) {
+	alarm := func(format string, args ...any) {
+		m.falseAlarms[n] = append(m.falseAlarms[n], when+": "+fmt.Sprintf(format, args...))
+	}
+	miss := func(format string, args ...any) {
+		m.misses[n] = append(m.misses[n], when+": "+fmt.Sprintf(format, args...))
+	}
+	if len(items) == 0 {
+		if want.state != none {
+			miss("is not in the report")
+		}
+		return
+	}
+	var got []string
+	for _, item := range items {
+		approximate := false
+		for _, revision := range item.Revisions {
+			approximate = approximate || revision.Approximate
+			for _, c := range revision.Changes {
+				got = append(got, strings.TrimSpace(c.Part+" "+c.Path))
+			}
+		}
+		if item.State == want.state {
+			if item.State.Drift() && approximate != m.rows[n].approximate {
+				alarm("approximate is %t", approximate)
+			}
+			continue
+		}
+		note := alarm
+		if want.state.Drift() || want.state == verdict.Blocked {
+			note = miss
+		}
+		note("%s is %s, not %s %s", item.Kind, item.State, want.state, reasons(item))
+	}
+	slices.Sort(got)
+	for _, place := range slices.Compact(got) {
+		if !slices.Contains(want.changes, place) {
+			alarm("reports %s", place)
+		}
+	}
+	for _, place := range want.changes {
+		if !slices.Contains(got, place) {
+			miss("does not report %s", place)
+		}
+	}
+}
+
+func reasons(item report.Item) string {
+	var all []string
+	for _, revision := range item.Revisions {
+		if revision.Reason != "" {
+			all = append(all, revision.Reason)
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// rollOut rolls out what may be: first by restart, then by eviction where nothing
+// else does, then where a sidecar is to go.
+func (m *matrix) rollOut(t *testing.T, found *report.Report) {
+	t.Helper()
+	m.rollOutBy(t, found, rollout.Restart, false, func(r row) bool { return !r.evicted && !r.orphaned })
+	m.rollOutBy(t, m.reportOn(found, func(r row) bool { return r.evicted }), rollout.Evict, false, func(r row) bool { return r.evicted })
+	m.rollOutBy(t, m.reportOn(found, func(r row) bool { return r.orphaned }), rollout.Restart, true, func(r row) bool { return r.orphaned })
+}
+
+// reportOn returns what was found about some of the rows.
+func (m *matrix) reportOn(found *report.Report, of func(row) bool) *report.Report {
+	some := *found
+	some.Items = nil
+	for n, r := range m.rows {
+		if of(r) {
+			some.Items = append(some.Items, m.itemsOf(n, found)...)
+		}
+	}
+	return &some
+}
+
+// rollOutBy rolls out what is eligible of the report, which must be the drifted
+// rows that want names.
+func (m *matrix) rollOutBy(t *testing.T, found *report.Report, strategy rollout.Strategy, allowOrphaned bool, wanted func(row) bool) {
+	t.Helper()
+	var want []string
+	for n, r := range m.rows {
+		if r.state.Drift() && !r.stays && wanted(r) {
+			want = append(want, name(n))
+		}
+	}
+	opts := rollout.Options{
+		Strategy: strategy,
+		Select:   rollout.Selection{IncludeStatefulSet: true, IncludeDaemonSet: true},
+		Guards:   rollout.Guards{AllowOrphaned: allowOrphaned, AllowDowntime: true},
+		Pace:     rollout.Pace{Parallel: 8, MaxFailures: len(m.rows), Timeout: time.Minute},
+	}
+	plan, err := rollout.Plan(t.Context(), m.config, found, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := rollout.Run(t.Context(), m.config, plan, opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
+		again, err := m.audit(ctx, auditor.Options{Selection: inventory.Selection{Namespace: w.Namespace, Workloads: []inventory.WorkloadRef{w}}})
+		if err != nil || len(again.Items) == 0 {
+			return nil, err
+		}
+		return &again.Items[0], nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rolled := []string{}
+	for _, item := range done.Items {
+		switch item.Rollout.Result {
+		case report.RolledOut:
+			rolled = append(rolled, item.Name)
+		case report.Skipped:
+		default:
+			t.Errorf("%s %s is %s: %s", item.Kind, item.Name, item.Rollout.Result, item.Rollout.Reason)
+		}
+	}
+	slices.Sort(rolled)
+	if diff := cmp.Diff(append([]string{}, want...), rolled); diff != "" {
+		for _, item := range done.Items {
+			if slices.Contains(want, item.Name) && item.Rollout.Result != report.RolledOut {
+				t.Logf("%s %s: %s", item.Kind, item.Name, item.Rollout.Reason)
+			}
+		}
+		t.Errorf("rolled out by %s (-want +got):\n%s", strategy, diff)
+	}
+}
+
+// none is the state of a row that must not be in the report.
+const none verdict.State = ""
+
+// recorded is the audit whose Pods -record writes.
+const recorded = "after the change"
