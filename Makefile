@@ -68,7 +68,7 @@ chaos: control-plane ## Roll out through kills, faults, restarts of the API serv
 
 .PHONY: matrix
 matrix: control-plane ## Measure false alarms and misses on a real cluster, into docs/accuracy.md.
-	go test -count=1 ./test/matrix -accuracy $(CURDIR)/docs/accuracy.md
+	go test -count=1 -timeout 40m ./test/matrix -full -accuracy $(CURDIR)/docs/accuracy.md
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (10s) each.

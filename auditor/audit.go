@@ -80,6 +80,7 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 		found.IgnoredPaths = append(found.IgnoredPaths, path.String())
 	}
 	a.autoscaling.markUnread(found)
+	a.askers.markUnread(found)
 	if !opts.Preview.Empty() {
 		if err := a.markPreview(ctx, found); err != nil {
 			return nil, fmt.Errorf("audit: %w", err)
@@ -96,6 +97,7 @@ type audit struct {
 	results  results
 
 	autoscaling autoscaling
+	askers      askers
 }
 
 // run judges every revision. Templates go from the list that is being read

@@ -24,7 +24,10 @@ type Comparison struct {
 	// Live is the zero Node where the digests say that nothing differs and the
 	// Pod was not kept.
 	Live, Fresh jsontree.Node
-	Verdict     verdict.Verdict
+	// Template is what Fresh was made from; the zero Node if it was
+	// reconstructed.
+	Template jsontree.Node
+	Verdict  verdict.Verdict
 }
 
 // Admission returns the webhooks and policies that the creation of a Pod like

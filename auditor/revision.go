@@ -56,6 +56,7 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 	case err != nil:
 		f.unjudged(a.ofSidecars(r.Pods, false), verdict.Unknown, err.Error())
 	}
+	a.markAsker(ctx, &f, r)
 	return f, nil
 }
 
@@ -214,7 +215,9 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 }
 
 func (a *audit) compare(ctx context.Context, r inventory.Revision, alike []inventory.Pod, e expected) (Comparison, error) {
-	c := Comparison{Workload: r.Workload, Revision: r.Name, Approximate: r.Template == nil, Pods: refs(alike), Fresh: e.fresh}
+	c := Comparison{
+		Workload: r.Workload, Revision: r.Name, Approximate: r.Template == nil, Pods: refs(alike), Fresh: e.fresh, Template: e.template,
+	}
 	if alike[0].Digest == e.digest {
 		sidecars, err := verdict.Sidecars(e.fresh, e.template, a.opts.SidecarNames)
 		c.Verdict = verdict.Verdict{State: verdict.InSync, Sidecars: sidecars}

@@ -24,11 +24,16 @@ const (
 	MatchesNot Match = "not asked"
 )
 
+// Kinds of steps, in the order in which they are asked.
+const (
+	MutatingPolicy    = "MutatingAdmissionPolicy"
+	MutatingWebhook   = "MutatingWebhook"
+	ValidatingPolicy  = "ValidatingAdmissionPolicy"
+	ValidatingWebhook = "ValidatingWebhook"
+)
+
 // Step is a webhook or policy that the creation of Pods may pass.
 type Step struct {
-	// Kind is MutatingAdmissionPolicy, MutatingWebhook,
-	// ValidatingAdmissionPolicy or ValidatingWebhook: the order in which they
-	// are asked.
 	Kind string
 	// Name is CONFIGURATION/WEBHOOK, or the policy's name.
 	Name  string
@@ -43,55 +48,77 @@ type Step struct {
 }
 
 // Admission returns what the creation of the Pod, given as JSON, passes in the
-// namespace, in the order of the API server: policies before webhooks, mutating
-// ones before validating ones, each kind by name. The latter is so in practice,
-// and no promise of the API.
+// namespace, in the order of the API server.
 func Admission(ctx context.Context, client rest.Interface, namespace string, pod []byte) ([]Step, error) {
-	onPod, err := labelsOf(pod)
+	chain, err := ReadChain(ctx, client)
 	if err != nil {
-		return nil, fmt.Errorf("Pod: %w", err)
+		return nil, err
 	}
-	raw, err := client.Get().AbsPath("/api/v1/namespaces/" + namespace).Do(ctx).Raw()
-	if err != nil {
-		return nil, fmt.Errorf("get namespace %s: %w", namespace, err)
-	}
-	inNamespace, err := labelsOf(raw)
-	if err != nil {
-		return nil, fmt.Errorf("namespace %s: %w", namespace, err)
-	}
-	r := admissionReader{client: client, namespace: inNamespace, pod: onPod}
+	return chain.Steps(ctx, namespace, pod)
+}
+
+// Chain is the webhooks and policies of a cluster. It may be used concurrently.
+type Chain struct {
+	client     rest.Interface
+	namespaces *namespaces
+	links      []link
+}
+
+type link struct {
+	step  Step
+	match func(namespace, pod labels.Set) (Match, string)
+}
+
+// ReadChain reads all webhook configurations and policies.
+func ReadChain(ctx context.Context, client rest.Interface) (*Chain, error) {
+	c := &Chain{client: client, namespaces: newNamespaces(client)}
 	for _, read := range []func(context.Context) error{
 		func(ctx context.Context) error {
-			return r.policies(ctx, "MutatingAdmissionPolicy", "mutatingadmissionpolicies", "v1", "v1beta1")
+			return c.policies(ctx, MutatingPolicy, "mutatingadmissionpolicies", "v1", "v1beta1")
 		},
 		func(ctx context.Context) error {
-			return r.webhooks(ctx, "MutatingWebhook", "mutatingwebhookconfigurations")
+			return c.webhooks(ctx, MutatingWebhook, "mutatingwebhookconfigurations")
 		},
 		func(ctx context.Context) error {
-			return r.policies(ctx, "ValidatingAdmissionPolicy", "validatingadmissionpolicies", "v1")
+			return c.policies(ctx, ValidatingPolicy, "validatingadmissionpolicies", "v1")
 		},
 		func(ctx context.Context) error {
-			return r.webhooks(ctx, "ValidatingWebhook", "validatingwebhookconfigurations")
+			return c.webhooks(ctx, ValidatingWebhook, "validatingwebhookconfigurations")
 		},
 	} {
 		if err := read(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return r.steps, nil
+	return c, nil
 }
 
-type admissionReader struct {
-	client         rest.Interface
-	namespace, pod labels.Set
-	steps          []Step
+// Steps returns what the creation of a Pod like the given JSON passes in the
+// namespace, in the order of the API server: policies before webhooks, mutating
+// ones before validating ones, each kind by name. The latter is so in practice,
+// and no promise of the API.
+func (c *Chain) Steps(ctx context.Context, namespace string, pod []byte) ([]Step, error) {
+	onPod, err := labelsOf(pod)
+	if err != nil {
+		return nil, fmt.Errorf("Pod: %w", err)
+	}
+	onNamespace, err := c.namespaces.labels(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	steps := make([]Step, len(c.links))
+	for i, l := range c.links {
+		steps[i] = l.step
+		steps[i].Match, steps[i].Why = l.match(onNamespace, onPod)
+	}
+	return steps, nil
 }
 
 // list reads a list in the first of the versions that the API server has;
 // nothing if it has none of them.
-func (r *admissionReader) list(ctx context.Context, plural string, versions ...string) ([]byte, error) {
+func (c *Chain) list(ctx context.Context, plural string, versions ...string) ([]byte, error) {
 	for _, version := range versions {
-		raw, err := r.client.Get().AbsPath("/apis/admissionregistration.k8s.io/" + version + "/" + plural).Do(ctx).Raw()
+		raw, err := c.client.Get().AbsPath("/apis/admissionregistration.k8s.io/" + version + "/" + plural).Do(ctx).Raw()
 		if apierrors.IsNotFound(err) {
 			continue
 		}
@@ -103,8 +130,8 @@ func (r *admissionReader) list(ctx context.Context, plural string, versions ...s
 	return []byte(`{}`), nil
 }
 
-func (r *admissionReader) webhooks(ctx context.Context, kind, plural string) error {
-	list, err := r.list(ctx, plural, "v1")
+func (c *Chain) webhooks(ctx context.Context, kind, plural string) error {
+	list, err := c.list(ctx, plural, "v1")
 	if err != nil {
 		return err
 	}
@@ -117,16 +144,16 @@ func (r *admissionReader) webhooks(ctx context.Context, kind, plural string) err
 	if err := json.Unmarshal(list, &configurations); err != nil {
 		return fmt.Errorf("list %s: %w", plural, err)
 	}
-	for _, c := range configurations.Items { // sorted by name, as etcd keeps them
-		for _, w := range c.Webhooks {
-			step := Step{Kind: kind, Name: c.Metadata.Name + "/" + w.Name, UserInfo: looksAtUser(w.MatchConditions)}
-			step.Match, step.Why = r.match(constraints{w.Rules, w.NamespaceSelector, w.ObjectSelector}, len(w.MatchConditions))
+	for _, configuration := range configurations.Items { // sorted by name, as etcd keeps them
+		for _, w := range configuration.Webhooks {
+			step := Step{Kind: kind, Name: configuration.Metadata.Name + "/" + w.Name, UserInfo: looksAtUser(w.MatchConditions)}
 			for _, policy := range []string{w.FailurePolicy, w.ReinvocationPolicy} {
 				if policy != "" {
 					step.Policies = append(step.Policies, policy)
 				}
 			}
-			r.steps = append(r.steps, step)
+			constraints := constraints{w.Rules, w.NamespaceSelector, w.ObjectSelector, len(w.MatchConditions)}
+			c.links = append(c.links, link{step, constraints.match})
 		}
 	}
 	return nil
@@ -136,17 +163,18 @@ func (r *admissionReader) webhooks(ctx context.Context, kind, plural string) err
 type constraints struct {
 	rules                             []admissionregistrationv1.RuleWithOperations
 	namespaceSelector, objectSelector *metav1.LabelSelector
+	conditions                        int
 }
 
-func (r *admissionReader) match(c constraints, conditions int) (Match, string) {
+func (c constraints) match(namespace, pod labels.Set) (Match, string) {
 	switch {
 	case !slices.ContainsFunc(c.rules, coversPods):
 		return MatchesNot, "its rules do not cover the creation of Pods"
-	case !matches(c.namespaceSelector, r.namespace):
+	case !matches(c.namespaceSelector, namespace):
 		return MatchesNot, "its namespaceSelector does not select the namespace"
-	case !matches(c.objectSelector, r.pod):
+	case !matches(c.objectSelector, pod):
 		return MatchesNot, "its objectSelector does not select the Pod"
-	case conditions > 0:
+	case c.conditions > 0:
 		return MayMatch, "its match conditions (CEL) decide"
 	}
 	return Matches, ""
@@ -178,12 +206,12 @@ type binding struct {
 	} `json:"spec"`
 }
 
-func (r *admissionReader) policies(ctx context.Context, kind, plural string, versions ...string) error {
-	list, err := r.list(ctx, plural, versions...)
+func (c *Chain) policies(ctx context.Context, kind, plural string, versions ...string) error {
+	list, err := c.list(ctx, plural, versions...)
 	if err != nil {
 		return err
 	}
-	bindings, err := r.list(ctx, strings.TrimSuffix(plural, "ies")+"ybindings", versions...)
+	bindings, err := c.list(ctx, strings.TrimSuffix(plural, "ies")+"ybindings", versions...)
 	if err != nil {
 		return err
 	}
@@ -205,23 +233,26 @@ func (r *admissionReader) policies(ctx context.Context, kind, plural string, ver
 			return fmt.Errorf("%s %s: %w", kind, p.Metadata.Name, err)
 		}
 		step := Step{Kind: kind, Name: p.Metadata.Name, UserInfo: looksAtUser([]json.RawMessage{p.Spec})}
-		m := spec.MatchConstraints
-		step.Match, step.Why = r.match(constraints{m.ResourceRules, m.NamespaceSelector, m.ObjectSelector}, len(spec.MatchConditions))
-		if step.Match != MatchesNot && !slices.ContainsFunc(bound.Items, func(b binding) bool { return r.binds(b, p.Metadata.Name) }) {
-			step.Match, step.Why = MatchesNot, "no binding selects the namespace and the Pod"
-		}
 		if spec.FailurePolicy != "" {
 			step.Policies = []string{spec.FailurePolicy}
 		}
-		r.steps = append(r.steps, step)
+		m := spec.MatchConstraints
+		constraints := constraints{m.ResourceRules, m.NamespaceSelector, m.ObjectSelector, len(spec.MatchConditions)}
+		c.links = append(c.links, link{step, func(namespace, pod labels.Set) (Match, string) {
+			match, why := constraints.match(namespace, pod)
+			if match != MatchesNot && !slices.ContainsFunc(bound.Items, func(b binding) bool { return b.binds(p.Metadata.Name, namespace, pod) }) {
+				return MatchesNot, "no binding selects the namespace and the Pod"
+			}
+			return match, why
+		}})
 	}
 	return nil
 }
 
-func (r *admissionReader) binds(b binding, policy string) bool {
+func (b binding) binds(policy string, namespace, pod labels.Set) bool {
 	resources := b.Spec.MatchResources
 	return b.Spec.PolicyName == policy &&
-		(resources == nil || matches(resources.NamespaceSelector, r.namespace) && matches(resources.ObjectSelector, r.pod))
+		(resources == nil || matches(resources.NamespaceSelector, namespace) && matches(resources.ObjectSelector, pod))
 }
 
 // looksAtUser reports whether CEL in the documents reads who asks.

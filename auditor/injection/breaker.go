@@ -2,12 +2,10 @@ package injection
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -22,10 +20,11 @@ type breaker struct {
 	client rest.Interface
 	log    logr.Logger
 
-	mu         sync.Mutex
-	failures   map[string]int
-	open       map[string]outage
-	namespaces map[string]labels.Set // their labels
+	namespaces *namespaces
+
+	mu       sync.Mutex
+	failures map[string]int
+	open     map[string]outage
 }
 
 // outage is a webhook that is down, and what it is called for.
@@ -36,8 +35,8 @@ type outage struct {
 
 func newBreaker(client rest.Interface, log logr.Logger) *breaker {
 	return &breaker{
-		client: client, log: log,
-		failures: map[string]int{}, open: map[string]outage{}, namespaces: map[string]labels.Set{},
+		client: client, log: log, namespaces: newNamespaces(client),
+		failures: map[string]int{}, open: map[string]outage{},
 	}
 }
 
@@ -91,7 +90,7 @@ func (b *breaker) refuse(ctx context.Context, namespace string, pod []byte) *Ref
 	if len(b.open) == 0 {
 		return nil
 	}
-	inNamespace, err := b.labels(ctx, namespace)
+	inNamespace, err := b.namespaces.labels(ctx, namespace)
 	if err != nil {
 		b.log.Error(err, "Cannot tell whether a webhook that is down is called in a namespace", "namespace", namespace)
 		return nil
@@ -111,34 +110,4 @@ func (b *breaker) refuse(ctx context.Context, namespace string, pod []byte) *Ref
 		}
 	}
 	return nil
-}
-
-// labels reads a namespace's labels once.
-func (b *breaker) labels(ctx context.Context, namespace string) (labels.Set, error) {
-	if set, ok := b.namespaces[namespace]; ok {
-		return set, nil
-	}
-	result := b.client.Get().AbsPath("/api/v1/namespaces/" + namespace).Do(ctx)
-	if err := result.Error(); err != nil {
-		return nil, fmt.Errorf("get namespace %s: %w", namespace, err)
-	}
-	raw, err := result.Raw()
-	if err != nil {
-		return nil, err
-	}
-	set, err := labelsOf(raw)
-	if err == nil {
-		b.namespaces[namespace] = set
-	}
-	return set, err
-}
-
-func labelsOf(object []byte) (labels.Set, error) {
-	var o struct {
-		Metadata struct {
-			Labels labels.Set `json:"labels"`
-		} `json:"metadata"`
-	}
-	err := json.Unmarshal(object, &o)
-	return o.Metadata.Labels, err
 }

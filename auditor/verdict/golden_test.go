@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,13 +36,17 @@ func read(t *testing.T, path string) []byte {
 // TestGolden judges the folders of testdata: live.json and fresh.json, with
 // the template.json that both were made from, if it is known.
 func TestGolden(t *testing.T) {
-	folders, err := filepath.Glob("testdata/*/live.json")
-	if err != nil || len(folders) == 0 {
-		t.Fatal("no golden folders: ", err)
+	var folders []string
+	for _, pattern := range []string{"testdata/*/live.json", "testdata/matrix/*/*/live.json"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no golden folders %s: %v", pattern, err)
+		}
+		folders = append(folders, found...)
 	}
 	for _, live := range folders {
 		folder := filepath.Dir(live)
-		t.Run(filepath.Base(folder), func(t *testing.T) {
+		t.Run(strings.TrimPrefix(folder, "testdata/"), func(t *testing.T) {
 			v, err := judgeDocuments(documents{
 				Live:     read(t, live),
 				Fresh:    read(t, filepath.Join(folder, "fresh.json")),

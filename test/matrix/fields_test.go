@@ -69,11 +69,13 @@ func containerRows() []row {
 	first := func(container string) []injector.Operation {
 		return []injector.Operation{add("/spec/containers/0", object(container))}
 	}
+	goes := whole("one of two goes", verdict.Drifted, containers(proxy, agent), containers(agent), "container/proxy")
+	goes.orphaned = true
 	return []row{
 		whole("injection begins", verdict.Missing, nil, containers(proxy), "container/proxy"),
 		whole("injection ends", verdict.Orphaned, containers(proxy), nil, "container/proxy"),
 		whole("a second sidecar comes", verdict.Drifted, containers(proxy), containers(proxy, agent), "container/agent"),
-		whole("one of two goes", verdict.Drifted, containers(proxy, agent), containers(agent), "container/proxy"),
+		goes,
 		whole("a sidecar becomes a native one", verdict.Drifted, containers(proxy),
 			[]injector.Operation{add("/spec/initContainers", []any{merged(sidecar, `{"restartPolicy":"Always"}`)})},
 			"container/proxy", "initContainer/proxy"),

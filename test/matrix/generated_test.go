@@ -19,6 +19,9 @@ import (
 
 var full = flag.Bool("full", false, "run every generated row, not one in eight")
 
+// leafOf begins the groups of generated rows.
+const leafOf = "every leaf of "
+
 // generatedRows are rows for each field that an injector can set: one in which it
 // is changed, and one in which it is set.
 func generatedRows() []row {
@@ -172,12 +175,12 @@ func (l leaf) row(suffix string, before, then map[string]any) row {
 	switch kind := l.fields[0].name; kind {
 	case "containers", "initContainers", "volumes":
 		r.group = map[string]string{
-			"containers": "a leaf of a sidecar", "initContainers": "a leaf of a native sidecar", "volumes": "a leaf of a volume",
+			"containers": leafOf + "a sidecar", "initContainers": leafOf + "a native sidecar", "volumes": leafOf + "a volume",
 		}[kind]
 		name = strings.TrimPrefix(name, kind+".")
 		r.orphaned = name == "name" && kind != "volumes" // the container goes, another comes
 	default:
-		r.group = "a leaf of the Pod"
+		r.group = leafOf + "the Pod"
 	}
 	if r.name = name + suffix; manifests[l.path()] != "" {
 		r.manifest = manifests[l.path()] + pinned

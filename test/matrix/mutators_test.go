@@ -150,7 +150,7 @@ spec: {policyName: NAME}
 		if err := apply(ctx, w, "proxy:1"); err != nil {
 			return err
 		}
-		return w.restart(ctx, 1)
+		return w.restart(ctx)
 	}
 	r.change = func(ctx context.Context, w *workload) error { return apply(ctx, w, "proxy:2") }
 	return r
@@ -172,7 +172,7 @@ func limitRangeRows() []row {
 		if err := w.Apply(ctx, w.text(limits("50m"))); err != nil {
 			return err
 		}
-		return w.restart(ctx, 1)
+		return w.restart(ctx)
 	}
 	alone := row{group: mutators, name: "a LimitRange's defaults", in: "matrix-limits", state: verdict.NotInjected, was: &expectation{state: verdict.NotInjected}, made: made, change: change}
 	beside := row{
@@ -212,12 +212,12 @@ func (w *workload) admits(ctx context.Context, settled func(*corev1.Pod) bool, w
 	})
 }
 
-// restart re-creates the row's Pods, and waits for them.
-func (w *workload) restart(ctx context.Context, pods int) error {
+// restart re-creates the row's one Pod, and waits for it.
+func (w *workload) restart(ctx context.Context) error {
 	if err := w.kubectl(ctx, "rollout", "restart", "deployment/NAME"); err != nil {
 		return err
 	}
-	return w.rolledOut(ctx, pods)
+	return w.rolledOut(ctx, 1)
 }
 
 func (w *workload) rolledOut(ctx context.Context, pods int) error {

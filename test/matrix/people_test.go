@@ -41,7 +41,7 @@ func peopleRows() []row {
 	})
 	rows := []row{
 		scaled,
-		notDrift("kubectl rollout restart of the app", func(ctx context.Context, w *workload) error { return w.restart(ctx, 1) }),
+		notDrift("kubectl rollout restart of the app", func(ctx context.Context, w *workload) error { return w.restart(ctx) }),
 		newImage,
 		notDrift("a node's labels", func(ctx context.Context, w *workload) error {
 			return w.kubectl(ctx, "label", "node", "node-0", "--overwrite", "matrix=NAME")
@@ -186,7 +186,7 @@ func (w *workload) stamping(ctx context.Context, label string, on bool) error {
 	if err := w.admits(ctx, func(pod *corev1.Pod) bool { return (pod.Annotations[fingerprint.StampAnnotation] != "") == on }); err != nil || on {
 		return err
 	}
-	return w.restart(ctx, 1)
+	return w.restart(ctx)
 }
 
 // inPlaceRows are sidecars that a person changes on the live Pod.
@@ -217,7 +217,3 @@ func inPlaceRows() []row {
 		both,
 	}
 }
-
-// undecidableRows are what an audit cannot know, and how it says so: an injector
-// that looks at who creates a Pod answers the auditor otherwise than a controller.
-func undecidableRows() []row { return nil }

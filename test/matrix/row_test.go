@@ -44,6 +44,9 @@ type row struct {
 	left *expectation
 }
 
+// generated tells that the row is one of those made from the API's types.
+func (r row) generated() bool { return strings.HasPrefix(r.group, leafOf) }
+
 // expectation is what an audit must find.
 type expectation struct {
 	state   verdict.State
@@ -55,12 +58,14 @@ type answers map[string]injector.Answer
 
 // Injectors of the matrix, in the order in which they are called; again is called
 // once more when others have changed the Pod after it, and late comes after the
-// stamper.
+// stamper. controllersOnly is called in the namespace of its name alone, and about
+// Pods that a controller creates.
 const (
-	first  = "first"
-	second = "second"
-	again  = "again"
-	late   = "late"
+	first           = "first"
+	second          = "second"
+	again           = "again"
+	controllersOnly = "matrix-controllers"
+	late            = "late"
 )
 
 // always has the first injector do the same to each Pod.

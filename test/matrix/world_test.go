@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -61,7 +62,7 @@ type workload struct {
 func (w *workload) id() string        { return name(w.n) }
 func (w *workload) namespace() string { return cmp.Or(w.in, plain) }
 
-func name(n int) string { return fmt.Sprintf("row-%03d", n) }
+func name(n int) string { return fmt.Sprintf("row-%04d", n) }
 
 // selected returns the rows that -only names.
 func selected(all []row) []row {
@@ -83,6 +84,7 @@ func newMatrix(t *testing.T, rows []row) *matrix {
 		}
 	})
 	m := &matrix{Cluster: c, rows: rows, injectors: map[string]*injector.Injector{}, falseAlarms: map[int][]string{}, misses: map[int][]string{}}
+	rest.SetDefaultWarningHandler(rest.NoWarnings{}) // deprecated fields are part of it
 	if m.config, err = c.ServiceAccountConfig(t.Context(), install.Namespace, install.RolloutAccount); err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +93,9 @@ func newMatrix(t *testing.T, rows []row) *matrix {
 		{Name: second, Configuration: "b-second"},
 		{Name: again, Configuration: "c-again", Reinvoke: true},
 		{Name: late, Configuration: "zzz-late"},
+		{Name: controllersOnly, Configuration: "e-controllers", Namespaces: controllersOnly, MatchConditions: []admissionregistrationv1.MatchCondition{{
+			Name: "by-a-controller", Expression: "request.userInfo.username.startsWith('system:serviceaccount:kube-system:')",
+		}}},
 	} {
 		i, err := injector.Start(t.Context(), c, opts)
 		if err != nil {
@@ -140,7 +145,11 @@ func (m *matrix) create(t *testing.T) {
 	m.startIstio(t)
 	var namespaces, manifests strings.Builder
 	for _, namespace := range m.namespaces() {
-		fmt.Fprintf(&namespaces, "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {%s: \"yes\"%s}}\n", namespace, injector.NamespaceLabel, istioLabels[namespace])
+		asked := "yes"
+		if namespace == controllersOnly {
+			asked = controllersOnly
+		}
+		fmt.Fprintf(&namespaces, "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {%s: %q%s}}\n", namespace, injector.NamespaceLabel, asked, istioLabels[namespace])
 	}
 	for n, r := range m.rows {
 		manifests.WriteString("\n---")

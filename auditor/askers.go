@@ -1,0 +1,109 @@
+package auditor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// askers finds the webhooks and policies that look at who creates a Pod: an audit
+// is another one than the Pod's own controller. They are read once an audit, when
+// the first verdict may be theirs.
+type askers struct {
+	mu    sync.Mutex
+	read  bool
+	chain *injection.Chain // nil: not readable
+	err   error            // why something was not
+}
+
+// steps returns what the creation of the revision's Pods passes; none where that
+// cannot be read.
+func (s *askers) steps(ctx context.Context, client rest.Interface, r inventory.Revision) []injection.Step {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.read {
+		s.read = true
+		s.chain, s.err = injection.ReadChain(ctx, client)
+	}
+	if s.chain == nil {
+		return nil
+	}
+	steps, err := s.chain.Steps(ctx, r.Workload.Namespace, r.Template)
+	if err != nil {
+		s.err = err
+	}
+	return steps
+}
+
+// markAsker calls a verdict approximate that may be about who asks: a sidecar
+// that comes or goes where a mutating one decides by that, or a refusal by one
+// that does.
+func (a *audit) markAsker(ctx context.Context, f *finding, r inventory.Revision) {
+	var decides func(injection.Step) bool
+	switch f.revision.State {
+	case verdict.Missing, verdict.Orphaned:
+		decides = func(s injection.Step) bool {
+			return s.Kind == injection.MutatingWebhook || s.Kind == injection.MutatingPolicy
+		}
+	case verdict.Blocked:
+		decides = func(s injection.Step) bool {
+			return names(f.revision.Reason, s.Name[strings.Index(s.Name, "/")+1:])
+		}
+	default:
+		return
+	}
+	if f.revision.Approximate {
+		return
+	}
+	steps := a.askers.steps(ctx, a.client, r)
+	at := slices.IndexFunc(steps, func(s injection.Step) bool {
+		return s.UserInfo && s.Match != injection.MatchesNot && decides(s)
+	})
+	if at < 0 {
+		return
+	}
+	f.revision.Approximate = true
+	reason := fmt.Sprintf("%s looks at who creates a Pod, and may answer its controller otherwise (to ask as that: --as=system:serviceaccount:kube-system:%s)",
+		steps[at].Name, controllerAccount(r.Owner.Kind))
+	if f.revision.Reason != "" {
+		reason = f.revision.Reason + "; " + reason
+	}
+	f.revision.Reason = reason
+}
+
+// names reports whether a refusal names the webhook or policy, as the API server
+// quotes either.
+func names(refusal, name string) bool {
+	return strings.Contains(refusal, `"`+name+`"`) || strings.Contains(refusal, "'"+name+"'")
+}
+
+// controllerAccount is the ServiceAccount in kube-system that creates the Pods of
+// such owners.
+func controllerAccount(kind string) string {
+	switch kind {
+	case "StatefulSet":
+		return "statefulset-controller"
+	case "DaemonSet":
+		return "daemon-set-controller"
+	case "Job":
+		return "job-controller"
+	}
+	return "replicaset-controller"
+}
+
+// markUnread says in the report that webhooks and policies could not be read,
+// where that may matter.
+func (s *askers) markUnread(found *report.Report) {
+	if s.err != nil {
+		found.Notes = append(found.Notes, "Webhooks and policies could not be read, so that those that look at who creates a Pod are not named: "+s.err.Error())
+	}
+}
