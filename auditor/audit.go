@@ -42,6 +42,9 @@ type Options struct {
 	// Compared is given each comparison that was made; never concurrently. Nil
 	// is given none.
 	Compared func(Comparison)
+	// Asked is told the outcome of each dry run, "answered", "refused" (by
+	// admission) or "unknown"; it may be called concurrently. Nil is told nothing.
+	Asked func(outcome string)
 	// Progress is told how many revisions are done of how many; never
 	// concurrently. Nil is told nothing.
 	Progress func(done, total int)

@@ -117,9 +117,25 @@ func (a *audit) fresh(ctx context.Context, r inventory.Revision) ([]byte, error)
 		}
 		fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod)
 		refusal, _ := errors.AsType[*injection.Refusal](err)
+		a.asked(refusal)
 		if refusal == nil || !refusal.Exists || attempt == nameAttempts-1 {
 			return fresh, err
 		}
+	}
+}
+
+// asked counts a dry run.
+func (a *audit) asked(refusal *injection.Refusal) {
+	if a.opts.Asked == nil {
+		return
+	}
+	switch {
+	case refusal == nil:
+		a.opts.Asked("answered")
+	case refusal.State == verdict.Blocked:
+		a.opts.Asked("refused")
+	default:
+		a.opts.Asked("unknown")
 	}
 }
 

@@ -45,6 +45,13 @@ func (s Selection) namespaces() []string {
 	return slices.Compact(included)
 }
 
+// Selects reports whether the namespace's Pods are among the selected ones.
+func (s Selection) Selects(namespace string) bool {
+	return (s.Namespace == "" || s.Namespace == namespace) &&
+		(len(s.IncludeNamespaces) == 0 || slices.Contains(s.IncludeNamespaces, namespace)) &&
+		!slices.Contains(s.ExcludeNamespaces, namespace)
+}
+
 // fieldSelector keeps excluded namespaces out of lists over all of them.
 func (s Selection) fieldSelector() string {
 	terms := make([]string, len(s.ExcludeNamespaces))

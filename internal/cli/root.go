@@ -53,6 +53,7 @@ NAME rollout --namespace shop --confirm`),
 		newRolloutCommand(name, streams),
 		newFingerprintCommand(name, streams),
 		newCompareCommand(name, streams),
+		newServeCommand(name, streams),
 		newCertsCommand(name, streams),
 		newVersionCommand(streams),
 	)

@@ -136,13 +136,18 @@ func TestManifestsHoldTheNamedObjects(t *testing.T) {
 		"ClusterRole/sidecar-drift-certs",
 		"ClusterRoleBinding/sidecar-drift-auditor",
 		"ClusterRoleBinding/sidecar-drift-certs",
+		"Deployment/sidecar-drift-auditor",
 		"Deployment/sidecar-drift-certs",
 		"Deployment/sidecar-drift-webhook",
 		"MutatingWebhookConfiguration/zz-sidecar-drift",
 		"Namespace/sidecar-drift",
+		"PodDisruptionBudget/sidecar-drift-auditor",
 		"PodDisruptionBudget/sidecar-drift-webhook",
+		"Role/sidecar-drift-auditor",
 		"Role/sidecar-drift-certs",
+		"RoleBinding/sidecar-drift-auditor",
 		"RoleBinding/sidecar-drift-certs",
+		"Service/sidecar-drift-auditor",
 		"Service/sidecar-drift-webhook",
 		"ServiceAccount/sidecar-drift-auditor",
 		"ServiceAccount/sidecar-drift-certs",
@@ -204,7 +209,7 @@ func TestManifestsLeaveTheBundleToItsController(t *testing.T) {
 // the templates conform.
 func TestManifestsDeploymentsRollOut(t *testing.T) {
 	c := fenced(t)
-	for _, name := range []string{"sidecar-drift-webhook", "sidecar-drift-certs"} {
+	for _, name := range []string{"sidecar-drift-webhook", "sidecar-drift-certs", "sidecar-drift-auditor"} {
 		if _, err := c.Kubectl(t.Context(), "", "rollout", "status", "deployment/"+name, "-n", installation, "--timeout=2m"); err != nil {
 			t.Error(err)
 		}

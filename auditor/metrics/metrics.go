@@ -1,0 +1,173 @@
+// Package metrics exports what audits and rollouts find to Prometheus.
+//
+// The names are part of the public contract. No label has values whose number
+// grows with the number of Pods.
+package metrics
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// Metrics are the auditor's. Methods may be called concurrently; a scrape sees
+// the last audit whole, never a half.
+type Metrics struct {
+	last     atomic.Pointer[audit]
+	duration prometheus.Histogram
+	errors   *prometheus.CounterVec
+	dryRuns  *prometheus.CounterVec
+	rollouts *prometheus.CounterVec
+	now      func() time.Time
+}
+
+// audit is what a scrape reads.
+type audit struct {
+	report *report.Report
+	oldest map[string]time.Time // since when something has drifted, by namespace
+	ended  time.Time            // of the last full audit
+}
+
+// Reasons of failed audits.
+const (
+	Forbidden   = "forbidden"
+	Timeout     = "timeout"
+	Unavailable = "unavailable"
+	OtherReason = "other"
+)
+
+var (
+	podsDesc = prometheus.NewDesc("sidecar_drift_pods",
+		"Pods by the state that the last audit gave them.", []string{"namespace", "state"}, nil)
+	workloadsDesc = prometheus.NewDesc("sidecar_drift_workloads",
+		"Workloads by the state that the last audit gave them, which is their worst Pod's.", []string{"namespace", "kind", "state"}, nil)
+	ratioDesc = prometheus.NewDesc("sidecar_drift_ratio",
+		"Share of the cluster's injected Pods that drifted, 0 to 1: Drifted, Missing and Orphaned among those and InSync and Modified.", nil, nil)
+	oldestDesc = prometheus.NewDesc("sidecar_drift_oldest_drift_seconds",
+		"For how long the workload that drifted first has drifted.", []string{"namespace"}, nil)
+	lastSuccessDesc = prometheus.NewDesc("sidecar_drift_audit_last_success_timestamp_seconds",
+		"When the last audit of everything ended well, in Unix time.", nil, nil)
+)
+
+// New registers the metrics.
+func New(registry prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		now: time.Now,
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "sidecar_drift_audit_duration_seconds",
+			Help:    "Time that audits of everything took which ended well.",
+			Buckets: prometheus.ExponentialBuckets(0.25, 2, 14), // to 34 minutes
+		}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sidecar_drift_audit_errors_total",
+			Help: "Audits that failed as a whole, by reason; what could not be judged in an audit is in the state Unknown.",
+		}, []string{"reason"}),
+		dryRuns: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sidecar_drift_dry_runs_total",
+			Help: "Pods that the API server was asked about in a dry run: answered, refused by admission, or unknown.",
+		}, []string{"result"}),
+		rollouts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sidecar_drift_rollouts_total",
+			Help: "Workloads that rollouts ended with, by result.",
+		}, []string{"kind", "strategy", "result"}),
+	}
+	for _, reason := range []string{Forbidden, Timeout, Unavailable, OtherReason} {
+		m.errors.WithLabelValues(reason)
+	}
+	for _, result := range []string{"answered", "refused", "unknown"} {
+		m.dryRuns.WithLabelValues(result)
+	}
+	registry.MustRegister(m.duration, m.errors, m.dryRuns, m.rollouts, m)
+	return m
+}
+
+// Audited publishes what a full audit found, or one that was brought up to date
+// in part (took is 0 then). driftingSince is when the oldest drift of a namespace
+// was first seen.
+func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Time, took time.Duration) {
+	next := &audit{report: found, oldest: driftingSince}
+	if previous := m.last.Load(); previous != nil {
+		next.ended = previous.ended
+	}
+	if took > 0 {
+		next.ended = m.now()
+		m.duration.Observe(took.Seconds())
+	}
+	m.last.Store(next)
+}
+
+// Failed counts an audit that failed as a whole.
+func (m *Metrics) Failed(reason string) { m.errors.WithLabelValues(reason).Inc() }
+
+// DryRun counts a dry run by its result.
+func (m *Metrics) DryRun(result string) { m.dryRuns.WithLabelValues(result).Inc() }
+
+// RolledOut counts what became of the workloads of a rollout.
+func (m *Metrics) RolledOut(done *report.Report) {
+	for _, item := range done.Items {
+		if item.Rollout.Result != "" && item.Rollout.Result != report.Skipped {
+			m.rollouts.WithLabelValues(item.Kind, item.Rollout.Strategy, string(item.Rollout.Result)).Inc()
+		}
+	}
+}
+
+// Describe is prometheus.Collector's.
+func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, ratioDesc, oldestDesc, lastSuccessDesc} {
+		descriptions <- d
+	}
+}
+
+// Collect is prometheus.Collector's: nothing before the first audit has ended.
+func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
+	last := m.last.Load()
+	if last == nil {
+		return
+	}
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	pods, workloads := count(last.report)
+	for key, n := range pods {
+		gauge(podsDesc, float64(n), key.namespace, string(key.state))
+	}
+	for key, n := range workloads {
+		gauge(workloadsDesc, float64(n), key.namespace, key.kind, string(key.state))
+	}
+	for namespace, since := range last.oldest {
+		gauge(oldestDesc, m.now().Sub(since).Seconds(), namespace)
+	}
+	gauge(ratioDesc, last.report.Summary.DriftPercent/100)
+	gauge(lastSuccessDesc, float64(last.ended.UnixMilli())/1000)
+}
+
+type series struct {
+	namespace, kind string
+	state           verdict.State
+}
+
+// shownAsZero are the states of which a namespace that is audited has a series
+// even while it has none: an alert on them must see the fall to 0.
+var shownAsZero = []verdict.State{
+	verdict.Blocked, verdict.Drifted, verdict.Missing, verdict.Orphaned, verdict.Modified, verdict.InSync,
+}
+
+// count returns the numbers of Pods by namespace and state, and of workloads by
+// kind, too.
+func count(r *report.Report) (pods, workloads map[series]int) {
+	pods, workloads = map[series]int{}, map[series]int{}
+	for _, item := range r.Items {
+		for _, state := range shownAsZero {
+			pods[series{item.Namespace, "", state}] += 0
+		}
+		for state, n := range item.Pods {
+			pods[series{item.Namespace, "", state}] += n
+		}
+		workloads[series{item.Namespace, item.Kind, item.State}]++
+	}
+	return pods, workloads
+}

@@ -1,0 +1,174 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+)
+
+const (
+	// quiet is how long nothing must change before a change is acted upon, and
+	// patience the longest that is waited for that.
+	quiet    = 3 * time.Second
+	patience = 30 * time.Second
+	// firstRetry is the pause after an audit that failed; it doubles, up to the
+	// interval.
+	firstRetry = 5 * time.Second
+	// fewWorkloads are audited by name when they change; more are a reason to
+	// audit everything.
+	fewWorkloads = 20
+)
+
+// loop audits, again and again.
+type loop struct {
+	options auditor.Options
+	every   time.Duration
+	audit   func(context.Context, auditor.Options) (*report.Report, error)
+	metrics *metrics.Metrics
+	ages    *ages
+	changes *changes
+	log     logr.Logger
+
+	last *report.Report // nil before the first audit
+}
+
+// run audits until ctx is done: everything at the interval, with some jitter, so
+// that many clusters' auditors do not act as one, and when something changed that
+// may change every verdict; a few workloads when only those did.
+func (l *loop) run(ctx context.Context) {
+	if err := l.ages.load(ctx); err != nil && ctx.Err() == nil {
+		l.log.Error(err, "Ages are not known")
+	}
+	retry := firstRetry
+	why, workloads := "start", []inventory.WorkloadRef(nil)
+	for ctx.Err() == nil {
+		pause := l.every + time.Duration((rand.Float64()-0.5)*0.2*float64(l.every))
+		if err := l.once(ctx, why, workloads); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			l.metrics.Failed(reasonOf(err))
+			pause, retry = min(retry, l.every), min(2*retry, l.every)
+			l.log.Error(err, "The audit failed", "next", pause.String())
+		} else {
+			retry = firstRetry
+		}
+		why, workloads = l.wait(ctx, pause)
+	}
+}
+
+// wait returns what is to be audited next: everything, for a reason, or some
+// workloads.
+func (l *loop) wait(ctx context.Context, pause time.Duration) (why string, workloads []inventory.WorkloadRef) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return "", nil
+	case <-timer.C:
+		l.changes.take() // this audit sees them
+		return "interval", nil
+	case <-l.changes.woken:
+	}
+	l.settle(ctx)
+	why, workloads = l.changes.take()
+	if why == "" && (len(workloads) > fewWorkloads || l.last == nil) {
+		why = "many workloads"
+	}
+	return why, workloads
+}
+
+// settle waits until nothing has changed for a moment: an upgrade changes many
+// objects, and none of its halves is worth an audit.
+func (l *loop) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(quiet):
+			return
+		case <-l.changes.woken:
+		}
+	}
+}
+
+// once audits everything if there is a reason to, or else the workloads, and
+// publishes what was found.
+func (l *loop) once(ctx context.Context, why string, workloads []inventory.WorkloadRef) error {
+	begin := time.Now()
+	var (
+		found *report.Report
+		took  time.Duration
+		err   error
+	)
+	if why == "" {
+		why = "workloads changed"
+		found, err = l.some(ctx, workloads)
+	} else {
+		found, err = l.audit(ctx, l.options)
+		took = time.Since(begin)
+	}
+	if err != nil {
+		return err
+	}
+	l.last = found
+	l.ages.update(found, begin)
+	l.metrics.Audited(found, l.ages.oldest(), took)
+	if err := l.ages.save(ctx); err != nil && ctx.Err() == nil {
+		l.log.Error(err, "Ages are not kept")
+	}
+	l.log.Info("Audited", "reason", why, "took", time.Since(begin).Round(time.Millisecond).String(),
+		"driftPercent", found.Summary.DriftPercent, "pods", found.Summary.Pods)
+	return nil
+}
+
+// some brings the last report up to date on some workloads.
+func (l *loop) some(ctx context.Context, workloads []inventory.WorkloadRef) (*report.Report, error) {
+	current := l.last
+	for _, w := range workloads {
+		if !l.options.Selection.Selects(w.Namespace) {
+			continue
+		}
+		opts := l.options
+		opts.Selection.Workloads = []inventory.WorkloadRef{w}
+		found, err := l.audit(ctx, opts)
+		if apierrors.IsNotFound(err) {
+			continue // gone, as the next audit of everything will see
+		}
+		if err != nil {
+			return nil, err
+		}
+		current = current.Replace(found, func(item report.Item) bool {
+			return item.Kind == w.Kind && item.Namespace == w.Namespace && item.Name == w.Name
+		})
+	}
+	return current, nil
+}
+
+// reasonOf is the metric's label of an audit's error.
+func reasonOf(err error) string {
+	network, isNetwork := errors.AsType[net.Error](err)
+	switch {
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		return metrics.Forbidden
+	case errors.Is(err, context.DeadlineExceeded), apierrors.IsTimeout(err), apierrors.IsServerTimeout(err), isNetwork && network.Timeout():
+		return metrics.Timeout
+	case apierrors.IsServiceUnavailable(err), apierrors.IsTooManyRequests(err), apierrors.IsInternalError(err),
+		isNetwork, utilnet.IsConnectionRefused(err), utilnet.IsProbableEOF(err), utilnet.IsConnectionReset(err):
+		return metrics.Unavailable
+	}
+	return metrics.OtherReason
+}

@@ -1,0 +1,255 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+func workload(name string, state verdict.State) report.Item {
+	return report.Item{Namespace: "shop", Kind: "Deployment", Name: name, State: state, Pods: map[verdict.State]int{state: 1}}
+}
+
+func reportOf(items ...report.Item) *report.Report {
+	return report.New(report.DriftReport, time.Now(), items, 0)
+}
+
+// recorded is a loop whose audits are taken down, "TIME WHAT", and answered by
+// answer.
+type recorded struct {
+	*loop
+	begin  time.Time
+	audits []string
+	answer func(auditor.Options) (*report.Report, error)
+}
+
+func newRecorded(every time.Duration) *recorded {
+	r := &recorded{begin: time.Now()}
+	r.answer = func(auditor.Options) (*report.Report, error) { return reportOf(workload("web", verdict.InSync)), nil }
+	r.loop = &loop{
+		every: every, metrics: metrics.New(prometheus.NewRegistry()), log: logr.Discard(), changes: newChanges(),
+		ages: newAges(fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor"),
+		audit: func(_ context.Context, opts auditor.Options) (*report.Report, error) {
+			what := "all"
+			if len(opts.Selection.Workloads) > 0 {
+				what = opts.Selection.Workloads[0].Name
+			}
+			r.audits = append(r.audits, fmt.Sprint(time.Since(r.begin).Round(time.Second), " ", what))
+			return r.answer(opts)
+		},
+	}
+	return r
+}
+
+// start runs the loop until the test ends.
+func (r *recorded) start(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { r.run(ctx); close(done) }()
+	t.Cleanup(func() { cancel(); <-done })
+}
+
+func web(name string) inventory.WorkloadRef {
+	return inventory.WorkloadRef{Kind: "Deployment", Namespace: "shop", Name: name}
+}
+
+func TestAuditsAtTheIntervalWithJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorded(10 * time.Minute)
+		r.start(t)
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if n := len(r.audits); n < 130 || n > 160 {
+			t.Errorf("%d audits in a day, want about 144", n)
+		}
+		slices.Sort(r.audits)
+		if len(slices.Compact(slices.Clone(r.audits))) != len(r.audits) {
+			t.Error("two audits at a time")
+		}
+	})
+}
+
+func TestChangesAreActedUponOnceTheyAreOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorded(time.Hour)
+		r.start(t)
+		time.Sleep(time.Minute)
+		for range 5 { // an upgrade, which takes five seconds
+			r.changes.everything("MutatingWebhookConfiguration istio")
+			r.changes.workload(web("web"))
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Minute)
+		r.changes.workload(web("web"))
+		r.changes.workload(web("web"))
+		time.Sleep(time.Minute)
+		for i := range 100 {
+			r.changes.workload(web(fmt.Sprint("w", i)))
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		want := []string{"0s all", "1m7s all", "2m8s web", "3m8s all"}
+		if diff := cmp.Diff(want, r.audits); diff != "" {
+			t.Errorf("audits (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Objects that never cease to change cannot put an audit off for ever.
+func TestPatienceEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorded(time.Hour)
+		r.start(t)
+		go func() {
+			for range 120 {
+				time.Sleep(time.Second)
+				r.changes.everything("Namespace")
+			}
+		}()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if n := len(r.audits); n < 4 || n > 5 {
+			t.Errorf("%d audits in two minutes of changes: %v", n, r.audits)
+		}
+	})
+}
+
+func TestAFailedAuditIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorded(time.Minute)
+		r.answer = func(auditor.Options) (*report.Report, error) {
+			if time.Since(r.begin) < 2*time.Minute {
+				return nil, errors.New("connection refused")
+			}
+			return reportOf(), nil
+		}
+		r.start(t)
+		time.Sleep(150 * time.Second)
+		synctest.Wait()
+		want := []string{"0s all", "5s all", "15s all", "35s all", "1m15s all", "2m15s all"}
+		if diff := cmp.Diff(want, r.audits); diff != "" {
+			t.Errorf("audits (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestSomeWorkloadsAreReplaced(t *testing.T) {
+	r := newRecorded(time.Hour)
+	r.last = reportOf(workload("web", verdict.Drifted), workload("api", verdict.Drifted), workload("gone", verdict.Drifted))
+	r.answer = func(opts auditor.Options) (*report.Report, error) {
+		switch opts.Selection.Workloads[0].Name {
+		case "web":
+			return reportOf(workload("web", verdict.InSync)), nil
+		case "gone":
+			return nil, apierrors.NewNotFound(schema.GroupResource{}, "gone")
+		}
+		return reportOf(), nil // no Pods any more
+	}
+	if err := r.once(t.Context(), "", []inventory.WorkloadRef{web("web"), web("gone"), web("api")}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, item := range r.last.Items {
+		got = append(got, item.Name+" "+string(item.State))
+	}
+	if diff := cmp.Diff([]string{"gone Drifted", "web InSync"}, got); diff != "" {
+		t.Errorf("workloads (-want +got):\n%s", diff)
+	}
+	if r.last.Summary.DriftPercent != 50 {
+		t.Errorf("drift of %v %%, want 50", r.last.Summary.DriftPercent)
+	}
+}
+
+func TestAgesOutliveTheirAuditor(t *testing.T) {
+	objects := fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift")
+	first := newAges(objects, "ages")
+	monday := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+	first.update(reportOf(workload("web", verdict.Drifted), workload("api", verdict.InSync)), monday)
+	first.update(reportOf(workload("web", verdict.Missing), workload("api", verdict.Orphaned)), monday.Add(time.Hour))
+	for range 2 { // once to create it, once for nothing
+		if err := first.save(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := newAges(objects, "ages")
+	if err := second.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]time.Time{"Deployment shop/web": monday, "Deployment shop/api": monday.Add(time.Hour)}
+	if diff := cmp.Diff(want, second.since); diff != "" {
+		t.Errorf("ages (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]time.Time{"shop": monday}, second.oldest()); diff != "" {
+		t.Errorf("oldest (-want +got):\n%s", diff)
+	}
+	second.update(reportOf(workload("web", verdict.InSync)), monday.Add(2*time.Hour))
+	if len(second.since) != 0 {
+		t.Errorf("ages of what no longer drifts: %v", second.since)
+	}
+}
+
+func TestAgesThatCannotBeRead(t *testing.T) {
+	objects := fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift")
+	a := newAges(objects, "ages")
+	if err := a.load(t.Context()); err != nil {
+		t.Errorf("none yet: %v", err)
+	}
+	a.update(reportOf(workload("web", verdict.Drifted)), time.Now())
+	if err := a.save(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	object, err := objects.Get(t.Context(), "ages", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	object.BinaryData[agesKey] = []byte("not gzip")
+	if _, err := objects.Update(t.Context(), object, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	again := newAges(objects, "ages")
+	if err := again.load(t.Context()); err == nil || len(again.since) != 0 {
+		t.Errorf("error %v, ages %v", err, again.since)
+	}
+}
+
+func TestAgesAreBounded(t *testing.T) {
+	since := map[string]time.Time{}
+	for i := range 2 * maxAges {
+		since[fmt.Sprintf("Deployment some-namespace-%d/some-workload-%d", i%97, i)] = time.Unix(int64(i), 0)
+	}
+	encoded, err := encodeAges(since)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(encoded) > 1<<19 {
+		t.Errorf("%d bytes", len(encoded))
+	}
+	kept, err := decodeAges(encoded)
+	if err != nil || len(kept) != maxAges {
+		t.Fatalf("%d kept (%v)", len(kept), err)
+	}
+	for k, at := range kept {
+		if at.Unix() >= maxAges {
+			t.Errorf("%s of %v was kept rather than an older one", k, at)
+			break
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package service
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/go-logr/logr"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+)
+
+// Object is one whose change asks for an audit, such as an injector's ConfigMap.
+type Object struct {
+	schema.GroupVersionKind
+	Namespace, Name string
+}
+
+// changes collect what asks for an audit. The zero value is ready for use, but for
+// woken.
+type changes struct {
+	woken chan struct{} // holds one
+
+	mu        sync.Mutex
+	all       string // why everything is to be audited; empty if it is not
+	workloads map[inventory.WorkloadRef]bool
+}
+
+func newChanges() *changes {
+	return &changes{woken: make(chan struct{}, 1), workloads: map[inventory.WorkloadRef]bool{}}
+}
+
+// everything asks for an audit of everything.
+func (c *changes) everything(why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = why
+	c.wake()
+}
+
+// workload asks for an audit of one.
+func (c *changes) workload(w inventory.WorkloadRef) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.workloads[w] = true
+	c.wake()
+}
+
+func (c *changes) wake() {
+	select {
+	case c.woken <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what asked for an audit since it was last called.
+func (c *changes) take() (all string, workloads []inventory.WorkloadRef) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all, workloads = c.all, slices.Collect(maps.Keys(c.workloads))
+	c.all, c.workloads = "", map[inventory.WorkloadRef]bool{}
+	return all, workloads
+}
+
+// watched is a kind whose changes matter.
+type watched struct {
+	schema.GroupVersionKind
+	namespace, name string // one object; empty: all
+	// changed tells whether an update matters; nil: each does.
+	changed func(before, after *metav1.PartialObjectMetadata) bool
+	// workload: the object itself is to be audited, and not everything.
+	workload bool
+}
+
+func generation(before, after *metav1.PartialObjectMetadata) bool {
+	return before.Generation != after.Generation
+}
+
+func namespaceLabels(before, after *metav1.PartialObjectMetadata) bool {
+	return !apiequality.Semantic.DeepEqual(before.Labels, after.Labels)
+}
+
+func watchedKinds(objects []Object) []watched {
+	const admission = "admissionregistration.k8s.io"
+	kinds := []watched{
+		{GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, changed: namespaceLabels},
+	}
+	for _, kind := range []string{
+		"MutatingWebhookConfiguration", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding",
+		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+	} {
+		kinds = append(kinds, watched{GroupVersionKind: schema.GroupVersionKind{Group: admission, Version: "v1", Kind: kind}, changed: generation})
+	}
+	for _, kind := range []string{"Deployment", "StatefulSet", "DaemonSet"} {
+		kinds = append(kinds, watched{GroupVersionKind: schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: kind}, changed: generation, workload: true})
+	}
+	for _, o := range objects {
+		kinds = append(kinds, watched{GroupVersionKind: o.GroupVersionKind, namespace: o.Namespace, name: o.Name})
+	}
+	return kinds
+}
+
+// watch tells c of changes until ctx is done. Kinds that the API server does not
+// know are left out.
+func (c *changes) watch(ctx context.Context, client metadata.Interface, mapper meta.RESTMapper, kinds []watched, log logr.Logger) {
+	for _, kind := range kinds {
+		mapping, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
+		if err != nil {
+			log.Info("Not watched: the API server does not know the kind", "kind", kind.Kind, "group", kind.Group, "error", err.Error())
+			continue
+		}
+		only := func(o *metav1.ListOptions) {
+			if kind.name != "" {
+				o.FieldSelector = fields.OneTermEqualSelector("metadata.name", kind.name).String()
+			}
+		}
+		informer := metadatainformer.NewFilteredMetadataInformer(client, mapping.Resource, kind.namespace, 0, cache.Indexers{}, only).Informer()
+		if err := informer.SetTransform(slim); err != nil {
+			log.Error(err, "Not watched", "kind", kind.Kind)
+			continue
+		}
+		if _, err := informer.AddEventHandler(c.handler(kind)); err != nil {
+			log.Error(err, "Not watched", "kind", kind.Kind)
+			continue
+		}
+		go informer.RunWithContext(ctx)
+	}
+}
+
+func (c *changes) handler(kind watched) cache.ResourceEventHandler {
+	changed := func(object any) {
+		m, ok := object.(*metav1.PartialObjectMetadata)
+		switch {
+		case !ok:
+			c.everything(kind.Kind)
+		case kind.workload:
+			c.workload(inventory.WorkloadRef{Kind: kind.Kind, Namespace: m.Namespace, Name: m.Name})
+		default:
+			c.everything(kind.Kind + " " + m.Name)
+		}
+	}
+	return cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(object any, initial bool) {
+			if !initial && (kind.changed == nil || kind.Kind != "Namespace") {
+				changed(object)
+			}
+		},
+		UpdateFunc: func(before, after any) {
+			b, okBefore := before.(*metav1.PartialObjectMetadata)
+			a, okAfter := after.(*metav1.PartialObjectMetadata)
+			if okBefore && okAfter && a.ResourceVersion != b.ResourceVersion && (kind.changed == nil || kind.changed(b, a)) {
+				changed(after)
+			}
+		},
+		DeleteFunc: func(object any) {
+			// A workload's Pods go with it; the next audit leaves it out.
+			if !kind.workload && kind.Kind != "Namespace" {
+				if last, ok := object.(cache.DeletedFinalStateUnknown); ok {
+					object = last.Obj
+				}
+				changed(object)
+			}
+		},
+	}
+}
+
+// slim keeps only what the handlers look at.
+func slim(object any) (any, error) {
+	if m, ok := object.(*metav1.PartialObjectMetadata); ok {
+		m.ManagedFields, m.Annotations, m.OwnerReferences = nil, nil, nil
+	}
+	return object, nil
+}

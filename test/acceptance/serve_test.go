@@ -1,0 +1,175 @@
+package acceptance
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
+	"github.com/sidecar-drift/sidecar-drift/test/install"
+)
+
+// daemon is a running "serve", as the manifests run it.
+type daemon struct {
+	*cluster.Process
+	metrics string
+}
+
+func startDaemon(t *testing.T, c *cluster.Cluster, args ...string) *daemon {
+	t.Helper()
+	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), install.Namespace, install.AuditorAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := cluster.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	process, err := c.Run("sidecar-drift-serve", testProduct(t).CLI, append([]string{
+		"serve", "--kubeconfig", kubeconfig, "--metrics-bind-address", address, "--health-probe-bind-address", "0",
+	}, args...), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(process.Kill)
+	return &daemon{process, "http://" + address + "/metrics"}
+}
+
+// value returns a metric that has these labels; absent tells that there is none.
+func (d *daemon) value(ctx context.Context, name string, labels model.LabelSet) (value float64, absent bool, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.metrics, nil)
+	if err != nil {
+		return 0, false, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, false, err
+	}
+	defer response.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	if err != nil {
+		return 0, false, err
+	}
+	for _, m := range families[name].GetMetric() {
+		matches := true
+		for label, want := range labels {
+			found := false
+			for _, pair := range m.GetLabel() {
+				found = found || pair.GetName() == string(label) && pair.GetValue() == string(want)
+			}
+			matches = matches && found
+		}
+		if matches {
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue(), false, nil
+		}
+	}
+	return 0, true, nil
+}
+
+// becomes waits until a metric of one of the daemons has the value.
+func becomes(t *testing.T, want float64, name string, labels model.LabelSet, daemons ...*daemon) *daemon {
+	t.Helper()
+	var leader *daemon
+	err := cluster.Poll(t.Context(), fmt.Sprintf("%s%v to be %v", name, labels, want), func(ctx context.Context) error {
+		last := fmt.Errorf("no series")
+		for _, d := range daemons {
+			switch value, absent, err := d.value(ctx, name, labels); {
+			case err != nil:
+				last = err
+			case !absent && value == want:
+				leader = d
+				return nil
+			case !absent:
+				last = fmt.Errorf("it is %v", value)
+			}
+		}
+		return last
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leader
+}
+
+// The daemon audits when what it watches changes, exports what it finds, and hands
+// over to another replica, which knows the ages of drift.
+func TestServe(t *testing.T) {
+	c, injector := testCluster(t), testIstio(t)
+	testProduct(t)
+	namespace := namespaceWith(t, c, injected)
+	apply(t, c, namespace, `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: injector}
+data: {version: "1"}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: watch-injector}
+rules: [{apiGroups: [""], resources: [configmaps], resourceNames: [injector], verbs: [get, list, watch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: watch-injector}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: watch-injector}
+subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sidecar-drift}]
+`)
+	deployWeb(t, c, namespace, 2, "web")
+	args := []string{"--include-namespace", namespace, "--interval", "1h", "--watch", "ConfigMap/" + namespace + "/injector"}
+	one, other := startDaemon(t, c, args...), startDaemon(t, c, args...)
+	pods := func(state string) model.LabelSet {
+		return model.LabelSet{"namespace": model.LabelValue(namespace), "state": model.LabelValue(state)}
+	}
+
+	leader := becomes(t, 2, "sidecar_drift_pods", pods("InSync"), one, other)
+	becomes(t, 0, "sidecar_drift_ratio", nil, leader)
+	follower := one
+	if leader == one {
+		follower = other
+	}
+	if _, absent, err := follower.value(t.Context(), "sidecar_drift_ratio", nil); err != nil || !absent {
+		t.Errorf("the other replica exports numbers, too (%v)", err)
+	}
+
+	// The injection template changes, and its ConfigMap with it.
+	if err := injector.Update(t.Context(), istio.Values("1.28.0", "150m")...); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, c, namespace, `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"injector"},"data":{"version":"2"}}`)
+	becomes(t, 1, "sidecar_drift_ratio", nil, leader)
+	becomes(t, 2, "sidecar_drift_pods", pods("Drifted"), leader)
+	becomes(t, 1, "sidecar_drift_workloads", model.LabelSet{"kind": "Deployment", "state": "Drifted"}, leader)
+
+	// Its replica is killed: the other takes over, and knows since when.
+	leader.Kill()
+	becomes(t, 1, "sidecar_drift_ratio", nil, follower)
+	age, absent, err := follower.value(t.Context(), "sidecar_drift_oldest_drift_seconds", nil)
+	if err != nil || absent || age < 5 {
+		t.Errorf("the oldest drift is %v seconds old (absent: %t, %v): the age was lost", age, absent, err)
+	}
+
+	// A namespace's label ends injection, and begins it again.
+	label(t, c, namespace, `{"istio-injection":null}`, hasNoProxy)
+	becomes(t, 2, "sidecar_drift_pods", pods("Orphaned"), follower)
+	label(t, c, namespace, `{"istio-injection":"enabled"}`, hasProxy)
+	becomes(t, 2, "sidecar_drift_pods", pods("Drifted"), follower)
+
+	// The workload's new revision is in sync.
+	if _, err := c.Kubectl(t.Context(), "", "-n", namespace, "rollout", "restart", "deployment/web"); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, 0, "sidecar_drift_ratio", nil, follower)
+	if _, absent, err := follower.value(t.Context(), "sidecar_drift_oldest_drift_seconds", nil); err != nil || !absent {
+		t.Errorf("an age is left where nothing drifts (%v)", err)
+	}
+	if err := follower.Stop(); err != nil {
+		t.Errorf("it does not stop in an orderly way: %v", err)
+	}
+}
