@@ -35,6 +35,10 @@ type Options struct {
 	// Namespace is the service's own: of the Lease and of the ConfigMap, both
 	// called Name.
 	Namespace, Name string
+	// LeaseDuration is after which another replica takes over from one that is
+	// gone, and a little more than how long the API server may be away before
+	// the process ends.
+	LeaseDuration time.Duration
 	// MetricsBindAddress and HealthProbeBindAddress are where /metrics, and
 	// /healthz and /readyz, are served; "0" means nowhere.
 	MetricsBindAddress, HealthProbeBindAddress string
@@ -48,6 +52,7 @@ const (
 	DefaultInterval               = 10 * time.Minute
 	DefaultNamespace              = "sidecar-drift"
 	DefaultName                   = "sidecar-drift-auditor"
+	DefaultLeaseDuration          = 2 * time.Minute
 	DefaultMetricsBindAddress     = ":8080"
 	DefaultHealthProbeBindAddress = ":8081"
 )
@@ -55,11 +60,16 @@ const (
 // shortestInterval keeps a slip from making an auditor a load test.
 const shortestInterval = 5 * time.Second
 
+// shortestLease leaves time for a few renewals, whatever clocks say.
+const shortestLease = 10 * time.Second
+
 // Validate returns what is wrong with the options.
 func (o Options) Validate() error {
 	switch {
 	case o.Interval < shortestInterval:
 		return fmt.Errorf("the interval is %s: at least %s is left between two audits", o.Interval, shortestInterval)
+	case o.LeaseDuration < shortestLease:
+		return fmt.Errorf("the Lease ends after %s: at least %s leave time to renew it", o.LeaseDuration, shortestLease)
 	case o.Namespace == "" || o.Name == "":
 		return errors.New("the Lease and the ConfigMap need a namespace and a name")
 	}
@@ -85,8 +95,12 @@ func Run(ctx context.Context, config *rest.Config, options Options) error {
 }
 
 func newManager(config *rest.Config, options Options) (manager.Manager, error) {
+	renewal, retry := options.LeaseDuration*4/5, options.LeaseDuration/20
 	mgr, err := manager.New(config, manager.Options{
 		Logger:                        options.Logger,
+		LeaseDuration:                 &options.LeaseDuration,
+		RenewDeadline:                 &renewal,
+		RetryPeriod:                   &retry,
 		LeaderElection:                true,
 		LeaderElectionNamespace:       options.Namespace,
 		LeaderElectionID:              options.Name,

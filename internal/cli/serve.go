@@ -37,6 +37,7 @@ func newServeCommand(name string, streams genericiooptions.IOStreams) *cobra.Com
 		logging:    logging{level: "info", format: logText},
 		service: service.Options{
 			Interval: service.DefaultInterval, Namespace: service.DefaultNamespace, Name: service.DefaultName,
+			LeaseDuration:      service.DefaultLeaseDuration,
 			MetricsBindAddress: service.DefaultMetricsBindAddress, HealthProbeBindAddress: service.DefaultHealthProbeBindAddress,
 		},
 		run: service.Run,
@@ -79,6 +80,7 @@ NAME serve --kubeconfig ~/.kube/config --interval 1m`),
 	group(cmd, "Process", func(flags *pflag.FlagSet) {
 		flags.StringVarP(&o.service.Namespace, "namespace", "n", o.service.Namespace, "Namespace of the Lease and the ConfigMap.")
 		flags.StringVar(&o.service.Name, "name", o.service.Name, "The `name` of the Lease and of the ConfigMap.")
+		flags.DurationVar(&o.service.LeaseDuration, "lease-duration", o.service.LeaseDuration, "After which another replica takes over from one that is gone. An API server that is away for less ends nothing.")
 		flags.StringVar(&o.service.MetricsBindAddress, "metrics-bind-address", o.service.MetricsBindAddress, "The `address` of /metrics; 0 turns it off.")
 		flags.StringVar(&o.service.HealthProbeBindAddress, "health-probe-bind-address", o.service.HealthProbeBindAddress, "The `address` of /healthz and /readyz; 0 turns them off.")
 		o.logging.addFlags(flags)

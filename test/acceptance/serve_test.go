@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
 	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
@@ -26,6 +28,11 @@ func startDaemon(t *testing.T, c *cluster.Cluster, args ...string) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return runDaemon(t, c, kubeconfig, args...)
+}
+
+func runDaemon(t *testing.T, c *cluster.Cluster, kubeconfig string, args ...string) *daemon {
+	t.Helper()
 	port, err := cluster.FreePort()
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +129,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: watch-injector}
 subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sidecar-drift}]
 `)
 	deployWeb(t, c, namespace, 2, "web")
-	args := []string{"--include-namespace", namespace, "--interval", "1h", "--watch", "ConfigMap/" + namespace + "/injector"}
+	args := []string{"--lease-duration", "10s", "--include-namespace", namespace, "--interval", "1h", "--watch", "ConfigMap/" + namespace + "/injector"}
 	one, other := startDaemon(t, c, args...), startDaemon(t, c, args...)
 	pods := func(state string) model.LabelSet {
 		return model.LabelSet{"namespace": model.LabelValue(namespace), "state": model.LabelValue(state)}
@@ -171,5 +178,44 @@ subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sideca
 	}
 	if err := follower.Stop(); err != nil {
 		t.Errorf("it does not stop in an orderly way: %v", err)
+	}
+}
+
+// While the API server is away the numbers stay, and say how old they are; then
+// it goes on.
+func TestServeWhileTheAPIServerIsAway(t *testing.T) {
+	t.Parallel()
+	c := clustertest.New(t, cluster.Options{})
+	namespace := namespaceWith(t, c, nil)
+	deployWeb(t, c, namespace, 2, "web")
+	d := runDaemon(t, c, c.Kubeconfig(), "--namespace", "default", "--include-namespace", namespace, "--interval", "5s")
+	pods := model.LabelSet{"namespace": model.LabelValue(namespace), "state": "NotInjected"}
+	becomes(t, 2, "sidecar_drift_pods", pods, d)
+	away := 15 * time.Second
+	if *full {
+		away = time.Minute
+	}
+	if err := c.RestartAPIServer(t.Context(), away); err != nil {
+		t.Fatal(err)
+	}
+	failed, _, err := d.value(t.Context(), "sidecar_drift_audit_errors_total", model.LabelSet{"reason": "unavailable"})
+	if err != nil || failed == 0 {
+		t.Errorf("%v failed audits are counted (%v)", failed, err)
+	}
+	if value, absent, err := d.value(t.Context(), "sidecar_drift_pods", pods); err != nil || absent || value != 2 {
+		t.Errorf("the numbers of the last audit: %v, absent: %t (%v)", value, absent, err)
+	}
+	last, _, err := d.value(t.Context(), "sidecar_drift_audit_last_success_timestamp_seconds", nil)
+	if age := time.Since(time.UnixMilli(int64(last * 1000))); err != nil || age < away-5*time.Second {
+		t.Errorf("the last success is %s old after %s without an API server (%v)", age, away, err)
+	}
+	if _, err := c.Kubectl(t.Context(), "", "-n", namespace, "scale", "deployment/web", "--replicas=3"); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, 3, "sidecar_drift_pods", pods, d)
+	select {
+	case <-d.Done():
+		t.Error("the daemon has ended")
+	default:
 	}
 }
