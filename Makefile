@@ -11,7 +11,7 @@ KUBECTL ?= kubectl
 CONTAINER_TOOL ?= docker
 IMAGE   := sidecar-drift/sidecar-drift
 # Modules whose dependencies must not enter the product's.
-MODULES := . tools test/build/kubernetes test/build/kwok test/build/istio
+MODULES := . tools test/ui test/build/kubernetes test/build/kwok test/build/istio
 LINT    := go tool -modfile=tools/go.mod golangci-lint
 BENCHES := audit handler rollout
 FUZZTIME ?= 10s
@@ -55,6 +55,14 @@ unit: ## Run the tests that need no cluster, with the race detector.
 acceptance: control-plane ## Run the acceptance tests on a real cluster.
 	go test -timeout 40m -parallel 8 ./test/acceptance/...
 
+.PHONY: test-ui
+test-ui: ## Test the HTML page in Chromium.
+	cd test/ui && go vet ./... && go test -count=1 -timeout 10m ./...
+
+.PHONY: test-monitoring
+test-monitoring: control-plane ## Run dashboards and alerts against a real Prometheus.
+	go test -count=1 -timeout 20m -tags monitoring ./test/monitoring
+
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCHES)) ## Run every benchmark; bench-NAME runs one.
 
@@ -64,20 +72,15 @@ bench-%:
 .PHONY: chaos
 chaos: control-plane ## Roll out through kills, faults, restarts of the API server, and 300 workloads.
 	go test -count=1 -timeout 40m -parallel 8 ./test/acceptance -full \
-	  -run 'ManyDeployments|Killed|Interrupted|Faults|APIServerRestarts|LosesARace|Deleted|LoseASidecar|BreakingChange|IllCanary|Deadlocks'
+	  -run 'ManyDeployments|Killed|Interrupted|Faults|APIServerRestarts|LosesARace|Deleted|LoseASidecar|BreakingChange|IllCanary|Deadlocks|APIServerIsAway'
 
 .PHONY: matrix
 matrix: control-plane ## Measure false alarms and misses on a real cluster, into docs/accuracy.md.
 	go test -count=1 -timeout 40m ./test/matrix -full -accuracy $(CURDIR)/docs/accuracy.md
 
 .PHONY: fuzz
-fuzz: ## Run every fuzz target for FUZZTIME (10s) each.
-	@go list -f '{{.Dir}}' ./... | while read -r dir; do \
-	  grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go 2>/dev/null | sed 's/^func //' | while read -r target; do \
-	    echo "$${dir#$(CURDIR)/} $$target"; \
-	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null; \
-	  done; \
-	done
+fuzz: ## Run every fuzz target for FUZZTIME (10s, or a number of inputs: 1000x) each.
+	@go run ./test/fuzz -time $(FUZZTIME)
 
 .PHONY: lint
 lint: ## Check formatting, vet and lint.
@@ -113,4 +116,4 @@ deploy: ## Install into the cluster of KUBECONFIG; IMG=REF names an image that i
 .PHONY: undeploy
 undeploy: ## Remove everything from the cluster of KUBECONFIG, the webhook configuration first.
 	$(KUBECTL) delete --ignore-not-found mutatingwebhookconfiguration zz-sidecar-drift
-	$(KUBECTL) kustomize manifests/overlays/rollout | $(KUBECTL) delete --ignore-not-found -f -
+	$(KUBECTL) kustomize manifests/overlays/auto-rollout | $(KUBECTL) delete --ignore-not-found -f -

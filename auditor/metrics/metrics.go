@@ -22,6 +22,7 @@ type Metrics struct {
 	errors   *prometheus.CounterVec
 	dryRuns  *prometheus.CounterVec
 	rollouts *prometheus.CounterVec
+	reload   prometheus.Gauge
 	now      func() time.Time
 }
 
@@ -75,13 +76,18 @@ func New(registry prometheus.Registerer) *Metrics {
 			Help: "Workloads that rollouts ended with, by result.",
 		}, []string{"kind", "strategy", "result"}),
 	}
+	m.reload = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "sidecar_drift_config_reload_success",
+		Help: "1 if the configuration file is the one in force, 0 if it is invalid and an earlier one is.",
+	})
+	m.reload.Set(1)
 	for _, reason := range []string{Forbidden, Timeout, Unavailable, OtherReason} {
 		m.errors.WithLabelValues(reason)
 	}
 	for _, result := range []string{"answered", "refused", "unknown"} {
 		m.dryRuns.WithLabelValues(result)
 	}
-	registry.MustRegister(m.duration, m.errors, m.dryRuns, m.rollouts, m)
+	registry.MustRegister(m.duration, m.errors, m.dryRuns, m.rollouts, m.reload, m)
 	return m
 }
 
@@ -102,6 +108,15 @@ func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Ti
 
 // Failed counts an audit that failed as a whole.
 func (m *Metrics) Failed(reason string) { m.errors.WithLabelValues(reason).Inc() }
+
+// Reloaded tells whether the configuration file is in force.
+func (m *Metrics) Reloaded(ok bool) {
+	if ok {
+		m.reload.Set(1)
+		return
+	}
+	m.reload.Set(0)
+}
 
 // DryRun counts a dry run by its result.
 func (m *Metrics) DryRun(result string) { m.dryRuns.WithLabelValues(result).Inc() }

@@ -41,6 +41,16 @@ func (r *Report) Write(w io.Writer, format Format, o TextOptions) error {
 		return r.writeWide(w, o)
 	case JSON, YAML:
 		return Marshal(w, format, r)
+	case HTML:
+		return Page{Report: r}.WriteHTML(w)
+	case CSV:
+		return r.writeCSV(w)
+	case Markdown:
+		return r.writeMarkdown(w)
+	case JUnit:
+		return r.writeJUnit(w)
+	case PolicyReport:
+		return r.writeOpenReports(w)
 	}
 	return fmt.Errorf("unknown format %q", format)
 }

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -30,42 +31,82 @@ const (
 	fewWorkloads = 20
 )
 
-// loop audits, again and again.
+// loop audits, again and again, and has what is due rolled out.
 type loop struct {
-	options auditor.Options
-	every   time.Duration
-	audit   func(context.Context, auditor.Options) (*report.Report, error)
+	config  func() config.Configuration
+	audit   func(context.Context, config.Configuration, ...inventory.WorkloadRef) (*report.Report, error)
 	metrics *metrics.Metrics
-	ages    *ages
+	memory  *memory
 	changes *changes
+	heal    func(context.Context, config.Configuration, *report.Report)
 	log     logr.Logger
 
-	last *report.Report // nil before the first audit
+	last    *report.Report // nil before the first audit
+	healing sync.WaitGroup
+	healed  chan struct{} // holds one while nothing is being rolled out
+}
+
+func newLoop() *loop {
+	l := &loop{changes: newChanges(), healed: make(chan struct{}, 1)}
+	l.healed <- struct{}{}
+	return l
 }
 
 // run audits until ctx is done: everything at the interval, with some jitter, so
 // that many clusters' auditors do not act as one, and when something changed that
 // may change every verdict; a few workloads when only those did.
 func (l *loop) run(ctx context.Context) {
-	if err := l.ages.load(ctx); err != nil && ctx.Err() == nil {
+	defer l.healing.Wait()
+	if err := l.memory.load(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not known")
 	}
 	retry := firstRetry
 	why, workloads := "start", []inventory.WorkloadRef(nil)
 	for ctx.Err() == nil {
-		pause := l.every + time.Duration((rand.Float64()-0.5)*0.2*float64(l.every))
+		c := l.config()
+		every := c.Interval.Duration
+		pause := every + time.Duration((rand.Float64()-0.5)*0.2*float64(every))
 		if err := l.once(ctx, why, workloads); err != nil {
 			if ctx.Err() != nil {
 				return
 			}
 			l.metrics.Failed(reasonOf(err))
-			pause, retry = min(retry, l.every), min(2*retry, l.every)
+			pause, retry = min(retry, every), min(2*retry, every)
 			l.log.Error(err, "The audit failed", "next", pause.String())
 		} else {
 			retry = firstRetry
+			l.rollOut(ctx, c)
+			pause = min(pause, untilOpen(c, time.Now()))
 		}
 		why, workloads = l.wait(ctx, pause)
 	}
+}
+
+// rollOut has what is due rolled out, beside further audits; no two at a time.
+func (l *loop) rollOut(ctx context.Context, c config.Configuration) {
+	select {
+	case <-l.healed:
+	default:
+		return
+	}
+	found := l.last
+	l.healing.Go(func() {
+		defer func() { l.healed <- struct{}{} }()
+		l.heal(ctx, c, found)
+	})
+}
+
+// untilOpen is the time until a window opens in which to roll out; none is soon.
+func untilOpen(c config.Configuration, now time.Time) time.Duration {
+	const never = 1<<63 - 1
+	if !c.AutoRollout.Enabled {
+		return never
+	}
+	next := c.AutoRollout.Schedule().Next(now)
+	if next.IsZero() || !next.After(now) {
+		return never
+	}
+	return next.Sub(now)
 }
 
 // wait returns what is to be audited next: everything, for a reason, or some
@@ -118,16 +159,16 @@ func (l *loop) once(ctx context.Context, why string, workloads []inventory.Workl
 		why = "workloads changed"
 		found, err = l.some(ctx, workloads)
 	} else {
-		found, err = l.audit(ctx, l.options)
+		found, err = l.audit(ctx, l.config())
 		took = time.Since(begin)
 	}
 	if err != nil {
 		return err
 	}
 	l.last = found
-	l.ages.update(found, begin)
-	l.metrics.Audited(found, l.ages.oldest(), took)
-	if err := l.ages.save(ctx); err != nil && ctx.Err() == nil {
+	l.memory.update(found, begin)
+	l.metrics.Audited(found, l.memory.oldest(), took)
+	if err := l.memory.save(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not kept")
 	}
 	l.log.Info("Audited", "reason", why, "took", time.Since(begin).Round(time.Millisecond).String(),
@@ -137,14 +178,12 @@ func (l *loop) once(ctx context.Context, why string, workloads []inventory.Workl
 
 // some brings the last report up to date on some workloads.
 func (l *loop) some(ctx context.Context, workloads []inventory.WorkloadRef) (*report.Report, error) {
-	current := l.last
+	current, c := l.last, l.config()
 	for _, w := range workloads {
-		if !l.options.Selection.Selects(w.Namespace) {
+		if !c.Selection.Inventory().Selects(w.Namespace) {
 			continue
 		}
-		opts := l.options
-		opts.Selection.Workloads = []inventory.WorkloadRef{w}
-		found, err := l.audit(ctx, opts)
+		found, err := l.audit(ctx, c, w)
 		if apierrors.IsNotFound(err) {
 			continue // gone, as the next audit of everything will see
 		}

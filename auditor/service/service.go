@@ -1,6 +1,7 @@
 // Package service is the auditor as a daemon: it audits again and again, when
 // something changes that matters and at an interval, and exports what it finds.
-// Nothing is changed in the cluster but a Lease and a ConfigMap of its own.
+// Nothing is changed in the cluster but a Lease and a ConfigMap of its own, unless
+// the configuration asks for automatic rollouts.
 package service
 
 import (
@@ -19,19 +20,20 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/config"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 )
 
 // Options of Run.
 type Options struct {
-	// Audit is what is audited, and how; its hooks are the service's own.
-	Audit auditor.Options
-	// Interval is the time from the end of an audit to the next one.
-	Interval time.Duration
-	// Watch are objects whose changes ask for an audit, beside admission's own
-	// configuration, namespaces' labels and workloads.
-	Watch []Object
+	// Config is in force until Reload returns another one.
+	Config config.Configuration
+	// Reload returns the configuration if it has changed since it was last
+	// called, else nil; an error if it is invalid now. Nil: it never changes.
+	Reload func() (*config.Configuration, error)
 	// Namespace is the service's own: of the Lease and of the ConfigMap, both
 	// called Name.
 	Namespace, Name string
@@ -49,7 +51,6 @@ type Options struct {
 
 // Defaults of Options.
 const (
-	DefaultInterval               = 10 * time.Minute
 	DefaultNamespace              = "sidecar-drift"
 	DefaultName                   = "sidecar-drift-auditor"
 	DefaultLeaseDuration          = 2 * time.Minute
@@ -57,17 +58,12 @@ const (
 	DefaultHealthProbeBindAddress = ":8081"
 )
 
-// shortestInterval keeps a slip from making an auditor a load test.
-const shortestInterval = 5 * time.Second
-
 // shortestLease leaves time for a few renewals, whatever clocks say.
 const shortestLease = 10 * time.Second
 
 // Validate returns what is wrong with the options.
 func (o Options) Validate() error {
 	switch {
-	case o.Interval < shortestInterval:
-		return fmt.Errorf("the interval is %s: at least %s is left between two audits", o.Interval, shortestInterval)
 	case o.LeaseDuration < shortestLease:
 		return fmt.Errorf("the Lease ends after %s: at least %s leave time to renew it", o.LeaseDuration, shortestLease)
 	case o.Namespace == "" || o.Name == "":
@@ -80,11 +76,11 @@ func (o Options) Validate() error {
 // audits, the holder of the Lease. It returns an error if the options are invalid,
 // if an address is taken, or if the Lease is lost; the process should end with it
 // and be started again. An audit that fails is counted and tried again.
-func Run(ctx context.Context, config *rest.Config, options Options) error {
+func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	if err := options.Validate(); err != nil {
 		return err
 	}
-	mgr, err := newManager(config, options)
+	mgr, err := newManager(cluster, options)
 	if err != nil {
 		return fmt.Errorf("set up the auditor: %w", err)
 	}
@@ -94,9 +90,9 @@ func Run(ctx context.Context, config *rest.Config, options Options) error {
 	return nil
 }
 
-func newManager(config *rest.Config, options Options) (manager.Manager, error) {
+func newManager(cluster *rest.Config, options Options) (manager.Manager, error) {
 	renewal, retry := options.LeaseDuration*4/5, options.LeaseDuration/20
-	mgr, err := manager.New(config, manager.Options{
+	mgr, err := manager.New(cluster, manager.Options{
 		Logger:                        options.Logger,
 		LeaseDuration:                 &options.LeaseDuration,
 		RenewDeadline:                 &renewal,
@@ -116,28 +112,64 @@ func newManager(config *rest.Config, options Options) (manager.Manager, error) {
 			return nil, err
 		}
 	}
-	client, err := kubernetes.NewForConfigAndClient(config, mgr.GetHTTPClient())
+	return mgr, addLoop(mgr, cluster, options)
+}
+
+func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
+	client, err := kubernetes.NewForConfigAndClient(cluster, mgr.GetHTTPClient())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	objects, err := metadata.NewForConfigAndClient(config, mgr.GetHTTPClient())
+	objects, err := metadata.NewForConfigAndClient(cluster, mgr.GetHTTPClient())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	published := metrics.New(options.Registry)
-	options.Audit.Asked, options.Audit.Log = published.DryRun, options.Logger
-	l := &loop{
-		options: options.Audit, every: options.Interval, metrics: published, log: options.Logger,
-		audit: func(ctx context.Context, opts auditor.Options) (*report.Report, error) {
-			return auditor.Audit(ctx, config, opts)
+	l := newLoop()
+	l.metrics, l.log = metrics.New(options.Registry), options.Logger
+	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
+	l.audit = func(ctx context.Context, c config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {
+		return auditor.Audit(ctx, cluster, auditOptions(c, l.metrics.DryRun, options.Logger, workloads))
+	}
+	healer := &healer{memory: l.memory, log: options.Logger, ended: l.metrics.RolledOut, steps: steps{
+		lock: func(ctx context.Context, namespace string) (lock, error) {
+			return rollout.Acquire(ctx, cluster, namespace)
 		},
-		ages:    newAges(client.CoreV1().ConfigMaps(options.Namespace), options.Name),
-		changes: newChanges(),
+		plan: func(ctx context.Context, found *report.Report, opts rollout.Options) (*report.Report, error) {
+			return rollout.Plan(ctx, cluster, found, opts)
+		},
+		run: func(ctx context.Context, plan *report.Report, opts rollout.Options, audit rollout.AuditFunc) (*report.Report, error) {
+			return rollout.Run(ctx, cluster, plan, opts, audit)
+		},
+		audit: l.audit, rows: rows,
+	}}
+	l.heal = healer.heal
+	current := newReloader(options, l.metrics, mgr.GetEventRecorder("sidecar-drift"))
+	l.config = current.config
+	watch := func(ctx context.Context, objectsToWatch []config.Object) {
+		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedObjects(objectsToWatch), options.Logger)
+	}
+	if err := mgr.Add(current); err != nil {
+		return err
 	}
 	// A Runnable waits for leadership unless it says otherwise.
-	return mgr, mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
-		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedKinds(options.Watch), options.Logger)
+	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedKinds(), options.Logger)
+		current.follow(func(before, after config.Configuration) {
+			watch(ctx, newObjects(before.Watch, after.Watch))
+			l.changes.everything("configuration")
+		})
+		watch(ctx, l.config().Watch)
 		l.run(ctx)
 		return nil
 	}))
+}
+
+// auditOptions are those of an audit of everything, or of some workloads.
+func auditOptions(c config.Configuration, asked func(string), log logr.Logger, workloads []inventory.WorkloadRef) auditor.Options {
+	selection := c.Selection.Inventory()
+	selection.Workloads = workloads
+	return auditor.Options{
+		Selection: selection, Concurrency: c.Concurrency, SidecarNames: c.Selection.SidecarContainerNames,
+		IgnorePaths: c.PathPatterns(), IncludeAutoscaled: c.IncludeAutoscaled, Asked: asked, Log: log,
+	}
 }

@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -33,28 +33,32 @@ func reportOf(items ...report.Item) *report.Report {
 }
 
 // recorded is a loop whose audits are taken down, "TIME WHAT", and answered by
-// answer.
+// answer; rollouts get nothing to do unless a test gives it a healer.
 type recorded struct {
 	*loop
+	conf   config.Configuration
 	begin  time.Time
 	audits []string
-	answer func(auditor.Options) (*report.Report, error)
+	answer func(workloads []inventory.WorkloadRef) (*report.Report, error)
 }
 
 func newRecorded(every time.Duration) *recorded {
-	r := &recorded{begin: time.Now()}
-	r.answer = func(auditor.Options) (*report.Report, error) { return reportOf(workload("web", verdict.InSync)), nil }
-	r.loop = &loop{
-		every: every, metrics: metrics.New(prometheus.NewRegistry()), log: logr.Discard(), changes: newChanges(),
-		ages: newAges(fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor"),
-		audit: func(_ context.Context, opts auditor.Options) (*report.Report, error) {
-			what := "all"
-			if len(opts.Selection.Workloads) > 0 {
-				what = opts.Selection.Workloads[0].Name
-			}
-			r.audits = append(r.audits, fmt.Sprint(time.Since(r.begin).Round(time.Second), " ", what))
-			return r.answer(opts)
-		},
+	r := &recorded{begin: time.Now(), conf: config.Default(), loop: newLoop()}
+	r.conf.Interval.Duration = every
+	r.answer = func([]inventory.WorkloadRef) (*report.Report, error) {
+		return reportOf(workload("web", verdict.InSync)), nil
+	}
+	r.metrics, r.log = metrics.New(prometheus.NewRegistry()), logr.Discard()
+	r.memory = newMemory(fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor")
+	r.heal = func(context.Context, config.Configuration, *report.Report) {}
+	r.loop.config = func() config.Configuration { return r.conf }
+	r.audit = func(_ context.Context, _ config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {
+		what := "all"
+		if len(workloads) > 0 {
+			what = workloads[0].Name
+		}
+		r.audits = append(r.audits, fmt.Sprint(time.Since(r.begin).Round(time.Second), " ", what))
+		return r.answer(workloads)
 	}
 	return r
 }
@@ -135,7 +139,7 @@ func TestPatienceEnds(t *testing.T) {
 func TestAFailedAuditIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorded(time.Minute)
-		r.answer = func(auditor.Options) (*report.Report, error) {
+		r.answer = func([]inventory.WorkloadRef) (*report.Report, error) {
 			if time.Since(r.begin) < 2*time.Minute {
 				return nil, errors.New("connection refused")
 			}
@@ -154,8 +158,8 @@ func TestAFailedAuditIsTriedAgain(t *testing.T) {
 func TestSomeWorkloadsAreReplaced(t *testing.T) {
 	r := newRecorded(time.Hour)
 	r.last = reportOf(workload("web", verdict.Drifted), workload("api", verdict.Drifted), workload("gone", verdict.Drifted))
-	r.answer = func(opts auditor.Options) (*report.Report, error) {
-		switch opts.Selection.Workloads[0].Name {
+	r.answer = func(workloads []inventory.WorkloadRef) (*report.Report, error) {
+		switch workloads[0].Name {
 		case "web":
 			return reportOf(workload("web", verdict.InSync)), nil
 		case "gone":
@@ -180,7 +184,7 @@ func TestSomeWorkloadsAreReplaced(t *testing.T) {
 
 func TestAgesOutliveTheirAuditor(t *testing.T) {
 	objects := fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift")
-	first := newAges(objects, "ages")
+	first := newMemory(objects, "ages")
 	monday := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 	first.update(reportOf(workload("web", verdict.Drifted), workload("api", verdict.InSync)), monday)
 	first.update(reportOf(workload("web", verdict.Missing), workload("api", verdict.Orphaned)), monday.Add(time.Hour))
@@ -189,7 +193,7 @@ func TestAgesOutliveTheirAuditor(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	second := newAges(objects, "ages")
+	second := newMemory(objects, "ages")
 	if err := second.load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +212,7 @@ func TestAgesOutliveTheirAuditor(t *testing.T) {
 
 func TestAgesThatCannotBeRead(t *testing.T) {
 	objects := fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift")
-	a := newAges(objects, "ages")
+	a := newMemory(objects, "ages")
 	if err := a.load(t.Context()); err != nil {
 		t.Errorf("none yet: %v", err)
 	}
@@ -224,7 +228,7 @@ func TestAgesThatCannotBeRead(t *testing.T) {
 	if _, err := objects.Update(t.Context(), object, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	again := newAges(objects, "ages")
+	again := newMemory(objects, "ages")
 	if err := again.load(t.Context()); err == nil || len(again.since) != 0 {
 		t.Errorf("error %v, ages %v", err, again.since)
 	}

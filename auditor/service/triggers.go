@@ -16,14 +16,9 @@ import (
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 )
-
-// Object is one whose change asks for an audit, such as an injector's ConfigMap.
-type Object struct {
-	schema.GroupVersionKind
-	Namespace, Name string
-}
 
 // changes collect what asks for an audit. The zero value is ready for use, but for
 // woken.
@@ -89,7 +84,8 @@ func namespaceLabels(before, after *metav1.PartialObjectMetadata) bool {
 	return !apiequality.Semantic.DeepEqual(before.Labels, after.Labels)
 }
 
-func watchedKinds(objects []Object) []watched {
+// watchedKinds are those whose changes matter everywhere.
+func watchedKinds() []watched {
 	const admission = "admissionregistration.k8s.io"
 	kinds := []watched{
 		{GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, changed: namespaceLabels},
@@ -103,10 +99,23 @@ func watchedKinds(objects []Object) []watched {
 	for _, kind := range []string{"Deployment", "StatefulSet", "DaemonSet"} {
 		kinds = append(kinds, watched{GroupVersionKind: schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: kind}, changed: generation, workload: true})
 	}
+	return kinds
+}
+
+// watchedObjects are single objects of the configuration.
+func watchedObjects(objects []config.Object) []watched {
+	var kinds []watched
 	for _, o := range objects {
-		kinds = append(kinds, watched{GroupVersionKind: o.GroupVersionKind, namespace: o.Namespace, name: o.Name})
+		kinds = append(kinds, watched{
+			GroupVersionKind: schema.FromAPIVersionAndKind(o.APIVersion, o.Kind), namespace: o.Namespace, name: o.Name,
+		})
 	}
 	return kinds
+}
+
+// newObjects returns those of after that before did not hold.
+func newObjects(before, after []config.Object) []config.Object {
+	return slices.DeleteFunc(slices.Clone(after), func(o config.Object) bool { return slices.Contains(before, o) })
 }
 
 // watch tells c of changes until ctx is done. Kinds that the API server does not

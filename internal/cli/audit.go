@@ -63,8 +63,12 @@ States, worst first:
   Mutated      no sidecar, but admission now changes the Pod differently
   NotInjected  no sidecar, no difference
 
-The table leaves Mutated and NotInjected workloads out unless --state names them.
-Drift is the percentage of Pods that are Drifted, Missing or Orphaned.
+The table and the markdown leave Mutated and NotInjected workloads out unless
+--state names them. Drift is the percentage of Pods that are Drifted, Missing or
+Orphaned.
+
+csv, markdown, html, junit and policyreport are made to be passed on: they mask values of
+environment variables that look like secrets, as diff does.
 
 Exit codes:
   0  the audit completed
@@ -84,7 +88,13 @@ NAME audit --sidecar-container-name istio-proxy --exclude-namespace kube-system
 NAME audit --with-label istio.io/rev=1-28
 
 # In a pipeline: fail if anything drifted or could not be re-created
-NAME audit --exit-code --output json > drift.json`),
+NAME audit --exit-code --output junit > drift.xml
+
+# A comment for a pull request
+NAME audit --output markdown > drift.md
+
+# Reports in the cluster, for the tools that show openreports.io
+NAME audit --output policyreport | kubectl apply --server-side -f -`),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.Complete(cmd, args); err != nil {
 				return err
@@ -101,8 +111,9 @@ NAME audit --exit-code --output json > drift.json`),
 		flags.StringArrayVar(&o.texts, "with-annotation", nil, "Ask as if the Pods had this annotation, `KEY=VALUE`. Repeatable.")
 	})
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
-		addOutput(flags, &o.format, report.Table, report.Wide, report.JSON, report.YAML)
-		flags.BoolVar(&o.diff, "diff", false, "Show each change as removed and added lines (json and yaml always hold all changes).")
+		addOutput(flags, &o.format, report.Table, report.Wide, report.JSON, report.YAML,
+			report.CSV, report.Markdown, report.HTML, report.JUnit, report.PolicyReport)
+		flags.BoolVar(&o.diff, "diff", false, "Show each change as removed and added lines (json, yaml, markdown, html and junit always hold all changes).")
 		flags.BoolVar(&o.exitCode, "exit-code", false, "Exit with 1 if a selected workload is Drifted, Missing, Orphaned or Blocked.")
 	})
 	o.connection.addFlags(cmd)
@@ -126,6 +137,9 @@ func (o *auditOptions) Validate() error {
 	}
 	if o.preview.Annotations, err = parsePairs("with-annotation", o.texts, nil); err != nil {
 		return err
+	}
+	if o.format == report.PolicyReport && len(o.labels)+len(o.texts) > 0 {
+		return misuse("--output policyreport and a preview (--with-label, --with-annotation) contradict each other: a Report in the cluster says what is")
 	}
 	return o.selection.validate()
 }
@@ -182,7 +196,7 @@ func (o *auditOptions) Run(ctx context.Context) error {
 	if o.format == report.Table || o.format == report.Wide {
 		o.hints.afterAudit(o.ErrOut, shown, o.diff)
 	}
-	if o.exitCode && slices.ContainsFunc(shown.Items, alarming) {
+	if o.exitCode && slices.ContainsFunc(shown.Items, report.Item.Alarming) {
 		return negative()
 	}
 	return nil
@@ -194,7 +208,7 @@ func (o *auditOptions) shown(found *report.Report) *report.Report {
 	if len(o.selection.states) > 0 {
 		return found.Select(o.selection.states...)
 	}
-	if o.format == report.Table || o.format == report.Wide {
+	if o.forPeople() {
 		return found.Select(slices.DeleteFunc(verdict.States(), withoutSidecar)...)
 	}
 	return found
@@ -204,14 +218,17 @@ func (o *auditOptions) write(r *report.Report) error {
 	if o.diff && (o.format == report.Table || o.format == report.Wide) {
 		return r.WriteDiff(o.Out, textOptions(o.Out))
 	}
+	if slices.Contains([]report.Format{report.CSV, report.Markdown, report.HTML, report.JUnit, report.PolicyReport}, o.format) {
+		r = r.Masked(newMask())
+	}
 	return r.Write(o.Out, o.format, textOptions(o.Out))
+}
+
+// forPeople holds for the formats that leave out what has no sidecar.
+func (o *auditOptions) forPeople() bool {
+	return o.format == report.Table || o.format == report.Wide || o.format == report.Markdown
 }
 
 func withoutSidecar(state verdict.State) bool {
 	return state == verdict.Mutated || state == verdict.NotInjected
-}
-
-// alarming is what --exit-code looks out for.
-func alarming(item report.Item) bool {
-	return item.State.Drift() || item.State == verdict.Blocked
 }

@@ -136,6 +136,36 @@ func TestAuditJSONHoldsEverythingAndNoHint(t *testing.T) {
 	}
 }
 
+func TestAuditForPipelines(t *testing.T) {
+	kubeconfig(t)
+	secret := verdict.Change{
+		Part: "container/istio-proxy", Path: "env[PROXY_TOKEN].value",
+		From: json.RawMessage(`"first-secret"`), To: json.RawMessage(`"second-secret"`),
+	}
+	var asked auditor.Options
+	audit := foundBy(&asked, workload("Deployment", "web", verdict.Drifted, newImage, secret), workload("Pod", "debug", verdict.NotInjected))
+	for format, want := range map[string]string{
+		"csv":          ",shop,Deployment,web,Drifted,1,",
+		"markdown":     "| shop | Deployment | web | **Drifted** | 1 | istio-proxy: image 1.27.0 → 1.28.0, ",
+		"junit":        `<testsuite name="shop" timestamp="1970-01-01T00:00:00" tests="2" failures="1" errors="0" skipped="1" time="0">`,
+		"policyreport": "apiVersion: openreports.io/v1alpha1\nkind: Report\n",
+	} {
+		got := runAudit(t, audit, "--exit-code", "-o", format)
+		if got.code != 1 || got.errOut != "" {
+			t.Errorf("%s: exit code %d, stderr %q", format, got.code, got.errOut)
+		}
+		if !strings.Contains(got.out, want) || strings.Contains(got.out, "-secret") {
+			t.Errorf("%s: no %q, or a secret, in\n%s", format, want, got.out)
+		}
+		if masks := strings.Count(strings.Join(strings.Fields(got.out), " "), "(masked, "); format != "csv" && masks < 2 {
+			t.Errorf("%s: %d masks in\n%s", format, masks, got.out)
+		}
+		if shown := strings.Contains(got.out, "debug"); shown != (format != "markdown") {
+			t.Errorf("%s: shows what has no sidecar: %v", format, shown)
+		}
+	}
+}
+
 func TestAuditExitCode(t *testing.T) {
 	kubeconfig(t)
 	var asked auditor.Options

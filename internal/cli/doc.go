@@ -6,4 +6,4 @@
 // Reports go to the output stream, everything else to the error stream.
 package cli
 
-//go:generate go run ./gendocs ../../docs/reference
+//go:generate go run ./gendocs ../../docs

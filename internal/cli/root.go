@@ -54,6 +54,7 @@ NAME rollout --namespace shop --confirm`),
 		newFingerprintCommand(name, streams),
 		newCompareCommand(name, streams),
 		newServeCommand(name, streams),
+		newValidateCommand(name, streams),
 		newCertsCommand(name, streams),
 		newVersionCommand(streams),
 	)

@@ -27,6 +27,8 @@ const (
 	installation = "sidecar-drift" // its namespace
 	base         = "../../manifests"
 	withRollout  = "../../manifests/overlays/rollout"
+	// withAutoRollout lets the auditor roll out by itself.
+	withAutoRollout = "../../manifests/overlays/auto-rollout"
 )
 
 // fenced returns the cluster with the product installed and both policies in
@@ -97,7 +99,7 @@ var _ rest.WarningHandler = &warnings{}
 
 func TestManifestsPassAServerSideDryRun(t *testing.T) {
 	c := fenced(t) // for the namespace that the others are in
-	for _, dir := range []string{base, withRollout} {
+	for _, dir := range []string{base, withRollout, withAutoRollout} {
 		t.Run(strings.TrimPrefix(dir, "../../"), func(t *testing.T) {
 			for _, object := range render(t, c, dir) {
 				t.Run(object.GetKind()+"/"+object.GetName(), func(t *testing.T) {
@@ -165,8 +167,10 @@ func TestManifestsHoldTheNamedObjects(t *testing.T) {
 		"RoleBinding/sidecar-drift-rollout",
 		"ServiceAccount/sidecar-drift-rollout",
 	})
+	auto := slices.Concat(rollout, []string{"ConfigMap/sidecar-drift-configuration", "RoleBinding/sidecar-drift-auto-rollout"})
 	slices.Sort(rollout)
-	for dir, want := range map[string][]string{base: common, withRollout: rollout} {
+	slices.Sort(auto)
+	for dir, want := range map[string][]string{base: common, withRollout: rollout, withAutoRollout: auto} {
 		t.Run(strings.TrimPrefix(dir, "../../"), func(t *testing.T) {
 			var got []string
 			for _, object := range render(t, c, dir) {

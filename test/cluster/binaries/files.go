@@ -22,6 +22,12 @@ type Source struct {
 // of every go.mod.
 var ArgoRollouts = Source{"github.com/argoproj/argo-rollouts", "v1.10.1", "h1:6oyVPGiHHxu3ixkT6mngemh88HLPDoTX1IwO6KNR1Y4="}
 
+// OpenReports defines the kinds of openreports.io.
+var OpenReports = Source{"github.com/openreports/reports-api", "v0.2.1", "h1:g9KS3yle9Y1elmww4TK9EkD1rl6inIaiIJPX6e+u680="}
+
+// PrometheusOperator defines the kinds of monitoring.coreos.com.
+var PrometheusOperator = Source{"github.com/prometheus-operator/prometheus-operator", "v0.85.0", "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="}
+
 // File returns a file of the module, which is downloaded into Go's module cache
 // unless it is there.
 func (s Source) File(ctx context.Context, path string) ([]byte, error) {

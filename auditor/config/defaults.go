@@ -1,0 +1,33 @@
+package config
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+)
+
+// Default returns the configuration that a file which sets nothing stands for.
+// How workloads are rolled out is as the command line's flags have it.
+func Default() Configuration {
+	return Configuration{
+		APIVersion:  APIVersion,
+		Kind:        Kind,
+		Interval:    metav1.Duration{Duration: 10 * time.Minute},
+		Concurrency: 8,
+		AutoRollout: AutoRollout{
+			Kinds:            []WorkloadKind{Deployment},
+			Budget:           10,
+			MinimumAge:       metav1.Duration{Duration: time.Hour},
+			Strategy:         rollout.Restart,
+			ParallelRollouts: 1,
+			OrderBy:          rollout.ByName,
+			MaxUnavailable:   1,
+			Timeout:          metav1.Duration{Duration: rollout.DefaultTimeout},
+			MaxFailures:      1,
+			AnnotationPrefix: rollout.DefaultAnnotationPrefix,
+			FieldManager:     rollout.DefaultFieldManager,
+		},
+	}
+}

@@ -1,0 +1,176 @@
+package config
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+)
+
+// What a configuration file says that it is.
+const (
+	APIVersion = "sidecar-drift.io/v1alpha1"
+	Kind       = "Configuration"
+)
+
+// Configuration of the auditor as a daemon.
+type Configuration struct {
+	// Always sidecar-drift.io/v1alpha1.
+	APIVersion string `json:"apiVersion"`
+	// Always Configuration.
+	Kind string `json:"kind"`
+	// Time between two audits of everything, 5s or more.
+	Interval metav1.Duration `json:"interval,omitzero"`
+	// Objects that trigger an audit when they change: the ConfigMaps that
+	// injectors keep their templates in. What admission itself is made of
+	// (webhook configurations, policies, labels of namespaces) needs no mention.
+	Watch []Object `json:"watch,omitempty"`
+	// Which Pods are audited.
+	Selection Selection `json:"selection,omitzero"`
+	// Differences to leave out, each with its reason.
+	IgnorePaths []IgnoredPath `json:"ignorePaths,omitempty"`
+	// Count resources that a VerticalPodAutoscaler sets, too. They move all the
+	// time: an automatic rollout by them never ends.
+	IncludeAutoscaled bool `json:"includeAutoscaled,omitempty"`
+	// Number of dry runs under way at once.
+	Concurrency int `json:"concurrency,omitempty" schema:"minimum=1"`
+	// Roll out what drifted, inside of windows.
+	AutoRollout AutoRollout `json:"autoRollout,omitzero"`
+}
+
+// Object to watch.
+type Object struct {
+	// Group and version, such as v1 or apps/v1.
+	APIVersion string `json:"apiVersion"`
+	// Kind, such as ConfigMap.
+	Kind string `json:"kind"`
+	// Namespace; none for objects of the cluster.
+	Namespace string `json:"namespace,omitempty"`
+	// Name of the one object.
+	Name string `json:"name"`
+}
+
+// Selection of Pods.
+type Selection struct {
+	// Audit only these namespaces.
+	IncludeNamespaces []string `json:"includeNamespaces,omitempty"`
+	// Leave these namespaces out.
+	ExcludeNamespaces []string `json:"excludeNamespaces,omitempty"`
+	// Only Pods with these labels: key=value, key!=value, 'key in (a,b)', …
+	Selector string `json:"selector,omitempty"`
+	// Only Pods that have a container or init container of one of these names,
+	// live or fresh. They count as sidecars though the template declares them.
+	SidecarContainerNames []string `json:"sidecarContainerNames,omitempty"`
+}
+
+// IgnoredPath is a difference to leave out.
+type IgnoredPath struct {
+	// PART:PATH as a report names it; what is below is left out, too:
+	// container/istio-proxy:env[NONCE] concerns one injector's container,
+	// *:env[NONCE] every part.
+	Path string `json:"path"`
+	// Why, for those who read the file later.
+	Reason string `json:"reason,omitempty"`
+}
+
+// AutoRollout is an automatic rollout's policy.
+type AutoRollout struct {
+	// Roll out automatically.
+	Enabled bool `json:"enabled,omitempty"`
+	// Roll out only in these namespaces.
+	IncludeNamespaces []string `json:"includeNamespaces,omitempty"`
+	// Never roll out in these namespaces.
+	ExcludeNamespaces []string `json:"excludeNamespaces,omitempty"`
+	// Kinds of workloads to roll out. Argo Rollouts and bare ReplicaSets go with
+	// Deployment.
+	Kinds []WorkloadKind `json:"kinds,omitempty"`
+	// When a rollout may start; needed if enabled is true. What is under way
+	// when the window ends is finished.
+	Windows []Window `json:"windows,omitempty"`
+	// Number of workloads that may be rolled out each time that a window opens.
+	// Where windows overlap, the one listed first counts.
+	Budget int `json:"budget,omitempty" schema:"minimum=1"`
+	// How long a workload must have drifted, so that a template that is being
+	// edited is not chased.
+	MinimumAge metav1.Duration `json:"minimumAge,omitzero"`
+	// Nothing starts while one of these returns rows, or has no answer.
+	BlockOnPrometheusQueries []PrometheusQuery `json:"blockOnPrometheusQueries,omitempty"`
+
+	// How Pods are re-created: by an annotation of the Pod template (restart),
+	// or one by one by eviction (evict), which honours PodDisruptionBudgets.
+	Strategy rollout.Strategy `json:"strategy,omitempty"`
+	// Number of workloads that are rolled out at a time. Two behind one
+	// PodDisruptionBudget never are.
+	ParallelRollouts int `json:"parallelRollouts,omitempty" schema:"minimum=1"`
+	// Which go first: by name, pods (the fewest) or age (the oldest Pods).
+	OrderBy rollout.Order `json:"orderBy,omitempty"`
+	// Number of workloads that go first, at most one a namespace; the others
+	// follow only if all of them succeed. 0 for none.
+	Canary int `json:"canary,omitempty" schema:"minimum=0"`
+	// How long the canaries must stay available, with no container restarted,
+	// before the others follow.
+	Soak metav1.Duration `json:"soak,omitzero"`
+	// With strategy evict: another Pod of a workload is evicted only while fewer
+	// than this number are unavailable.
+	MaxUnavailable int `json:"maxUnavailable,omitempty" schema:"minimum=1"`
+	// Start no workload whose rollout could bring the unavailable Pods over this
+	// percentage of the injected Pods that were audited. 0 sets no limit.
+	MaxUnavailablePercent int `json:"maxUnavailablePercent,omitempty" schema:"minimum=0,maximum=100"`
+	// How long one workload may take; with strategy evict, how long one Pod may
+	// take to go and to be replaced.
+	Timeout metav1.Duration `json:"timeout,omitzero"`
+	// Start nothing new after this number of workloads failed or did not
+	// converge.
+	MaxFailures int `json:"maxFailures,omitempty" schema:"minimum=1"`
+	// Also where a sidecar would be lost. An injector that is down and fails
+	// open looks like that.
+	AllowOrphaned bool `json:"allowOrphaned,omitempty"`
+	// Also where a restart leaves no Pod available for a while.
+	AllowDowntime bool `json:"allowDowntime,omitempty"`
+	// Prefix of the annotations PREFIX.rollout.timestamp and
+	// PREFIX.rollout.reason on the Pod template.
+	AnnotationPrefix string `json:"annotationPrefix,omitempty"`
+	// Text of the reason annotation; "Update sidecars NAME,…" if there is none.
+	RolloutReason string `json:"rolloutReason,omitempty"`
+	// Name that the changes are made under.
+	FieldManager string `json:"fieldManager,omitempty"`
+	// Namespace of the Lease that keeps other rollouts out, those of the command
+	// line included; sidecar-drift if it exists, else kube-system.
+	LockNamespace string `json:"lockNamespace,omitempty"`
+}
+
+// WorkloadKind is a kind of workload to roll out.
+type WorkloadKind string
+
+// Kinds of workloads.
+const (
+	Deployment  WorkloadKind = "Deployment"
+	StatefulSet WorkloadKind = "StatefulSet"
+	DaemonSet   WorkloadKind = "DaemonSet"
+)
+
+// Window is a time that recurs.
+type Window struct {
+	// Days on which it starts; every day if there are none.
+	Days []Day `json:"days,omitempty"`
+	// Time of day at which it opens.
+	Start TimeOfDay `json:"start"`
+	// Time of day at which it closes, 24:00 for midnight. On the next day if it
+	// is before start.
+	End TimeOfDay `json:"end"`
+	// IANA name, such as Europe/Berlin; UTC if there is none.
+	TimeZone string `json:"timeZone,omitempty"`
+}
+
+// Day of the week.
+type Day string
+
+// TimeOfDay is HH:MM.
+type TimeOfDay string
+
+// PrometheusQuery is a query and where to send it.
+type PrometheusQuery struct {
+	// Address of the Prometheus, such as http://prometheus.monitoring:9090.
+	URL string `json:"url"`
+	// PromQL that returns rows when nothing should be rolled out.
+	Query string `json:"query"`
+}

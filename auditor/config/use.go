@@ -1,0 +1,101 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/window"
+)
+
+// WorkloadKinds lists what autoRollout.kinds may name.
+func WorkloadKinds() []WorkloadKind { return []WorkloadKind{Deployment, StatefulSet, DaemonSet} }
+
+// Strategies lists what autoRollout.strategy may be.
+func Strategies() []rollout.Strategy { return []rollout.Strategy{rollout.Restart, rollout.Evict} }
+
+// Orders lists what autoRollout.orderBy may be.
+func Orders() []rollout.Order { return []rollout.Order{rollout.ByName, rollout.ByPods, rollout.ByAge} }
+
+// Inventory returns the selection as the inventory takes it.
+func (s Selection) Inventory() inventory.Selection {
+	return inventory.Selection{
+		IncludeNamespaces: s.IncludeNamespaces,
+		ExcludeNamespaces: s.ExcludeNamespaces,
+		LabelSelector:     s.Selector,
+		SidecarNames:      s.SidecarContainerNames,
+	}
+}
+
+// PathPatterns returns the ignored paths of a valid configuration.
+func (c Configuration) PathPatterns() []verdict.PathPattern {
+	var patterns []verdict.PathPattern
+	for _, ignored := range c.IgnorePaths {
+		if pattern, err := verdict.ParsePathPattern(ignored.Path); err == nil {
+			patterns = append(patterns, pattern)
+		}
+	}
+	return patterns
+}
+
+// RolloutOptions returns how a valid configuration's automatic rollouts are to
+// be done. Their namespaces, windows, budget and age are not part of that: see
+// AutoRollout.Allows and AutoRollout.Schedule.
+func (c Configuration) RolloutOptions() rollout.Options {
+	a := c.AutoRollout
+	return rollout.Options{
+		Strategy: a.Strategy,
+		Select: rollout.Selection{
+			IncludeDaemonSet:   slices.Contains(a.Kinds, DaemonSet),
+			IncludeStatefulSet: slices.Contains(a.Kinds, StatefulSet),
+			ExcludeDeployment:  !slices.Contains(a.Kinds, Deployment),
+			SidecarNames:       c.Selection.SidecarContainerNames,
+		},
+		Guards: rollout.Guards{AllowOrphaned: a.AllowOrphaned, AllowDowntime: a.AllowDowntime},
+		Pace: rollout.Pace{
+			Parallel:              a.ParallelRollouts,
+			Order:                 a.OrderBy,
+			Canary:                a.Canary,
+			Soak:                  a.Soak.Duration,
+			MaxFailures:           a.MaxFailures,
+			MaxUnavailable:        a.MaxUnavailable,
+			MaxUnavailablePercent: a.MaxUnavailablePercent,
+			Timeout:               a.Timeout.Duration,
+		},
+		Mark: rollout.Mark{AnnotationPrefix: a.AnnotationPrefix, Reason: a.RolloutReason, FieldManager: a.FieldManager},
+	}
+}
+
+// Allows reports whether workloads of that kind and namespace are rolled out
+// automatically.
+func (a AutoRollout) Allows(namespace, kind string) bool {
+	switch kind {
+	case "Rollout", "ReplicaSet":
+		kind = string(Deployment)
+	}
+	return a.Enabled && slices.Contains(a.Kinds, WorkloadKind(kind)) &&
+		(len(a.IncludeNamespaces) == 0 || slices.Contains(a.IncludeNamespaces, namespace)) &&
+		!slices.Contains(a.ExcludeNamespaces, namespace)
+}
+
+// Window returns the value that tells when it is open. The error is a
+// window.FieldErrors.
+func (w Window) Window() (window.Window, error) {
+	days := make([]string, len(w.Days))
+	for i, day := range w.Days {
+		days[i] = string(day)
+	}
+	return window.New(days, string(w.Start), string(w.End), w.TimeZone)
+}
+
+// Schedule returns the windows of a valid configuration.
+func (a AutoRollout) Schedule() window.Windows {
+	var windows window.Windows
+	for _, w := range a.Windows {
+		if opened, err := w.Window(); err == nil {
+			windows = append(windows, opened)
+		}
+	}
+	return windows
+}

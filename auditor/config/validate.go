@@ -1,0 +1,198 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/window"
+)
+
+const (
+	// shortestInterval keeps a slip from making an auditor a load test.
+	shortestInterval = 5 * time.Second
+	// longestFieldManager is the API server's limit for a field manager's name.
+	longestFieldManager = 128
+)
+
+// problems collects what Validate finds.
+type problems []Problem
+
+func (p *problems) add(path, format string, args ...any) {
+	*p = append(*p, Problem{Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+// Validate returns all that is wrong with the values, in the order of the keys.
+func (c Configuration) Validate() []Problem {
+	var found problems
+	if c.Interval.Duration < shortestInterval {
+		found.add("interval", "is %s: give %s or more", c.Interval.Duration, shortestInterval)
+	}
+	for i, object := range c.Watch {
+		found.object(fmt.Sprintf("watch[%d]", i), object)
+	}
+	found.selection(c.Selection)
+	for i, ignored := range c.IgnorePaths {
+		if _, err := verdict.ParsePathPattern(ignored.Path); err != nil {
+			found.add(fmt.Sprintf("ignorePaths[%d].path", i), "is %q: %v", ignored.Path, err)
+		}
+	}
+	found.atLeast("concurrency", c.Concurrency, 1)
+	found.autoRollout("autoRollout", c.AutoRollout)
+	return found
+}
+
+func (p *problems) object(path string, object Object) {
+	if _, err := schema.ParseGroupVersion(object.APIVersion); err != nil || object.APIVersion == "" {
+		p.add(path+".apiVersion", "is %q: give group and version, as in v1 or apps/v1", object.APIVersion)
+	}
+	if object.Kind == "" {
+		p.add(path+".kind", "is empty: name the kind, as in ConfigMap")
+	}
+	if object.Namespace != "" {
+		p.namespace(path+".namespace", object.Namespace)
+	}
+	if object.Name == "" || strings.ContainsAny(object.Name, "/%") {
+		p.add(path+".name", "is %q: name the object", object.Name)
+	}
+}
+
+func (p *problems) selection(s Selection) {
+	p.namespaces("selection", s.IncludeNamespaces, s.ExcludeNamespaces)
+	if _, err := labels.Parse(s.Selector); err != nil {
+		p.add("selection.selector", "is %q: %v", s.Selector, err)
+	}
+	for i, name := range s.SidecarContainerNames {
+		if len(validation.IsDNS1123Label(name)) > 0 {
+			p.add(fmt.Sprintf("selection.sidecarContainerNames[%d]", i), "is %q, which cannot be a container's name", name)
+		}
+	}
+}
+
+func (p *problems) namespaces(path string, include, exclude []string) {
+	for i, name := range include {
+		p.namespace(fmt.Sprintf("%s.includeNamespaces[%d]", path, i), name)
+	}
+	for i, name := range exclude {
+		at := fmt.Sprintf("%s.excludeNamespaces[%d]", path, i)
+		p.namespace(at, name)
+		if slices.Contains(include, name) {
+			p.add(at, "is %q, which includeNamespaces names, too: remove it from one of them", name)
+		}
+	}
+}
+
+func (p *problems) namespace(path, name string) {
+	if len(validation.IsDNS1123Label(name)) > 0 {
+		p.add(path, "is %q, which cannot be a namespace's name", name)
+	}
+}
+
+func (p *problems) autoRollout(path string, a AutoRollout) {
+	p.namespaces(path, a.IncludeNamespaces, a.ExcludeNamespaces)
+	if len(a.Kinds) == 0 {
+		p.add(path+".kinds", "is empty: give one of %s, or leave the key out", words(WorkloadKinds()))
+	}
+	for i, kind := range a.Kinds {
+		choose(p, fmt.Sprintf("%s.kinds[%d]", path, i), kind, WorkloadKinds())
+	}
+	if a.Enabled && len(a.Windows) == 0 {
+		p.add(path+".windows", `needs a window: {start: "00:00", end: "24:00"} is any time`)
+	}
+	for i, w := range a.Windows {
+		p.window(fmt.Sprintf("%s.windows[%d]", path, i), w)
+	}
+	p.atLeast(path+".budget", a.Budget, 1)
+	p.notNegative(path+".minimumAge", a.MinimumAge.Duration)
+	for i, query := range a.BlockOnPrometheusQueries {
+		p.query(fmt.Sprintf("%s.blockOnPrometheusQueries[%d]", path, i), query)
+	}
+	p.pace(path, a)
+	p.mark(path, a)
+}
+
+func (p *problems) window(path string, w Window) {
+	_, err := w.Window()
+	wrong, _ := errors.AsType[window.FieldErrors](err)
+	for _, field := range wrong {
+		p.add(path+"."+field.Field, "%v", field.Err)
+	}
+}
+
+func (p *problems) query(path string, query PrometheusQuery) {
+	if u, err := url.Parse(query.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		p.add(path+".url", "is %q: give Prometheus' address, as in http://prometheus.monitoring:9090", query.URL)
+	}
+	if strings.TrimSpace(query.Query) == "" {
+		p.add(path+".query", `is empty: give PromQL that returns rows when nothing should be rolled out, as in ALERTS{alertstate="firing"}`)
+	}
+}
+
+func (p *problems) pace(path string, a AutoRollout) {
+	choose(p, path+".strategy", a.Strategy, Strategies())
+	p.atLeast(path+".parallelRollouts", a.ParallelRollouts, 1)
+	choose(p, path+".orderBy", a.OrderBy, Orders())
+	p.atLeast(path+".canary", a.Canary, 0)
+	p.notNegative(path+".soak", a.Soak.Duration)
+	if a.Soak.Duration > 0 && a.Canary == 0 {
+		p.add(path+".soak", "needs canary: say how many workloads go first")
+	}
+	p.atLeast(path+".maxUnavailable", a.MaxUnavailable, 1)
+	if a.MaxUnavailable > 1 && a.Strategy != rollout.Evict {
+		p.add(path+".maxUnavailable", "needs strategy: evict; a restart goes by the workload's own update strategy")
+	}
+	if a.MaxUnavailablePercent < 0 || a.MaxUnavailablePercent > 100 {
+		p.add(path+".maxUnavailablePercent", "is %d: give a percentage, 1 to 100, or 0 for no limit", a.MaxUnavailablePercent)
+	}
+	if a.Timeout.Duration <= 0 {
+		p.add(path+".timeout", "is %s: give more than 0", a.Timeout.Duration)
+	}
+	p.atLeast(path+".maxFailures", a.MaxFailures, 1)
+}
+
+func (p *problems) mark(path string, a AutoRollout) {
+	if a.AnnotationPrefix == "" || len(validation.IsQualifiedName(a.AnnotationPrefix+".rollout.timestamp")) > 0 {
+		p.add(path+".annotationPrefix", "is %q, which does not make an annotation's name, as sidecarRollout or example.com/sidecar does", a.AnnotationPrefix)
+	}
+	if a.FieldManager == "" || len(a.FieldManager) > longestFieldManager {
+		p.add(path+".fieldManager", "has %d characters: give 1 to %d", len(a.FieldManager), longestFieldManager)
+	}
+	if a.LockNamespace != "" {
+		p.namespace(path+".lockNamespace", a.LockNamespace)
+	}
+}
+
+func (p *problems) atLeast(path string, n, least int) {
+	if n < least {
+		p.add(path, "is %d: give %d or more", n, least)
+	}
+}
+
+func (p *problems) notNegative(path string, d time.Duration) {
+	if d < 0 {
+		p.add(path, "is %s: give 0s or more", d)
+	}
+}
+
+func choose[T ~string](p *problems, path string, word T, allowed []T) {
+	if !slices.Contains(allowed, word) {
+		p.add(path, "is %q: choose from %s", word, words(allowed))
+	}
+}
+
+func words[T ~string](all []T) string {
+	texts := make([]string, len(all))
+	for i, word := range all {
+		texts[i] = string(word)
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,87 @@
+package config_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/config"
+)
+
+func TestValidate(t *testing.T) {
+	for _, tt := range []struct {
+		change func(*config.Configuration)
+		want   string
+	}{
+		{func(c *config.Configuration) { c.Interval.Duration = 0 }, "interval: is 0s: give 5s or more"},
+		{func(c *config.Configuration) { c.Concurrency = 0 }, "concurrency: is 0: give 1 or more"},
+		{func(c *config.Configuration) { c.Watch = []config.Object{{"a/b/c", "", "A", ""}} },
+			`watch[0].apiVersion: is "a/b/c": give group and version, as in v1 or apps/v1
+watch[0].kind: is empty: name the kind, as in ConfigMap
+watch[0].namespace: is "A", which cannot be a namespace's name
+watch[0].name: is "": name the object`},
+		{func(c *config.Configuration) {
+			c.Selection = config.Selection{
+				IncludeNamespaces: []string{"shop", ""}, ExcludeNamespaces: []string{"a b", "shop"},
+				Selector: "a in b", SidecarContainerNames: []string{"ISTIO"},
+			}
+		}, `selection.includeNamespaces[1]: is "", which cannot be a namespace's name
+selection.excludeNamespaces[0]: is "a b", which cannot be a namespace's name
+selection.excludeNamespaces[1]: is "shop", which includeNamespaces names, too: remove it from one of them
+selection.selector: is "a in b": unable to parse requirement: found 'b' expected: '('
+selection.sidecarContainerNames[0]: is "ISTIO", which cannot be a container's name`},
+		{func(c *config.Configuration) { c.IgnorePaths = []config.IgnoredPath{{Path: "pod"}, {Path: "*"}} },
+			`ignorePaths[1].path: is "*": this would leave out everything: give a path, as in *:env[NONCE]`},
+		{func(c *config.Configuration) { c.AutoRollout.IncludeNamespaces = []string{"-"} },
+			`autoRollout.includeNamespaces[0]: is "-", which cannot be a namespace's name`},
+		{func(c *config.Configuration) { c.AutoRollout.Kinds = nil },
+			"autoRollout.kinds: is empty: give one of Deployment, StatefulSet, DaemonSet, or leave the key out"},
+		{func(c *config.Configuration) { c.AutoRollout.Kinds = []config.WorkloadKind{"DaemonSet", "Job"} },
+			`autoRollout.kinds[1]: is "Job": choose from Deployment, StatefulSet, DaemonSet`},
+		{func(c *config.Configuration) { c.AutoRollout.Enabled = true },
+			`autoRollout.windows: needs a window: {start: "00:00", end: "24:00"} is any time`},
+		{func(c *config.Configuration) {
+			c.AutoRollout.Windows = []config.Window{{Start: "00:00", End: "24:00"}, {Days: []config.Day{"Mon", "Tuesday"}, Start: "8", End: "09:00", TimeZone: "Berlin"}}
+		}, `autoRollout.windows[1].days[1]: "Tuesday" is no day: choose from Mon, Tue, Wed, Thu, Fri, Sat, Sun
+autoRollout.windows[1].start: "8" is no time of day: give hours and minutes, as in 06:30
+autoRollout.windows[1].timeZone: "Berlin" is no time zone: give an IANA name, as in Europe/Berlin`},
+		{func(c *config.Configuration) { c.AutoRollout.Budget = 0 }, "autoRollout.budget: is 0: give 1 or more"},
+		{func(c *config.Configuration) { c.AutoRollout.MinimumAge.Duration = -1 }, "autoRollout.minimumAge: is -1ns: give 0s or more"},
+		{func(c *config.Configuration) {
+			c.AutoRollout.BlockOnPrometheusQueries = []config.PrometheusQuery{{"http://p:9090", "up == 0"}, {"p:9090", " "}}
+		}, `autoRollout.blockOnPrometheusQueries[1].url: is "p:9090": give Prometheus' address, as in http://prometheus.monitoring:9090
+autoRollout.blockOnPrometheusQueries[1].query: is empty: give PromQL that returns rows when nothing should be rolled out, as in ALERTS{alertstate="firing"}`},
+		{func(c *config.Configuration) { c.AutoRollout.Strategy = "delete" }, `autoRollout.strategy: is "delete": choose from restart, evict`},
+		{func(c *config.Configuration) { c.AutoRollout.ParallelRollouts = -1 }, "autoRollout.parallelRollouts: is -1: give 1 or more"},
+		{func(c *config.Configuration) { c.AutoRollout.OrderBy = "" }, `autoRollout.orderBy: is "": choose from name, pods, age`},
+		{func(c *config.Configuration) { c.AutoRollout.Canary = -1 }, "autoRollout.canary: is -1: give 0 or more"},
+		{func(c *config.Configuration) { c.AutoRollout.Soak.Duration = -time.Minute }, "autoRollout.soak: is -1m0s: give 0s or more"},
+		{func(c *config.Configuration) { c.AutoRollout.Soak.Duration = time.Minute }, "autoRollout.soak: needs canary: say how many workloads go first"},
+		{func(c *config.Configuration) { c.AutoRollout.MaxUnavailable = 0 }, "autoRollout.maxUnavailable: is 0: give 1 or more"},
+		{func(c *config.Configuration) { c.AutoRollout.MaxUnavailable = 2 },
+			"autoRollout.maxUnavailable: needs strategy: evict; a restart goes by the workload's own update strategy"},
+		{func(c *config.Configuration) { c.AutoRollout.MaxUnavailable, c.AutoRollout.Strategy = 2, "evict" }, ""},
+		{func(c *config.Configuration) { c.AutoRollout.MaxUnavailablePercent = 101 },
+			"autoRollout.maxUnavailablePercent: is 101: give a percentage, 1 to 100, or 0 for no limit"},
+		{func(c *config.Configuration) { c.AutoRollout.Timeout.Duration = 0 }, "autoRollout.timeout: is 0s: give more than 0"},
+		{func(c *config.Configuration) { c.AutoRollout.MaxFailures = 0 }, "autoRollout.maxFailures: is 0: give 1 or more"},
+		{func(c *config.Configuration) { c.AutoRollout.AnnotationPrefix = "a b" },
+			`autoRollout.annotationPrefix: is "a b", which does not make an annotation's name, as sidecarRollout or example.com/sidecar does`},
+		{func(c *config.Configuration) { c.AutoRollout.FieldManager = strings.Repeat("a", 129) },
+			"autoRollout.fieldManager: has 129 characters: give 1 to 128"},
+		{func(c *config.Configuration) { c.AutoRollout.LockNamespace = "A" }, `autoRollout.lockNamespace: is "A", which cannot be a namespace's name`},
+	} {
+		c := config.Default()
+		tt.change(&c)
+		var got []string
+		for _, p := range c.Validate() {
+			got = append(got, fmt.Sprint(p))
+		}
+		if diff := cmp.Diff(tt.want, strings.Join(got, "\n")); diff != "" {
+			t.Error(diff)
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// CSV has a header and a line a workload.
+const CSV Format = "csv"
+
+// csvPods are the states whose Pods have a column.
+var csvPods = []verdict.State{verdict.Blocked, verdict.Drifted, verdict.Missing, verdict.Orphaned, verdict.Modified, verdict.InSync}
+
+// writeCSV writes a header and a line a workload, quoted as RFC 4180 says; lines
+// end in LF. Changes are places as --ignore-path takes them, joined by "; ".
+func (r *Report) writeCSV(w io.Writer) error {
+	header := []string{"cluster", "namespace", "kind", "name", "state", "pods"}
+	for _, state := range csvPods {
+		header = append(header, "pods"+string(state))
+	}
+	header = append(header, "approximate", "eligible", "reason", "rolloutReason", "changes")
+	out := csv.NewWriter(w)
+	if err := out.Write(header); err != nil {
+		return err
+	}
+	for _, item := range r.Items {
+		changes, reason := worstOf(item)
+		record := []string{item.Cluster, item.Namespace, item.Kind, item.Name, string(item.State), strconv.Itoa(total(item.Pods))}
+		for _, state := range csvPods {
+			record = append(record, strconv.Itoa(item.Pods[state]))
+		}
+		record = append(record,
+			strconv.FormatBool(approximate(item)), strconv.FormatBool(item.Rollout.Eligible),
+			reason, sentence(item.Rollout.Reason), strings.Join(places(changes), "; "))
+		for i, cell := range record {
+			record[i] = defuse(Printable(cell))
+		}
+		if err := out.Write(record); err != nil {
+			return fmt.Errorf("%s %s/%s: %w", item.Kind, item.Namespace, item.Name, err)
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// defuse puts an apostrophe before what a spreadsheet would take for a formula.
+func defuse(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
+}
+
+// places names what changed: PART:PATH, or PART where the whole of it did.
+func places(changes []verdict.Change) []string {
+	names := make([]string, len(changes))
+	for i, c := range changes {
+		names[i] = c.Part
+		if c.Path != "" {
+			names[i] += ":" + c.Path
+		}
+	}
+	return names
+}

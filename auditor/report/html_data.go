@@ -1,0 +1,97 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// pageData is a page's JSON: the report's, but that changes stand in a list of
+// their own, as thousands of workloads drift in the same way.
+type pageData struct {
+	Report pageReport `json:"report"`
+	// Changes are all that there are, each once.
+	Changes []verdict.Change `json:"changes"`
+	// Details say of each item, in the items' order, what a table would.
+	Details []string  `json:"details"`
+	History []Point   `json:"history,omitempty"`
+	Live    *pageLive `json:"live,omitempty"`
+}
+
+type pageReport struct {
+	*Report
+	Items []pageItem `json:"items"`
+}
+
+type pageItem struct {
+	Item
+	Revisions []pageRevision `json:"revisions"`
+}
+
+// pageRevision has indices into the list of changes.
+type pageRevision struct {
+	Revision
+	Changes    []int `json:"changes"`
+	Autoscaled []int `json:"autoscaled,omitempty"`
+}
+
+type pageLive struct {
+	URL          string `json:"url"`
+	EverySeconds int    `json:"everySeconds"`
+}
+
+// json is the page's data, safe within a script element: json.Marshal escapes
+// <, > and &, and escapeJSON whatever hides in plain sight.
+func (p Page) json() ([]byte, error) {
+	data := pageData{
+		Report:  pageReport{Report: p.Report, Items: make([]pageItem, len(p.Report.Items))},
+		Details: make([]string, len(p.Report.Items)),
+		History: p.History,
+	}
+	distinct := changeList{all: []verdict.Change{}, index: map[string]int{}}
+	for i, item := range p.Report.Items {
+		data.Details[i] = strings.Join(details(item, 0), " ")
+		data.Report.Items[i] = pageItem{Item: item, Revisions: distinct.revisions(item.Revisions)}
+	}
+	data.Changes = distinct.all
+	if p.Live.URL != "" {
+		data.Live = &pageLive{URL: p.Live.URL, EverySeconds: max(1, int(p.Live.Every/time.Second))}
+	}
+	text, err := json.Marshal(data)
+	if err != nil {
+		return nil, fmt.Errorf("encode the page's data: %w", err)
+	}
+	return escapeJSON(text), nil
+}
+
+// changeList holds each change once.
+type changeList struct {
+	all   []verdict.Change
+	index map[string]int
+}
+
+func (l *changeList) revisions(of []Revision) []pageRevision {
+	found := make([]pageRevision, len(of))
+	for i, revision := range of {
+		found[i] = pageRevision{Revision: revision, Changes: l.indices(revision.Changes), Autoscaled: l.indices(revision.Autoscaled)}
+	}
+	return found
+}
+
+func (l *changeList) indices(of []verdict.Change) []int {
+	found := make([]int, len(of))
+	for i, change := range of {
+		key := strings.Join([]string{change.Part, change.Path, string(change.From), string(change.To)}, "\x00")
+		at, known := l.index[key]
+		if !known {
+			at = len(l.all)
+			l.index[key] = at
+			l.all = append(l.all, change)
+		}
+		found[i] = at
+	}
+	return found
+}

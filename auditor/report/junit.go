@@ -1,0 +1,129 @@
+package report
+
+import (
+	"cmp"
+	"encoding/xml"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// JUnit is a JUnit report, as build servers show it.
+const JUnit Format = "junit"
+
+const (
+	// junitMessage is the number of columns of a message.
+	junitMessage = 300
+	// junitBody is the number of bytes of what a failure shows when it is
+	// opened.
+	junitBody = 8000
+)
+
+// The elements are those that both Jenkins' junit plugin and GitLab read.
+type junitSuites struct {
+	XMLName xml.Name `xml:"testsuites"`
+	Name    string   `xml:"name,attr"`
+	junitCounts
+	Suites []junitSuite `xml:"testsuite"`
+}
+
+type junitSuite struct {
+	Name      string `xml:"name,attr"`
+	Timestamp string `xml:"timestamp,attr"`
+	junitCounts
+	Cases []junitCase `xml:"testcase"`
+}
+
+type junitCounts struct {
+	Tests    int `xml:"tests,attr"`
+	Failures int `xml:"failures,attr"`
+	Errors   int `xml:"errors,attr"`
+	Skipped  int `xml:"skipped,attr"`
+	// Time is required by some readers; an audit asks once for many workloads.
+	Time int `xml:"time,attr"`
+}
+
+// A case has at most one of Failure, Error and Skipped.
+type junitCase struct {
+	// Class is "NAMESPACE.KIND": Jenkins takes what is before the last dot for
+	// a package. Name is "KIND NAMESPACE/NAME": GitLab shows it alone, and reads
+	// one of several with the same name.
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	Time    int           `xml:"time,attr"`
+	Failure *junitOutcome `xml:"failure"`
+	Error   *junitOutcome `xml:"error"`
+	Skipped *junitOutcome `xml:"skipped"`
+	Output  *junitText    `xml:"system-out"`
+}
+
+// A junitOutcome says in Text what is in Message where there is nothing more to
+// say: GitLab shows no message.
+type junitOutcome struct {
+	Message string `xml:"message,attr"`
+	Type    string `xml:"type,attr"`
+	Text    string `xml:",cdata"`
+}
+
+type junitText struct {
+	Text string `xml:",cdata"`
+}
+
+// writeJUnit writes a test suite a namespace and a test a workload. What
+// --exit-code fails on is a failure, Unknown an error, and what cannot be
+// judged, or has no sidecar to judge, is skipped.
+func (r *Report) writeJUnit(w io.Writer) error {
+	all := junitSuites{Name: source}
+	items := slices.Clone(r.Items)
+	slices.SortStableFunc(items, func(a, b Item) int { return strings.Compare(a.group(), b.group()) })
+	for _, item := range items {
+		last := len(all.Suites) - 1
+		if last < 0 || all.Suites[last].Name != item.group() {
+			all.Suites = append(all.Suites, junitSuite{Name: item.group(), Timestamp: r.GeneratedAt.Format("2006-01-02T15:04:05")})
+			last++
+		}
+		suite := &all.Suites[last]
+		tested := junitCaseOf(item)
+		suite.Cases = append(suite.Cases, tested)
+		suite.add(tested)
+		all.add(tested)
+	}
+	text, err := xml.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, xml.Header+string(text)+"\n")
+	return err
+}
+
+func junitCaseOf(item Item) junitCase {
+	kind, name, message := Printable(item.Kind), Printable(item.Name), headline(item, junitMessage)
+	tested := junitCase{Class: item.group() + "." + kind, Name: kind + " " + item.group() + "/" + name}
+	body := excerpt(item, junitBody)
+	outcome := &junitOutcome{Message: message, Type: Printable(string(item.State)), Text: cmp.Or(body, message+"\n")}
+	switch {
+	case item.Alarming():
+		tested.Failure = outcome
+	case item.State == verdict.Unknown:
+		tested.Error = outcome
+	case !item.State.Counted():
+		tested.Skipped = outcome
+	case body != "":
+		tested.Output = &junitText{message + "\n" + body}
+	}
+	return tested
+}
+
+func (c *junitCounts) add(tested junitCase) {
+	c.Tests++
+	switch {
+	case tested.Failure != nil:
+		c.Failures++
+	case tested.Error != nil:
+		c.Errors++
+	case tested.Skipped != nil:
+		c.Skipped++
+	}
+}

@@ -1,0 +1,180 @@
+package report
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+
+	openreports "github.com/openreports/reports-api/apis/openreports.io/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// PolicyReport is a stream of openreports.io/v1alpha1 Reports in YAML.
+const PolicyReport Format = "policyreport"
+
+const (
+	// source names this program in reports of others' formats.
+	source = "sidecar-drift"
+	// openRule is the one rule of the policy "sidecar-drift".
+	openRule = "sidecar-in-sync"
+	// openMessage is the number of columns of a result's message.
+	openMessage = 300
+	// openSize is the number of bytes of results, as JSON, that one object
+	// holds: kubectl apply keeps a copy in an annotation, and annotations may
+	// take 256 KiB.
+	openSize = 200_000
+	// ManagedByLabel is on every object made by [Report.OpenReports], with the
+	// value "sidecar-drift".
+	ManagedByLabel = "app.kubernetes.io/managed-by"
+	// ClusterAnnotation names the cluster that an object speaks of, where the
+	// report has several.
+	ClusterAnnotation = "sidecar-drift.io/cluster"
+)
+
+// OpenReports returns the report as objects of openreports.io, by namespace: one
+// result a workload, sorted by kind and name. The object of a namespace is named
+// sidecar-drift; where that would grow too large to be stored, the rest follows
+// in sidecar-drift-2 and so on. Messages hold values of changes: see
+// [Report.Masked].
+func (r *Report) OpenReports() []openreports.Report {
+	items := slices.Clone(r.Items)
+	slices.SortStableFunc(items, func(a, b Item) int {
+		return cmp.Or(
+			cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Namespace, b.Namespace),
+			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name),
+		)
+	})
+	var objects []openreports.Report
+	size, part := 0, 0
+	for i, item := range items {
+		result := r.openResult(item)
+		length := jsonLength(result)
+		first := i == 0 || items[i-1].Cluster != item.Cluster || items[i-1].Namespace != item.Namespace
+		if first {
+			part = 0
+		}
+		if first || size+length > openSize {
+			part++
+			size = 0
+			objects = append(objects, newOpenReport(item, part))
+		}
+		size += length
+		object := &objects[len(objects)-1]
+		object.Results = append(object.Results, result)
+		countOpenResult(&object.Summary, result.Result)
+	}
+	return objects
+}
+
+func (r *Report) writeOpenReports(w io.Writer) error {
+	for i, object := range r.OpenReports() {
+		if i > 0 {
+			if _, err := io.WriteString(w, "---\n"); err != nil {
+				return err
+			}
+		}
+		if err := Marshal(w, YAML, object); err != nil {
+			return fmt.Errorf("Report %s/%s: %w", object.Namespace, object.Name, err)
+		}
+	}
+	return nil
+}
+
+func newOpenReport(item Item, part int) openreports.Report {
+	object := openreports.Report{
+		TypeMeta: metav1.TypeMeta{APIVersion: openreports.GroupVersion.String(), Kind: "Report"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: item.Namespace, Name: source,
+			Labels: map[string]string{ManagedByLabel: source},
+		},
+		Source: source,
+	}
+	if part > 1 {
+		object.Name += "-" + strconv.Itoa(part)
+	}
+	if item.Cluster != "" {
+		object.Annotations = map[string]string{ClusterAnnotation: Printable(item.Cluster)}
+	}
+	return object
+}
+
+func (r *Report) openResult(item Item) openreports.ReportResult {
+	result := openResultOf(item)
+	properties := map[string]string{"state": Printable(string(item.State)), "pods": podsOf(item)}
+	if approximate(item) {
+		properties["approximate"] = "true"
+	}
+	return openreports.ReportResult{
+		Source:    source,
+		Policy:    source,
+		Rule:      openRule,
+		Timestamp: metav1.Timestamp{Seconds: r.GeneratedAt.Unix()},
+		Result:    result,
+		Scored:    result == "pass" || result == "fail",
+		Subjects: []corev1.ObjectReference{{
+			APIVersion: apiVersionOf(item.Kind), Kind: Printable(item.Kind), Namespace: item.Namespace, Name: item.Name,
+		}},
+		Description: headline(item, openMessage),
+		Properties:  properties,
+	}
+}
+
+func openResultOf(item Item) openreports.Result {
+	state := item.State
+	switch {
+	case state == verdict.InSync:
+		return "pass"
+	case item.Alarming():
+		return "fail"
+	case state == verdict.Modified, state == verdict.Unstable:
+		return "warn"
+	case state == verdict.Unknown:
+		return "error"
+	}
+	return "skip"
+}
+
+func countOpenResult(summary *openreports.ReportSummary, result openreports.Result) {
+	switch result {
+	case "pass":
+		summary.Pass++
+	case "fail":
+		summary.Fail++
+	case "warn":
+		summary.Warn++
+	case "error":
+		summary.Error++
+	default:
+		summary.Skip++
+	}
+}
+
+// apiVersionOf is empty for kinds that an audit knows by name alone.
+func apiVersionOf(kind string) string {
+	switch kind {
+	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
+		return "apps/v1"
+	case "Job", "CronJob":
+		return "batch/v1"
+	case "Rollout":
+		return "argoproj.io/v1alpha1"
+	case "Pod":
+		return "v1"
+	}
+	return ""
+}
+
+// jsonLength is the number of bytes that a result takes.
+func jsonLength(result openreports.ReportResult) int {
+	text, err := json.Marshal(result)
+	if err != nil {
+		return openSize // cannot be: it holds texts and numbers
+	}
+	return len(text)
+}

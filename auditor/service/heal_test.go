@@ -1,0 +1,245 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/config"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+type fakeLock struct{ released *int }
+
+func (fakeLock) Lost() <-chan struct{} { return nil }
+
+func (l fakeLock) Release(context.Context) error { *l.released++; return nil }
+
+// patient is a loop with a healer: its cluster's workloads drift from the first
+// minute on, until they are rolled out; what was is taken down as "TIME NAME".
+type patient struct {
+	*recorded
+	healer   *healer
+	drifting map[string]bool
+	rolled   []string
+	released int
+	result   report.Result
+}
+
+func newPatient(cluster kubernetes.Interface, workloads int) *patient {
+	p := &patient{recorded: newRecorded(10 * time.Minute), drifting: map[string]bool{}, result: report.RolledOut}
+	p.recorded.memory = newMemory(cluster.CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor")
+	p.conf.AutoRollout.Enabled = true
+	p.conf.AutoRollout.Windows = []config.Window{{Start: "22:00", End: "06:00", TimeZone: "Europe/Berlin"}}
+	p.conf.AutoRollout.Budget = 3
+	for n := range workloads {
+		p.drifting[fmt.Sprint("w", n)] = true
+	}
+	p.answer = func([]inventory.WorkloadRef) (*report.Report, error) {
+		var items []report.Item
+		for n := range workloads {
+			state := verdict.InSync
+			if p.drifting[fmt.Sprint("w", n)] {
+				state = verdict.Drifted
+			}
+			items = append(items, workload(fmt.Sprint("w", n), state))
+		}
+		return reportOf(items...), nil
+	}
+	p.healer = &healer{memory: p.recorded.memory, log: logr.Discard(), ended: func(*report.Report) {}}
+	p.healer.steps = steps{
+		lock: func(context.Context, string) (lock, error) { return fakeLock{&p.released}, nil },
+		audit: func(_ context.Context, _ config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
+			var items []report.Item
+			for _, w := range due {
+				items = append(items, workload(w.Name, verdict.Drifted))
+			}
+			return reportOf(items...), nil
+		},
+		plan: func(_ context.Context, found *report.Report, _ rollout.Options) (*report.Report, error) {
+			for i := range found.Items {
+				found.Items[i].Rollout.Result = report.Planned
+			}
+			return found, nil
+		},
+		run: func(_ context.Context, plan *report.Report, _ rollout.Options, _ rollout.AuditFunc) (*report.Report, error) {
+			now := time.Now()
+			for i, item := range plan.Items {
+				p.rolled = append(p.rolled, now.In(berlin).Format("Mon 15:04 ")+item.Name)
+				p.drifting[item.Name] = p.result != report.RolledOut
+				plan.Items[i].Rollout = report.Rollout{Result: p.result, StartedAt: &now}
+			}
+			return plan, nil
+		},
+		rows: func(context.Context, config.PrometheusQuery) (bool, error) { return false, nil },
+	}
+	p.loop.heal = p.healer.heal
+	return p
+}
+
+var berlin = func() *time.Location {
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		panic(err)
+	}
+	return zone
+}()
+
+// sleepUntil sleeps until a time in Berlin.
+func sleepUntil(t *testing.T, text string) {
+	t.Helper()
+	at, err := time.ParseInLocation("2006-01-02 15:04", text, berlin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Until(at))
+}
+
+// Days and nights, those of both clock changes among them: a window's budget is
+// rolled out once in each night, from the moment that the window opens.
+func TestAutomaticRolloutInWindows(t *testing.T) {
+	for name, test := range map[string]struct {
+		from, until string
+		want        []string
+	}{
+		"a plain night":       {"2026-01-13 12:00", "2026-01-14 12:00", []string{"Tue 22:00 w0", "Tue 22:00 w1", "Tue 22:00 w2"}},
+		"the clock goes on":   {"2026-03-28 12:00", "2026-03-29 12:00", []string{"Sat 22:00 w0", "Sat 22:00 w1", "Sat 22:00 w2"}},
+		"the clock goes back": {"2026-10-24 12:00", "2026-10-25 12:00", []string{"Sat 22:00 w0", "Sat 22:00 w1", "Sat 22:00 w2"}},
+		"two nights": {"2026-01-13 12:00", "2026-01-15 12:00",
+			[]string{"Tue 22:00 w0", "Tue 22:00 w1", "Tue 22:00 w2", "Wed 22:00 w3", "Wed 22:00 w4"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPatient(fake.NewClientset(), 5)
+				sleepUntil(t, test.from)
+				p.start(t)
+				sleepUntil(t, test.until)
+				synctest.Wait()
+				if diff := cmp.Diff(test.want, p.rolled); diff != "" {
+					t.Errorf("rolled out (-want +got):\n%s", diff)
+				}
+				if p.released == 0 {
+					t.Error("the Lease is never given back")
+				}
+			})
+		})
+	}
+}
+
+// What has only just begun to drift is left alone until it is old enough.
+func TestAutomaticRolloutWaitsForAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(fake.NewClientset(), 1)
+		p.conf.AutoRollout.MinimumAge = metav1.Duration{Duration: 2 * time.Hour}
+		sleepUntil(t, "2026-01-13 22:30")
+		p.start(t)
+		sleepUntil(t, "2026-01-14 00:29")
+		synctest.Wait()
+		if len(p.rolled) > 0 {
+			t.Errorf("rolled out too early: %v", p.rolled)
+		}
+		sleepUntil(t, "2026-01-14 00:45")
+		synctest.Wait()
+		if len(p.rolled) != 1 {
+			t.Errorf("rolled out %v, want one", p.rolled)
+		}
+	})
+}
+
+// A leader that takes over in the same night has what is left of the budget, and
+// none after a failure.
+func TestAutomaticRolloutOfTheNextLeader(t *testing.T) {
+	for result, want := range map[report.Result]int{report.RolledOut: 3, report.Failed: 3, report.NotConverging: 3} {
+		synctest.Test(t, func(t *testing.T) {
+			cluster := fake.NewClientset()
+			sleepUntil(t, "2026-01-13 20:00")
+			first := newPatient(cluster, 5)
+			first.result = result
+			ctx, kill := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { first.run(ctx); close(done) }()
+			sleepUntil(t, "2026-01-13 23:00")
+			synctest.Wait()
+			kill()
+			<-done
+			second := newPatient(cluster, 5)
+			second.start(t)
+			sleepUntil(t, "2026-01-14 12:00")
+			synctest.Wait()
+			if got := len(first.rolled) + len(second.rolled); got != want {
+				t.Errorf("%s: %v, then %v: %d in one night, want %d", result, first.rolled, second.rolled, got, want)
+			}
+		})
+	}
+}
+
+// Nothing is touched when in doubt.
+func TestAutomaticRolloutThatIsBlocked(t *testing.T) {
+	for name, block := range map[string]func(*patient){
+		"not enabled":  func(p *patient) { p.conf.AutoRollout.Enabled = false },
+		"no window":    func(p *patient) { p.conf.AutoRollout.Windows = nil },
+		"another kind": func(p *patient) { p.conf.AutoRollout.Kinds = []config.WorkloadKind{config.DaemonSet} },
+		"elsewhere":    func(p *patient) { p.conf.AutoRollout.IncludeNamespaces = []string{"pay"} },
+		"left out":     func(p *patient) { p.conf.AutoRollout.ExcludeNamespaces = []string{"shop"} },
+		"an alert fires": func(p *patient) {
+			p.conf.AutoRollout.BlockOnPrometheusQueries = []config.PrometheusQuery{{Query: "ALERTS"}}
+			p.healer.steps.rows = func(context.Context, config.PrometheusQuery) (bool, error) { return true, nil }
+		},
+		"no answer": func(p *patient) {
+			p.conf.AutoRollout.BlockOnPrometheusQueries = []config.PrometheusQuery{{Query: "ALERTS"}}
+			p.healer.steps.rows = func(context.Context, config.PrometheusQuery) (bool, error) { return false, errors.New("refused") }
+		},
+		"somebody rolls out": func(p *patient) {
+			p.healer.steps.lock = func(context.Context, string) (lock, error) { return nil, &rollout.HeldError{} }
+		},
+		"no Lease": func(p *patient) {
+			p.healer.steps.lock = func(context.Context, string) (lock, error) { return nil, errors.New("forbidden") }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPatient(fake.NewClientset(), 5)
+				block(p)
+				sleepUntil(t, "2026-01-13 12:00")
+				p.start(t)
+				sleepUntil(t, "2026-01-14 12:00")
+				synctest.Wait()
+				if len(p.rolled) > 0 {
+					t.Errorf("rolled out: %v", p.rolled)
+				}
+			})
+		})
+	}
+}
+
+// A window that ends lets nothing new start.
+func TestAutomaticRolloutDrainsWhenItsWindowEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(fake.NewClientset(), 1)
+		var drained time.Time
+		p.healer.steps.run = func(_ context.Context, plan *report.Report, opts rollout.Options, _ rollout.AuditFunc) (*report.Report, error) {
+			<-opts.Pace.Drain
+			drained = time.Now()
+			return plan, nil
+		}
+		sleepUntil(t, "2026-01-13 12:00")
+		p.start(t)
+		sleepUntil(t, "2026-01-14 12:00")
+		synctest.Wait()
+		if got := drained.In(berlin).Format("15:04"); got != "06:00" {
+			t.Errorf("drained at %s, want 06:00", got)
+		}
+	})
+}

@@ -1,0 +1,3 @@
+// Package ui tests the HTML page in a real Chromium. It is a module of its
+// own, so that what drives the browser is no dependency of the product.
+package ui
