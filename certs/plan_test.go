@@ -305,3 +305,33 @@ func FuzzMakePlan(f *testing.F) {
 		checkUsable(t, mustPlan(t, authority, serving, hosts, start), authority, serving, hosts, start)
 	})
 }
+
+// FuzzParseKeyPair: a pair that is read is written so that it is read again.
+func FuzzParseKeyPair(f *testing.F) {
+	plan, err := MakePlan(nil, nil, hosts, start)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, data := range []SecretData{plan.Authority.Data, plan.Serving.Data} {
+		certificate, key := data["tls.crt"], data["tls.key"]
+		f.Add(certificate, key)
+		f.Add(append(bytes.Clone(certificate), certificate...), append([]byte("# a comment\n"), key...))
+		f.Add(key, certificate)
+		f.Add(certificate[:len(certificate)/2], key)
+	}
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"), []byte("\xff\x00"))
+	f.Fuzz(func(t *testing.T, certificate, key []byte) {
+		pair, err := ParseKeyPair(certificate, key)
+		if err != nil {
+			return
+		}
+		written, err := pair.KeyPEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseKeyPair(pair.CertificatePEM(), written)
+		if err != nil || !again.Certificate.Equal(pair.Certificate) {
+			t.Errorf("written and read again, it is another pair: %v", err)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -74,6 +75,8 @@ func FuzzSummaryFitsItsWidth(f *testing.F) {
 	f.Add("container/istio-proxy", "image", "istio/proxyv2:1.27.0", "istio/proxyv2:1.28.0", 30)
 	f.Add("volumes", "[x].emptyDir", "", "\x1b", 21)
 	f.Add("", "", "\xff", "é", 20)
+	f.Add("app/web", "env["+strings.Repeat("x", 500)+"].value", strings.Repeat("é", 300), strings.Repeat("a/", 200)+"b:1@sha256:c", 80)
+	f.Add("order", "image", ":", "@", 1000)
 	f.Fuzz(func(t *testing.T, part, path, from, to string, width int) {
 		if width < narrowest || width > 1000 {
 			return

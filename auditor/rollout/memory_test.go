@@ -3,6 +3,7 @@ package rollout
 import (
 	"encoding/json"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,7 +88,12 @@ func TestLastRolloutAnnotation(t *testing.T) {
 func FuzzParseLastRollout(f *testing.F) {
 	f.Add(`{"digest":"d1","time":"2026-01-02T15:04:05Z","result":"RolledOut"}`)
 	f.Add(`{"digest":""}`)
-	f.Add(`yesterday`)
+	for _, seed := range []string{
+		`yesterday`, ``, `null`, `[]`, `{}`, `{"digest":null,"time":null}`, `{"digest":1}`, `{"digest":"a","digest":"b"}`, `{"time":"9999-12-31T23:59:59.999999999-23:59"}`,
+		"{\"digest\":\"\xff\\ud800\"}", `{"digest":"` + strings.Repeat("x", 2000) + `"}`, `{"digest":"d","x":` + strings.Repeat(`[`, 300) + strings.Repeat(`]`, 300) + `}`,
+	} {
+		f.Add(seed)
+	}
 	f.Fuzz(func(t *testing.T, value string) {
 		last, ok := parseLastRollout(value)
 		if !ok {

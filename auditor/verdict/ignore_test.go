@@ -1,6 +1,9 @@
 package verdict
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestPathPattern(t *testing.T) {
 	change := func(part, path string) Change { return Change{Part: part, Path: path} }
@@ -71,7 +74,8 @@ func TestIgnore(t *testing.T) {
 // FuzzParsePathPattern: what is read is written as it was, and leaves out what it
 // names itself.
 func FuzzParsePathPattern(f *testing.F) {
-	for _, seed := range []string{"container/istio-proxy:env[NONCE].value", "*:image", "volumes", "pod:", "app/:x", "::", ""} {
+	for _, seed := range []string{"container/istio-proxy:env[NONCE].value", "*:image", "volumes", "pod:", "app/:x", "::", "",
+		"*", "order/x", "container/a/b:c:d", "pod:" + strings.Repeat("[x].", 500), "app/\xff:\x00", "app/é:a"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -87,8 +91,13 @@ func FuzzParsePathPattern(f *testing.F) {
 		if part == "*" {
 			part = "pod"
 		}
-		if !p.matches(Change{Part: part, Path: p.Path}) {
-			t.Errorf("%q does not match itself", text)
+		for _, below := range []string{"", ".x", "[x]"} {
+			if !p.matches(Change{Part: part, Path: p.Path + below}) {
+				t.Errorf("%q does not match %q", text, p.Path+below)
+			}
+		}
+		if p.Part != "*" && p.matches(Change{Part: part + "x", Path: p.Path}) || p.Path != "" && p.matches(Change{Part: part, Path: p.Path + "x"}) {
+			t.Errorf("%q matches another part or path", text)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -253,8 +254,8 @@ func TestSeverity(t *testing.T) {
 	}
 }
 
-// FuzzJudge: a Pod does not differ from itself, changes are symmetric and
-// sorted, and equal digests mean that there are none.
+// FuzzJudge: a Pod is in sync with itself, changes are sorted and decide the
+// state, and equal digests mean that there are none.
 func FuzzJudge(f *testing.F) {
 	f.Add(podtest.Live, podtest.Fresh)
 	for _, seed := range [][2]string{
@@ -263,6 +264,10 @@ func FuzzJudge(f *testing.F) {
 		{`{"spec":{"containers":[{"name":"a","resources":{"limits":{"cpu":1},"requests":{"cpu":"1000m"}}}],"volumes":{}}}`, `{"spec":{"containers":[{"name":"a","resources":{"limits":{"cpu":"1.0"}}}],"volumes":[1]}}`},
 		{`{"spec":{"initContainers":[{"name":"a","env":[{"name":"A","value":"$(B)"},{"name":"B"}]}]}}`, `{"spec":{"initContainers":[{"name":"a","env":[{"name":"B"},{"name":"A","value":"$(B)"},{"name":"B"}]}]}}`},
 		{`{"metadata":{"ownerReferences":[{"kind":"DaemonSet","controller":true}]},"spec":{"hostNetwork":true,"affinity":{"nodeAffinity":1},"containers":[{"ports":[{"containerPort":1,"hostPort":1}]}]}}`, `{"spec":{"hostNetwork":true,"affinity":{},"containers":[{"ports":[{"containerPort":1}]}]}}`},
+		{`{"metadata":{"managedFields":[{"operation":"Update","fieldsV1":{"f:spec":{"f:containers":{"k:{\"name\":\"nginx\"}":{".":{},"f:image":{}}}}}},{"operation":"Update","fieldsV1":{"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{"f:image":{}}}}}}]},"spec":{"containers":[{"name":"nginx"},{"name":"a","image":"1"}]}}`, `{"spec":{"containers":[{"name":"nginx"},{"name":"a","image":"2"}]}}`},
+		{`{"metadata":{"annotations":{"kubernetes.io/limit-ranger":"x: cpu request for container nginx"}},"spec":{"containers":[{"name":"nginx","resources":{"requests":{"cpu":"1","y":1E400}}},{"name":"nginx"}]}}`, `{"spec":{"containers":[null,{"name":"nginx"}],"initContainers":[{"name":"nginx"}]}}`},
+		{`{"spec":{"x":` + strings.Repeat(`[`, 200) + strings.Repeat(`]`, 200) + `,"containers":[{"args":[` + strings.Repeat(`"a",`, 300) + `-0]}]}}`, `{"spec":{"x":[],"containers":[{"args":["a",0.0]}]}}`},
+		{`{"spec":{"a":1,"a":2}}`, "{\"spec\":{\"a\":\"\xff\"}}"},
 	} {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}
@@ -275,8 +280,15 @@ func FuzzJudge(f *testing.F) {
 		if !slices.IsSortedFunc(there.Changes, CompareChanges) {
 			t.Error("the changes are not sorted")
 		}
-		if self := judge(t, documents{Live: a, Fresh: a, Template: template}); len(self.Changes) > 0 {
-			t.Errorf("differs from itself: %v", self.Changes)
+		self := judge(t, documents{Live: a, Fresh: a, Template: template})
+		if len(self.Changes) > 0 || len(self.Loses) > 0 || self.State != InSync && self.State != NotInjected {
+			t.Errorf("differs from itself: %+v", self)
+		}
+		if (self.State == InSync) != (len(self.Sidecars) > 0) {
+			t.Errorf("%s with the sidecars %q", self.State, self.Sidecars)
+		}
+		if changed := len(there.Changes) > 0; changed == (there.State == InSync || there.State == NotInjected) {
+			t.Errorf("%s with the changes %v", there.State, there.Changes)
 		}
 		if digest(t, a) == digest(t, b) && len(there.Changes) > 0 {
 			t.Errorf("equal digests, and changes: %v", there.Changes)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -93,43 +92,4 @@ func TestStatesValue(t *testing.T) {
 			t.Errorf("%q is no list of states, and must be an error", text)
 		}
 	}
-}
-
-func FuzzParseTime(f *testing.F) {
-	for _, seed := range []string{"2022-05-01", "2022-05-01 13:00", "2022-05-01T13:00:07+02:00", "9999-12-31 23:59:59"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		got, err := parseTime(text)
-		if err != nil {
-			return
-		}
-		if got.Location() != time.UTC {
-			t.Errorf("%q is in %v, want UTC", text, got.Location())
-		}
-		value := timeValue(got)
-		again, err := parseTime(value.String())
-		if err == nil && !again.Truncate(time.Second).Equal(got.Truncate(time.Second)) {
-			t.Errorf("%q is %v, and printed and read again %v", text, got, again)
-		}
-	})
-}
-
-func FuzzParseWorkload(f *testing.F) {
-	for _, seed := range []string{"deploy/web", "deployments.v1.apps/web", "po/a.b", "/", "true"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, argument string) {
-		got, err := parseWorkload(argument)
-		if err != nil {
-			if strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' }) {
-				t.Errorf("the error for %q holds control characters: %q", argument, err)
-			}
-			return
-		}
-		again, err := parseWorkload(got.Kind + "/" + got.Name)
-		if err != nil || again != got {
-			t.Errorf("%q is %v, which reads as %v, %v", argument, got, again, err)
-		}
-	})
 }

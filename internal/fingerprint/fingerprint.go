@@ -199,7 +199,7 @@ func (w *writer) podFields() {
 	if w.owned.Empty() {
 		return
 	}
-	spec := w.owned.Field([]byte("spec"))
+	spec := w.owned.Field([]byte("spec")).Lookup(nil)
 	w.buf = w.buf[:0]
 	for _, m := range w.view.PodFields() {
 		if m.Default {

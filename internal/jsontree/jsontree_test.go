@@ -1,8 +1,10 @@
 package jsontree
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -95,8 +97,14 @@ func rebuild(n Node) any {
 	}
 }
 
+// FuzzParse: what is read is what encoding/json reads, in memory that the
+// document's size bounds, and each value stands where Raw says.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{`{}`, `[]`, `"\ud83d\ude00"`, `{"a":[{"b":null},-1.5e+3,"\\\""]}`, `{"a":1,"a":2}`} {
+	for _, seed := range []string{
+		`{}`, `[]`, `"\ud83d\ude00"`, `{"a":[{"b":null},-1.5e+3,"\\\""]}`, `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, ` {"" : [ ] } `,
+		"{\"a\":\"\xff\"}", `"\ud800"`, "\"\x00\"", `-0`, `1E400`, `0.1e-7`, `01`, `[1,]`, `{} {}`, "\ufeff{}", `[` + strings.Repeat(`0,`, 500) + `0]`,
+		strings.Repeat(`[`, 300) + strings.Repeat(`]`, 300), strings.Repeat(`{"a":`, 300) + `1` + strings.Repeat(`}`, 300), strings.Repeat(`[`, 10001),
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
@@ -104,14 +112,25 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		dec := json.NewDecoder(strings.NewReader(string(src)))
+		dec := json.NewDecoder(bytes.NewReader(src))
 		dec.UseNumber()
 		var want any
 		if err := dec.Decode(&want); err != nil {
 			t.Fatalf("accepted what encoding/json refuses: %v", err)
 		}
-		if diff := cmp.Diff(want, rebuild(n)); diff != "" {
-			t.Error(diff)
+		if got := rebuild(n); !reflect.DeepEqual(want, got) {
+			t.Error(cmp.Diff(want, got))
+		}
+		if got := bytes.TrimSpace(src); !bytes.Equal(got, n.Raw()) {
+			t.Errorf("the document is %q, want %q", n.Raw(), got)
+		}
+		for child := range n.Children() {
+			if again, err := Parse(child.Raw()); err != nil || !reflect.DeepEqual(rebuild(again), rebuild(child)) {
+				t.Errorf("%q, read by itself: %v", child.Raw(), err)
+			}
+		}
+		if values := cap(n.doc.tape); values > 3*len(src)+8 || len(n.doc.unescaped) > 3*len(src) {
+			t.Errorf("%d bytes take room for %d values and %d bytes of text", len(src), values, len(n.doc.unescaped))
 		}
 	})
 }

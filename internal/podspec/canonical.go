@@ -3,6 +3,7 @@ package podspec
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -52,10 +53,7 @@ func (v *View) AppendCanonical(dst []byte, m Member) []byte {
 		dst = v.appendValue(dst, m, member)
 	}
 	v.stack = v.stack[:base]
-	for _, r := range references(m) {
-		dst = appendText(appendText(dst, tagReference, r.item), tagString, r.name)
-		dst = binary.AppendUvarint(dst, uint64(r.defined))
-	}
+	dst = appendReferences(dst, m)
 	return append(dst, tagEnd)
 }
 
@@ -177,7 +175,7 @@ func canonicalNumber(text []byte) []byte {
 // canonicalQuantity writes a resource.Quantity so that equal amounts are equal
 // texts. It reports false for what is no quantity.
 func canonicalQuantity(n jsontree.Node) ([]byte, bool) {
-	if kind := n.Kind(); kind != jsontree.String && kind != jsontree.Number {
+	if kind := n.Kind(); kind != jsontree.String && kind != jsontree.Number || !parsable(n.Text()) {
 		return nil, false
 	}
 	q, err := resource.ParseQuantity(n.String())
@@ -186,5 +184,16 @@ func canonicalQuantity(n jsontree.Node) ([]byte, bool) {
 	}
 	q.Format = resource.DecimalSI
 	number, suffix := q.CanonicalizeBytes(make([]byte, 0, 24))
+	if len(suffix) == 0 && (q.CmpInt64(math.MaxInt64) > 0 || q.CmpInt64(math.MinInt64) < 0) {
+		return nil, false // 1e21 and more lack the suffix that they need: 1e21 is written as 1
+	}
 	return append(number, suffix...), true
+}
+
+// parsable reports whether a text may be a quantity that an API server wrote.
+// On an exponent of many digits ParseQuantity works for minutes, in gigabytes.
+func parsable(text []byte) bool {
+	const longest, longestExponent = 64, "e-99"
+	exponent := bytes.LastIndexAny(text, "eE")
+	return len(text) <= longest && (exponent < 0 || len(text)-exponent <= len(longestExponent))
 }

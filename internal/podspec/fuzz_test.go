@@ -3,7 +3,9 @@ package podspec
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strconv"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -20,6 +22,8 @@ func FuzzFields(f *testing.F) {
 	f.Add("f", `a"b`, `a\"b`, int64(8080), `T"C,P`)
 	f.Add(".", `"}`, "é\u2028<>&", int64(-1), "")
 	f.Add("", "k:{}", `","protocol":"`, int64(0), `"`)
+	f.Add("x", "\x00\\", strings.Repeat(`\"`, 500), int64(math.MinInt64), "\xff")
+	f.Add("é", "😀", "\ufeff", int64(math.MaxInt64), "UDP")
 	f.Fuzz(func(t *testing.T, field, key, other string, port int64, protocol string) {
 		for _, text := range []string{field, key, other, protocol} {
 			if !utf8.ValidString(text) {
@@ -68,9 +72,18 @@ func FuzzFields(f *testing.F) {
 
 // FuzzManagers reads whatever stands in managedFields.
 func FuzzManagers(f *testing.F) {
+	var manyKeys string // are indexed
+	for i := range fewFields {
+		manyKeys += fmt.Sprintf(`"k:{\"name\":\"a%d\"}":{},`, i)
+	}
 	for _, seed := range []string{
 		`[]`, `null`, `{}`, `[null]`, `[{"fieldsV1":[]}]`, `[{"fieldsV1":{"f:spec":null}}]`,
 		`[{"manager":"m","operation":"Apply","time":"t","fieldsV1":{"f:spec":{"f:containers":{"k:{":{".":{}},"k:{\"name\":\"a\\u0062\"}":{".":{},"f:image":{}}}}}},{"subresource":"status"}]`,
+		`[{"operation":"Update","fieldsV1":{"f:spec":{"f:containers":{"k:{\"name\":\"ab\"}":{".":{}}}}}},{"operation":"Apply","fieldsV1":{"f:spec":{"f:containers":{"k:{\"name\":\"ab\"}":{".":{},"f:image":{}}}}}}]`,
+		`[{"fieldsV1":{"f:spec":{},"f:spec":{}}}]`, "[{\"fieldsV1\":{\"f:\xff\":{}}}]", `[{"manager":1,"time":{},"fieldsV1":{"f:spec":{"f:containers":[]}}}]`,
+		`[{"fieldsV1":` + strings.Repeat(`{"f:spec":`, 300) + `{}` + strings.Repeat(`}`, 300) + `}]`,
+		`[` + strings.Repeat(`{"fieldsV1":{"f:spec":{"f:containers":{"k:{\"name\":\"ab\"}":{"f:image":{}}}}}},`, 70) + `{}]`,
+		`[{"fieldsV1":{"f:spec":{"f:containers":{` + manyKeys + `"k:{\"name\":\"ab\"}":{".":{}}}}}}]`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -90,12 +103,18 @@ func FuzzManagers(f *testing.F) {
 		view := NewView(pod)
 		for _, c := range view.Containers() {
 			owned := all.Field(c.Field).Item(c.Member)
+			if found := all.Field(c.Field).Lookup(c.Field).Member(c.Member); owned.Has() && !found.Has() {
+				t.Error("a container that is owned is not looked up as such")
+			}
 			form, some := view.AppendInjected(nil, c.Member, owned)
 			if owned.Empty() && !bytes.Equal(form, view.AppendCanonical(nil, c.Member)) {
 				t.Error("a container that nobody owns is not injected whole")
 			}
 			if some != (len(form) > 0) {
 				t.Errorf("injected %v: %q", some, form)
+			}
+			if again, _ := view.AppendInjected([]byte("x"), c.Member, owned); string(again) != "x"+string(form) {
+				t.Errorf("injected %q, and then %q", form, again)
 			}
 		}
 	})

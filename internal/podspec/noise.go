@@ -139,10 +139,17 @@ func labelConstraints(spec jsontree.Node) iter.Seq[jsontree.Node] {
 	}
 }
 
+// hollowDepth is how deep maps that say nothing are nested in a Pod: limits in
+// resources. To look deeper from every level would cost the square of a forged
+// document's depth.
+const hollowDepth = 2
+
 // hollow reports whether a member says nothing: null, a list that is empty but
 // for noise, or a map, empty but for noise, that the API server adds and takes
 // for an absent one.
-func (v *View) hollow(member jsontree.Node) bool {
+func (v *View) hollow(member jsontree.Node) bool { return v.hollowWithin(member, hollowDepth) }
+
+func (v *View) hollowWithin(member jsontree.Node, depth int) bool {
 	switch member.Kind() {
 	case jsontree.Null:
 		return true
@@ -154,19 +161,22 @@ func (v *View) hollow(member jsontree.Node) bool {
 		}
 		return true
 	case jsontree.Object:
+		if depth == 0 {
+			return false
+		}
 		switch name := member.Name(); string(name) {
 		case "limits", "requests", "resources", "securityContext", "metadata":
-			return v.nothingIn(member)
+			return v.nothingIn(member, depth-1)
 		case affinity:
-			return v.daemon && v.nothingIn(member)
+			return v.daemon && v.nothingIn(member, depth-1)
 		}
 	}
 	return false
 }
 
-func (v *View) nothingIn(object jsontree.Node) bool {
+func (v *View) nothingIn(object jsontree.Node, depth int) bool {
 	for child := range object.Children() {
-		if !v.hollow(child) && !v.noiseField(object.Name(), child.Name()) {
+		if !v.hollowWithin(child, depth) && !v.noiseField(object.Name(), child.Name()) {
 			return false
 		}
 	}

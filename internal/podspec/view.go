@@ -182,7 +182,7 @@ func (v *View) Members(dst []Member, m Member) ([]Member, bool) {
 		}
 		first, second := listKeys(m.Field)
 		set := setList(m.Field)
-		if !keyed(m.Node, first, set) {
+		if !v.keyed(m, first, set) {
 			return dst, false
 		}
 		for item := range m.Node.Children() {
@@ -204,19 +204,21 @@ func (v *View) Members(dst []Member, m Member) ([]Member, bool) {
 }
 
 // keyed reports whether a list is keyed, or a set, and every item has its key:
-// a list with a malformed item is looked at as a whole.
-func keyed(list jsontree.Node, key string, set bool) bool {
+// a list with a malformed item, noise apart, is looked at as a whole.
+func (v *View) keyed(list Member, key string, set bool) bool {
 	if key == "" && !set {
 		return false
 	}
-	for item := range list.Children() {
+	for item := range list.Node.Children() {
 		at := item
 		if !set {
 			at = item.Get(key)
 		}
 		switch at.Kind() {
 		case jsontree.Absent, jsontree.Null, jsontree.Object, jsontree.Array:
-			return false
+			if !v.noiseItem(list.Field, item) {
+				return false
+			}
 		}
 	}
 	return true
