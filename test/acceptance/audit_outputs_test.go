@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"bytes"
-	"context"
 	"encoding/csv"
 	"encoding/xml"
 	"fmt"
@@ -35,33 +34,9 @@ func auditAs(t *testing.T, c *cluster.Cluster, namespace, format string, exitCod
 	return out.String()
 }
 
-// installOpenReports makes the API server know Reports for one test.
-func installOpenReports(t *testing.T, c *cluster.Cluster) {
-	t.Helper()
-	definition, err := binaries.OpenReports.File(t.Context(), "config/crd/openreports.io_reports.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Apply(t.Context(), string(definition)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if _, err := c.Kubectl(context.Background(), string(definition), "delete", "-f", "-"); err != nil {
-			t.Error(err)
-		}
-	})
-	err = cluster.Poll(t.Context(), "the kind Report", func(ctx context.Context) error {
-		_, err := c.Kubectl(ctx, "", "get", "reports.openreports.io", "-A")
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestAuditOutputsForPipelines(t *testing.T) {
 	c, injector := testCluster(t), testIstio(t)
-	installOpenReports(t, c)
+	installKind(t, c, "reports.openreports.io", binaries.OpenReports, "config/crd/openreports.io_reports.yaml")
 	namespace := namespaceWith(t, c, injected)
 	deployWeb(t, c, namespace, 2, "web")
 	apply(t, c, namespace, `

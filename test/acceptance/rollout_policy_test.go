@@ -240,7 +240,14 @@ func TestRolloutMayRestartArgoRollouts(t *testing.T) {
 // installRolloutKind makes the API server know Rollouts for one test.
 func installRolloutKind(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
-	definition, err := binaries.ArgoRollouts.File(t.Context(), "manifests/crds/rollout-crd.yaml")
+	installKind(t, c, "rollouts.argoproj.io", binaries.ArgoRollouts, "manifests/crds/rollout-crd.yaml")
+}
+
+// installKind makes the API server know a custom resource for one test, by its
+// real definition.
+func installKind(t *testing.T, c *cluster.Cluster, resource string, source binaries.Source, file string) {
+	t.Helper()
+	definition, err := source.File(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,8 +259,8 @@ func installRolloutKind(t *testing.T, c *cluster.Cluster) {
 			t.Error(err)
 		}
 	})
-	err = cluster.Poll(t.Context(), "the kind Rollout", func(ctx context.Context) error {
-		_, err := c.Kubectl(ctx, "", "get", "rollouts.argoproj.io", "-A")
+	err = cluster.Poll(t.Context(), "the resource "+resource, func(ctx context.Context) error {
+		_, err := c.Kubectl(ctx, "", "get", resource, "-A")
 		return err
 	})
 	if err != nil {
