@@ -36,6 +36,7 @@ type loop struct {
 	config  func() config.Configuration
 	audit   func(context.Context, config.Configuration, ...inventory.WorkloadRef) (*report.Report, error)
 	metrics *metrics.Metrics
+	page    *page
 	memory  *memory
 	changes *changes
 	heal    func(context.Context, config.Configuration, *report.Report)
@@ -168,6 +169,7 @@ func (l *loop) once(ctx context.Context, why string, workloads []inventory.Workl
 	l.last = found
 	l.memory.update(found, begin)
 	l.metrics.Audited(found, l.memory.oldest(), took)
+	l.page.audited(found)
 	if err := l.memory.save(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not kept")
 	}

@@ -44,6 +44,11 @@ type Options struct {
 	// MetricsBindAddress and HealthProbeBindAddress are where /metrics, and
 	// /healthz and /readyz, are served; "0" means nowhere.
 	MetricsBindAddress, HealthProbeBindAddress string
+	// PageBindAddress is where the page for people is served, to everybody who
+	// reaches it; "0" means nowhere.
+	PageBindAddress string
+	// Mask replaces what looks like a secret in variables' values on the page.
+	Mask func(name, value string) string
 	// Registry gets the metrics; it should be the one that is served.
 	Registry prometheus.Registerer
 	Logger   logr.Logger
@@ -56,6 +61,8 @@ const (
 	DefaultLeaseDuration          = 2 * time.Minute
 	DefaultMetricsBindAddress     = ":8080"
 	DefaultHealthProbeBindAddress = ":8081"
+	// DefaultPageBindAddress can be reached by kubectl port-forward alone.
+	DefaultPageBindAddress = "127.0.0.1:8082"
 )
 
 // shortestLease leaves time for a few renewals, whatever clocks say.
@@ -126,6 +133,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 	}
 	l := newLoop()
 	l.metrics, l.log = metrics.New(options.Registry), options.Logger
+	l.page = &page{address: options.PageBindAddress, mask: options.Mask}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
 	l.audit = func(ctx context.Context, c config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {
 		return auditor.Audit(ctx, cluster, auditOptions(c, l.metrics.DryRun, options.Logger, workloads))
@@ -148,8 +156,10 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 	watch := func(ctx context.Context, objectsToWatch []config.Object) {
 		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedObjects(objectsToWatch), options.Logger)
 	}
-	if err := mgr.Add(current); err != nil {
-		return err
+	for _, each := range []manager.Runnable{current, l.page} {
+		if err := mgr.Add(each); err != nil {
+			return err
+		}
 	}
 	// A Runnable waits for leadership unless it says otherwise.
 	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {

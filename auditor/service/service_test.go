@@ -50,6 +50,7 @@ func newRecorded(every time.Duration) *recorded {
 	}
 	r.metrics, r.log = metrics.New(prometheus.NewRegistry()), logr.Discard()
 	r.memory = newMemory(fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor")
+	r.page = &page{mask: func(_, value string) string { return value }}
 	r.heal = func(context.Context, config.Configuration, *report.Report) {}
 	r.loop.config = func() config.Configuration { return r.conf }
 	r.audit = func(_ context.Context, _ config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {

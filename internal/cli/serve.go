@@ -50,6 +50,7 @@ func newServeCommand(name string, streams genericiooptions.IOStreams) *cobra.Com
 		service: service.Options{
 			Namespace: service.DefaultNamespace, Name: service.DefaultName, LeaseDuration: service.DefaultLeaseDuration,
 			MetricsBindAddress: service.DefaultMetricsBindAddress, HealthProbeBindAddress: service.DefaultHealthProbeBindAddress,
+			PageBindAddress: service.DefaultPageBindAddress, Mask: newMask(),
 		},
 		run: service.Run,
 	}
@@ -58,7 +59,8 @@ func newServeCommand(name string, streams genericiooptions.IOStreams) *cobra.Com
 		Short: "Run the auditor in the cluster: audit again and again, export metrics, and heal if asked to",
 		Long: `Audit at an interval, and when something changes that may change verdicts: webhook
 configurations, admission policies, namespaces' labels, workloads, and the objects that
---watch names. What is found is exported as metrics. Of several replicas one audits.
+--watch names. What is found is exported as metrics and shown on a page. Of several
+replicas one audits.
 
 The file of --config is read again when it changes; flags override what it says. Nothing is
 changed in the cluster but a Lease and a ConfigMap of its own, unless the file has a policy
@@ -99,6 +101,7 @@ NAME serve --kubeconfig ~/.kube/config --interval 1m`),
 		flags.StringVar(&o.service.Name, "name", o.service.Name, "The `name` of the Lease and of the ConfigMap.")
 		flags.DurationVar(&o.service.LeaseDuration, "lease-duration", o.service.LeaseDuration, "After which another replica takes over from one that is gone. An API server that is away for less ends nothing.")
 		flags.StringVar(&o.service.MetricsBindAddress, "metrics-bind-address", o.service.MetricsBindAddress, "The `address` of /metrics; 0 turns it off.")
+		flags.StringVar(&o.service.PageBindAddress, "page-bind-address", o.service.PageBindAddress, "The `address` of the page for people, which asks nobody who they are; 0 turns it off.")
 		flags.StringVar(&o.service.HealthProbeBindAddress, "health-probe-bind-address", o.service.HealthProbeBindAddress, "The `address` of /healthz and /readyz; 0 turns them off.")
 		o.logging.addFlags(flags)
 	})

@@ -3,7 +3,9 @@ package acceptance
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +21,7 @@ import (
 // daemon is a running "serve", as the manifests run it.
 type daemon struct {
 	*cluster.Process
-	metrics string
+	metrics, page string
 }
 
 func startDaemon(t *testing.T, c *cluster.Cluster, args ...string) *daemon {
@@ -33,19 +35,22 @@ func startDaemon(t *testing.T, c *cluster.Cluster, args ...string) *daemon {
 
 func runDaemon(t *testing.T, c *cluster.Cluster, kubeconfig string, args ...string) *daemon {
 	t.Helper()
-	port, err := cluster.FreePort()
-	if err != nil {
-		t.Fatal(err)
+	var addresses [2]string
+	for i := range addresses {
+		port, err := cluster.FreePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		addresses[i] = fmt.Sprintf("127.0.0.1:%d", port)
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", port)
 	process, err := c.Run("sidecar-drift-serve", testProduct(t).CLI, append([]string{
-		"serve", "--kubeconfig", kubeconfig, "--metrics-bind-address", address, "--health-probe-bind-address", "0",
+		"serve", "--kubeconfig", kubeconfig, "--health-probe-bind-address", "0", "--metrics-bind-address", addresses[0], "--page-bind-address", addresses[1],
 	}, args...), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(process.Kill)
-	return &daemon{process, "http://" + address + "/metrics"}
+	return &daemon{process, "http://" + addresses[0] + "/metrics", "http://" + addresses[1] + "/"}
 }
 
 // value returns a metric that has these labels; absent tells that there is none.
@@ -105,6 +110,27 @@ func becomes(t *testing.T, want float64, name string, labels model.LabelSet, dae
 	return leader
 }
 
+// checkPage checks what a browser would get.
+func checkPage(t *testing.T, url string, status int, part string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != status || !strings.Contains(string(body), part) {
+		t.Errorf("the page: %s, %d bytes, without %q", response.Status, len(body), part)
+	}
+}
+
 // The daemon audits when what it watches changes, exports what it finds, and hands
 // over to another replica, which knows the ages of drift.
 func TestServe(t *testing.T) {
@@ -153,6 +179,9 @@ subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sideca
 	becomes(t, 1, "sidecar_drift_ratio", nil, leader)
 	becomes(t, 2, "sidecar_drift_pods", pods("Drifted"), leader)
 	becomes(t, 1, "sidecar_drift_workloads", model.LabelSet{"kind": "Deployment", "state": "Drifted"}, leader)
+
+	checkPage(t, leader.page, http.StatusOK, namespace)
+	checkPage(t, follower.page, http.StatusServiceUnavailable, "holder of the Lease")
 
 	// Its replica is killed: the other takes over, and knows since when.
 	leader.Kill()
