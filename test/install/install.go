@@ -74,6 +74,7 @@ type Product struct {
 	tlsDir  string
 	port    int
 	health  int
+	metrics int
 
 	certs   *cluster.Process
 	stamper *cluster.Process
@@ -96,6 +97,9 @@ func Start(ctx context.Context, c *cluster.Cluster) (*Product, error) {
 		return nil, err
 	}
 	if p.health, err = cluster.FreePort(); err != nil {
+		return nil, err
+	}
+	if p.metrics, err = cluster.FreePort(); err != nil {
 		return nil, err
 	}
 	if err := c.InstallManifests(ctx, filepath.Join(root, "manifests", "overlays", "rollout"), p.port); err != nil {
@@ -156,7 +160,7 @@ func (p *Product) StartStamper(ctx context.Context) error {
 	p.stamper, err = p.cluster.Run("sidecar-drift-webhook", p.Webhook, []string{
 		"--bind-address", fmt.Sprintf("127.0.0.1:%d", p.port),
 		"--cert-dir", p.tlsDir,
-		"--metrics-bind-address", "0",
+		"--metrics-bind-address", p.StamperMetrics(),
 		"--health-probe-bind-address", fmt.Sprintf("127.0.0.1:%d", p.health),
 	}, nil)
 	if err != nil {
@@ -167,6 +171,9 @@ func (p *Product) StartStamper(ctx context.Context) error {
 	}
 	return cluster.Poll(ctx, "the first stamped Pod", p.stamps, p.stamper, p.certs)
 }
+
+// StamperMetrics is the address that serves the stamper's /metrics.
+func (p *Product) StamperMetrics() string { return fmt.Sprintf("127.0.0.1:%d", p.metrics) }
 
 func (p *Product) ready(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", p.health), nil)

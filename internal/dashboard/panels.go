@@ -1,0 +1,170 @@
+package dashboard
+
+import (
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// Colours of thresholds are those of the states that they remind of.
+var (
+	green  = report.StateColour(verdict.InSync)
+	orange = report.StateColour(verdict.Drifted)
+	red    = report.StateColour(verdict.Blocked)
+	grey   = report.StateColour(verdict.NotInjected)
+)
+
+// style is how a panel's values look.
+type style struct {
+	unit  string
+	steps []Step
+	// limit draws the thresholds as lines in a graph.
+	limit bool
+	// stacked piles the series of a graph up.
+	stacked bool
+	// colours are of series, by their names.
+	colours map[string]string
+	// words are shown in the place of values.
+	words map[string]string
+	// none is shown where there is no value.
+	none string
+}
+
+// from is a colour from nothing on, and further ones from values on.
+func from(colour string, further ...Step) []Step {
+	return append([]Step{{Color: colour}}, further...)
+}
+
+func at(value float64, colour string) Step { return Step{Color: colour, Value: &value} }
+
+func (s style) fieldConfig(mode string, custom object) *FieldConfig {
+	mappings := []object{}
+	for _, value := range sortedKeys(s.words) {
+		mappings = append(mappings, object{"type": "value", "options": object{value: object{"text": s.words[value]}}})
+	}
+	overrides := []object{}
+	for _, name := range sortedKeys(s.colours) {
+		overrides = append(overrides, override(name, property("color", object{"mode": "fixed", "fixedColor": s.colours[name]})))
+	}
+	return &FieldConfig{
+		Defaults: Defaults{
+			Unit: s.unit, Min: new(0.0), NoValue: s.none, Color: object{"mode": mode}, Mappings: mappings,
+			Thresholds: Thresholds{Mode: "absolute", Steps: s.steps}, Custom: custom,
+		},
+		Overrides: overrides,
+	}
+}
+
+// override sets properties of the series, or of the column, with a name.
+func override(name string, properties ...object) object {
+	return object{"matcher": object{"id": "byName", "options": name}, "properties": properties}
+}
+
+func property(id string, value any) object { return object{"id": id, "value": value} }
+
+// query is a target before it has its letter.
+type query struct {
+	expr, legend string
+}
+
+func targets(instant bool, format string, queries []query) []Target {
+	var found []Target
+	for i, q := range queries {
+		found = append(found, Target{
+			RefID: string(rune('A' + i)), Datasource: source(), Expr: q.expr, LegendFormat: q.legend,
+			Instant: instant, Range: !instant, Format: format,
+		})
+	}
+	return found
+}
+
+func panel(kind, title, description string, width, height int) Panel {
+	return Panel{Type: kind, Title: title, Description: description, Datasource: source(), GridPos: GridPos{W: width, H: height}}
+}
+
+// stat is a number, or one for each series.
+func stat(title, description string, width, height int, s style, queries ...query) Panel {
+	p := panel("stat", title, description, width, height)
+	p.FieldConfig = s.fieldConfig("thresholds", nil)
+	p.Options = object{
+		"colorMode": "background", "graphMode": "none", "justifyMode": "center", "textMode": "auto", "wideLayout": true,
+		"orientation": "auto", "percentChangeColorMode": "standard", "showPercentChange": false,
+		"reduceOptions": object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
+	}
+	if len(queries) == 1 && queries[0].legend != "" {
+		p.Options["textMode"] = "value_and_name"
+	}
+	p.Targets = targets(true, "", queries)
+	return p
+}
+
+// graph is a number over time.
+func graph(title, description string, width, height int, s style, queries ...query) Panel {
+	p := panel("timeseries", title, description, width, height)
+	stacking, fill, lines := "none", 10, "off"
+	if s.stacked {
+		stacking, fill = "normal", 40
+	}
+	if s.limit {
+		lines = "dashed"
+	}
+	p.FieldConfig = s.fieldConfig("palette-classic", object{
+		"drawStyle": "line", "lineInterpolation": "stepAfter", "lineWidth": 1, "fillOpacity": fill, "showPoints": "never", "spanNulls": false,
+		"stacking": object{"mode": stacking, "group": "A"}, "thresholdsStyle": object{"mode": lines},
+	})
+	p.Options = object{
+		"legend":  object{"displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": []string{"lastNotNull", "max"}},
+		"tooltip": object{"mode": "multi", "sort": "desc"},
+	}
+	p.Targets = targets(false, "", queries)
+	return p
+}
+
+// bars is a bar for each series, longest first if the query sorts.
+func bars(title, description string, width, height int, s style, queries ...query) Panel {
+	p := panel("bargauge", title, description, width, height)
+	p.FieldConfig = s.fieldConfig("thresholds", nil)
+	p.Options = object{
+		"displayMode": "basic", "orientation": "horizontal", "namePlacement": "auto", "showUnfilled": true, "sizing": "auto", "valueMode": "color",
+		"minVizHeight": 16, "minVizWidth": 8, "maxVizHeight": 300,
+		"legend":        object{"displayMode": "list", "placement": "bottom", "showLegend": false, "calcs": []string{}},
+		"reduceOptions": object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
+	}
+	p.Targets = targets(true, "", queries)
+	return p
+}
+
+// column is a query's values in a table.
+type column struct {
+	query, name, unit string
+	steps             []Step // colours; none for a plain column
+}
+
+// table is a row for each set of labels, sorted by the first column.
+func table(title, description string, width, height int, s style, columns ...column) Panel {
+	p := panel("table", title, description, width, height)
+	p.FieldConfig = s.fieldConfig("thresholds", object{"align": "auto", "cellOptions": object{"type": "auto"}, "inspect": false})
+	names := object{"cluster": "Cluster", "namespace": "Namespace", "kind": "Kind"}
+	var queries []query
+	for i, c := range columns {
+		value := "Value #" + string(rune('A'+i))
+		if len(columns) == 1 {
+			value = "Value"
+		}
+		names[value] = c.name
+		properties := []object{property("unit", c.unit)}
+		if len(c.steps) > 0 {
+			properties = append(properties,
+				property("thresholds", Thresholds{Mode: "absolute", Steps: c.steps}),
+				property("custom.cellOptions", object{"type": "color-background", "mode": "basic"}))
+		}
+		p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, override(c.name, properties...))
+		queries = append(queries, query{expr: c.query})
+	}
+	p.Options = object{"showHeader": true, "cellHeight": "sm", "frameIndex": 0, "sortBy": []object{{"displayName": columns[0].name, "desc": true}}}
+	p.Targets = targets(true, "table", queries)
+	p.Transformations = []object{
+		{"id": "merge", "options": object{}},
+		{"id": "organize", "options": object{"excludeByName": object{"Time": true}, "indexByName": object{}, "renameByName": names}},
+	}
+	return p
+}
