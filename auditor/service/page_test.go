@@ -1,7 +1,6 @@
 package service
 
 import (
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,28 +13,15 @@ import (
 
 func TestPage(t *testing.T) {
 	p := &page{mask: func(_, value string) string { return strings.ReplaceAll(value, "hunter2", "***") }}
-	server := httptest.NewServer(p)
-	defer server.Close()
-	get := func(method, path, tag string) (*http.Response, string) {
-		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+	get := func(method, path, tag string) *httptest.ResponseRecorder {
+		request := httptest.NewRequestWithContext(t.Context(), method, path, nil)
 		request.Header.Set("If-None-Match", tag)
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response, string(body)
+		answer := httptest.NewRecorder()
+		p.ServeHTTP(answer, request)
+		return answer
 	}
-	if response, body := get("GET", "/", ""); response.StatusCode != 503 || !strings.Contains(body, "holder of the Lease") {
-		t.Errorf("before the first audit: %s: %s", response.Status, body)
+	if r := get("GET", "/", ""); r.Code != http.StatusServiceUnavailable || !strings.Contains(r.Body.String(), "holder of the Lease") {
+		t.Errorf("before the first audit: %d: %s", r.Code, r.Body)
 	}
 
 	drifted := workload("web", verdict.Drifted)
@@ -43,29 +29,36 @@ func TestPage(t *testing.T) {
 		Part: "container/proxy", Path: "env[A_TOKEN].value", From: []byte(`"hunter2"`), To: []byte(`"b"`),
 	}}}}
 	p.audited(reportOf(drifted))
-	response, body := get("GET", "/", "")
-	if response.StatusCode != 200 || !strings.Contains(body, "<html") || !strings.Contains(body, `"web"`) || strings.Contains(body, "hunter2") {
-		t.Errorf("%s: %.300s", response.Status, body)
+	first := get("GET", "/", "")
+	if body := first.Body.String(); first.Code != http.StatusOK || !strings.Contains(body, "<html") || !strings.Contains(body, `"web"`) || strings.Contains(body, "hunter2") {
+		t.Errorf("%d: %.300s", first.Code, body)
 	}
-	if got := response.Header.Get("Content-Security-Policy"); got != "frame-ancestors 'none'" {
+	if got := first.Header().Get("Content-Security-Policy"); got != "frame-ancestors 'none'" {
 		t.Errorf("Content-Security-Policy: %s", got)
 	}
-	tag := response.Header.Get("ETag")
-	if response, _ := get("GET", "/", tag); response.StatusCode != 304 {
-		t.Errorf("what the browser has: %s", response.Status)
+	tag := first.Header().Get("ETag")
+	if r := get("GET", "/", tag); r.Code != http.StatusNotModified {
+		t.Errorf("what the browser has: %d", r.Code)
 	}
 	p.audited(reportOf(workload("web", verdict.InSync), workload("api", verdict.InSync)))
-	if response, body := get("GET", "/", tag); response.StatusCode != 200 || !strings.Contains(body, `"api"`) {
-		t.Errorf("after another audit: %s", response.Status)
+	if r := get("GET", "/", tag); r.Code != http.StatusOK || !strings.Contains(r.Body.String(), `"api"`) {
+		t.Errorf("after another audit: %d", r.Code)
 	}
-	if response, body := get("GET", "/report.json", ""); response.StatusCode != 200 || !strings.Contains(body, `"api"`) || response.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("data: %s: %.200s", response.Status, body)
+	if r := get("GET", "/report.json", ""); r.Code != http.StatusOK || !strings.Contains(r.Body.String(), `"api"`) || r.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("data: %d: %.200s", r.Code, r.Body)
 	}
-	if response, _ := get("POST", "/", ""); response.StatusCode != 405 {
-		t.Errorf("POST: %s", response.Status)
+	if r := get("POST", "/", ""); r.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %d", r.Code)
 	}
-	if response, _ := get("GET", "/other", ""); response.StatusCode != 404 {
-		t.Errorf("another path: %s", response.Status)
+	if r := get("GET", "/other", ""); r.Code != http.StatusNotFound {
+		t.Errorf("another path: %d", r.Code)
+	}
+	zipped := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+	zipped.Header.Set("Accept-Encoding", "gzip")
+	answer := httptest.NewRecorder()
+	p.ServeHTTP(answer, zipped)
+	if plain := get("GET", "/", ""); answer.Header().Get("Content-Encoding") != "gzip" || 2*answer.Body.Len() > plain.Body.Len() {
+		t.Errorf("%d bytes zipped, %d plain", answer.Body.Len(), plain.Body.Len())
 	}
 }
 
