@@ -309,6 +309,7 @@ func TestRefused(t *testing.T) {
 		"duplicate member":   {jsonPost(`{"a":1,"a":2}`), 400},
 		"invalid UTF-8":      {jsonPost("{\"a\":\"\xff\"}"), 400},
 		"too deep":           {jsonPost(strings.Repeat("[", 1<<20)), 400},
+		"too many values":    {jsonPost(strings.Replace(podReview(`{}`), `"image":"app:1"`, `"args":[`+strings.Repeat(`"",`, maxValues)+`""]`, 1)), 400},
 		"no review":          {jsonPost(`{"apiVersion":"v1","kind":"Pod"}`), 400},
 		"another version":    {jsonPost(strings.Replace(podReview(`{}`), "admission.k8s.io/v1", "admission.k8s.io/v1beta1", 1)), 400},
 		"no request":         {jsonPost(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`), 400},

@@ -15,6 +15,11 @@ const (
 	reviewKind    = "AdmissionReview"
 )
 
+// maxValues bounds the memory that one review takes. A Pod at the API server's
+// own limit of size has a tenth of that many; one with millions of empty strings
+// is made to harm.
+const maxValues = 200_000
+
 // review is the request of an AdmissionReview. The zero review is that of a
 // body that could not be read.
 type review struct {
@@ -25,7 +30,7 @@ type review struct {
 // parseReview reads an AdmissionReview. Its errors are the API server's to
 // read: they say what is wrong and quote nothing of the body.
 func parseReview(body []byte) (review, error) {
-	root, err := jsontree.Parse(body)
+	root, err := jsontree.ParseAtMost(body, maxValues)
 	if err != nil {
 		return review{}, unreadable(err)
 	}
@@ -43,6 +48,9 @@ func parseReview(body []byte) (review, error) {
 // unreadable tells where a body stops being JSON. The parser's own message
 // would name members, which are labels and annotations of Pods.
 func unreadable(err error) error {
+	if errors.Is(err, jsontree.ErrTooMany) {
+		return fmt.Errorf("the body holds more than %d values", maxValues)
+	}
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) {
 		return fmt.Errorf("the body is no valid JSON document: see its byte %d", syntax.ByteOffset)

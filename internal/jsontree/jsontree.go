@@ -7,6 +7,7 @@ package jsontree
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -67,7 +68,15 @@ var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 // Parse reads one JSON document. It refuses duplicate member names, invalid
 // UTF-8 and data after the document. The Node refers to src, which must not
 // change while it is in use.
-func Parse(src []byte) (Node, error) {
+func Parse(src []byte) (Node, error) { return ParseAtMost(src, maxSize) }
+
+// ErrTooMany is that a document holds more values than its reader takes.
+var ErrTooMany = errors.New("the document holds too many values")
+
+// ParseAtMost is Parse for documents of anybody's making: a value takes some 50
+// bytes of memory, and as few as two of the document. The error is ErrTooMany
+// where there are more than so many.
+func ParseAtMost(src []byte, values int) (Node, error) {
 	if len(src) >= maxSize {
 		return Node{}, fmt.Errorf("a document of %d bytes is too large", len(src))
 	}
@@ -76,8 +85,9 @@ func Parse(src []byte) (Node, error) {
 	dec.Reset(bytes.NewBuffer(src))
 	defer dec.Reset(bytes.NewReader(nil))
 	p := parser{
-		dec: dec,
-		doc: &document{src: src, tape: make([]entry, 0, len(src)/12+1)},
+		dec:  dec,
+		doc:  &document{src: src, tape: make([]entry, 0, min(len(src)/12+1, values))},
+		most: values,
 	}
 	if err := p.document(); err != nil {
 		return Node{}, err

@@ -3,6 +3,7 @@ package jsontree
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"reflect"
 	"strings"
@@ -94,6 +95,17 @@ func rebuild(n Node) any {
 		return n.Kind() == True
 	default:
 		return json.Number(n.String())
+	}
+}
+
+func TestParseAtMost(t *testing.T) {
+	for src, values := range map[string]int{`1`: 1, `[]`: 1, `[1,2]`: 3, `{"a":{"b":[null]}}`: 4} {
+		if _, err := ParseAtMost([]byte(src), values); err != nil {
+			t.Errorf("%s holds %d values: %v", src, values, err)
+		}
+		if _, err := ParseAtMost([]byte(src), values-1); !errors.Is(err, ErrTooMany) {
+			t.Errorf("%s, %d values allowed: %v", src, values-1, err)
+		}
 	}
 }
 

@@ -12,12 +12,16 @@ type parser struct {
 	dec  *jsontext.Decoder
 	doc  *document
 	open []uint32 // the objects and arrays around the current value
+	most int      // values
 }
 
 func (p *parser) document() error {
 	for {
 		if err := p.value(); err != nil {
 			return err
+		}
+		if len(p.doc.tape) > p.most {
+			return ErrTooMany
 		}
 		if len(p.open) == 0 {
 			break
