@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
 	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
@@ -33,10 +32,9 @@ autoRollout:
 // The daemon rolls out what drifted, as much as its budget allows; a changed
 // configuration is taken over, an invalid one is not; and the next replica does
 // not roll out again what is done.
-func TestServeRollsOut(t *testing.T) {
-	c, injector := testCluster(t), testIstio(t)
-	testProduct(t)
-	namespace := namespaceWith(t, c, injected)
+func serveRollsOut(t *testing.T) {
+	c := fenced(t)
+	namespace, setImage := ownInjector(t, c)
 	deployWeb(t, c, namespace, 2, "one", "two")
 	overlay, err := os.ReadFile("../../manifests/overlays/auto-rollout/rbac.yaml")
 	if err != nil {
@@ -58,9 +56,7 @@ func TestServeRollsOut(t *testing.T) {
 	args := []string{"--config", file, "--lease-duration", "10s"}
 	d := runDaemon(t, c, kubeconfig, args...)
 	becomes(t, 0, "sidecar_drift_ratio", nil, d)
-	if err := injector.Update(t.Context(), istio.Values("1.28.0", "150m")...); err != nil {
-		t.Fatal(err)
-	}
+	setImage("proxy:2")
 	rolled := model.LabelSet{"kind": "Deployment", "strategy": "restart", "result": "RolledOut"}
 	becomes(t, 1, "sidecar_drift_rollouts_total", rolled, d)
 	becomes(t, 0.5, "sidecar_drift_ratio", nil, d)
