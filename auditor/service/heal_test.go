@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,10 +34,32 @@ func (l fakeLock) Release(context.Context) error { *l.released++; return nil }
 type patient struct {
 	*recorded
 	healer   *healer
-	drifting map[string]bool
-	rolled   []string
 	released int
 	result   report.Result
+
+	mu       sync.Mutex // rollouts run beside audits
+	drifting map[string]bool
+	rolled   []string
+}
+
+func (p *patient) isDrifting(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.drifting[name]
+}
+
+func (p *patient) rollsOut(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rolled = append(p.rolled, time.Now().In(berlin).Format("Mon 15:04 ")+name)
+	p.drifting[name] = p.result != report.RolledOut
+}
+
+// rolledOut returns what was rolled out so far.
+func (p *patient) rolledOut() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.rolled)
 }
 
 func newPatient(cluster kubernetes.Interface, workloads int) *patient {
@@ -51,7 +75,7 @@ func newPatient(cluster kubernetes.Interface, workloads int) *patient {
 		var items []report.Item
 		for n := range workloads {
 			state := verdict.InSync
-			if p.drifting[fmt.Sprint("w", n)] {
+			if p.isDrifting(fmt.Sprint("w", n)) {
 				state = verdict.Drifted
 			}
 			items = append(items, workload(fmt.Sprint("w", n), state))
@@ -77,8 +101,7 @@ func newPatient(cluster kubernetes.Interface, workloads int) *patient {
 		run: func(_ context.Context, plan *report.Report, _ rollout.Options, _ rollout.AuditFunc) (*report.Report, error) {
 			now := time.Now()
 			for i, item := range plan.Items {
-				p.rolled = append(p.rolled, now.In(berlin).Format("Mon 15:04 ")+item.Name)
-				p.drifting[item.Name] = p.result != report.RolledOut
+				p.rollsOut(item.Name)
 				plan.Items[i].Rollout = report.Rollout{Result: p.result, StartedAt: &now}
 			}
 			return plan, nil
@@ -127,7 +150,7 @@ func TestAutomaticRolloutInWindows(t *testing.T) {
 				p.start(t)
 				sleepUntil(t, test.until)
 				synctest.Wait()
-				if diff := cmp.Diff(test.want, p.rolled); diff != "" {
+				if diff := cmp.Diff(test.want, p.rolledOut()); diff != "" {
 					t.Errorf("rolled out (-want +got):\n%s", diff)
 				}
 				if p.released == 0 {
@@ -147,13 +170,13 @@ func TestAutomaticRolloutWaitsForAge(t *testing.T) {
 		p.start(t)
 		sleepUntil(t, "2026-01-14 00:29")
 		synctest.Wait()
-		if len(p.rolled) > 0 {
-			t.Errorf("rolled out too early: %v", p.rolled)
+		if len(p.rolledOut()) > 0 {
+			t.Errorf("rolled out too early: %v", p.rolledOut())
 		}
 		sleepUntil(t, "2026-01-14 00:45")
 		synctest.Wait()
-		if len(p.rolled) != 1 {
-			t.Errorf("rolled out %v, want one", p.rolled)
+		if len(p.rolledOut()) != 1 {
+			t.Errorf("rolled out %v, want one", p.rolledOut())
 		}
 	})
 }
@@ -178,8 +201,8 @@ func TestAutomaticRolloutOfTheNextLeader(t *testing.T) {
 			second.start(t)
 			sleepUntil(t, "2026-01-14 12:00")
 			synctest.Wait()
-			if got := len(first.rolled) + len(second.rolled); got != want {
-				t.Errorf("%s: %v, then %v: %d in one night, want %d", result, first.rolled, second.rolled, got, want)
+			if got := len(first.rolledOut()) + len(second.rolledOut()); got != want {
+				t.Errorf("%s: %v, then %v: %d in one night, want %d", result, first.rolledOut(), second.rolledOut(), got, want)
 			}
 		})
 	}
@@ -216,8 +239,8 @@ func TestAutomaticRolloutThatIsBlocked(t *testing.T) {
 				p.start(t)
 				sleepUntil(t, "2026-01-14 12:00")
 				synctest.Wait()
-				if len(p.rolled) > 0 {
-					t.Errorf("rolled out: %v", p.rolled)
+				if len(p.rolledOut()) > 0 {
+					t.Errorf("rolled out: %v", p.rolledOut())
 				}
 			})
 		})
