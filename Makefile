@@ -84,7 +84,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s, or a number of inputs: 1000x) 
 
 .PHONY: lint
 lint: ## Check formatting, vet and lint.
-	$(LINT) run ./...
+	$(LINT) run --allow-parallel-runners ./...
 
 .PHONY: fmt
 fmt: ## Format the code.

@@ -92,6 +92,17 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	return found, nil
 }
 
+// Workload audits one workload, whole, whatever else the options select. It
+// returns nil if the workload has no Pods to judge.
+func Workload(ctx context.Context, cfg *rest.Config, opts Options, workload inventory.WorkloadRef) (*report.Item, error) {
+	opts.Selection = inventory.Selection{Namespace: workload.Namespace, Workloads: []inventory.WorkloadRef{workload}}
+	found, err := Audit(ctx, cfg, opts)
+	if err != nil || len(found.Items) == 0 {
+		return nil, err
+	}
+	return &found.Items[0], nil
+}
+
 type audit struct {
 	opts     Options
 	client   rest.Interface

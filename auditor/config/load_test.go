@@ -107,7 +107,7 @@ func TestLoadSaysWhatIsWrongAndWhere(t *testing.T) {
 		{"a second document", head + "---\n" + head, "line 3: a second document begins here: give one"},
 		{"no YAML in a second document", head + "---\n[\n", "line 5: not YAML: did not find expected node content"},
 
-		{"an unknown key", head + "\nsurprise: 1\n", "line 4: surprise: unknown key; known here: apiVersion, autoRollout, concurrency, ignorePaths, includeAutoscaled, interval, kind, selection, watch"},
+		{"an unknown key", head + "\nsurprise: 1\n", "line 4: surprise: unknown key; known here: apiVersion, autoRollout, concurrency, ignorePaths, includeAutoscaled, interval, kind, selection, watch, workloadMetrics"},
 		{"an unknown key further down", head + "autoRollout:\n  windows:\n  - start: \"22:00\"\n    end: \"23:00\"\n    from: x\n", "line 7: autoRollout.windows[0].from: unknown key; known here: days, end, start, timeZone"},
 		{"a key in another case", head + "includeautoscaled: true\n", "line 3: includeautoscaled: unknown key; did you mean includeAutoscaled?"},
 		{"a key that is much alike", head + "ignorePath: []\n", "line 3: ignorePath: unknown key; did you mean ignorePaths?"},
@@ -131,7 +131,7 @@ func TestLoadSaysWhatIsWrongAndWhere(t *testing.T) {
 
 		{"several, by line", head + "includeAutoscaled: 3\nautoRollout:\n  enabled: true\n  budget: 0\ninterval: 1ms\n",
 			"line 3: includeAutoscaled: is 3: give true or false\n" +
-				"line 4: autoRollout.windows: needs a window: {start: \"00:00\", end: \"24:00\"} is any time\n" +
+				"line 4: autoRollout.windows: is empty: say when a rollout may start; from 00:00 to 24:00 is any time\n" +
 				"line 6: autoRollout.budget: is 0: give 1 or more\n" +
 				"line 7: interval: is 1ms: give 5s or more"},
 		{"a key that is missing", head + "watch:\n- kind: ConfigMap\n  apiVersion: v1\n",

@@ -33,6 +33,9 @@ type Configuration struct {
 	IncludeAutoscaled bool `json:"includeAutoscaled,omitempty"`
 	// Number of dry runs under way at once.
 	Concurrency int `json:"concurrency,omitempty" schema:"minimum=1"`
+	// Export the state of each workload's Pods, too, as
+	// sidecar_drift_workload_pods: a series for each workload and state.
+	WorkloadMetrics bool `json:"workloadMetrics,omitempty"`
 	// Roll out what drifted, inside of windows.
 	AutoRollout AutoRollout `json:"autoRollout,omitzero"`
 }
@@ -92,6 +95,9 @@ type AutoRollout struct {
 	// How long a workload must have drifted, so that a template that is being
 	// edited is not chased.
 	MinimumAge metav1.Duration `json:"minimumAge,omitzero"`
+	// Address of the Prometheus that answers blockOnPrometheusQueries, such as
+	// http://prometheus.monitoring:9090.
+	PrometheusURL string `json:"prometheusURL,omitempty"`
 	// Nothing starts while one of these returns rows, or has no answer.
 	BlockOnPrometheusQueries []PrometheusQuery `json:"blockOnPrometheusQueries,omitempty"`
 
@@ -169,8 +175,8 @@ type TimeOfDay string
 
 // PrometheusQuery is a query and where to send it.
 type PrometheusQuery struct {
-	// Address of the Prometheus, such as http://prometheus.monitoring:9090.
-	URL string `json:"url"`
+	// Address of the Prometheus that answers this one, if not prometheusURL.
+	URL string `json:"url,omitempty"`
 	// PromQL that returns rows when nothing should be rolled out.
 	Query string `json:"query"`
 }

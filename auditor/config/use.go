@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
@@ -98,4 +99,13 @@ func (a AutoRollout) Schedule() window.Windows {
 		}
 	}
 	return windows
+}
+
+// Queries returns those of BlockOnPrometheusQueries, each with its address.
+func (a AutoRollout) Queries() []PrometheusQuery {
+	queries := slices.Clone(a.BlockOnPrometheusQueries)
+	for i := range queries {
+		queries[i].URL = cmp.Or(queries[i].URL, a.PrometheusURL)
+	}
+	return queries
 }

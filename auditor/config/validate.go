@@ -106,16 +106,14 @@ func (p *problems) autoRollout(path string, a AutoRollout) {
 		choose(p, fmt.Sprintf("%s.kinds[%d]", path, i), kind, WorkloadKinds())
 	}
 	if a.Enabled && len(a.Windows) == 0 {
-		p.add(path+".windows", `needs a window: {start: "00:00", end: "24:00"} is any time`)
+		p.add(path+".windows", "is empty: say when a rollout may start; from 00:00 to 24:00 is any time")
 	}
 	for i, w := range a.Windows {
 		p.window(fmt.Sprintf("%s.windows[%d]", path, i), w)
 	}
 	p.atLeast(path+".budget", a.Budget, 1)
 	p.notNegative(path+".minimumAge", a.MinimumAge.Duration)
-	for i, query := range a.BlockOnPrometheusQueries {
-		p.query(fmt.Sprintf("%s.blockOnPrometheusQueries[%d]", path, i), query)
-	}
+	p.queries(path, a)
 	p.pace(path, a)
 	p.mark(path, a)
 }
@@ -128,12 +126,28 @@ func (p *problems) window(path string, w Window) {
 	}
 }
 
-func (p *problems) query(path string, query PrometheusQuery) {
-	if u, err := url.Parse(query.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		p.add(path+".url", "is %q: give Prometheus' address, as in http://prometheus.monitoring:9090", query.URL)
+func (p *problems) queries(path string, a AutoRollout) {
+	homeless := slices.ContainsFunc(a.BlockOnPrometheusQueries, func(q PrometheusQuery) bool { return q.URL == "" })
+	switch {
+	case a.PrometheusURL != "":
+		p.prometheus(path+".prometheusURL", a.PrometheusURL)
+	case homeless:
+		p.add(path+".prometheusURL", "is empty, and a query has no address of its own: give Prometheus', as in http://prometheus.monitoring:9090")
 	}
-	if strings.TrimSpace(query.Query) == "" {
-		p.add(path+".query", `is empty: give PromQL that returns rows when nothing should be rolled out, as in ALERTS{alertstate="firing"}`)
+	for i, query := range a.BlockOnPrometheusQueries {
+		at := fmt.Sprintf("%s.blockOnPrometheusQueries[%d]", path, i)
+		if query.URL != "" {
+			p.prometheus(at+".url", query.URL)
+		}
+		if strings.TrimSpace(query.Query) == "" {
+			p.add(at+".query", `is empty: give PromQL that returns rows when nothing should be rolled out, as in ALERTS{alertstate="firing"}`)
+		}
+	}
+}
+
+func (p *problems) prometheus(path, address string) {
+	if u, err := url.Parse(address); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		p.add(path, "is %q: give Prometheus' address, as in http://prometheus.monitoring:9090", address)
 	}
 }
 
@@ -148,7 +162,7 @@ func (p *problems) pace(path string, a AutoRollout) {
 	}
 	p.atLeast(path+".maxUnavailable", a.MaxUnavailable, 1)
 	if a.MaxUnavailable > 1 && a.Strategy != rollout.Evict {
-		p.add(path+".maxUnavailable", "needs strategy: evict; a restart goes by the workload's own update strategy")
+		p.add(path+".maxUnavailable", "needs the strategy evict; a restart goes by the workload's own update strategy")
 	}
 	if a.MaxUnavailablePercent < 0 || a.MaxUnavailablePercent > 100 {
 		p.add(path+".maxUnavailablePercent", "is %d: give a percentage, 1 to 100, or 0 for no limit", a.MaxUnavailablePercent)

@@ -42,7 +42,7 @@ selection.sidecarContainerNames[0]: is "ISTIO", which cannot be a container's na
 		{func(c *config.Configuration) { c.AutoRollout.Kinds = []config.WorkloadKind{"DaemonSet", "Job"} },
 			`autoRollout.kinds[1]: is "Job": choose from Deployment, StatefulSet, DaemonSet`},
 		{func(c *config.Configuration) { c.AutoRollout.Enabled = true },
-			`autoRollout.windows: needs a window: {start: "00:00", end: "24:00"} is any time`},
+			"autoRollout.windows: is empty: say when a rollout may start; from 00:00 to 24:00 is any time"},
 		{func(c *config.Configuration) {
 			c.AutoRollout.Windows = []config.Window{{Start: "00:00", End: "24:00"}, {Days: []config.Day{"Mon", "Tuesday"}, Start: "8", End: "09:00", TimeZone: "Berlin"}}
 		}, `autoRollout.windows[1].days[1]: "Tuesday" is no day: choose from Mon, Tue, Wed, Thu, Fri, Sat, Sun
@@ -54,6 +54,11 @@ autoRollout.windows[1].timeZone: "Berlin" is no time zone: give an IANA name, as
 			c.AutoRollout.BlockOnPrometheusQueries = []config.PrometheusQuery{{"http://p:9090", "up == 0"}, {"p:9090", " "}}
 		}, `autoRollout.blockOnPrometheusQueries[1].url: is "p:9090": give Prometheus' address, as in http://prometheus.monitoring:9090
 autoRollout.blockOnPrometheusQueries[1].query: is empty: give PromQL that returns rows when nothing should be rolled out, as in ALERTS{alertstate="firing"}`},
+		{func(c *config.Configuration) {
+			c.AutoRollout.BlockOnPrometheusQueries = []config.PrometheusQuery{{"http://p:9090", "up == 0"}, {"", "up"}}
+		}, "autoRollout.prometheusURL: is empty, and a query has no address of its own: give Prometheus', as in http://prometheus.monitoring:9090"},
+		{func(c *config.Configuration) { c.AutoRollout.PrometheusURL = "p:9090" },
+			`autoRollout.prometheusURL: is "p:9090": give Prometheus' address, as in http://prometheus.monitoring:9090`},
 		{func(c *config.Configuration) { c.AutoRollout.Strategy = "delete" }, `autoRollout.strategy: is "delete": choose from restart, evict`},
 		{func(c *config.Configuration) { c.AutoRollout.ParallelRollouts = -1 }, "autoRollout.parallelRollouts: is -1: give 1 or more"},
 		{func(c *config.Configuration) { c.AutoRollout.OrderBy = "" }, `autoRollout.orderBy: is "": choose from name, pods, age`},
@@ -62,7 +67,7 @@ autoRollout.blockOnPrometheusQueries[1].query: is empty: give PromQL that return
 		{func(c *config.Configuration) { c.AutoRollout.Soak.Duration = time.Minute }, "autoRollout.soak: needs canary: say how many workloads go first"},
 		{func(c *config.Configuration) { c.AutoRollout.MaxUnavailable = 0 }, "autoRollout.maxUnavailable: is 0: give 1 or more"},
 		{func(c *config.Configuration) { c.AutoRollout.MaxUnavailable = 2 },
-			"autoRollout.maxUnavailable: needs strategy: evict; a restart goes by the workload's own update strategy"},
+			"autoRollout.maxUnavailable: needs the strategy evict; a restart goes by the workload's own update strategy"},
 		{func(c *config.Configuration) { c.AutoRollout.MaxUnavailable, c.AutoRollout.Strategy = 2, "evict" }, ""},
 		{func(c *config.Configuration) { c.AutoRollout.MaxUnavailablePercent = 101 },
 			"autoRollout.maxUnavailablePercent: is 101: give a percentage, 1 to 100, or 0 for no limit"},

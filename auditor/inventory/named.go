@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
@@ -23,7 +24,11 @@ type named struct {
 func (i *Inventory) takeNamed(ctx context.Context) error {
 	i.named = &named{uids: map[string]bool{}, objects: map[string][]byte{}, seen: map[string]bool{}}
 	for _, workload := range i.selection.Workloads {
-		if err := i.takeWorkload(ctx, workload); err != nil {
+		err := i.takeWorkload(ctx, workload)
+		if i.selection.SkipGone && apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,9 @@ type Selection struct {
 	LabelSelector string
 	// Workloads are the only ones to audit; empty means all.
 	Workloads []WorkloadRef
+	// SkipGone leaves out those of Workloads that do not exist, which are an
+	// error without it.
+	SkipGone bool
 	// SidecarNames selects Pods that have a container or init container of one
 	// of these names, live or fresh; empty selects all.
 	SidecarNames []string

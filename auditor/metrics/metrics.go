@@ -31,6 +31,7 @@ type audit struct {
 	report *report.Report
 	oldest map[string]time.Time // since when something has drifted, by namespace
 	ended  time.Time            // of the last full audit
+	each   bool                 // whether workloads have series of their own
 }
 
 // Reasons of failed audits.
@@ -48,6 +49,8 @@ var (
 		"Workloads by the state that the last audit gave them, which is their worst Pod's.", []string{"namespace", "kind", "state"}, nil)
 	ratioDesc = prometheus.NewDesc("sidecar_drift_ratio",
 		"Share of the cluster's injected Pods that drifted, 0 to 1: Drifted, Missing and Orphaned among those and InSync and Modified.", nil, nil)
+	workloadPodsDesc = prometheus.NewDesc("sidecar_drift_workload_pods",
+		"A workload's Pods by the state that the last audit gave them; only where it is asked for.", []string{"namespace", "kind", "name", "state"}, nil)
 	oldestDesc = prometheus.NewDesc("sidecar_drift_oldest_drift_seconds",
 		"For how long the workload that drifted first has drifted.", []string{"namespace"}, nil)
 	lastSuccessDesc = prometheus.NewDesc("sidecar_drift_audit_last_success_timestamp_seconds",
@@ -93,9 +96,9 @@ func New(registry prometheus.Registerer) *Metrics {
 
 // Audited publishes what a full audit found, or one that was brought up to date
 // in part (took is 0 then). driftingSince is when the oldest drift of a namespace
-// was first seen.
-func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Time, took time.Duration) {
-	next := &audit{report: found, oldest: driftingSince}
+// was first seen. With each, every workload has series of its own.
+func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Time, took time.Duration, each bool) {
+	next := &audit{report: found, oldest: driftingSince, each: each}
 	if previous := m.last.Load(); previous != nil {
 		next.ended = previous.ended
 	}
@@ -132,7 +135,7 @@ func (m *Metrics) RolledOut(done *report.Report) {
 
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, ratioDesc, oldestDesc, lastSuccessDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, ratioDesc, oldestDesc, lastSuccessDesc} {
 		descriptions <- d
 	}
 }
@@ -152,6 +155,13 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 	for key, n := range workloads {
 		gauge(workloadsDesc, float64(n), key.namespace, key.kind, string(key.state))
+	}
+	if last.each {
+		for _, item := range last.report.Items {
+			for state, n := range item.Pods {
+				gauge(workloadPodsDesc, float64(n), item.Namespace, item.Kind, item.Name, string(state))
+			}
+		}
 	}
 	for namespace, since := range last.oldest {
 		gauge(oldestDesc, m.now().Sub(since).Seconds(), namespace)

@@ -34,7 +34,7 @@ func TestMetrics(t *testing.T) {
 	m.Audited(found(
 		item("shop", "Deployment", "web", verdict.Drifted, 3), item("shop", "Deployment", "api", verdict.InSync, 1),
 		item("pay", "StatefulSet", "db", verdict.Blocked, 2),
-	), map[string]time.Time{"shop": now.Add(-time.Hour)}, 3*time.Second)
+	), map[string]time.Time{"shop": now.Add(-time.Hour)}, 3*time.Second, false)
 	m.DryRun("answered")
 	m.Failed(Timeout)
 	m.RolledOut(found(report.Item{Kind: "Deployment", Rollout: report.Rollout{Strategy: "restart", Result: report.RolledOut}},
@@ -89,7 +89,7 @@ sidecar_drift_workloads{kind="StatefulSet",namespace="pay",state="Blocked"} 1
 
 	// An update in part is no audit of everything.
 	now = now.Add(time.Minute)
-	m.Audited(found(item("shop", "Deployment", "web", verdict.InSync, 3)), nil, 0)
+	m.Audited(found(item("shop", "Deployment", "web", verdict.InSync, 3)), nil, 0, false)
 	stale := `
 # HELP sidecar_drift_audit_last_success_timestamp_seconds When the last audit of everything ended well, in Unix time.
 # TYPE sidecar_drift_audit_last_success_timestamp_seconds gauge
@@ -100,7 +100,26 @@ sidecar_drift_audit_last_success_timestamp_seconds 1e+06
 	}
 }
 
-// The number of series does not grow with the number of Pods or workloads.
+// A workload has series of its own where that is asked for.
+func TestWorkloadMetrics(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	m := New(registry)
+	web := item("shop", "Deployment", "web", verdict.Drifted, 3)
+	web.Pods[verdict.InSync] = 1
+	m.Audited(found(web, item("shop", "Deployment", "api", verdict.InSync, 1)), nil, time.Second, true)
+	want := `
+# HELP sidecar_drift_workload_pods A workload's Pods by the state that the last audit gave them; only where it is asked for.
+# TYPE sidecar_drift_workload_pods gauge
+sidecar_drift_workload_pods{kind="Deployment",name="api",namespace="shop",state="InSync"} 1
+sidecar_drift_workload_pods{kind="Deployment",name="web",namespace="shop",state="Drifted"} 3
+sidecar_drift_workload_pods{kind="Deployment",name="web",namespace="shop",state="InSync"} 1
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "sidecar_drift_workload_pods"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Without that, the number of series does not grow with the number of Pods or workloads.
 func TestCardinality(t *testing.T) {
 	series := func(pods int) int {
 		registry := prometheus.NewRegistry()
@@ -111,7 +130,7 @@ func TestCardinality(t *testing.T) {
 			kind := []string{"Deployment", "StatefulSet", "DaemonSet"}[n%3]
 			items = append(items, item(fmt.Sprint("namespace-", n%40), kind, fmt.Sprint("w-", n), states[n%len(states)], 1))
 		}
-		m.Audited(found(items...), nil, time.Second)
+		m.Audited(found(items...), nil, time.Second, false)
 		n, err := testutil.GatherAndCount(registry)
 		if err != nil {
 			t.Fatal(err)

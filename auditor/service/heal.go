@@ -28,6 +28,8 @@ type steps struct {
 	plan  func(context.Context, *report.Report, rollout.Options) (*report.Report, error)
 	run   func(context.Context, *report.Report, rollout.Options, rollout.AuditFunc) (*report.Report, error)
 	audit func(context.Context, config.Configuration, ...inventory.WorkloadRef) (*report.Report, error)
+	// verify audits one workload that was rolled out.
+	verify func(context.Context, config.Configuration, inventory.WorkloadRef) (*report.Item, error)
 	// rows tells whether a query returns any.
 	rows func(context.Context, config.PrometheusQuery) (bool, error)
 }
@@ -68,7 +70,7 @@ func (h *healer) heal(ctx context.Context, c config.Configuration, found *report
 		log.Error(err, "Nothing is rolled out", "due", len(due))
 		return
 	}
-	if err := h.rollOut(ctx, c, open, held, due, left); err != nil && ctx.Err() == nil {
+	if err := h.rollOut(ctx, c, open, held, found, due, left); err != nil && ctx.Err() == nil {
 		log.Error(err, "The rollout failed")
 	}
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
@@ -87,7 +89,7 @@ func (h *healer) due(c config.Configuration, found *report.Report) []inventory.W
 	for _, item := range found.Items {
 		if item.State.Drift() && c.AutoRollout.Allows(item.Namespace, item.Kind) &&
 			h.memory.age(item, time.Now()) >= c.AutoRollout.MinimumAge.Duration {
-			due = append(due, inventory.WorkloadRef{Kind: item.Kind, Namespace: item.Namespace, Name: item.Name})
+			due = append(due, refOf(item))
 		}
 	}
 	return due
@@ -95,7 +97,7 @@ func (h *healer) due(c config.Configuration, found *report.Report) []inventory.W
 
 // blocked says why nothing may be rolled out now; empty if it may.
 func (h *healer) blocked(ctx context.Context, c config.Configuration) string {
-	for _, q := range c.AutoRollout.BlockOnPrometheusQueries {
+	for _, q := range c.AutoRollout.Queries() {
 		switch rows, err := h.steps.rows(ctx, q); {
 		case err != nil:
 			return fmt.Sprintf("the query %q has no answer: %v", q.Query, err)
@@ -109,14 +111,17 @@ func (h *healer) blocked(ctx context.Context, c config.Configuration) string {
 // rollOut audits the workloads again, now that nobody else rolls out, plans, and
 // carries out as much of the plan as the budget allows. What it may come to is
 // taken down first: who is killed must not be given it twice.
-func (h *healer) rollOut(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, due []inventory.WorkloadRef, left int) error {
-	found, err := h.steps.audit(ctx, c, due...)
+func (h *healer) rollOut(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, last *report.Report, due []inventory.WorkloadRef, left int) error {
+	again, err := h.steps.audit(ctx, c, due...)
 	if err != nil {
 		return err
 	}
+	// The summary is of everything: what may be unavailable is a share of it.
+	only := *updated(last, again, due)
+	only.Items = again.Items
 	opts := c.RolloutOptions()
 	opts.Log = h.log
-	plan, err := h.steps.plan(ctx, found, opts)
+	plan, err := h.steps.plan(ctx, &only, opts)
 	if err != nil {
 		return err
 	}
@@ -146,11 +151,7 @@ func (h *healer) rollOut(ctx context.Context, c config.Configuration, open windo
 	}()
 	opts.Pace.Drain = drain.Done()
 	done, err := h.steps.run(ctx, plan, opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
-		again, err := h.steps.audit(ctx, c, w)
-		if err != nil || len(again.Items) == 0 {
-			return nil, err
-		}
-		return &again.Items[0], nil
+		return h.steps.verify(ctx, c, w)
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -168,7 +169,7 @@ func (l *loop) once(ctx context.Context, why string, workloads []inventory.Workl
 	}
 	l.last = found
 	l.memory.update(found, begin)
-	l.metrics.Audited(found, l.memory.oldest(), took)
+	l.metrics.Audited(found, l.memory.oldest(), took, l.config().WorkloadMetrics)
 	l.page.audited(found)
 	if err := l.memory.save(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not kept")
@@ -180,23 +181,27 @@ func (l *loop) once(ctx context.Context, why string, workloads []inventory.Workl
 
 // some brings the last report up to date on some workloads.
 func (l *loop) some(ctx context.Context, workloads []inventory.WorkloadRef) (*report.Report, error) {
-	current, c := l.last, l.config()
-	for _, w := range workloads {
-		if !c.Selection.Inventory().Selects(w.Namespace) {
-			continue
-		}
-		found, err := l.audit(ctx, c, w)
-		if apierrors.IsNotFound(err) {
-			continue // gone, as the next audit of everything will see
-		}
-		if err != nil {
-			return nil, err
-		}
-		current = current.Replace(found, func(item report.Item) bool {
-			return item.Kind == w.Kind && item.Namespace == w.Namespace && item.Name == w.Name
-		})
+	c := l.config()
+	selected := slices.DeleteFunc(workloads, func(w inventory.WorkloadRef) bool {
+		return !c.Selection.Inventory().Selects(w.Namespace)
+	})
+	if len(selected) == 0 {
+		return l.last, nil
 	}
-	return current, nil
+	found, err := l.audit(ctx, c, selected...)
+	if err != nil {
+		return nil, err
+	}
+	return updated(l.last, found, selected), nil
+}
+
+// updated is the last report with what a later audit of some workloads found.
+func updated(last, found *report.Report, workloads []inventory.WorkloadRef) *report.Report {
+	return last.Replace(found, func(item report.Item) bool { return slices.Contains(workloads, refOf(item)) })
+}
+
+func refOf(item report.Item) inventory.WorkloadRef {
+	return inventory.WorkloadRef{Kind: item.Kind, Namespace: item.Namespace, Name: item.Name}
 }
 
 // reasonOf is the metric's label of an audit's error.

@@ -3,12 +3,9 @@ package service
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -27,8 +24,7 @@ const (
 // page shows the last report to people, read-only. Its methods may be called
 // concurrently.
 type page struct {
-	address string
-	mask    func(name, value string) string
+	mask func(name, value string) string
 
 	mu      sync.Mutex
 	last    *report.Report // masked; nil before the first audit
@@ -123,30 +119,4 @@ func answer(w http.ResponseWriter, r *http.Request, document []byte, contentType
 		return
 	}
 	_, _ = io.Copy(w, plain)
-}
-
-// NeedLeaderElection is manager.LeaderElectionRunnable's: a replica that does not
-// audit says so.
-func (p *page) NeedLeaderElection() bool { return false }
-
-// Start serves until ctx is done.
-func (p *page) Start(ctx context.Context) error {
-	if p.address == "0" {
-		return nil
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.address)
-	if err != nil {
-		return fmt.Errorf("serve the page: %w", err)
-	}
-	server := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, WriteTimeout: time.Minute}
-	stop := context.AfterFunc(ctx, func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-		defer cancel()
-		_ = server.Shutdown(ctx)
-	})
-	defer stop()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve the page: %w", err)
-	}
-	return nil
 }

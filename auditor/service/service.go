@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
@@ -44,9 +46,15 @@ type Options struct {
 	// MetricsBindAddress and HealthProbeBindAddress are where /metrics, and
 	// /healthz and /readyz, are served; "0" means nowhere.
 	MetricsBindAddress, HealthProbeBindAddress string
-	// PageBindAddress is where the page for people is served, to everybody who
-	// reaches it; "0" means nowhere.
+	// PageBindAddress is where the page for people is served; "0" means nowhere.
 	PageBindAddress string
+	// RequireAuthorization has page and metrics served over TLS, and only to
+	// those who may get that path (a nonResourceURL), by a TokenReview of their
+	// bearer token and a SubjectAccessReview.
+	RequireAuthorization bool
+	// CertDir holds tls.crt and tls.key for that, which are read again when they
+	// change; without them the certificate is the process' own.
+	CertDir string
 	// Mask replaces what looks like a secret in variables' values on the page.
 	Mask func(name, value string) string
 	// Registry gets the metrics; it should be the one that is served.
@@ -73,6 +81,8 @@ func (o Options) Validate() error {
 	switch {
 	case o.LeaseDuration < shortestLease:
 		return fmt.Errorf("the Lease ends after %s: at least %s leave time to renew it", o.LeaseDuration, shortestLease)
+	case o.CertDir != "" && !o.RequireAuthorization:
+		return errors.New("a certificate is used only where authorization is required")
 	case o.Namespace == "" || o.Name == "":
 		return errors.New("the Lease and the ConfigMap need a namespace and a name")
 	}
@@ -108,7 +118,7 @@ func newManager(cluster *rest.Config, options Options) (manager.Manager, error) 
 		LeaderElectionNamespace:       options.Namespace,
 		LeaderElectionID:              options.Name,
 		LeaderElectionReleaseOnCancel: true,
-		Metrics:                       metricsserver.Options{BindAddress: options.MetricsBindAddress},
+		Metrics:                       serving(options.MetricsBindAddress, options),
 		HealthProbeBindAddress:        options.HealthProbeBindAddress,
 	})
 	if err != nil {
@@ -133,7 +143,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 	}
 	l := newLoop()
 	l.metrics, l.log = metrics.New(options.Registry), options.Logger
-	l.page = &page{address: options.PageBindAddress, mask: options.Mask}
+	l.page = &page{mask: options.Mask}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
 	l.audit = func(ctx context.Context, c config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {
 		return auditor.Audit(ctx, cluster, auditOptions(c, l.metrics.DryRun, options.Logger, workloads))
@@ -148,7 +158,11 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 		run: func(ctx context.Context, plan *report.Report, opts rollout.Options, audit rollout.AuditFunc) (*report.Report, error) {
 			return rollout.Run(ctx, cluster, plan, opts, audit)
 		},
-		audit: l.audit, rows: rows,
+		audit: l.audit,
+		verify: func(ctx context.Context, c config.Configuration, w inventory.WorkloadRef) (*report.Item, error) {
+			return auditor.Workload(ctx, cluster, auditOptions(c, l.metrics.DryRun, options.Logger, nil), w)
+		},
+		rows: rows,
 	}}
 	l.heal = healer.heal
 	current := newReloader(options, l.metrics, mgr.GetEventRecorder("sidecar-drift"))
@@ -156,10 +170,11 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 	watch := func(ctx context.Context, objectsToWatch []config.Object) {
 		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedObjects(objectsToWatch), options.Logger)
 	}
-	for _, each := range []manager.Runnable{current, l.page} {
-		if err := mgr.Add(each); err != nil {
-			return err
-		}
+	if err := mgr.Add(current); err != nil {
+		return err
+	}
+	if err := addPage(mgr, l.page, options); err != nil {
+		return err
 	}
 	// A Runnable waits for leadership unless it says otherwise.
 	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
@@ -174,10 +189,33 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 	}))
 }
 
+// serving is how an address is served.
+func serving(address string, options Options) metricsserver.Options {
+	o := metricsserver.Options{BindAddress: address}
+	if options.RequireAuthorization {
+		o.SecureServing, o.CertDir = true, options.CertDir
+		o.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	return o
+}
+
+// addPage serves the page by controller-runtime's server for metrics, which
+// knows certificates and authorization, and has every replica serve it: one that
+// does not audit says so.
+func addPage(mgr manager.Manager, p *page, options Options) error {
+	o := serving(options.PageBindAddress, options)
+	o.ExtraHandlers = map[string]http.Handler{"/": p}
+	server, err := metricsserver.NewServer(o, mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil || server == nil {
+		return err
+	}
+	return mgr.Add(server)
+}
+
 // auditOptions are those of an audit of everything, or of some workloads.
 func auditOptions(c config.Configuration, asked func(string), log logr.Logger, workloads []inventory.WorkloadRef) auditor.Options {
 	selection := c.Selection.Inventory()
-	selection.Workloads = workloads
+	selection.Workloads, selection.SkipGone = workloads, true
 	return auditor.Options{
 		Selection: selection, Concurrency: c.Concurrency, SidecarNames: c.Selection.SidecarContainerNames,
 		IgnorePaths: c.PathPatterns(), IncludeAutoscaled: c.IncludeAutoscaled, Asked: asked, Log: log,

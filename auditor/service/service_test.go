@@ -12,9 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
@@ -159,23 +157,17 @@ func TestAFailedAuditIsTriedAgain(t *testing.T) {
 func TestSomeWorkloadsAreReplaced(t *testing.T) {
 	r := newRecorded(time.Hour)
 	r.last = reportOf(workload("web", verdict.Drifted), workload("api", verdict.Drifted), workload("gone", verdict.Drifted))
-	r.answer = func(workloads []inventory.WorkloadRef) (*report.Report, error) {
-		switch workloads[0].Name {
-		case "web":
-			return reportOf(workload("web", verdict.InSync)), nil
-		case "gone":
-			return nil, apierrors.NewNotFound(schema.GroupResource{}, "gone")
-		}
-		return reportOf(), nil // no Pods any more
+	r.answer = func([]inventory.WorkloadRef) (*report.Report, error) {
+		return reportOf(workload("web", verdict.InSync)), nil // gone has no Pods any more
 	}
-	if err := r.once(t.Context(), "", []inventory.WorkloadRef{web("web"), web("gone"), web("api")}); err != nil {
+	if err := r.once(t.Context(), "", []inventory.WorkloadRef{web("web"), web("gone")}); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
 	for _, item := range r.last.Items {
 		got = append(got, item.Name+" "+string(item.State))
 	}
-	if diff := cmp.Diff([]string{"gone Drifted", "web InSync"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"api Drifted", "web InSync"}, got); diff != "" {
 		t.Errorf("workloads (-want +got):\n%s", diff)
 	}
 	if r.last.Summary.DriftPercent != 50 {

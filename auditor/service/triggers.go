@@ -72,6 +72,8 @@ type watched struct {
 	namespace, name string // one object; empty: all
 	// changed tells whether an update matters; nil: each does.
 	changed func(before, after *metav1.PartialObjectMetadata) bool
+	// updatesOnly: that an object comes or goes changes no verdict by itself.
+	updatesOnly bool
 	// workload: the object itself is to be audited, and not everything.
 	workload bool
 }
@@ -88,7 +90,7 @@ func namespaceLabels(before, after *metav1.PartialObjectMetadata) bool {
 func watchedKinds() []watched {
 	const admission = "admissionregistration.k8s.io"
 	kinds := []watched{
-		{GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, changed: namespaceLabels},
+		{GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, changed: namespaceLabels, updatesOnly: true},
 	}
 	for _, kind := range []string{
 		"MutatingWebhookConfiguration", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding",
@@ -159,7 +161,7 @@ func (c *changes) handler(kind watched) cache.ResourceEventHandler {
 	}
 	return cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(object any, initial bool) {
-			if !initial && (kind.changed == nil || kind.Kind != "Namespace") {
+			if !initial && !kind.updatesOnly {
 				changed(object)
 			}
 		},
@@ -172,7 +174,7 @@ func (c *changes) handler(kind watched) cache.ResourceEventHandler {
 		},
 		DeleteFunc: func(object any) {
 			// A workload's Pods go with it; the next audit leaves it out.
-			if !kind.workload && kind.Kind != "Namespace" {
+			if !kind.workload && !kind.updatesOnly {
 				if last, ok := object.(cache.DeletedFinalStateUnknown); ok {
 					object = last.Obj
 				}

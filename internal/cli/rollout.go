@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -23,8 +24,10 @@ const longestFieldManager = 128
 type rolloutSteps struct {
 	lock  func(context.Context, *rest.Config, string) (rolloutLock, error)
 	audit auditFunc
-	plan  func(context.Context, *rest.Config, *report.Report, rollout.Options) (*report.Report, error)
-	run   func(context.Context, *rest.Config, *report.Report, rollout.Options, rollout.AuditFunc) (*report.Report, error)
+	// verify audits one workload that was rolled out.
+	verify func(context.Context, *rest.Config, auditor.Options, inventory.WorkloadRef) (*report.Item, error)
+	plan   func(context.Context, *rest.Config, *report.Report, rollout.Options) (*report.Report, error)
+	run    func(context.Context, *rest.Config, *report.Report, rollout.Options, rollout.AuditFunc) (*report.Report, error)
 }
 
 // rolloutLock is a *rollout.Lock.
@@ -58,7 +61,7 @@ type rolloutOptions struct {
 }
 
 func newRolloutCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	return newRolloutCommandWith(name, streams, rolloutSteps{acquire, auditor.Audit, rollout.Plan, rollout.Run})
+	return newRolloutCommandWith(name, streams, rolloutSteps{acquire, auditor.Audit, auditor.Workload, rollout.Plan, rollout.Run})
 }
 
 func newRolloutCommandWith(name string, streams genericiooptions.IOStreams, steps rolloutSteps) *cobra.Command {
@@ -67,8 +70,12 @@ func newRolloutCommandWith(name string, streams genericiooptions.IOStreams, step
 		connection: newConnection(),
 		logging:    logging{level: "warn", format: logText},
 		format:     report.Table,
-		rollout:    rollout.Options{Strategy: rollout.Restart, Pace: rollout.Pace{Order: rollout.ByName}},
-		steps:      steps,
+		rollout: rollout.Options{
+			Strategy: rollout.Restart,
+			Pace:     rollout.Pace{Parallel: 1, Order: rollout.ByName, MaxUnavailable: 1, Timeout: rollout.DefaultTimeout, MaxFailures: 1},
+			Mark:     rollout.Mark{AnnotationPrefix: rollout.DefaultAnnotationPrefix, FieldManager: rollout.DefaultFieldManager},
+		},
+		steps: steps,
 	}
 	o.selection.namespace = o.connection.flags.Namespace
 	cmd := &cobra.Command{
@@ -121,6 +128,7 @@ NAME rollout --strategy evict --confirm`),
 }
 
 func (o *rolloutOptions) addFlags(cmd *cobra.Command) {
+	how := howOfCommand(&o.rollout, &o.lockNamespace)
 	o.selection.addFlags(cmd, "Roll out workloads in these `states`, comma-separated, instead of Drifted and Missing ones.")
 	group(cmd, "What to roll out", func(flags *pflag.FlagSet) {
 		flags.Var((*timeValue)(&o.startedBefore), "only-started-before", "Only Pods that started before this `time`: 2006-01-02, \"2006-01-02 15:04\", \"2006-01-02 15:04:05\" or RFC 3339; UTC unless it has a zone.")
@@ -128,26 +136,12 @@ func (o *rolloutOptions) addFlags(cmd *cobra.Command) {
 		addSwitch(flags, &o.rollout.Select.IncludeStatefulSet, "include-statefulset", "Roll out StatefulSets too.")
 		addSwitch(flags, &o.rollout.Select.ExcludeDeployment, "exclude-deployment", "Leave Deployments out.")
 		addSwitch(flags, &o.rollout.Select.All, "all", "Roll out every selected workload that has the sidecar, drifted or not.")
-		addSwitch(flags, &o.rollout.Guards.AllowOrphaned, "allow-orphaned", "Also where a sidecar would be lost. Make sure that the injector is up.")
-		addSwitch(flags, &o.rollout.Guards.AllowDowntime, "allow-downtime", "Also where a restart leaves no Pod available for a while.")
+		how.addGuards(flags)
 		addSwitch(flags, &o.rollout.Guards.Retry, "retry", "Also what a rollout did not converge for before.")
 	})
 	group(cmd, "How to roll out", func(flags *pflag.FlagSet) {
 		addSwitch(flags, &o.confirm, "confirm", "Do it. Without this, the plan is printed and nothing is changed. Like all switches it takes a value only behind an equals sign: --confirm=false.")
-		addChoice(flags, &o.rollout.Strategy, "strategy", "", "How Pods are re-created, %s: by an annotation of the Pod template, for which the workload's controller replaces them, or one by one by eviction, which honours PodDisruptionBudgets and leaves the template alone.", rollout.Restart, rollout.Evict)
-		pace := &o.rollout.Pace
-		addCount(flags, &pace.Parallel, "parallel-rollouts", 1, "Number of workloads that are rolled out at a time. Two behind one PodDisruptionBudget never are.")
-		addChoice(flags, &pace.Order, "order-by", "", "Which go first: by %s (the fewest Pods, the oldest Pods first).", rollout.ByName, rollout.ByPods, rollout.ByAge)
-		addCount(flags, &pace.Canary, "canary", 0, "Roll out this `number` of workloads first, at most one a namespace; the others follow only if all of them succeed.")
-		flags.DurationVar(&pace.Soak, "soak", 0, "How long the canaries must stay available, with no container restarted, before the others follow.")
-		addCount(flags, &pace.MaxUnavailable, "max-unavailable", 1, "With --strategy evict: evict another Pod of a workload only while fewer than this `number` are unavailable.")
-		addPercent(flags, &pace.MaxUnavailablePercent, "max-unavailable-percent", "Start no workload whose rollout could bring the unavailable Pods over this `percentage` of the injected Pods that were audited.")
-		flags.DurationVar(&pace.Timeout, "timeout", rollout.DefaultTimeout, "How long one workload may take; with --strategy evict, how long one Pod may take to go and to be replaced.")
-		addCount(flags, &pace.MaxFailures, "max-failures", 1, "Start nothing new after this `number` of workloads failed.")
-		flags.StringVar(&o.rollout.Mark.AnnotationPrefix, "annotation-prefix", rollout.DefaultAnnotationPrefix, "The `prefix` of the annotations PREFIX.rollout.timestamp and PREFIX.rollout.reason on the Pod template.")
-		flags.StringVar(&o.rollout.Mark.Reason, "rollout-reason", "", "The `text` of the reason annotation (default \"Update sidecars NAME,…\")")
-		flags.StringVar(&o.rollout.Mark.FieldManager, "field-manager", rollout.DefaultFieldManager, "The `name` that the changes are made under.")
-		flags.StringVar(&o.lockNamespace, "lock-namespace", "", "The `namespace` of the Lease that keeps other runs out (default sidecar-drift if it exists, else kube-system)")
+		how.addPace(flags)
 	})
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
 		addOutput(flags, &o.format, report.Table, report.JSON, report.YAML)

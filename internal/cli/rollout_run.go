@@ -76,15 +76,9 @@ func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected
 	bar := newProgress(o.ErrOut, "Auditing")
 	defer bar.erase()
 	log := o.logging.logger(bar)
-	audited, err := o.steps.audit(ctx, config, auditor.Options{
-		Selection:         selected,
-		Concurrency:       o.selection.concurrency,
-		SidecarNames:      o.selection.sidecarNames,
-		IgnorePaths:       o.selection.ignorePaths,
-		IncludeAutoscaled: o.selection.includeAutoscaled,
-		Progress:          bar.count,
-		Log:               log,
-	})
+	auditing := o.auditing()
+	auditing.Selection, auditing.Progress, auditing.Log = selected, bar.count, log
+	audited, err := o.steps.audit(ctx, config, auditing)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +86,16 @@ func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected
 	planning := o.rollout
 	planning.Log = log
 	return o.steps.plan(ctx, config, audited, planning)
+}
+
+// auditing is how workloads are compared, before and after.
+func (o *rolloutOptions) auditing() auditor.Options {
+	return auditor.Options{
+		Concurrency:       o.selection.concurrency,
+		SidecarNames:      o.selection.sidecarNames,
+		IgnorePaths:       o.selection.ignorePaths,
+		IncludeAutoscaled: o.selection.includeAutoscaled,
+	}
 }
 
 // sayWhatTheScriptWouldDo counts, for those who select as k8s-sidecar-rollout
@@ -170,19 +174,10 @@ func (o *rolloutOptions) carryOut(ctx context.Context, config *rest.Config, plan
 	options.Progress = board.event
 	leave, stop := untilNextSignal(ctx)
 	defer stop()
+	verifying := o.auditing()
+	verifying.Log = options.Log
 	return o.steps.run(leave, config, plan, options, func(ctx context.Context, workload inventory.WorkloadRef) (*report.Item, error) {
-		again, err := o.steps.audit(ctx, config, auditor.Options{
-			Selection:         inventory.Selection{Namespace: workload.Namespace, Workloads: []inventory.WorkloadRef{workload}},
-			Concurrency:       o.selection.concurrency,
-			SidecarNames:      o.selection.sidecarNames,
-			IgnorePaths:       o.selection.ignorePaths,
-			IncludeAutoscaled: o.selection.includeAutoscaled,
-			Log:               options.Log,
-		})
-		if err != nil || len(again.Items) == 0 {
-			return nil, err
-		}
-		return &again.Items[0], nil
+		return o.steps.verify(ctx, config, verifying, workload)
 	})
 }
 

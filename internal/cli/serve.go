@@ -3,16 +3,11 @@ package cli
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -25,28 +20,26 @@ import (
 type serveOptions struct {
 	genericiooptions.IOStreams
 	connection connection
-	selection  selection
 	logging    logging
 	file       string
-	interval   time.Duration
-	watch      []string
-	roll       bool
+	settings   config.Configuration // by flags alone
+	given      *pflag.FlagSet
 	service    service.Options
-	// given are the flags that override what the file says.
-	given map[string]bool
-	text  []byte // the file as it was last read
+	text       []byte // the file as it was last read
 
 	run func(context.Context, *rest.Config, service.Options) error
 }
 
 func newServeCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	o := &serveOptions{
+	return newServeOptions(streams).command(name)
+}
+
+func newServeOptions(streams genericiooptions.IOStreams) *serveOptions {
+	return &serveOptions{
 		IOStreams:  streams,
 		connection: newConnection(),
-		selection:  selection{namespace: new(string)},
 		logging:    logging{level: "info", format: logText},
-		interval:   config.Default().Interval.Duration,
-		given:      map[string]bool{},
+		settings:   config.Default(),
 		service: service.Options{
 			Namespace: service.DefaultNamespace, Name: service.DefaultName, LeaseDuration: service.DefaultLeaseDuration,
 			MetricsBindAddress: service.DefaultMetricsBindAddress, HealthProbeBindAddress: service.DefaultHealthProbeBindAddress,
@@ -54,6 +47,9 @@ func newServeCommand(name string, streams genericiooptions.IOStreams) *cobra.Com
 		},
 		run: service.Run,
 	}
+}
+
+func (o *serveOptions) command(name string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
 		Short: "Run the auditor in the cluster: audit again and again, export metrics, and heal if asked to",
@@ -75,8 +71,8 @@ NAME serve --config sidecar-drift.yaml
 # Against a cluster of one's own, from outside
 NAME serve --kubeconfig ~/.kube/config --interval 1m`),
 		Args: noArguments("serve takes flags only"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.Complete(cmd, args); err != nil {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.Complete(cmd); err != nil {
 				return err
 			}
 			if err := o.Validate(); err != nil {
@@ -85,41 +81,33 @@ NAME serve --kubeconfig ~/.kube/config --interval 1m`),
 			return o.Run(cmd.Context())
 		},
 	}
-	group(cmd, "Audits", func(flags *pflag.FlagSet) {
-		flags.StringVar(&o.file, "config", "", "Configuration `file`, see docs/configuration.md; it is read again when it changes.")
-		flags.DurationVar(&o.interval, "interval", o.interval, "Time between two audits of everything.")
-		flags.StringArrayVar(&o.watch, "watch", nil, "Audit when this object changes, too: `KIND[.VERSION.GROUP]/[NAMESPACE/]NAME`, such as an injector's ConfigMap. The auditor needs to get, list and watch it. Repeatable.")
-		flags.StringSliceVar(&o.selection.includeNamespaces, "include-namespace", nil, "Audit only this `namespace`. Repeatable, or comma-separated.")
-		flags.StringSliceVar(&o.selection.excludeNamespaces, "exclude-namespace", nil, "Leave this `namespace` out. Repeatable, or comma-separated.")
-		flags.StringVarP(&o.selection.labelSelector, "selector", "l", "", "Only Pods with these labels: key=value, key!=value, 'key in (a,b)', …")
-		o.selection.addComparisonFlags(flags)
-		addCount(flags, &o.selection.concurrency, "concurrency", defaultConcurrency, "Number of dry runs under way at once.")
-		addSwitch(flags, &o.roll, "auto-rollout", "Roll out what drifted, by the policy of the file: autoRollout.")
-	})
+	addSettings(cmd, &o.settings)
 	group(cmd, "Process", func(flags *pflag.FlagSet) {
+		flags.StringVar(&o.file, "config", "", "Configuration `file`, see docs/configuration.md; it is read again when it changes. Flags override it.")
 		flags.StringVarP(&o.service.Namespace, "namespace", "n", o.service.Namespace, "Namespace of the Lease and the ConfigMap.")
 		flags.StringVar(&o.service.Name, "name", o.service.Name, "The `name` of the Lease and of the ConfigMap.")
 		flags.DurationVar(&o.service.LeaseDuration, "lease-duration", o.service.LeaseDuration, "After which another replica takes over from one that is gone. An API server that is away for less ends nothing.")
 		flags.StringVar(&o.service.MetricsBindAddress, "metrics-bind-address", o.service.MetricsBindAddress, "The `address` of /metrics; 0 turns it off.")
-		flags.StringVar(&o.service.PageBindAddress, "page-bind-address", o.service.PageBindAddress, "The `address` of the page for people, which asks nobody who they are; 0 turns it off.")
+		flags.StringVar(&o.service.PageBindAddress, "page-bind-address", o.service.PageBindAddress, "The `address` of the page for people; 0 turns it off.")
 		flags.StringVar(&o.service.HealthProbeBindAddress, "health-probe-bind-address", o.service.HealthProbeBindAddress, "The `address` of /healthz and /readyz; 0 turns them off.")
+		addSwitch(flags, &o.service.RequireAuthorization, "require-authorization", "Serve metrics and page over TLS, and only to those whose bearer token may get the path, as a TokenReview and a SubjectAccessReview say.")
+		flags.StringVar(&o.service.CertDir, "cert-dir", "", "With --require-authorization: the `directory` of tls.crt and tls.key, which are read again when they change (default a certificate of the process' own)")
 		o.logging.addFlags(flags)
 	})
 	o.connection.addFlags(cmd)
 	return cmd
 }
 
-// Complete reads the flags and the file.
-func (o *serveOptions) Complete(cmd *cobra.Command, args []string) error {
-	if err := o.selection.complete(cmd, args); err != nil {
-		return err
-	}
-	o.selection.namespaceGiven = false // here it is the service's own
-	cmd.Flags().Visit(func(flag *pflag.Flag) { o.given[flag.Name] = true })
-	if cmd.Flags().Changed("config") && o.file == "" {
-		return misuse("--config is empty")
-	}
-	return nil
+// Complete takes down which flags were given.
+func (o *serveOptions) Complete(cmd *cobra.Command) error {
+	o.given = cmd.Flags()
+	var empty error
+	o.given.Visit(func(flag *pflag.Flag) {
+		if _, list := flag.Value.(pflag.SliceValue); list && emptyItem(flag) || flag.Name == "config" && o.file == "" {
+			empty = misuse("--%s is empty", flag.Name)
+		}
+	})
+	return empty
 }
 
 // Validate checks what was given, without a look at any cluster.
@@ -127,23 +115,21 @@ func (o *serveOptions) Validate() error {
 	if err := o.connection.validate(); err != nil {
 		return err
 	}
-	if err := o.selection.validate(); err != nil {
-		return err
-	}
 	if err := o.service.Validate(); err != nil {
 		return misuse("%w", err)
 	}
-	c := config.Default()
-	if o.file != "" {
-		loaded, err := o.reload()
-		if err != nil {
-			return err
+	if o.file == "" {
+		o.service.Config = config.Default()
+		if err := override(&o.service.Config, o.given); err != nil {
+			return misuse("%w", err)
 		}
-		c = *loaded
-	} else if err := o.override(&c); err != nil {
-		return misuse("%w", err)
+		return nil
 	}
-	o.service.Config = c
+	c, err := o.reload()
+	if err != nil {
+		return err
+	}
+	o.service.Config = *c
 	return nil
 }
 
@@ -176,64 +162,5 @@ func (o *serveOptions) reload() (*config.Configuration, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s:\n%w", o.file, err)
 	}
-	return &c, o.override(&c)
-}
-
-// override has flags take the place of what the file says.
-func (o *serveOptions) override(c *config.Configuration) error {
-	set := func(flag string, to func()) {
-		if o.given[flag] {
-			to()
-		}
-	}
-	s := &c.Selection
-	set("interval", func() { c.Interval = metav1.Duration{Duration: o.interval} })
-	set("include-namespace", func() { s.IncludeNamespaces = o.selection.includeNamespaces })
-	set("exclude-namespace", func() { s.ExcludeNamespaces = o.selection.excludeNamespaces })
-	set("selector", func() { s.Selector = o.selection.labelSelector })
-	set("sidecar-container-name", func() { s.SidecarContainerNames = o.selection.sidecarNames })
-	set("include-autoscaled", func() { c.IncludeAutoscaled = o.selection.includeAutoscaled })
-	set("concurrency", func() { c.Concurrency = o.selection.concurrency })
-	set("auto-rollout", func() { c.AutoRollout.Enabled = o.roll })
-	set("ignore-path", func() {
-		c.IgnorePaths = nil
-		for _, path := range o.selection.ignoreTexts {
-			c.IgnorePaths = append(c.IgnorePaths, config.IgnoredPath{Path: path})
-		}
-	})
-	if o.given["watch"] {
-		c.Watch = nil
-		for _, text := range o.watch {
-			object, err := parseObject(text)
-			if err != nil {
-				return fmt.Errorf("--watch %q: %w", text, err)
-			}
-			c.Watch = append(c.Watch, object)
-		}
-	}
-	if problems := c.Validate(); len(problems) > 0 {
-		return config.Invalid(problems)
-	}
-	return nil
-}
-
-// parseObject reads KIND[.VERSION.GROUP]/[NAMESPACE/]NAME; a kind alone is v1's.
-func parseObject(text string) (config.Object, error) {
-	kind, rest, ok := strings.Cut(text, "/")
-	parts := strings.Split(rest, "/")
-	if !ok || kind == "" || len(parts) > 2 || slices.Contains(parts, "") {
-		return config.Object{}, errors.New("give KIND/NAMESPACE/NAME, as in ConfigMap/istio-system/istio-sidecar-injector")
-	}
-	object := config.Object{APIVersion: "v1", Kind: kind, Name: parts[len(parts)-1]}
-	if len(parts) == 2 {
-		object.Namespace = parts[0]
-	}
-	if kind, versionGroup, ok := strings.Cut(kind, "."); ok {
-		version, apiGroup, _ := strings.Cut(versionGroup, ".")
-		if version == "" || apiGroup == "" {
-			return config.Object{}, errors.New("give the kind as KIND.VERSION.GROUP, as in Telemetry.v1.telemetry.istio.io")
-		}
-		object.APIVersion, object.Kind = apiGroup+"/"+version, kind
-	}
-	return object, nil
+	return &c, override(&c, o.given)
 }

@@ -101,6 +101,16 @@ func TestAuditOfNamedWorkloads(t *testing.T) {
 			t.Errorf("%s took %d requests, want at most 6", named, n)
 		}
 	}
+	// One that is gone may be left out.
+	ref := func(name string) inventory.WorkloadRef {
+		return inventory.WorkloadRef{Kind: "Deployment", Namespace: namespace, Name: name}
+	}
+	r, err := auditor.Audit(t.Context(), auditorConfig(t, c), auditor.Options{
+		Selection: inventory.Selection{Workloads: []inventory.WorkloadRef{ref("none"), ref("web")}, SkipGone: true}, Log: logr.Discard(),
+	})
+	if err != nil || len(r.Items) != 1 || r.Items[0].Name != "web" {
+		t.Errorf("one that is gone and one that is there: %+v (%v)", r, err)
+	}
 	for _, unknown := range []inventory.WorkloadRef{
 		{Kind: "Deployment", Namespace: namespace, Name: "none"}, {Kind: "Pod", Namespace: namespace, Name: "none"},
 		{Kind: "Rollout", Namespace: namespace, Name: "none"}, {Kind: "Service", Namespace: namespace, Name: "web"},

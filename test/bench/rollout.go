@@ -137,11 +137,7 @@ func rollOutAll(ctx context.Context, config *rest.Config, found *report.Report) 
 		return err
 	}
 	done, err := rollout.Run(ctx, config, plan, opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
-		again, err := auditOf(ctx, config, inventory.Selection{Namespace: w.Namespace, Workloads: []inventory.WorkloadRef{w}})
-		if err != nil || len(again.Items) == 0 {
-			return nil, err
-		}
-		return &again.Items[0], nil
+		return auditor.Workload(ctx, config, auditor.Options{Concurrency: auditConcurrency, Log: logr.Discard()}, w)
 	})
 	if err != nil {
 		return err

@@ -149,11 +149,7 @@ func (m *matrix) rollOutBy(t *testing.T, found *report.Report, strategy rollout.
 		t.Fatal(err)
 	}
 	done, err := rollout.Run(t.Context(), m.config, plan, opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
-		again, err := m.audit(ctx, auditor.Options{Selection: inventory.Selection{Namespace: w.Namespace, Workloads: []inventory.WorkloadRef{w}}})
-		if err != nil || len(again.Items) == 0 {
-			return nil, err
-		}
-		return &again.Items[0], nil
+		return auditor.Workload(ctx, m.config, auditor.Options{}, w)
 	})
 	if err != nil {
 		t.Fatal(err)

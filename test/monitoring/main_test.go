@@ -45,7 +45,8 @@ type scenario struct {
 	cluster    *cluster.Cluster
 	product    *install.Product
 	prometheus *prometheus
-	auditors   []string // addresses
+	labelled   *prometheus // whose scrapes name the cluster
+	auditors   []string    // addresses
 }
 
 // Namespaces of workloads: those of shop are only audited, and those of night are
@@ -54,6 +55,9 @@ const (
 	shop  = "shop"
 	night = "night"
 )
+
+// east is what a Prometheus calls the cluster.
+const east = "east"
 
 // Admission refuses bomb once its ServiceAccount is gone, and no node takes stuck
 // once none has the label.
@@ -184,6 +188,7 @@ func (s *scenario) drift(ctx context.Context, node string, injector *istio.Injec
 		s.prometheus.until(ctx, `sidecar_drift_pods{namespace="shop", state="Blocked"} == 1`),
 		s.prometheus.until(ctx, `sidecar_drift_rollouts_total{result="RolledOut"} == 1`),
 		s.prometheus.until(ctx, `sidecar_drift_rollouts_total{result="Failed"} == 1`),
+		s.labelled.until(ctx, `sidecar_drift_rollouts_total{result="Failed"} == 1`),
 	)
 }
 
@@ -207,7 +212,10 @@ func (s *scenario) watch(ctx context.Context) error {
 		s.auditors = append(s.auditors, address)
 		targets = append(targets, ours("sidecar-drift-auditor", fmt.Sprintf("sidecar-drift-auditor-%d", i+1), address, honor))
 	}
-	if s.prometheus, err = startPrometheus(ctx, s.cluster, targets...); err != nil {
+	if s.prometheus, err = startPrometheus(ctx, s.cluster, "", targets...); err != nil {
+		return err
+	}
+	if s.labelled, err = startPrometheus(ctx, s.cluster, east, targets...); err != nil {
 		return err
 	}
 	file := filepath.Join(s.cluster.Dir(), "configuration.yaml")

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -54,8 +55,8 @@ type target struct {
 }
 
 // startPrometheus starts one that knows the rules and scrapes the targets each
-// second.
-func startPrometheus(ctx context.Context, c *cluster.Cluster, targets ...target) (*prometheus, error) {
+// second; name is what scrapes call the cluster, and nothing if it is empty.
+func startPrometheus(ctx context.Context, c *cluster.Cluster, name string, targets ...target) (*prometheus, error) {
 	binary, err := program("prometheus", prometheusPackage)
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func startPrometheus(ctx context.Context, c *cluster.Cluster, targets ...target)
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(c.Dir(), "prometheus")
+	dir := filepath.Join(c.Dir(), "prometheus"+name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -84,7 +85,12 @@ func startPrometheus(ctx context.Context, c *cluster.Cluster, targets ...target)
 			jobs[t.job] = job
 			scrapes = append(scrapes, job)
 		}
-		job["static_configs"] = append(job["static_configs"].([]any), map[string]any{"targets": []string{t.address}, "labels": t.labels})
+		labels := map[string]string{}
+		maps.Copy(labels, t.labels)
+		if name != "" {
+			labels["cluster"] = name
+		}
+		job["static_configs"] = append(job["static_configs"].([]any), map[string]any{"targets": []string{t.address}, "labels": labels})
 	}
 	config, err := yaml.Marshal(map[string]any{
 		"global":         map[string]any{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
@@ -99,7 +105,7 @@ func startPrometheus(ctx context.Context, c *cluster.Cluster, targets ...target)
 		return nil, err
 	}
 	p := &prometheus{address: fmt.Sprintf("127.0.0.1:%d", port), started: time.Now()}
-	p.Process, err = c.Run("prometheus", binary, []string{
+	p.Process, err = c.Run("prometheus"+name, binary, []string{
 		"--config.file", file, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", p.address,
 	}, nil)
 	if err != nil {

@@ -25,6 +25,11 @@ var (
 	inShop  = strings.NewReplacer("$cluster", ".*", "$namespace", shop)
 )
 
+// inCluster puts in the value of a cluster that is chosen.
+func inCluster(name, expr string) string {
+	return grafana.Replace(strings.ReplaceAll(expr, "$cluster", name))
+}
+
 func readDashboard(t *testing.T) dashboard.Dashboard {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(manifests, "grafana", "sidecar-drift.json"))
@@ -70,6 +75,36 @@ func TestPanels(t *testing.T) {
 	if n == 0 {
 		t.Error("the dashboard has no query")
 	}
+}
+
+// Where scrapes name the cluster, each panel can be had for that one alone.
+func TestPanelsOfOneCluster(t *testing.T) {
+	for _, p := range readDashboard(t).Panels {
+		for _, q := range p.Targets {
+			ask := shared.labelled.over
+			if q.Instant {
+				ask = shared.labelled.instant
+			}
+			if found, err := ask(t.Context(), inCluster(east, q.Expr)); err != nil || !numbers(found) {
+				t.Errorf("%s: no numbers of the cluster: %v (%v)\n%s", p.Title, found, err, q.Expr)
+			}
+			if found, err := ask(t.Context(), inCluster("west", q.Expr)); err != nil || anyAbove0(found) {
+				t.Errorf("%s: numbers of another cluster: %v (%v)\n%s", p.Title, found, err, q.Expr)
+			}
+		}
+	}
+}
+
+// anyAbove0 tells whether a value is more than nothing.
+func anyAbove0(found []series) bool {
+	return slices.ContainsFunc(found, func(s series) bool {
+		for _, value := range append(s.Values, s.Value) {
+			if text, ok := value[1].(string); ok && text != "0" && text != "NaN" {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // What the numbers of a namespace are, of those that are known.

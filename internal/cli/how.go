@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/config"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+)
+
+// how points to what the flags that say how to roll out set, for "rollout" and
+// "serve" alike. What is there when they are added is their default.
+type how struct {
+	strategy                        *rollout.Strategy
+	parallel                        *int
+	order                           *rollout.Order
+	canary                          *int
+	soak                            *time.Duration
+	maxUnavailable, percent         *int
+	timeout                         *time.Duration
+	maxFailures                     *int
+	prefix, reason, manager, lockIn *string
+	allowOrphaned, allowDowntime    *bool
+}
+
+func howOfCommand(o *rollout.Options, lockNamespace *string) how {
+	return how{
+		strategy: &o.Strategy,
+		parallel: &o.Pace.Parallel, order: &o.Pace.Order, canary: &o.Pace.Canary, soak: &o.Pace.Soak,
+		maxUnavailable: &o.Pace.MaxUnavailable, percent: &o.Pace.MaxUnavailablePercent,
+		timeout: &o.Pace.Timeout, maxFailures: &o.Pace.MaxFailures,
+		prefix: &o.Mark.AnnotationPrefix, reason: &o.Mark.Reason, manager: &o.Mark.FieldManager, lockIn: lockNamespace,
+		allowOrphaned: &o.Guards.AllowOrphaned, allowDowntime: &o.Guards.AllowDowntime,
+	}
+}
+
+func howOfConfiguration(a *config.AutoRollout) how {
+	return how{
+		strategy: &a.Strategy,
+		parallel: &a.ParallelRollouts, order: &a.OrderBy, canary: &a.Canary, soak: &a.Soak.Duration,
+		maxUnavailable: &a.MaxUnavailable, percent: &a.MaxUnavailablePercent,
+		timeout: &a.Timeout.Duration, maxFailures: &a.MaxFailures,
+		prefix: &a.AnnotationPrefix, reason: &a.RolloutReason, manager: &a.FieldManager, lockIn: &a.LockNamespace,
+		allowOrphaned: &a.AllowOrphaned, allowDowntime: &a.AllowDowntime,
+	}
+}
+
+func (h how) addGuards(flags *pflag.FlagSet) {
+	addSwitch(flags, h.allowOrphaned, "allow-orphaned", "Also where a sidecar would be lost. Make sure that the injector is up.")
+	addSwitch(flags, h.allowDowntime, "allow-downtime", "Also where a restart leaves no Pod available for a while.")
+}
+
+func (h how) addPace(flags *pflag.FlagSet) {
+	addChoice(flags, h.strategy, "strategy", "", "How Pods are re-created, %s: by an annotation of the Pod template, for which the workload's controller replaces them, or one by one by eviction, which honours PodDisruptionBudgets and leaves the template alone.", rollout.Restart, rollout.Evict)
+	addCount(flags, h.parallel, "parallel-rollouts", *h.parallel, "Number of workloads that are rolled out at a time. Two behind one PodDisruptionBudget never are.")
+	addChoice(flags, h.order, "order-by", "", "Which go first: by %s (the fewest Pods, the oldest Pods first).", rollout.ByName, rollout.ByPods, rollout.ByAge)
+	addCount(flags, h.canary, "canary", *h.canary, "Roll out this `number` of workloads first, at most one a namespace; the others follow only if all of them succeed.")
+	flags.DurationVar(h.soak, "soak", *h.soak, "How long the canaries must stay available, with no container restarted, before the others follow.")
+	addCount(flags, h.maxUnavailable, "max-unavailable", *h.maxUnavailable, "With --strategy evict: evict another Pod of a workload only while fewer than this `number` are unavailable.")
+	addPercent(flags, h.percent, "max-unavailable-percent", "Start no workload whose rollout could bring the unavailable Pods over this `percentage` of the injected Pods that were audited.")
+	flags.DurationVar(h.timeout, "timeout", *h.timeout, "How long one workload may take; with --strategy evict, how long one Pod may take to go and to be replaced.")
+	addCount(flags, h.maxFailures, "max-failures", *h.maxFailures, "Start nothing new after this `number` of workloads failed.")
+	flags.StringVar(h.prefix, "annotation-prefix", *h.prefix, "The `prefix` of the annotations PREFIX.rollout.timestamp and PREFIX.rollout.reason on the Pod template.")
+	flags.StringVar(h.reason, "rollout-reason", *h.reason, "The `text` of the reason annotation (default \"Update sidecars NAME,…\")")
+	flags.StringVar(h.manager, "field-manager", *h.manager, "The `name` that the changes are made under.")
+	flags.StringVar(h.lockIn, "lock-namespace", *h.lockIn, "The `namespace` of the Lease that keeps other runs out (default sidecar-drift if it exists, else kube-system)")
+}
