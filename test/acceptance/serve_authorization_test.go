@@ -16,8 +16,7 @@ import (
 
 // With --require-authorization metrics and page are for those who may get them,
 // by their token, over TLS.
-func TestServeRequiresAuthorization(t *testing.T) {
-	t.Parallel()
+func serveRequiresAuthorization(t *testing.T) {
 	c := fenced(t)
 	rights, err := os.ReadFile("../../manifests/components/authorization/rbac.yaml")
 	if err != nil {
@@ -67,7 +66,7 @@ items:
 		}
 		return response.StatusCode, response.Body.Close()
 	}
-	// Of the installation's daemons this one need not be the leader.
+	// Another one may still hold the Lease.
 	page := []int{http.StatusOK, http.StatusServiceUnavailable}
 	for _, tt := range []struct {
 		address, account string

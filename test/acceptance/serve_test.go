@@ -138,6 +138,7 @@ func TestServe(t *testing.T) {
 	t.Parallel()
 	t.Run("audits and hands over", serveAudits)
 	t.Run("rolls out", serveRollsOut)
+	t.Run("requires authorization", serveRequiresAuthorization)
 }
 
 // ownInjector starts an injector that is asked about one new namespace alone: the
