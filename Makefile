@@ -116,4 +116,6 @@ deploy: ## Install into the cluster of KUBECONFIG; IMG=REF names an image that i
 .PHONY: undeploy
 undeploy: ## Remove everything from the cluster of KUBECONFIG, the webhook configuration first.
 	$(KUBECTL) delete --ignore-not-found mutatingwebhookconfiguration zz-sidecar-drift
-	$(KUBECTL) kustomize manifests/overlays/auto-rollout | $(KUBECTL) delete --ignore-not-found -f -
+	for overlay in policy-reports auto-rollout; do \
+	  $(KUBECTL) kustomize manifests/overlays/$$overlay | $(KUBECTL) delete --ignore-not-found -f -; \
+	done

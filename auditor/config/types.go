@@ -36,6 +36,9 @@ type Configuration struct {
 	// Export the state of each workload's Pods, too, as
 	// sidecar_drift_workload_pods: a series for each workload and state.
 	WorkloadMetrics bool `json:"workloadMetrics,omitempty"`
+	// Keep Reports of openreports.io in each namespace, for the tools that show
+	// them. See docs/policy-reports.md.
+	PolicyReports bool `json:"policyReports,omitempty"`
 	// Roll out what drifted, inside of windows.
 	AutoRollout AutoRollout `json:"autoRollout,omitzero"`
 }

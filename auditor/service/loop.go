@@ -38,6 +38,7 @@ type loop struct {
 	audit   func(context.Context, config.Configuration, ...inventory.WorkloadRef) (*report.Report, error)
 	metrics *metrics.Metrics
 	page    *page
+	reports *reporter
 	memory  *memory
 	changes *changes
 	heal    func(context.Context, config.Configuration, *report.Report)
@@ -49,7 +50,7 @@ type loop struct {
 }
 
 func newLoop() *loop {
-	l := &loop{changes: newChanges(), healed: make(chan struct{}, 1)}
+	l := &loop{changes: newChanges(), reports: newReporter(), healed: make(chan struct{}, 1)}
 	l.healed <- struct{}{}
 	return l
 }
@@ -171,6 +172,9 @@ func (l *loop) once(ctx context.Context, why string, workloads []inventory.Workl
 	l.memory.update(found, begin)
 	l.metrics.Audited(found, l.memory.oldest(), took, l.config().WorkloadMetrics)
 	l.page.audited(found)
+	if l.config().PolicyReports {
+		l.reports.audited(found, took > 0)
+	}
 	if err := l.memory.save(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not kept")
 	}

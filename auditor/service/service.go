@@ -1,7 +1,7 @@
 // Package service is the auditor as a daemon: it audits again and again, when
 // something changes that matters and at an interval, and exports what it finds.
 // Nothing is changed in the cluster but a Lease and a ConfigMap of its own, unless
-// the configuration asks for automatic rollouts.
+// the configuration asks for automatic rollouts or for policy reports.
 package service
 
 import (
@@ -170,8 +170,13 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 	watch := func(ctx context.Context, objectsToWatch []config.Object) {
 		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedObjects(objectsToWatch), options.Logger)
 	}
-	if err := mgr.Add(current); err != nil {
+	if err := l.reports.connect(cluster, mgr, options); err != nil {
 		return err
+	}
+	for _, each := range []manager.Runnable{current, l.reports} {
+		if err := mgr.Add(each); err != nil {
+			return err
+		}
 	}
 	if err := addPage(mgr, l.page, options); err != nil {
 		return err

@@ -59,8 +59,8 @@ configurations, admission policies, namespaces' labels, workloads, and the objec
 replicas one audits.
 
 The file of --config is read again when it changes; flags override what it says. Nothing is
-changed in the cluster but a Lease and a ConfigMap of its own, unless the file has a policy
-for automatic rollouts and it is enabled.`,
+changed in the cluster but a Lease and a ConfigMap of its own, unless automatic
+rollouts are enabled, with a policy for them, or --policy-reports asks for Reports.`,
 		Example: examples(name, `
 # As the manifests run it, with Istio's injection template watched
 NAME serve --watch ConfigMap/istio-system/istio-sidecar-injector

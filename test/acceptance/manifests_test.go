@@ -29,6 +29,10 @@ const (
 	withRollout  = "../../manifests/overlays/rollout"
 	// withAutoRollout lets the auditor roll out by itself.
 	withAutoRollout = "../../manifests/overlays/auto-rollout"
+	// withPolicyReports has the auditor keep Reports; autoWithReports has it do
+	// both, by the component.
+	withPolicyReports = "../../manifests/overlays/policy-reports"
+	autoWithReports   = "testdata/auto-rollout-with-reports"
 )
 
 // fenced returns the cluster with the product installed and both policies in
@@ -99,7 +103,7 @@ var _ rest.WarningHandler = &warnings{}
 
 func TestManifestsPassAServerSideDryRun(t *testing.T) {
 	c := fenced(t) // for the namespace that the others are in
-	for _, dir := range []string{base, withRollout, withAutoRollout} {
+	for _, dir := range []string{base, withRollout, withAutoRollout, withPolicyReports, autoWithReports} {
 		t.Run(strings.TrimPrefix(dir, "../../"), func(t *testing.T) {
 			for _, object := range render(t, c, dir) {
 				t.Run(object.GetKind()+"/"+object.GetName(), func(t *testing.T) {
@@ -168,10 +172,13 @@ func TestManifestsHoldTheNamedObjects(t *testing.T) {
 		"ServiceAccount/sidecar-drift-rollout",
 	})
 	auto := slices.Concat(rollout, []string{"ConfigMap/sidecar-drift-configuration", "RoleBinding/sidecar-drift-auto-rollout"})
-	slices.Sort(rollout)
-	slices.Sort(auto)
-	for dir, want := range map[string][]string{base: common, withRollout: rollout, withAutoRollout: auto} {
+	reports := []string{"ClusterRole/sidecar-drift-policy-reports", "ClusterRoleBinding/sidecar-drift-policy-reports"}
+	for dir, want := range map[string][]string{
+		base: common, withRollout: rollout, withAutoRollout: auto,
+		withPolicyReports: slices.Concat(common, reports), autoWithReports: slices.Concat(auto, reports),
+	} {
 		t.Run(strings.TrimPrefix(dir, "../../"), func(t *testing.T) {
+			slices.Sort(want)
 			var got []string
 			for _, object := range render(t, c, dir) {
 				got = append(got, object.GetKind()+"/"+object.GetName())
@@ -182,6 +189,34 @@ func TestManifestsHoldTheNamedObjects(t *testing.T) {
 				t.Errorf("objects (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Whoever the auditor is gets the right to write Reports, and the flag.
+func TestManifestsLetTheAuditorKeepReports(t *testing.T) {
+	c := testCluster(t)
+	for dir, account := range map[string]string{withPolicyReports: "sidecar-drift-auditor", autoWithReports: "sidecar-drift-rollout"} {
+		checked := 0
+		for _, object := range render(t, c, dir) {
+			switch object.GetKind() + "/" + object.GetName() {
+			case "ClusterRoleBinding/sidecar-drift-policy-reports":
+				subjects, _, _ := unstructured.NestedSlice(object.Object, "subjects")
+				if len(subjects) != 1 || subjects[0].(map[string]any)["name"] != account {
+					t.Errorf("%s: bound to %v, want %s", dir, subjects, account)
+				}
+				checked++
+			case "Deployment/sidecar-drift-auditor":
+				containers, _, _ := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers")
+				args := containers[0].(map[string]any)["args"].([]any)
+				if args[0] != "serve" || !slices.Contains(args, any("--policy-reports")) {
+					t.Errorf("%s: runs %v", dir, args)
+				}
+				checked++
+			}
+		}
+		if checked != 2 {
+			t.Errorf("%s: %d of 2 objects found", dir, checked)
+		}
 	}
 }
 

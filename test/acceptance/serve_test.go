@@ -145,6 +145,19 @@ func TestServe(t *testing.T) {
 // daemon's tests run beside others. Its proxy's image is changed by the function.
 func ownInjector(t *testing.T, c *cluster.Cluster) (namespace string, setImage func(string)) {
 	t.Helper()
+	namespace, running := startOwnInjector(t, c, addsProxy("proxy:1"))
+	return namespace, func(image string) { running.Inject(addsProxy(image)) }
+}
+
+func addsProxy(image string) injector.Answer {
+	return func(injector.Request) []injector.Operation {
+		return []injector.Operation{injector.AddContainer(corev1.Container{Name: "proxy", Image: image})}
+	}
+}
+
+// startOwnInjector starts an injector of one new namespace, which it injects into.
+func startOwnInjector(t *testing.T, c *cluster.Cluster, answer injector.Answer) (namespace string, running *injector.Injector) {
+	t.Helper()
 	namespace = namespaceWith(t, c, nil)
 	running, err := injector.Start(t.Context(), c, injector.Options{Name: namespace, Namespaces: namespace})
 	if err != nil {
@@ -155,14 +168,9 @@ func ownInjector(t *testing.T, c *cluster.Cluster) (namespace string, setImage f
 			t.Error(err)
 		}
 	})
-	setImage = func(image string) {
-		running.Inject(func(injector.Request) []injector.Operation {
-			return []injector.Operation{injector.AddContainer(corev1.Container{Name: "proxy", Image: image})}
-		})
-	}
-	setImage("proxy:1")
+	running.Inject(answer)
 	label(t, c, namespace, fmt.Sprintf(`{%q:%q}`, injector.NamespaceLabel, namespace), isInjected)
-	return namespace, setImage
+	return namespace, running
 }
 
 func isInjected(pod *corev1.Pod) bool { return len(pod.Spec.Containers) == 2 }
