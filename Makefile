@@ -56,7 +56,7 @@ acceptance: control-plane ## Run the acceptance tests on a real cluster.
 	go test -timeout 40m -parallel 8 ./test/acceptance/...
 
 .PHONY: test-ui
-test-ui: ## Test the HTML page in Chromium.
+test-ui: control-plane ## Test the HTML page, and the daemon's on a real cluster, in Chromium.
 	cd test/ui && go vet ./... && go test -count=1 -timeout 10m ./...
 
 .PHONY: test-monitoring
