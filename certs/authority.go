@@ -51,9 +51,16 @@ func NewAuthority(now time.Time) (Authority, error) {
 	return Authority{pair}, nil
 }
 
-// ParseAuthority reads an authority from the content of its Secret and fails
-// if it could not issue a serving certificate at now that verifies for all of
-// its lifetime.
+// changeBefore is how long before its end an authority is changed for another:
+// twice what a serving certificate lasts, so that one that is issued on the last
+// day is still long renewed before the authority ends.
+const changeBefore = 2 * ServingLifetime
+
+// ChangeAt is when another authority should follow this one.
+func (a Authority) ChangeAt() time.Time { return a.Certificate.NotAfter.Add(-changeBefore) }
+
+// ParseAuthority reads an authority from its certificate and key and fails if
+// it could not issue a serving certificate at now.
 func ParseAuthority(certificatePEM, keyPEM []byte, now time.Time) (Authority, error) {
 	pair, err := ParseKeyPair(certificatePEM, keyPEM)
 	if err != nil {
@@ -61,18 +68,23 @@ func ParseAuthority(certificatePEM, keyPEM []byte, now time.Time) (Authority, er
 	}
 	certificate := pair.Certificate
 	switch {
-	case !certificate.IsCA || certificate.KeyUsage&x509.KeyUsageCertSign == 0:
+	case !isAuthority(certificate):
 		return Authority{}, errors.New("the certificate is not a certificate authority's")
 	case now.Before(certificate.NotBefore):
 		return Authority{}, fmt.Errorf("the authority is not valid before %s", certificate.NotBefore.Format(time.RFC3339))
-	case now.Add(ServingLifetime).After(certificate.NotAfter):
-		return Authority{}, fmt.Errorf("the authority expires at %s, before a certificate issued now would", certificate.NotAfter.Format(time.RFC3339))
+	case !now.Before(certificate.NotAfter):
+		return Authority{}, fmt.Errorf("the authority expired at %s", certificate.NotAfter.Format(time.RFC3339))
 	}
 	return Authority{pair}, nil
 }
 
+func isAuthority(certificate *x509.Certificate) bool {
+	return certificate.IsCA && certificate.KeyUsage&x509.KeyUsageCertSign != 0
+}
+
 // Issue creates a serving certificate with a key of its own (ECDSA P-256) for
-// the hosts (DNS names or IP addresses), valid from now for [ServingLifetime].
+// the hosts (DNS names or IP addresses), valid from now for [ServingLifetime],
+// or until the authority ends.
 func (a Authority) Issue(hosts []string, now time.Time) (KeyPair, error) {
 	if len(hosts) == 0 {
 		return KeyPair{}, errors.New("issue serving certificate: no host given")
@@ -84,7 +96,7 @@ func (a Authority) Issue(hosts []string, now time.Time) (KeyPair, error) {
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "sidecar-drift-webhook"},
 		NotBefore:   now.Add(-clockSkew),
-		NotAfter:    now.Add(ServingLifetime),
+		NotAfter:    earliest(now.Add(ServingLifetime), a.Certificate.NotAfter),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -100,6 +112,13 @@ func (a Authority) Issue(hosts []string, now time.Time) (KeyPair, error) {
 		return KeyPair{}, fmt.Errorf("issue serving certificate for %v: %w", hosts, err)
 	}
 	return pair, nil
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 func newKey() (*ecdsa.PrivateKey, error) {

@@ -3,11 +3,11 @@ package certs
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -59,7 +59,7 @@ func newManager(config *rest.Config, options Options) (manager.Manager, error) {
 		// says at that moment: replacing an authority because a cache lags
 		// would break admission, and no private key needs to be cached.
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{
-			&corev1.Secret{}, &admissionregistrationv1.MutatingWebhookConfiguration{},
+			&corev1.Secret{}, &admissionregistrationv1.MutatingWebhookConfiguration{}, &discoveryv1.EndpointSlice{},
 		}}},
 	})
 	if err != nil {
@@ -76,7 +76,13 @@ func newManager(config *rest.Config, options Options) (manager.Manager, error) {
 func addController(mgr manager.Manager, options Options) error {
 	skipNameValidation := true // two managers of one process, as in tests, are two controllers
 	certificates, err := controller.New("certs", mgr, controller.Options{
-		Reconciler:         &reconciler{client: mgr.GetClient(), options: options, now: time.Now},
+		Reconciler: &reconciler{
+			world:           &objects{client: mgr.GetClient(), options: options},
+			policy:          policy{hosts: options.Hosts, wait: options.PropagationWait},
+			authoritySecret: options.AuthoritySecret,
+			servingSecret:   options.ServingSecret,
+			metrics:         newMetrics(options.Registry),
+		},
 		SkipNameValidation: &skipNameValidation,
 	})
 	if err != nil {

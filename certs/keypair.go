@@ -5,14 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"time"
 )
 
 // clockSkew is how far a new certificate's validity starts in the past, for
-// API servers whose clocks are behind the controller's.
-const clockSkew = 5 * time.Minute
+// API servers, and other controllers, whose clocks are behind this one's.
+const clockSkew = time.Hour
 
 // KeyPair is a certificate and its private key.
 type KeyPair struct {
@@ -59,41 +58,4 @@ func (p KeyPair) RenewAt() time.Time {
 // NeedsRenewal says whether the certificate is due for renewal at now.
 func (p KeyPair) NeedsRenewal(now time.Time) bool {
 	return !now.Before(p.RenewAt())
-}
-
-// Bundle is the certificates that API servers are to trust, in a stable order.
-// It holds one today; during a change of the authority, the old and the new.
-type Bundle []*x509.Certificate
-
-// PEM is the bundle as it is stored in a caBundle and under ca.crt.
-func (b Bundle) PEM() []byte {
-	var encoded []byte
-	for _, certificate := range b {
-		encoded = append(encoded, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})...)
-	}
-	return encoded
-}
-
-// Verify checks, as an API server will, that the bundle vouches for a serving
-// certificate for each of the hosts (DNS names or IP addresses) at now.
-func (b Bundle) Verify(certificate *x509.Certificate, hosts []string, now time.Time) error {
-	if len(hosts) == 0 {
-		return errors.New("no host to verify a certificate for")
-	}
-	roots := x509.NewCertPool()
-	for _, trusted := range b {
-		roots.AddCert(trusted)
-	}
-	for _, host := range hosts {
-		_, err := certificate.Verify(x509.VerifyOptions{
-			DNSName:     host,
-			Roots:       roots,
-			CurrentTime: now,
-			KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -22,13 +24,26 @@ type Options struct {
 	// Hosts are the DNS names and IP addresses by which API servers, and
 	// whoever else, call the stamper.
 	Hosts []string
+	// Service is the name of the Service whose endpoints are the stamper's
+	// replicas. Replicas, if any are given, are asked instead: HOST:PORT each.
+	Service  string
+	Replicas []string
+	// PropagationWait is how long API servers may take to learn a changed
+	// caBundle, of which they tell nobody. Twice in a change of the authority that
+	// much time passes.
+	PropagationWait time.Duration
+	// Now is the clock by which certificates are valid, due and waited for.
+	Now func() time.Time
 	// Lease is the name of the Lease by which replicas elect their leader.
 	Lease string
 	// MetricsBindAddress and HealthProbeBindAddress are host:port; "0" turns
 	// either server off.
 	MetricsBindAddress     string
 	HealthProbeBindAddress string
-	Logger                 logr.Logger
+	// Registry gets the controller's own metrics. The manager serves
+	// controller-runtime's.
+	Registry prometheus.Registerer
+	Logger   logr.Logger
 }
 
 // DefaultOptions fit the objects in manifests/.
@@ -44,9 +59,13 @@ func DefaultOptions() Options {
 			"sidecar-drift-webhook.sidecar-drift.svc",
 			"sidecar-drift-webhook.sidecar-drift.svc.cluster.local",
 		},
+		Service:                "sidecar-drift-webhook",
+		PropagationWait:        2 * time.Minute,
+		Now:                    time.Now,
 		Lease:                  "sidecar-drift-certs",
 		MetricsBindAddress:     ":8080",
 		HealthProbeBindAddress: ":8081",
+		Registry:               prometheus.NewRegistry(),
 		Logger:                 logr.Discard(),
 	}
 }
@@ -59,6 +78,7 @@ func (o Options) Validate() error {
 		{"authority Secret", o.AuthoritySecret},
 		{"serving Secret", o.ServingSecret},
 		{"MutatingWebhookConfiguration", o.WebhookConfiguration},
+		{"Service", o.Service},
 		{"Lease", o.Lease},
 	}
 	for _, object := range named {
@@ -79,6 +99,14 @@ func (o Options) Validate() error {
 		for _, problem := range validation.IsDNS1123Subdomain(host) {
 			problems = append(problems, fmt.Errorf("host %q: %s", host, problem))
 		}
+	}
+	for _, replica := range o.Replicas {
+		if _, _, err := net.SplitHostPort(replica); err != nil {
+			problems = append(problems, fmt.Errorf("replica %q is not HOST:PORT: %w", replica, err))
+		}
+	}
+	if o.PropagationWait <= 0 {
+		problems = append(problems, fmt.Errorf("a propagation wait of %s: API servers need some time to learn a caBundle", o.PropagationWait))
 	}
 	return errors.Join(problems...)
 }

@@ -20,6 +20,10 @@ func TestOptionsValidate(t *testing.T) {
 		{"one Secret for both", func(o *Options) { o.ServingSecret = o.AuthoritySecret }, "need two Secrets"},
 		{"an IP address", func(o *Options) { o.Hosts = []string{"127.0.0.1"} }, ""},
 		{"no hosts", func(o *Options) { o.Hosts = nil }, "no host"},
+		{"no Service", func(o *Options) { o.Service = "" }, `Service name ""`},
+		{"a replica", func(o *Options) { o.Replicas = []string{"[::1]:9443"} }, ""},
+		{"a replica without a port", func(o *Options) { o.Replicas = []string{"127.0.0.1"} }, `replica "127.0.0.1" is not HOST:PORT`},
+		{"no wait", func(o *Options) { o.PropagationWait = 0 }, "a propagation wait of 0s"},
 		{"a URL for a host", func(o *Options) { o.Hosts = []string{"https://localhost"} }, `host "https://localhost"`},
 	}
 	for _, test := range tests {

@@ -3,7 +3,6 @@ package certs
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/pem"
 	"maps"
 	"net"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 )
 
 var (
@@ -20,30 +20,24 @@ var (
 
 const day = 24 * time.Hour
 
-// carriedOut is the Secrets' content after a plan.
-func carriedOut(plan Plan, authority, serving SecretData) (SecretData, SecretData) {
-	if plan.Authority.Needed() {
-		authority = plan.Authority.Data
-	}
-	if plan.Serving.Needed() {
-		serving = plan.Serving.Data
-	}
-	return authority, serving
+// settled is a cluster with certificates as first made at start, and with one
+// replica that serves.
+func settled(t *testing.T) (*cluster, *reconciler) {
+	t.Helper()
+	c := newCluster()
+	controller := c.alone()
+	c.settle(t, controller)
+	c.checkSettled(t)
+	c.replicas = []*replicaInCluster{{name: "replica", reachable: true, listed: c.clock}}
+	c.mount()
+	return c, controller
 }
 
-func mustPlan(t *testing.T, authority, serving SecretData, names []string, now time.Time) Plan {
-	t.Helper()
-	plan, err := MakePlan(authority, serving, names, now)
-	if err != nil {
-		t.Fatalf("MakePlan: %v", err)
+// mount is what kubelets do in time.
+func (c *cluster) mount() {
+	for _, r := range c.replicas {
+		r.mount(c.secrets[tlsSecret].data)
 	}
-	return plan
-}
-
-// fresh is the Secrets' content as first created at start.
-func fresh(t *testing.T) (authority, serving SecretData) {
-	t.Helper()
-	return carriedOut(mustPlan(t, nil, nil, hosts, start), nil, nil)
 }
 
 // with is data with one key set.
@@ -56,18 +50,27 @@ func with(data SecretData, key string, value []byte) SecretData {
 // selfSigned is a key pair that is no authority but signed by itself.
 func selfSigned(t *testing.T) SecretData {
 	t.Helper()
+	return signed(t, &x509.Certificate{
+		DNSNames: hosts[:4], IPAddresses: []net.IP{net.ParseIP(hosts[4])}, NotBefore: start, NotAfter: start.Add(AuthorityLifetime),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+}
+
+func signed(t *testing.T, template *x509.Certificate) SecretData {
+	t.Helper()
 	key, err := newKey()
 	if err != nil {
 		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		DNSNames: hosts[:4], IPAddresses: []net.IP{net.ParseIP(hosts[4])}, NotBefore: start, NotAfter: start.Add(AuthorityLifetime),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	pair, err := sign(template, KeyPair{Certificate: template, key: key}, key)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return pairOf(t, pair)
+}
+
+func pairOf(t *testing.T, pair KeyPair) SecretData {
+	t.Helper()
 	data, err := pairData(pair)
 	if err != nil {
 		t.Fatal(err)
@@ -75,263 +78,362 @@ func selfSigned(t *testing.T) SecretData {
 	return data
 }
 
-func TestMakePlanReplacesWhatCannotBeUsed(t *testing.T) {
-	authority, serving := fresh(t)
-	otherAuthority, otherServing := fresh(t)
-
+// What is wrong is put right at once where the authority is there to do it, and
+// nothing else is written.
+func TestServingCertificateIsReplacedAtOnce(t *testing.T) {
+	_, other := settledSecrets(t)
+	_, serving := settledSecrets(t)
 	tests := []struct {
-		name               string
-		authority, serving SecretData
-		hosts              []string
-		after              time.Duration
-		wantAuthority      string // what the reason says; empty: kept
-		wantServing        string
+		name  string
+		edit  func(serving SecretData) SecretData
+		hosts []string
+		after time.Duration
+		want  string // what the reason says; empty: kept
 	}{
-		{name: "all is well", authority: authority, serving: serving},
-		{name: "extra keys do not matter", authority: with(authority, "note", []byte("mine")), serving: with(serving, "note", []byte("mine"))},
-		{name: "hosts written otherwise", authority: authority, serving: serving, hosts: []string{"2001:DB8:0::1", hosts[3], hosts[3], hosts[2], hosts[1], hosts[0]}},
-		{name: "nothing there", wantAuthority: "does not exist", wantServing: "does not exist"},
-		{name: "no serving Secret", authority: authority, wantServing: "does not exist"},
-		{name: "no authority Secret", serving: serving, wantAuthority: "does not exist", wantServing: "unknown authority"},
-		{name: "empty Secrets", authority: SecretData{}, serving: SecretData{}, wantAuthority: "PEM", wantServing: "PEM"},
-
-		{name: "authority is not PEM", authority: with(authority, "tls.crt", []byte("x")), serving: serving, wantAuthority: "PEM", wantServing: "unknown authority"},
-		{name: "authority's key is another's", authority: with(authority, "tls.key", otherAuthority["tls.key"]), serving: serving, wantAuthority: "does not match", wantServing: "unknown authority"},
-		{name: "authority is a serving certificate", authority: serving, serving: serving, wantAuthority: "not a certificate authority", wantServing: "unknown authority"},
-		{name: "authority is self-signed but no authority", authority: selfSigned(t), serving: serving, wantAuthority: "not a certificate authority", wantServing: "unknown authority"},
-		{name: "authority from the future", authority: authority, serving: serving, after: -day, wantAuthority: "not valid before", wantServing: "not yet valid"},
-		{name: "authority would be outlived", authority: authority, serving: serving, after: AuthorityLifetime - 89*day, wantAuthority: "the authority expires", wantServing: "expired"},
-		{name: "another authority", authority: otherAuthority, serving: serving, wantServing: "unknown authority"},
-
-		{name: "serving certificate is not PEM", authority: authority, serving: with(serving, "tls.crt", []byte("x")), wantServing: "PEM"},
-		{name: "serving key is truncated", authority: authority, serving: with(serving, "tls.key", serving["tls.key"][:40]), wantServing: "PEM"},
-		{name: "serving key is another's", authority: authority, serving: with(serving, "tls.key", otherServing["tls.key"]), wantServing: "does not match"},
-		{name: "serving certificate is self-signed", authority: authority, serving: selfSigned(t), wantServing: "unknown authority"},
-		{name: "authority serves", authority: authority, serving: authority, wantServing: "not valid for any names"},
-		{name: "ca.crt is another's", authority: authority, serving: with(serving, "ca.crt", otherServing["ca.crt"]), wantServing: "ca.crt is not"},
-		{name: "a DNS name more", authority: authority, serving: serving, hosts: append([]string{"localhost"}, hosts...), wantServing: "not localhost"},
-		{name: "a DNS name less", authority: authority, serving: serving, hosts: hosts[1:], wantServing: "not for exactly"},
-		{name: "an IP address more", authority: authority, serving: serving, hosts: append([]string{"127.0.0.1"}, hosts...), wantServing: "127.0.0.1"},
-		{name: "an IP address less", authority: authority, serving: serving, hosts: hosts[:4], wantServing: "not for exactly"},
-
-		{name: "just before renewal", authority: authority, serving: serving, after: 59 * day},
-		{name: "at two thirds", authority: authority, serving: serving, after: 60 * day, wantServing: "due for renewal"},
-		{name: "expired", authority: authority, serving: serving, after: 91 * day, wantServing: "expired"},
+		{name: "all is well"},
+		{name: "extra keys do not matter", edit: func(s SecretData) SecretData { return with(s, "note", []byte("mine")) }},
+		{name: "hosts written otherwise", hosts: []string{"2001:DB8:0::1", hosts[3], hosts[3], hosts[2], hosts[1], hosts[0]}},
+		{name: "emptied", edit: func(SecretData) SecretData { return SecretData{} }, want: "PEM"},
+		{name: "certificate is not PEM", edit: func(s SecretData) SecretData { return with(s, "tls.crt", []byte("x")) }, want: "PEM"},
+		{name: "key is truncated", edit: func(s SecretData) SecretData { return with(s, "tls.key", s["tls.key"][:40]) }, want: "PEM"},
+		{name: "key is another's", edit: func(s SecretData) SecretData { return with(s, "tls.key", other["tls.key"]) }, want: "does not match"},
+		{name: "another authority's", edit: func(SecretData) SecretData { return serving }, want: "unknown authority"},
+		{name: "self-signed", edit: func(SecretData) SecretData { return selfSigned(t) }, want: "unknown authority"},
+		{name: "bundle is another's", edit: func(s SecretData) SecretData { return with(s, "ca.crt", other["ca.crt"]) }, want: "ca.crt is not"},
+		{name: "a DNS name more", hosts: append([]string{"localhost"}, hosts...), want: "not localhost"},
+		{name: "a DNS name less", hosts: hosts[1:], want: "not for exactly"},
+		{name: "an IP address more", hosts: append([]string{"127.0.0.1"}, hosts...), want: "127.0.0.1"},
+		{name: "an IP address less", hosts: hosts[:4], want: "not for exactly"},
+		{name: "just before renewal", after: 59 * day},
+		{name: "at two thirds", after: 60 * day, want: "due for renewal"},
+		{name: "expired", after: 91 * day, want: "expired"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			names := hosts
-			if test.hosts != nil {
-				names = test.hosts
+			c, controller := settled(t)
+			bundle := c.secrets[tlsSecret].data["ca.crt"]
+			if test.edit != nil {
+				c.setSecret(tlsSecret, test.edit(c.secrets[tlsSecret].data))
 			}
-			now := start.Add(test.after)
-			plan := mustPlan(t, test.authority, test.serving, names, now)
-			checkReason(t, "authority", plan.Authority, test.wantAuthority)
-			checkReason(t, "serving", plan.Serving, test.wantServing)
-			checkUsable(t, plan, test.authority, test.serving, names, now)
+			if test.hosts != nil {
+				controller.hosts = test.hosts
+			}
+			c.clock = c.clock.Add(test.after)
+			written, _ := c.settle(t, controller)
+			if test.want == "" {
+				checkWritten(t, written)
+			} else {
+				checkWritten(t, written, "serving: "+test.want)
+			}
+			if !bytes.Equal(bundle, c.secrets[tlsSecret].data["ca.crt"]) {
+				t.Error("the bundle has changed")
+			}
 		})
 	}
 }
 
-func checkReason(t *testing.T, what string, change Change, want string) {
+func settledSecrets(t *testing.T) (authority, serving SecretData) {
 	t.Helper()
-	switch {
-	case want == "" && change.Needed():
-		t.Errorf("%s is replaced (%s), want it kept", what, change.Reason)
-	case want != "" && !change.Needed():
-		t.Errorf("%s is kept, want it replaced with a reason that says %q", what, want)
-	case !strings.Contains(change.Reason, want):
-		t.Errorf("%s is replaced because %q, want a reason that says %q", what, change.Reason, want)
+	c, _ := settled(t)
+	return c.secrets[caSecret].data, c.secrets[tlsSecret].data
+}
+
+// checkWritten compares what was written with "WHAT: PART OF THE REASON".
+func checkWritten(t *testing.T, written []string, want ...string) {
+	t.Helper()
+	for i := range min(len(written), len(want)) {
+		what, why, _ := strings.Cut(want[i], ": ")
+		if strings.HasPrefix(written[i], what) && strings.Contains(written[i], why) {
+			written[i] = want[i]
+		}
+	}
+	if diff := cmp.Diff(want, written); diff != "" {
+		t.Errorf("written (-want +got):\n%s", diff)
 	}
 }
 
-// checkUsable checks what the plan leads to: the key pairs match, the bundle
-// vouches for the serving certificate, renewal lies ahead, and a second plan
-// has nothing to do.
-func checkUsable(t *testing.T, plan Plan, authority, serving SecretData, names []string, now time.Time) {
-	t.Helper()
-	authority, serving = carriedOut(plan, authority, serving)
-	if _, err := ParseAuthority(authority["tls.crt"], authority["tls.key"], now); err != nil {
-		t.Errorf("authority after the plan: %v", err)
+func TestFirstInstallation(t *testing.T) {
+	c := newCluster()
+	controller := c.alone()
+	written, waiting := c.settle(t, controller)
+	checkWritten(t, written, "authority: does not exist", "authority: PEM", "caBundle: is not", "serving: does not exist", "serving: PEM")
+	if waiting != "" {
+		t.Errorf("then %q, want nothing to wait for", waiting)
 	}
-	pair, err := ParseKeyPair(serving["tls.crt"], serving["tls.key"])
-	if err != nil {
-		t.Fatalf("serving key pair after the plan: %v", err)
-	}
-	if err := plan.Trust.Verify(pair.Certificate, names, now); err != nil {
-		t.Errorf("the planned bundle does not vouch for the serving certificate: %v", err)
-	}
-	if !bytes.Equal(serving["ca.crt"], plan.Trust.PEM()) {
-		t.Error("ca.crt differs from the planned bundle")
-	}
-	if !plan.RenewAt.After(now) {
-		t.Errorf("renewal at %s is not after %s", plan.RenewAt, now)
-	}
-	again := mustPlan(t, authority, serving, names, now)
-	if again.Authority.Needed() || again.Serving.Needed() {
-		t.Errorf("a second plan has changes left: authority %q, serving %q", again.Authority.Reason, again.Serving.Reason)
-	}
+	c.checkSettled(t)
 }
 
-func TestRenewalKeepsTheBundle(t *testing.T) {
-	authority, serving := fresh(t)
-	renewed := mustPlan(t, authority, serving, hosts, start.Add(60*day))
-	if !renewed.Serving.Needed() {
-		t.Fatal("the serving certificate is not renewed at two thirds of its validity")
-	}
-	if diff := cmp.Diff(string(serving["ca.crt"]), string(renewed.Trust.PEM())); diff != "" {
-		t.Errorf("renewal changes the bundle (-before +after):\n%s", diff)
-	}
-	if bytes.Equal(serving["tls.key"], renewed.Serving.Data["tls.key"]) {
+// The stamper can start before there is a webhook configuration.
+func TestFirstInstallationWithoutAConfiguration(t *testing.T) {
+	c := newCluster()
+	c.deleteConfiguration()
+	controller := c.alone()
+	c.settle(t, controller)
+	c.checkSettled(t)
+	c.applyConfiguration()
+	written, _ := c.settle(t, controller)
+	checkWritten(t, written, "caBundle: is not")
+}
+
+func TestRenewalChangesTheKey(t *testing.T) {
+	c, controller := settled(t)
+	before := c.secrets[tlsSecret].data["tls.key"]
+	c.clock = c.clock.Add(60 * day)
+	c.settle(t, controller)
+	if bytes.Equal(before, c.secrets[tlsSecret].data["tls.key"]) {
 		t.Error("renewal keeps the private key")
 	}
 }
 
-func TestRepairOfTheBundleKeepsTheCertificate(t *testing.T) {
-	authority, serving := fresh(t)
-	repaired := mustPlan(t, authority, with(serving, "ca.crt", nil), hosts, start)
-	if diff := cmp.Diff(serving, repaired.Serving.Data); diff != "" {
-		t.Errorf("content of the serving Secret (-before +after):\n%s", diff)
+// The whole of an ordered change, step by step, whatever it begins with.
+func TestChangeOfTheAuthority(t *testing.T) {
+	tests := []struct {
+		name  string
+		begin func(t *testing.T, c *cluster, controller *reconciler)
+		want  []string // before the first wait
+		// lost says that the old key is not there to sign with.
+		lost bool
+	}{
+		{name: "asked for", begin: func(_ *testing.T, c *cluster, _ *reconciler) { c.request() }, want: []string{"authority: asked for", "caBundle: is not", "serving: ca.crt"}},
+		{name: "nears its end", begin: func(t *testing.T, c *cluster, controller *reconciler) {
+			c.clock = c.clock.Add(AuthorityLifetime - 181*day)
+			c.settle(t, controller) // renews the serving certificate
+			c.mount()
+			c.clock = c.clock.Add(day)
+		}, want: []string{"authority: ends at", "caBundle: is not", "serving: ca.crt"}},
+		{name: "deleted", lost: true, begin: func(_ *testing.T, c *cluster, _ *reconciler) { c.setSecret(caSecret, nil) },
+			want: []string{"authority: does not exist", "authority: PEM", "caBundle: is not", "serving: ca.crt"}},
+		{name: "damaged", lost: true, begin: func(_ *testing.T, c *cluster, _ *reconciler) { c.edit(caSecret, SecretData{"tls.key": []byte("x")}) },
+			want: []string{"authority: PEM", "caBundle: is not", "serving: ca.crt"}},
+		{name: "deleted together with the caBundle", lost: true, begin: func(_ *testing.T, c *cluster, _ *reconciler) {
+			c.setSecret(caSecret, nil)
+			c.setBundle(nil)
+		}, want: []string{"authority: does not exist", "authority: PEM", "caBundle: is not", "serving: ca.crt"}},
+		{name: "replaced by somebody's own", lost: true, begin: func(t *testing.T, c *cluster, _ *reconciler) {
+			own, err := NewAuthority(c.clock)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.setSecret(caSecret, pairOf(t, own.KeyPair))
+		}, want: []string{"authority: do not know its authority yet", "caBundle: is not", "serving: ca.crt"}},
+		{name: "restored from a backup", lost: true, begin: func(t *testing.T, c *cluster, _ *reconciler) {
+			backup, _ := settledSecrets(t)
+			c.setSecret(caSecret, backup)
+		}, want: []string{"authority: does not name every authority in use", "caBundle: is not", "serving: ca.crt"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c, controller := settled(t)
+			old := c.ring().signer
+			test.begin(t, c, controller)
+			written, waiting := c.settle(t, controller)
+			checkWritten(t, written, test.want...)
+			checkWaiting(t, waiting, "the next authority is published")
+			if signer := c.ring().signer; (signer == nil) != test.lost {
+				t.Errorf("meanwhile there is a signer: %v", signer != nil)
+			}
+
+			c.clock = c.clock.Add(wait - time.Second)
+			written, _ = c.settle(t, controller)
+			checkWritten(t, written)
+			c.clock = c.clock.Add(time.Second)
+			written, waiting = c.settle(t, controller)
+			checkWritten(t, written, "authority: it signs from now on", "serving: unknown authority")
+			checkWaiting(t, waiting, "the replica replica still serves a certificate of it")
+
+			c.clock = c.clock.Add(10 * wait)
+			written, _ = c.settle(t, controller)
+			checkWritten(t, written)
+			c.mount()
+			written, waiting = c.settle(t, controller)
+			checkWritten(t, written)
+			checkWaiting(t, waiting, "every replica serves the new authority's certificate")
+
+			c.clock = c.clock.Add(wait)
+			written, _ = c.settle(t, controller)
+			checkWritten(t, written, "authority: the old one is dropped", "caBundle: is not", "serving: ca.crt")
+			c.checkSettled(t)
+			if c.ring().trust.contains(old.Certificate) {
+				t.Error("the old authority is still trusted")
+			}
+			if err := c.broken(wait); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
-func TestMakePlanNeedsAHost(t *testing.T) {
-	if plan, err := MakePlan(nil, nil, nil, start); err == nil {
-		t.Errorf("MakePlan without hosts returned %+v, want an error", plan)
+func checkWaiting(t *testing.T, waiting, want string) {
+	t.Helper()
+	if !strings.Contains(waiting, want) {
+		t.Errorf("waits because %q, want a reason that says %q", waiting, want)
 	}
+}
+
+// The old authority stays while it is not known what every replica serves.
+func TestOldAuthorityIsKept(t *testing.T) {
+	tests := []struct {
+		name     string
+		replicas []*replicaInCluster
+		want     string
+	}{
+		{"no replica", nil, "no replica is there"},
+		{"a replica cannot be reached", []*replicaInCluster{{name: "a", reachable: false}}, "replica a cannot be asked"},
+		{"a replica waits for its certificate", []*replicaInCluster{{name: "a", reachable: true}}, "replica a cannot be asked"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c, controller := settled(t)
+			c.request()
+			c.settle(t, controller)
+			c.clock = c.clock.Add(wait)
+			c.settle(t, controller)
+			c.mount()
+			c.replicas = append(c.replicas[:1:1], test.replicas...)
+			if test.replicas == nil {
+				c.replicas = nil
+			}
+			for range 3 {
+				c.clock = c.clock.Add(day)
+				written, waiting := c.settle(t, controller)
+				checkWritten(t, written)
+				checkWaiting(t, waiting, test.want)
+			}
+		})
+	}
+}
+
+// A look at which one replica serves the old certificate again starts the wait
+// anew.
+func TestReplicasMustStaySettled(t *testing.T) {
+	c, controller := settled(t)
+	before := c.secrets[tlsSecret].data
+	c.request()
+	c.settle(t, controller)
+	c.clock = c.clock.Add(wait)
+	c.settle(t, controller)
+	c.mount()
+	c.settle(t, controller)
+	c.clock = c.clock.Add(wait / 2)
+	c.replicas[0].mount(before)
+	c.settle(t, controller)
+	c.mount()
+	c.clock = c.clock.Add(wait / 2)
+	c.settle(t, controller)
+	c.clock = c.clock.Add(wait - time.Second)
+	written, _ := c.settle(t, controller)
+	checkWritten(t, written)
+}
+
+// A controller that has just started has seen nothing, and waits.
+func TestRestartStartsTheWaitAnew(t *testing.T) {
+	c, controller := settled(t)
+	c.request()
+	c.settle(t, controller)
+	c.clock = c.clock.Add(wait)
+	written, waiting := c.settle(t, c.alone())
+	checkWritten(t, written)
+	checkWaiting(t, waiting, "the next authority is published")
+}
+
+// GitOps tools and people overwrite the caBundle; what they write is not kept.
+func TestOverwrittenBundleIsRestored(t *testing.T) {
+	foreign, err := NewAuthority(start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"emptied": nil, "garbage": []byte("x"), "foreign": foreign.CertificatePEM()} {
+		t.Run(name, func(t *testing.T) {
+			c, controller := settled(t)
+			c.setBundle(text)
+			written, _ := c.settle(t, controller)
+			checkWritten(t, written, "caBundle: is not")
+			c.checkSettled(t)
+		})
+	}
+}
+
+// Secrets of earlier versions have no record of authorities.
+func TestSecretWithoutARecordIsCompleted(t *testing.T) {
+	c, controller := settled(t)
+	authority := maps.Clone(c.secrets[caSecret].data)
+	delete(authority, caKey)
+	c.setSecret(caSecret, authority)
+	written, _ := c.settle(t, controller)
+	checkWritten(t, written, "authority: record")
+	c.checkSettled(t)
 }
 
 // An authority that may not sign for our names is somebody's mistake: said
 // aloud, rather than a new certificate at every look.
-func TestMakePlanRefusesAConstrainedAuthority(t *testing.T) {
-	key, err := newKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
+func TestConstrainedAuthorityIsRefused(t *testing.T) {
+	c := newCluster()
+	c.setSecret(caSecret, signed(t, &x509.Certificate{
 		NotBefore: start, NotAfter: start.Add(AuthorityLifetime), KeyUsage: x509.KeyUsageCertSign,
 		IsCA: true, BasicConstraintsValid: true,
 		PermittedDNSDomainsCritical: true, PermittedDNSDomains: []string{"example.com"},
+	}))
+	controller := c.alone()
+	var err error
+	for range 10 {
+		if _, err = controller.advance(t.Context()); err != nil {
+			break
+		}
 	}
-	pair, err := sign(template, KeyPair{Certificate: template, key: key}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	authority, err := pairData(pair)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if plan, err := MakePlan(authority, nil, hosts, start); err == nil {
-		t.Errorf("MakePlan returned %+v, want an error", plan)
+	if err == nil || !strings.Contains(err.Error(), "cannot vouch") {
+		t.Errorf("the error is %v, want one that says that it cannot vouch for our names", err)
 	}
 }
 
-func TestCertificatesAsIssued(t *testing.T) {
-	authority, err := NewAuthority(start)
-	if err != nil {
-		t.Fatal(err)
+func TestUnusableAuthorities(t *testing.T) {
+	authority, serving := settledSecrets(t)
+	other, _ := settledSecrets(t)
+	tests := []struct {
+		name  string
+		data  SecretData
+		after time.Duration
+		want  string
+	}{
+		{"not PEM", with(authority, "tls.crt", []byte("x")), 0, "PEM"},
+		{"key is another's", with(authority, "tls.key", other["tls.key"]), 0, "does not match"},
+		{"a serving certificate", serving, 0, "not a certificate authority"},
+		{"self-signed but no authority", selfSigned(t), 0, "not a certificate authority"},
+		{"from the future", authority, -day, "not valid before"},
+		{"expired", authority, AuthorityLifetime, "expired"},
 	}
-	serving, err := authority.Issue(hosts, start)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := authority.Certificate.NotAfter, start.Add(10*365*day); !got.Equal(want) {
-		t.Errorf("the authority is valid until %s, want %s", got, want)
-	}
-	if got, want := serving.Certificate.NotAfter, start.Add(90*day); !got.Equal(want) {
-		t.Errorf("the serving certificate is valid until %s, want %s", got, want)
-	}
-	for what, pair := range map[string]KeyPair{"authority": authority.KeyPair, "serving": serving} {
-		if got, want := pair.Certificate.NotBefore, start.Add(-clockSkew); !got.Equal(want) {
-			t.Errorf("%s is valid from %s, want %s", what, got, want)
-		}
-		if got := pair.Certificate.PublicKeyAlgorithm; got != x509.ECDSA {
-			t.Errorf("%s has a key of kind %s, want ECDSA", what, got)
-		}
-	}
-	if serving.Certificate.IsCA {
-		t.Error("the serving certificate can issue certificates")
-	}
-	if diff := cmp.Diff(hosts, hostsOf(serving.Certificate)); diff != "" {
-		t.Errorf("hosts (-want +got):\n%s", diff)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := ParseAuthority(test.data["tls.crt"], test.data["tls.key"], start.Add(test.after))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("ParseAuthority: %v, want an error that says %q", err, test.want)
+			}
+		})
 	}
 }
 
-func TestBundleVouchesForOldAndNew(t *testing.T) {
-	var bundle Bundle
-	var issued []*x509.Certificate
-	for range 2 {
-		authority, err := NewAuthority(start)
-		if err != nil {
-			t.Fatal(err)
-		}
-		serving, err := authority.Issue(hosts, start)
-		if err != nil {
-			t.Fatal(err)
-		}
-		bundle, issued = append(bundle, authority.Certificate), append(issued, serving.Certificate)
-	}
-	for i, certificate := range issued {
-		if err := bundle.Verify(certificate, hosts, start); err != nil {
-			t.Errorf("certificate %d of the bundle's two authorities: %v", i, err)
+func FuzzSecrets(f *testing.F) {
+	c := newCluster()
+	controller := c.alone()
+	for range 10 {
+		if _, err := controller.advance(f.Context()); err != nil {
+			f.Fatal(err)
 		}
 	}
-	if err := bundle[:1].Verify(issued[1], hosts, start); err == nil {
-		t.Error("a bundle without its authority vouches for a certificate")
-	}
-	count := 0
-	for rest := bundle.PEM(); len(rest) > 0; count++ {
-		block, remaining := pem.Decode(rest)
-		if block == nil {
-			t.Fatalf("not PEM: %q", rest)
-		}
-		rest = remaining
-	}
-	if count != 2 {
-		t.Errorf("the bundle's PEM holds %d certificates, want 2", count)
-	}
-}
-
-func FuzzMakePlan(f *testing.F) {
-	plan, err := MakePlan(nil, nil, hosts, start)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(plan.Authority.Data["tls.crt"], plan.Authority.Data["tls.key"], plan.Serving.Data["tls.crt"], plan.Serving.Data["tls.key"])
-	f.Add([]byte(nil), []byte("-----BEGIN"), []byte("x"), []byte{0})
-	f.Fuzz(func(t *testing.T, authorityCert, authorityKey, servingCert, servingKey []byte) {
-		authority := SecretData{"tls.crt": authorityCert, "tls.key": authorityKey}
-		serving := SecretData{"tls.crt": servingCert, "tls.key": servingKey}
-		checkUsable(t, mustPlan(t, authority, serving, hosts, start), authority, serving, hosts, start)
-	})
-}
-
-// FuzzParseKeyPair: a pair that is read is written so that it is read again.
-func FuzzParseKeyPair(f *testing.F) {
-	plan, err := MakePlan(nil, nil, hosts, start)
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, data := range []SecretData{plan.Authority.Data, plan.Serving.Data} {
-		certificate, key := data["tls.crt"], data["tls.key"]
-		f.Add(certificate, key)
-		f.Add(append(bytes.Clone(certificate), certificate...), append([]byte("# a comment\n"), key...))
-		f.Add(key, certificate)
-		f.Add(certificate[:len(certificate)/2], key)
-	}
-	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"), []byte("\xff\x00"))
-	f.Fuzz(func(t *testing.T, certificate, key []byte) {
-		pair, err := ParseKeyPair(certificate, key)
-		if err != nil {
-			return
-		}
-		written, err := pair.KeyPEM()
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := ParseKeyPair(pair.CertificatePEM(), written)
-		if err != nil || !again.Certificate.Equal(pair.Certificate) {
-			t.Errorf("written and read again, it is another pair: %v", err)
+	authority, serving := c.secrets[caSecret].data, c.secrets[tlsSecret].data
+	f.Add(authority["tls.crt"], authority["tls.key"], authority["ca.crt"], serving["tls.crt"], serving["tls.key"], c.config.webhooks[0].caBundle)
+	f.Add(authority["tls.crt"], authority["tls.key"], []byte(nil), serving["tls.crt"], serving["tls.key"], []byte(nil))
+	f.Add([]byte(nil), []byte("-----BEGIN"), []byte(nil), []byte("x"), []byte{0}, []byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"))
+	f.Fuzz(func(t *testing.T, authorityCert, authorityKey, record, servingCert, servingKey, bundle []byte) {
+		c := newCluster()
+		c.setSecret(caSecret, SecretData{corev1.TLSCertKey: authorityCert, corev1.TLSPrivateKeyKey: authorityKey, caKey: record})
+		c.setSecret(tlsSecret, SecretData{corev1.TLSCertKey: servingCert, corev1.TLSPrivateKeyKey: servingKey})
+		c.setBundle(bundle)
+		controller := c.alone()
+		c.settle(t, controller)
+		c.clock = c.clock.Add(wait)
+		c.settle(t, controller)
+		if ring := c.ring(); ring.signer == nil || !ring.trust.contains(ring.signer.Certificate) {
+			t.Error("there is no authority that is trusted and signs")
 		}
 	})
 }

@@ -1,139 +1,132 @@
 package certs
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"time"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	corev1 "k8s.io/api/core/v1"
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	corev1apply "k8s.io/client-go/applyconfigurations/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// fieldManager owns what the controller writes, and so tells GitOps tools that
-// the caBundle is not theirs to revert.
-const fieldManager = "sidecar-drift-certs"
+// world is what a controller sees and does. It reads what is so at that moment.
+// A write fails with a conflict unless its object still is what was read, and
+// that is all that controllers agree by.
+type world interface {
+	now() time.Time
+	configuration(context.Context) (configuration, error)
+	secret(ctx context.Context, name string) (secret, error)
+	// replicas looks what each replica serves, and trusts the given authorities.
+	replicas(ctx context.Context, trust Bundle) replicas
 
-// reconciler makes the cluster hold what [MakePlan] says.
+	// reserve creates a Secret without content, and fails with a conflict if
+	// there is one that has content.
+	reserve(ctx context.Context, name string) error
+	writeSecret(ctx context.Context, name string, read secret, change change) error
+	writeBundle(ctx context.Context, read configuration, trust Bundle) error
+}
+
+// reconciler goes step by step where [policy] leads. It has one goroutine.
 type reconciler struct {
-	client  client.Client
-	options Options
-	now     func() time.Time
+	world
+	policy
+	authoritySecret, servingSecret string
+	metrics                        *metrics
+
+	seen   memory
+	logged *string // what was last said to be waited for
 }
 
-// Reconcile looks at all three objects, writes those that are not as they
-// should be, and comes back when the serving certificate is due. A conflict
-// with another writer is an error like any other: the next attempt starts from
-// what that writer left.
+// Reconcile looks at everything, takes one step, and comes back when the next
+// one may be due. What it writes wakes it, too.
 func (r *reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
-	authority, err := r.readSecret(ctx, r.options.AuthoritySecret)
-	if err != nil {
-		return reconcile.Result{}, err
+	next, err := r.advance(ctx)
+	if apierrors.IsConflict(err) {
+		// The other writer's change wakes the controller.
+		log.FromContext(ctx).Info("somebody else was faster; looking again", "conflict", err.Error())
+		err = nil
 	}
-	serving, err := r.readSecret(ctx, r.options.ServingSecret)
-	if err != nil {
-		return reconcile.Result{}, err
-	}
-	now := r.now()
-	plan, err := MakePlan(authority.Data, serving.Data, r.options.Hosts, now)
-	if err != nil {
-		return reconcile.Result{}, err
-	}
-	if err := r.writeSecret(ctx, authority, plan.Authority); err != nil {
-		return reconcile.Result{}, err
-	}
-	if err := r.writeSecret(ctx, serving, plan.Serving); err != nil {
-		return reconcile.Result{}, err
-	}
-	if err := r.publish(ctx, plan.Trust); err != nil {
-		return reconcile.Result{}, err
-	}
-	return reconcile.Result{RequeueAfter: plan.RenewAt.Sub(now)}, nil
+	return reconcile.Result{RequeueAfter: next.again}, err
 }
 
-// readSecret returns the Secret as the API server has it, or one with a name
-// only if there is none.
-func (r *reconciler) readSecret(ctx context.Context, name string) (*corev1.Secret, error) {
-	secret := &corev1.Secret{}
-	secret.Namespace, secret.Name = r.options.Namespace, name
-	err := r.client.Get(ctx, client.ObjectKeyFromObject(secret), secret)
-	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("read Secret %s/%s: %w", secret.Namespace, name, err)
-	}
-	if err == nil && secret.Data == nil {
-		secret.Data = SecretData{} // exists, and is empty
-	}
-	return secret, nil
-}
-
-// writeSecret applies the change, if there is one, to the very version of the
-// Secret that it was planned from.
-//
-// A missing Secret is created by server-side apply too: unlike a plain create,
-// RBAC can limit it to resourceNames.
-func (r *reconciler) writeSecret(ctx context.Context, live *corev1.Secret, change Change) error {
-	if !change.Needed() {
-		return nil
-	}
-	secret := corev1apply.Secret(live.Name, live.Namespace).
-		WithLabels(map[string]string{
-			"app.kubernetes.io/name":       "sidecar-drift",
-			"app.kubernetes.io/component":  "certificates",
-			"app.kubernetes.io/managed-by": fieldManager,
-		}).
-		WithType(corev1.SecretTypeTLS).
-		WithData(change.Data)
-	if live.ResourceVersion != "" {
-		// A Secret's type cannot be changed, and need not be.
-		secret.WithResourceVersion(live.ResourceVersion).WithUID(live.UID).WithType(live.Type)
-	}
-	if err := r.client.Apply(ctx, secret, client.FieldOwner(fieldManager), client.ForceOwnership); err != nil {
-		return fmt.Errorf("write Secret %s/%s: %w", live.Namespace, live.Name, err)
-	}
-	log.FromContext(ctx).Info("wrote Secret", "namespace", live.Namespace, "name", live.Name, "reason", change.Reason)
-	return nil
-}
-
-// publish makes the bundle the caBundle of every webhook of the configuration,
-// and changes nothing else of it. A configuration that does not exist is
-// waited for: its creation wakes the controller.
-func (r *reconciler) publish(ctx context.Context, trust Bundle) error {
-	name := r.options.WebhookConfiguration
-	logger := log.FromContext(ctx).WithValues("webhookConfiguration", name)
-	configuration := &admissionregistrationv1.MutatingWebhookConfiguration{}
-	err := r.client.Get(ctx, client.ObjectKey{Name: name}, configuration)
-	if apierrors.IsNotFound(err) {
-		logger.Info("there is no such MutatingWebhookConfiguration yet")
-		return nil
-	}
+// advance takes one step and returns it.
+func (r *reconciler) advance(ctx context.Context) (step, error) {
+	found, err := r.look(ctx)
 	if err != nil {
-		return fmt.Errorf("read MutatingWebhookConfiguration %s: %w", name, err)
+		return step{}, err
 	}
-	original := configuration.DeepCopy()
-	if !setBundle(configuration, trust.PEM()) {
-		return nil
+	next, seen, err := r.next(found, r.seen)
+	r.seen = seen
+	if err != nil {
+		return step{}, err
 	}
-	patch := client.StrategicMergeFrom(original, client.MergeFromWithOptimisticLock{})
-	if err := r.client.Patch(ctx, configuration, patch, client.FieldOwner(fieldManager)); err != nil {
-		return fmt.Errorf("patch the caBundle of MutatingWebhookConfiguration %s: %w", name, err)
-	}
-	logger.Info("wrote caBundle", "certificates", len(trust))
-	return nil
+	r.metrics.set(next.facts)
+	return next, r.take(ctx, found, next)
 }
 
-// setBundle says whether it had to change any webhook.
-func setBundle(configuration *admissionregistrationv1.MutatingWebhookConfiguration, bundle []byte) (changed bool) {
-	for i := range configuration.Webhooks {
-		clientConfig := &configuration.Webhooks[i].ClientConfig
-		if !bytes.Equal(clientConfig.CABundle, bundle) {
-			clientConfig.CABundle = bundle
-			changed = true
+// look reads the authority's Secret last of the objects. What a controller
+// writes follows from it, and goes to an object that was read before and has not
+// changed since: so it never undoes what another controller wrote on later
+// knowledge.
+func (r *reconciler) look(ctx context.Context) (found look, err error) {
+	found.began = r.now()
+	if found.configuration, err = r.configuration(ctx); err != nil {
+		return found, err
+	}
+	if found.serving, err = r.secret(ctx, r.servingSecret); err != nil {
+		return found, err
+	}
+	if found.authority, err = r.secret(ctx, r.authoritySecret); err != nil {
+		return found, err
+	}
+	if known, others := found.authorities(); others {
+		found.replicas = r.replicas(ctx, known)
+	}
+	found.ended = r.now()
+	return found, nil
+}
+
+// take carries a step out.
+func (r *reconciler) take(ctx context.Context, found look, next step) error {
+	logger := log.FromContext(ctx)
+	switch {
+	case next.authority != nil:
+		return r.write(ctx, r.authoritySecret, found.authority, *next.authority, next.reason)
+	case next.trust != nil:
+		if err := r.writeBundle(ctx, found.configuration, next.trust); err != nil {
+			return err
 		}
+		logger.Info("wrote caBundle", "authorities", len(next.trust), "reason", next.reason)
+	case next.serving != nil:
+		return r.write(ctx, r.servingSecret, found.serving, *next.serving, next.reason)
+	case r.logged == nil || *r.logged != next.waiting:
+		r.tell(logger, next.waiting)
 	}
-	return changed
+	return nil
+}
+
+func (r *reconciler) write(ctx context.Context, name string, read secret, change change, reason string) error {
+	logger := log.FromContext(ctx).WithValues("secret", name)
+	if read.version == "" {
+		if err := r.reserve(ctx, name); err != nil {
+			return err
+		}
+		logger.Info("created Secret, without content yet", "reason", reason)
+		return nil
+	}
+	if err := r.writeSecret(ctx, name, read, change); err != nil {
+		return err
+	}
+	logger.Info("wrote Secret", "reason", reason)
+	return nil
+}
+
+// tell logs what a change of the authority waits for, once.
+func (r *reconciler) tell(logger logr.Logger, waiting string) {
+	if r.logged = &waiting; waiting == "" {
+		logger.Info("the authority and what depends on it are as they should be")
+		return
+	}
+	logger.Info("waiting", "reason", waiting)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/sidecar-drift/sidecar-drift/certs"
 )
@@ -35,13 +36,18 @@ func newCertsCommand(name string, streams genericiooptions.IOStreams) *cobra.Com
 		Long: `Keep a certificate authority and the serving certificate of the stamper in two Secrets,
 and the authority's certificate in the caBundle of the webhook configuration. This runs in
 the cluster, under an identity of its own, until it is stopped; where cert-manager does the
-same, it is not needed.`,
+same, it is not needed.
+
+The authority is changed in an order that API servers and replicas can follow: when it nears
+its end, when its Secret is lost, and when that Secret is annotated with
+sidecar-drift.io/rotate-ca. The old one is dropped only after every replica has been seen to
+serve a certificate of the new one.`,
 		Example: examples(name, `
 # As the manifests run it
 NAME certs
 
 # Against a cluster of one's own, from outside
-NAME certs --kubeconfig ~/.kube/config --namespace sidecar-drift`),
+NAME certs --kubeconfig ~/.kube/config --host 127.0.0.1 --replica 127.0.0.1:9443`),
 		Args: noArguments("certs takes flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.Validate(); err != nil {
@@ -56,9 +62,12 @@ NAME certs --kubeconfig ~/.kube/config --namespace sidecar-drift`),
 		flags.StringVar(&o.certs.ServingSecret, "serving-secret", o.certs.ServingSecret, "The `Secret` of the serving certificate, which the stamper mounts.")
 		flags.StringVar(&o.certs.WebhookConfiguration, "webhook-configuration", o.certs.WebhookConfiguration, "MutatingWebhookConfiguration that gets the caBundle.")
 		flags.StringSliceVar(&o.certs.Hosts, "host", o.certs.Hosts, "DNS `name` or IP address by which API servers call the stamper. Repeatable, or comma-separated.")
+		flags.StringVar(&o.certs.Service, "service", o.certs.Service, "Service whose endpoints, at its port \"https\", are the stamper's replicas.")
+		flags.StringSliceVar(&o.certs.Replicas, "replica", nil, "`HOST:PORT` of a replica, asked instead of the Service's endpoints. Repeatable, or comma-separated.")
 		flags.StringVar(&o.certs.Lease, "lease", o.certs.Lease, "Lease by which replicas elect their leader.")
 	})
 	group(cmd, "Process", func(flags *pflag.FlagSet) {
+		flags.DurationVar(&o.certs.PropagationWait, "propagation-wait", o.certs.PropagationWait, "How long API servers may take to learn a changed caBundle; a change of the authority waits twice as long.")
 		flags.StringVar(&o.certs.MetricsBindAddress, "metrics-bind-address", o.certs.MetricsBindAddress, "The `address` of /metrics; 0 turns it off.")
 		flags.StringVar(&o.certs.HealthProbeBindAddress, "health-probe-bind-address", o.certs.HealthProbeBindAddress, "The `address` of /healthz and /readyz; 0 turns them off.")
 		o.logging.addFlags(flags)
@@ -85,5 +94,6 @@ func (o *certsOptions) Run(ctx context.Context) error {
 		return err
 	}
 	o.certs.Logger = o.logging.logger(o.ErrOut)
+	o.certs.Registry = ctrlmetrics.Registry // which controller-runtime serves
 	return o.run(ctx, config, o.certs)
 }

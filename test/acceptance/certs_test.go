@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr/testr"
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,65 +22,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/certs"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
 )
-
-// certsFixture is a cluster with manifests/ applied and nothing running.
-type certsFixture struct {
-	*cluster.Cluster
-	owner   *testing.T // not one of its subtests
-	admin   client.Client
-	options certs.Options
-}
-
-// newCertsFixture has a cluster of its own: what the controller writes exists
-// once in a cluster, and other tests' Pods depend on it.
-func newCertsFixture(t *testing.T) *certsFixture {
-	t.Helper()
-	c := clustertest.New(t, cluster.Options{})
-	f := &certsFixture{Cluster: c, owner: t, admin: asAdmin(t, c), options: certs.DefaultOptions()}
-	f.options.MetricsBindAddress, f.options.HealthProbeBindAddress = "0", "0"
-	f.applyManifests(t)
-	return f
-}
-
-// applyManifests is a user's installation, or a GitOps tool's next round.
-func (f *certsFixture) applyManifests(t *testing.T) {
-	t.Helper()
-	if _, err := f.Kubectl(t.Context(), "", "apply", "-k", base); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// run runs the controller under its own ServiceAccount until stop is called,
-// or until the fixture's test ends.
-func (f *certsFixture) run() (stop func()) {
-	t := f.owner
-	t.Helper()
-	config, err := f.ServiceAccountConfig(t.Context(), installation, "sidecar-drift-certs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	options := f.options
-	options.Logger = testr.New(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- certs.Run(ctx, config, options) }()
-	stopped := false
-	stop = func() {
-		t.Helper()
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the controller ended with: %v", err)
-		}
-	}
-	t.Cleanup(stop)
-	return stop
-}
 
 // published is what the controller has written.
 type published struct {
@@ -99,7 +41,7 @@ func (f *certsFixture) read(ctx context.Context) (published, error) {
 
 // incomplete says why an API server could not trust the stamper: what the
 // controller has written does not fit together.
-func (p published) incomplete(now time.Time) error {
+func (p published) incomplete(hosts []string, now time.Time) error {
 	if _, err := certs.ParseAuthority(p.authority.Data["tls.crt"], p.authority.Data["tls.key"], now); err != nil {
 		return fmt.Errorf("authority: %w", err)
 	}
@@ -108,14 +50,18 @@ func (p published) incomplete(now time.Time) error {
 		return fmt.Errorf("serving key pair: %w", err)
 	}
 	bundle := p.configuration.Webhooks[0].ClientConfig.CABundle
-	trusted, err := certs.ParseKeyPair(bundle, p.authority.Data["tls.key"])
-	if err != nil {
-		return fmt.Errorf("caBundle: %w", err)
+	if !bytes.Equal(bundle, p.authority.Data["tls.crt"]) {
+		return errors.New("the caBundle is not the authority's certificate alone")
 	}
-	if !bytes.Equal(p.serving.Data["ca.crt"], bundle) {
-		return errors.New("the serving Secret's ca.crt is not the caBundle")
+	for what, secret := range map[string]*corev1.Secret{"authority": p.authority, "serving": p.serving} {
+		if !bytes.Equal(secret.Data["ca.crt"], bundle) {
+			return fmt.Errorf("ca.crt of the %s Secret is not the caBundle", what)
+		}
 	}
-	return certs.Bundle{trusted.Certificate}.Verify(serving.Certificate, certs.DefaultOptions().Hosts, now)
+	if len(p.authority.Data["next.crt"]) > 0 {
+		return errors.New("a change of the authority is under way")
+	}
+	return certs.ParseBundle(bundle).Verify(serving.Certificate, hosts, now)
 }
 
 // settled waits until everything fits together, and until more, if given, says
@@ -127,7 +73,7 @@ func (f *certsFixture) settled(t *testing.T, more ...func(published) error) publ
 		if p, err = f.read(ctx); err != nil {
 			return err
 		}
-		if err := p.incomplete(time.Now()); err != nil {
+		if err := p.incomplete(f.options.Hosts, time.Now()); err != nil {
 			return err
 		}
 		for _, check := range more {
@@ -267,17 +213,6 @@ func TestCertificateController(t *testing.T) {
 		}
 	})
 
-	t.Run("replaces a deleted authority and all that hangs on it", func(t *testing.T) {
-		before := f.settled(t)
-		f.delete(t, before.authority)
-		f.settled(t, func(after published) error {
-			if bytes.Equal(before.serving.Data["ca.crt"], after.serving.Data["ca.crt"]) {
-				return errors.New("the old authority's certificate is still there")
-			}
-			return nil
-		})
-	})
-
 	t.Run("hands over to a second replica", func(t *testing.T) {
 		f.run()
 		stop()
@@ -354,7 +289,13 @@ func TestCertificateControllerRights(t *testing.T) {
 		"create a webhook configuration":   func() error { return controller.Create(ctx, foreign.DeepCopy()) },
 		"delete its webhook configuration": func() error { return controller.Delete(ctx, own) },
 		"list all webhook configurations":  func() error { return controller.List(ctx, &admissionregistrationv1.MutatingWebhookConfigurationList{}) },
-		"read Pods":                        func() error { return controller.List(ctx, &corev1.PodList{}, client.InNamespace(installation)) },
+		"list EndpointSlices elsewhere": func() error {
+			return controller.List(ctx, &discoveryv1.EndpointSliceList{}, client.InNamespace("default"))
+		},
+		"read an EndpointSlice": func() error {
+			return controller.Get(ctx, types.NamespacedName{Namespace: installation, Name: "any"}, &discoveryv1.EndpointSlice{})
+		},
+		"read Pods": func() error { return controller.List(ctx, &corev1.PodList{}, client.InNamespace(installation)) },
 		"create a Secret by a plain create": func() error {
 			return controller.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: installation, Name: "stolen"}})
 		},
@@ -364,5 +305,29 @@ func TestCertificateControllerRights(t *testing.T) {
 				t.Errorf("ended with %v, want it forbidden", err)
 			}
 		})
+	}
+}
+
+// Where the replicas are: the controller may list them, and finds the port by
+// its name.
+func TestCertificateControllerFindsReplicas(t *testing.T) {
+	controller := asAccount(t, fenced(t), "sidecar-drift-certs")
+	err := cluster.Poll(t.Context(), "the endpoints of the stamper's Service", func(ctx context.Context) error {
+		list := &discoveryv1.EndpointSliceList{}
+		of := client.MatchingLabels{discoveryv1.LabelServiceName: certs.DefaultOptions().Service}
+		if err := controller.List(ctx, list, client.InNamespace(installation), of); err != nil {
+			return err
+		}
+		for _, slice := range list.Items {
+			for _, port := range slice.Ports {
+				if *port.Name == "https" && *port.Port == 9443 && len(slice.Endpoints) == 2 {
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("no slice has two endpoints and the port https: %+v", list.Items)
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -122,6 +122,7 @@ func (p *Product) startCerts(ctx context.Context) error {
 	p.certs, err = p.cluster.Run("sidecar-drift-certs", p.CLI, []string{
 		"certs", "--kubeconfig", kubeconfig,
 		"--host", "127.0.0.1", "--host", "localhost",
+		"--replica", fmt.Sprintf("127.0.0.1:%d", p.port),
 		"--metrics-bind-address", "0", "--health-probe-bind-address", "0",
 	}, nil)
 	return err
