@@ -113,9 +113,14 @@ deploy: ## Install into the cluster of KUBECONFIG; IMG=REF names an image that i
 	$(KUBECTL) kustomize manifests | sed 's#image: $(IMAGE).*#image: $(IMG)#' | $(KUBECTL) apply --server-side -f -
 	$(KUBECTL) -n sidecar-drift rollout status deployment/sidecar-drift-webhook --timeout 120s
 
+# Roles before the policies that fence them. What other overlays and components
+# add has the same label, and what audits wrote goes with the namespace, or is owned
+# by the webhook configuration.
+OURS := --ignore-not-found -l app.kubernetes.io/part-of=sidecar-drift
+
 .PHONY: undeploy
 undeploy: ## Remove everything from the cluster of KUBECONFIG, the webhook configuration first.
 	$(KUBECTL) delete --ignore-not-found mutatingwebhookconfiguration zz-sidecar-drift
-	for overlay in policy-reports auto-rollout; do \
-	  $(KUBECTL) kustomize manifests/overlays/$$overlay | $(KUBECTL) delete --ignore-not-found -f -; \
-	done
+	$(KUBECTL) delete $(OURS) clusterrolebindings,clusterroles
+	$(KUBECTL) delete --ignore-not-found namespace sidecar-drift
+	$(KUBECTL) delete $(OURS) validatingadmissionpolicybindings,validatingadmissionpolicies

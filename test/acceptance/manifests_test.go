@@ -29,10 +29,10 @@ const (
 	withRollout  = "../../manifests/overlays/rollout"
 	// withAutoRollout lets the auditor roll out by itself.
 	withAutoRollout = "../../manifests/overlays/auto-rollout"
-	// withPolicyReports has the auditor keep Reports; autoWithReports has it do
+	// withPolicyReports has the auditor keep Reports; autoWithComponents has it do
 	// both, by the component.
-	withPolicyReports = "../../manifests/overlays/policy-reports"
-	autoWithReports   = "testdata/auto-rollout-with-reports"
+	withPolicyReports  = "../../manifests/overlays/policy-reports"
+	autoWithComponents = "testdata/auto-rollout-with-components"
 )
 
 // fenced returns the cluster with the product installed and both policies in
@@ -103,7 +103,7 @@ var _ rest.WarningHandler = &warnings{}
 
 func TestManifestsPassAServerSideDryRun(t *testing.T) {
 	c := fenced(t) // for the namespace that the others are in
-	for _, dir := range []string{base, withRollout, withAutoRollout, withPolicyReports, autoWithReports} {
+	for _, dir := range []string{base, withRollout, withAutoRollout, withPolicyReports, autoWithComponents} {
 		t.Run(strings.TrimPrefix(dir, "../../"), func(t *testing.T) {
 			for _, object := range render(t, c, dir) {
 				t.Run(object.GetKind()+"/"+object.GetName(), func(t *testing.T) {
@@ -175,7 +175,8 @@ func TestManifestsHoldTheNamedObjects(t *testing.T) {
 	reports := []string{"ClusterRole/sidecar-drift-policy-reports", "ClusterRoleBinding/sidecar-drift-policy-reports"}
 	for dir, want := range map[string][]string{
 		base: common, withRollout: rollout, withAutoRollout: auto,
-		withPolicyReports: slices.Concat(common, reports), autoWithReports: slices.Concat(auto, reports),
+		withPolicyReports:  slices.Concat(common, reports),
+		autoWithComponents: slices.Concat(auto, reports, []string{"ClusterRole/sidecar-drift-viewer", "ClusterRoleBinding/sidecar-drift-auth-delegator"}),
 	} {
 		t.Run(strings.TrimPrefix(dir, "../../"), func(t *testing.T) {
 			slices.Sort(want)
@@ -192,30 +193,39 @@ func TestManifestsHoldTheNamedObjects(t *testing.T) {
 	}
 }
 
-// Whoever the auditor is gets the right to write Reports, and the flag.
-func TestManifestsLetTheAuditorKeepReports(t *testing.T) {
+// Components give rights and flags to whoever the auditor is.
+func TestManifestsComponentsFollowTheAuditor(t *testing.T) {
 	c := testCluster(t)
-	for dir, account := range map[string]string{withPolicyReports: "sidecar-drift-auditor", autoWithReports: "sidecar-drift-rollout"} {
-		checked := 0
+	for _, tt := range []struct {
+		dir, account string
+		bindings     int
+		flags        []string
+	}{
+		{withPolicyReports, "sidecar-drift-auditor", 1, []string{"--policy-reports"}},
+		{autoWithComponents, "sidecar-drift-rollout", 2, []string{"--policy-reports", "--require-authorization"}},
+	} {
+		dir, checked := tt.dir, 0
 		for _, object := range render(t, c, dir) {
 			switch object.GetKind() + "/" + object.GetName() {
-			case "ClusterRoleBinding/sidecar-drift-policy-reports":
+			case "ClusterRoleBinding/sidecar-drift-policy-reports", "ClusterRoleBinding/sidecar-drift-auth-delegator":
 				subjects, _, _ := unstructured.NestedSlice(object.Object, "subjects")
-				if len(subjects) != 1 || subjects[0].(map[string]any)["name"] != account {
-					t.Errorf("%s: bound to %v, want %s", dir, subjects, account)
+				if len(subjects) != 1 || subjects[0].(map[string]any)["name"] != tt.account {
+					t.Errorf("%s: bound to %v, want %s", dir, subjects, tt.account)
 				}
 				checked++
 			case "Deployment/sidecar-drift-auditor":
 				containers, _, _ := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers")
 				args := containers[0].(map[string]any)["args"].([]any)
-				if args[0] != "serve" || !slices.Contains(args, any("--policy-reports")) {
-					t.Errorf("%s: runs %v", dir, args)
+				for _, flag := range tt.flags {
+					if args[0] != "serve" || !slices.Contains(args, any(flag)) {
+						t.Errorf("%s: runs %v, without %s", dir, args, flag)
+					}
 				}
 				checked++
 			}
 		}
-		if checked != 2 {
-			t.Errorf("%s: %d of 2 objects found", dir, checked)
+		if want := 1 + tt.bindings; checked != want {
+			t.Errorf("%s: %d of %d objects found", dir, checked, want)
 		}
 	}
 }

@@ -6,7 +6,6 @@ package install
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,14 +33,10 @@ type Binaries struct {
 	CLI, Webhook string
 }
 
-// Build builds both programs into dir.
-func Build(ctx context.Context, dir string) (Binaries, error) {
-	root, err := Root()
-	if err != nil {
-		return Binaries{}, err
-	}
+// build builds a checkout's programs into dir.
+func build(ctx context.Context, checkout, dir string) (Binaries, error) {
 	build := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator), "./cmd/...")
-	build.Dir = root
+	build.Dir = checkout
 	if output, err := build.CombinedOutput(); err != nil {
 		return Binaries{}, fmt.Errorf("build the product: %w\n%s", err, output)
 	}
@@ -70,42 +65,64 @@ func Root() (string, error) {
 // Product is an installed product.
 type Product struct {
 	Binaries
-	cluster *cluster.Cluster
-	tlsDir  string
-	port    int
-	health  int
-	metrics int
+	// Replicas are those of the stamper. API servers call the first one, unless
+	// Options say otherwise.
+	Replicas []*Replica
 
-	certs   *cluster.Process
-	stamper *cluster.Process
-	stop    context.CancelFunc
-	mounts  sync.WaitGroup
+	cluster   *cluster.Cluster
+	certsArgs []string
+	served    int  // how many of the replicas run
+	older     bool // what is installed is another checkout
+	front     int  // the port that API servers call
+	tlsDir    string
+	certs     *cluster.Process
+	stop      context.CancelFunc
+	mounts    sync.WaitGroup
+}
+
+// Options of StartWith.
+type Options struct {
+	// Replicas is how many the stamper has; one more is in Product.Replicas for
+	// updates, which does not run.
+	Replicas int
+	// Front returns the port that API servers call instead of the first
+	// replica's, given all of them. Nil: none.
+	Front func([]*Replica) (port int, err error)
+	// CertsArgs are given to the certificate controller, too.
+	CertsArgs []string
+	// Checkout is what is installed; this one if it is empty. Of an earlier one,
+	// the certificate controller knows no CertsArgs.
+	Checkout string
 }
 
 // Start applies the manifests, the rollout overlay included, and starts the
 // certificate controller and one stamper. It returns when Pods are stamped.
 func Start(ctx context.Context, c *cluster.Cluster) (*Product, error) {
-	root, err := Root()
-	if err != nil {
+	return StartWith(ctx, c, Options{Replicas: 1})
+}
+
+// StartWith does what Start does with more than one replica, or something before
+// them.
+func StartWith(ctx context.Context, c *cluster.Cluster, options Options) (*Product, error) {
+	p := &Product{cluster: c, certsArgs: options.CertsArgs, served: options.Replicas, tlsDir: filepath.Join(c.Dir(), "stamper-tls")}
+	for i := range options.Replicas + 1 {
+		r, err := p.newReplica(i)
+		if err != nil {
+			return nil, err
+		}
+		p.Replicas = append(p.Replicas, r)
+	}
+	p.front = p.Replicas[0].port
+	if options.Front != nil {
+		var err error
+		if p.front, err = options.Front(p.Replicas); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.Apply(ctx, options.Checkout); err != nil {
 		return nil, err
 	}
-	p := &Product{cluster: c, tlsDir: filepath.Join(c.Dir(), "stamper-tls")}
-	if p.Binaries, err = Build(ctx, filepath.Join(c.Dir(), "product")); err != nil {
-		return nil, err
-	}
-	if p.port, err = cluster.FreePort(); err != nil {
-		return nil, err
-	}
-	if p.health, err = cluster.FreePort(); err != nil {
-		return nil, err
-	}
-	if p.metrics, err = cluster.FreePort(); err != nil {
-		return nil, err
-	}
-	if err := c.InstallManifests(ctx, filepath.Join(root, "manifests", "overlays", "rollout"), p.port); err != nil {
-		return nil, err
-	}
-	if err := p.startCerts(ctx); err != nil {
+	if err := p.StartCerts(ctx); err != nil {
 		return nil, err
 	}
 	if err := p.mountSecret(ctx); err != nil {
@@ -114,17 +131,43 @@ func Start(ctx context.Context, c *cluster.Cluster) (*Product, error) {
 	return p, p.StartStamper(ctx)
 }
 
-func (p *Product) startCerts(ctx context.Context) error {
+// Apply builds a checkout's programs, which what is started from now on is, and
+// applies its manifests; an empty one is this.
+func (p *Product) Apply(ctx context.Context, checkout string) error {
+	if p.older = checkout != ""; !p.older {
+		var err error
+		if checkout, err = Root(); err != nil {
+			return err
+		}
+	}
+	dir, err := os.MkdirTemp(p.cluster.Dir(), "product-")
+	if err != nil {
+		return err
+	}
+	if p.Binaries, err = build(ctx, checkout, dir); err != nil {
+		return err
+	}
+	return p.cluster.InstallManifests(ctx, filepath.Join(checkout, "manifests", "overlays", "rollout"), p.front)
+}
+
+// StartCerts starts the certificate controller.
+func (p *Product) StartCerts(ctx context.Context) error {
 	kubeconfig, err := p.cluster.ServiceAccountKubeconfig(ctx, Namespace, certsAccount)
 	if err != nil {
 		return err
 	}
-	p.certs, err = p.cluster.Run("sidecar-drift-certs", p.CLI, []string{
+	args := []string{
 		"certs", "--kubeconfig", kubeconfig,
 		"--host", "127.0.0.1", "--host", "localhost",
-		"--replica", fmt.Sprintf("127.0.0.1:%d", p.port),
 		"--metrics-bind-address", "0", "--health-probe-bind-address", "0",
-	}, nil)
+	}
+	if !p.older {
+		args = append(args, p.certsArgs...)
+		for _, r := range p.Replicas[:p.served] {
+			args = append(args, "--replica", r.Address())
+		}
+	}
+	p.certs, err = p.cluster.Run("sidecar-drift-certs", p.CLI, args, nil)
 	return err
 }
 
@@ -157,39 +200,14 @@ func (p *Product) mountSecret(ctx context.Context) error {
 // StartStamper starts the stamper and returns when the API server's Pods are
 // stamped.
 func (p *Product) StartStamper(ctx context.Context) error {
-	var err error
-	p.stamper, err = p.cluster.Run("sidecar-drift-webhook", p.Webhook, []string{
-		"--bind-address", fmt.Sprintf("127.0.0.1:%d", p.port),
-		"--cert-dir", p.tlsDir,
-		"--metrics-bind-address", p.StamperMetrics(),
-		"--health-probe-bind-address", fmt.Sprintf("127.0.0.1:%d", p.health),
-	}, nil)
-	if err != nil {
-		return err
+	needed := []*cluster.Process{p.certs}
+	for _, r := range p.Replicas[:p.served] {
+		if err := r.Start(ctx); err != nil {
+			return err
+		}
+		needed = append(needed, r.process)
 	}
-	if err := cluster.Poll(ctx, "the stamper", p.ready, p.stamper); err != nil {
-		return err
-	}
-	return cluster.Poll(ctx, "the first stamped Pod", p.stamps, p.stamper, p.certs)
-}
-
-// StamperMetrics is the address that serves the stamper's /metrics.
-func (p *Product) StamperMetrics() string { return fmt.Sprintf("127.0.0.1:%d", p.metrics) }
-
-func (p *Product) ready(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", p.health), nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("readyz answers %s", resp.Status)
-	}
-	return nil
+	return cluster.Poll(ctx, "the first stamped Pod", p.stamps, needed...)
 }
 
 // stamps asks for a dry-run Pod and looks for its stamp: API servers learn the
@@ -211,13 +229,20 @@ const probePod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"sidecar-dr
 
 // StopStamper stops the stamper; its webhook configuration stays.
 func (p *Product) StopStamper() error {
-	if p.stamper == nil {
-		return nil
+	var first error
+	for _, r := range p.Replicas {
+		if err := r.Stop(); err != nil && first == nil {
+			first = err
+		}
 	}
-	err := p.stamper.Stop()
-	p.stamper = nil
-	return err
+	return first
 }
+
+// StopCerts has the certificate controller end.
+func (p *Product) StopCerts() error { return p.certs.Stop() }
+
+// KillCerts kills the certificate controller.
+func (p *Product) KillCerts() { p.certs.Kill() }
 
 // Uninstall stops all programs and deletes the webhook configuration, so that
 // Pods are created as if the product had never been there.

@@ -202,7 +202,7 @@ func (s *scenario) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	targets := []target{api, ours("sidecar-drift/sidecar-drift-webhook", "sidecar-drift-webhook-1", s.product.StamperMetrics(), false)}
+	targets := []target{api, ours("sidecar-drift/sidecar-drift-webhook", "sidecar-drift-webhook-1", s.product.Replicas[0].Metrics(), false)}
 	for i := range 2 {
 		port, err := cluster.FreePort()
 		if err != nil {

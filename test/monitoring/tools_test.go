@@ -36,7 +36,7 @@ func TestPromtoolChecksRules(t *testing.T) {
 
 func TestPromtoolChecksMetrics(t *testing.T) {
 	for name, address := range map[string]string{
-		"one auditor": shared.auditors[0], "the other": shared.auditors[1], "stamper": shared.product.StamperMetrics(),
+		"one auditor": shared.auditors[0], "the other": shared.auditors[1], "stamper": shared.product.Replicas[0].Metrics(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			response, err := http.Get("http://" + address + "/metrics")
