@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -78,6 +79,27 @@ func (a *authority) issue(t *testing.T, dir string, serial int64) {
 	for _, file := range []string{"tls.crt", "tls.key"} {
 		must(t, os.Symlink(filepath.Join("..data", file), filepath.Join(dir, file)))
 	}
+}
+
+// client returns a certificate with which a client of this name shows itself,
+// for this usage.
+func (a *authority) client(t *testing.T, name string, usage x509.ExtKeyUsage) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{usage},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
+	must(t, err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// write writes the authority's own certificate.
+func (a *authority) write(t *testing.T, file string) {
+	t.Helper()
+	must(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw}), 0o600))
 }
 
 func expiryOf(serial int64) time.Time { return time.Unix(4_000_000_000+serial, 0) }

@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// maxBody is more than any AdmissionReview of a Pod: the API server takes
-// objects of up to 3 MiB, and a review holds at most two.
-const maxBody = 8 << 20
+// maxBody is more than any AdmissionReview of a new Pod: the API server takes
+// objects of up to 3 MiB, and etcd half of that.
+const maxBody = 4 << 20
 
 // keptBuffer is the largest buffer that is used again. Half of it is what a
 // request may claim before it has sent anything.
@@ -48,18 +48,23 @@ func (b *buffers) put(buffer *bytes.Buffer) {
 	b.pool.Put(buffer)
 }
 
-// readBody reads the JSON body of a POST request into buffer.
-func readBody(buffer *bytes.Buffer, w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// checkHeaders refuses what is no POST of JSON, or too large.
+func checkHeaders(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return nil, refusal{http.StatusMethodNotAllowed, "send AdmissionReviews with POST"}
+		return refusal{http.StatusMethodNotAllowed, "send AdmissionReviews with POST"}
 	}
 	if !isJSON(r.Header.Get("Content-Type")) {
-		return nil, refusal{http.StatusUnsupportedMediaType, "send AdmissionReviews as application/json"}
+		return refusal{http.StatusUnsupportedMediaType, "send AdmissionReviews as application/json"}
 	}
 	if r.ContentLength > maxBody {
-		return nil, tooLarge()
+		return tooLarge()
 	}
+	return nil
+}
+
+// readBody reads the request's body into buffer.
+func readBody(buffer *bytes.Buffer, w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	buffer.Grow(int(min(max(r.ContentLength, 0), keptBuffer/2)) + bytes.MinRead)
 	if _, err := buffer.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
 		var limit *http.MaxBytesError

@@ -6,6 +6,7 @@
 package webhook
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -28,6 +29,7 @@ const verbose = 4
 type Handler struct {
 	log         logr.Logger
 	metrics     *metrics
+	room        room
 	buffers     buffers
 	fingerprint func(pod jsontree.Node, names ...string) (fingerprint.Fingerprint, error)
 }
@@ -35,30 +37,54 @@ type Handler struct {
 // NewHandler returns a Handler that registers its metrics with registry. It
 // panics if registry has them already.
 func NewHandler(log logr.Logger, registry prometheus.Registerer) *Handler {
-	return &Handler{log: log, metrics: newMetrics(registry), fingerprint: fingerprint.Of}
+	return &Handler{log: log, metrics: newMetrics(registry), room: newRoom(), fingerprint: fingerprint.Of}
 }
 
 // ServeHTTP allows every object under review, and patches Pods. What is no
-// AdmissionReview gets a status of 4xx.
+// AdmissionReview gets a status of 4xx, what there is no room for one of 503.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	var response []byte
-	result := failed
+	result, err := h.serve(w, r)
+	if err != nil {
+		h.refuse(w, err)
+	}
+	h.metrics.observe(result, time.Since(start))
+}
+
+// serve reads a review, in its lane, and answers it unless it fails.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (outcome, error) {
+	if err := checkHeaders(w, r); err != nil {
+		return failed, err
+	}
+	lane, size := h.room.lane(r.ContentLength)
+	if err := lane.enter(size); err != nil {
+		return failed, err
+	}
+	defer lane.leave(size)
 	buffer := h.buffers.get()
 	defer h.buffers.put(buffer)
 	body, err := readBody(buffer, w, r)
-	if err == nil {
-		response, result, err = h.answer(body)
-	}
 	if err != nil {
-		h.refuse(w, err)
-	} else {
-		w.Header().Set("Content-Type", "application/json")
-		if _, err := w.Write(response); err != nil {
-			h.log.Info("The API server did not wait for the answer", "error", err.Error())
-		}
+		return failed, err
 	}
-	h.metrics.observe(result, time.Since(start))
+	response, result, err := h.judge(r.Context(), lane, body)
+	if err != nil {
+		return result, err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if _, err := w.Write(response); err != nil {
+		h.log.Info("The API server did not wait for the answer", "error", err.Error())
+	}
+	return result, nil
+}
+
+// judge is answer, in its turn.
+func (h *Handler) judge(ctx context.Context, lane *lane, body []byte) ([]byte, outcome, error) {
+	if err := lane.turn(ctx); err != nil {
+		return nil, failed, err
+	}
+	defer lane.endTurn()
+	return h.answer(body)
 }
 
 // refuse answers with the status that err asks for, by default 400.
@@ -68,7 +94,12 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 	if errors.As(err, &refused) {
 		status = refused.status
 	}
-	h.log.Info("Refused a request", "status", status, "reason", err.Error())
+	log := h.log
+	if status == http.StatusServiceUnavailable {
+		h.metrics.rejected.Inc()
+		log = log.V(verbose) // there may be very many
+	}
+	log.Info("Refused a request", "status", status, "reason", err.Error())
 	http.Error(w, err.Error(), status)
 }
 
@@ -114,6 +145,9 @@ func (h *Handler) stamp(r review) ([]byte, outcome) {
 
 // patch returns the JSON patch that brings the Pod's stamp up to date.
 func (h *Handler) patch(pod jsontree.Node) ([]byte, outcome, error) {
+	if err := checkAnnotations(pod, 0); err != nil {
+		return nil, failed, err
+	}
 	taken, err := h.fingerprint(pod)
 	if err != nil {
 		return nil, failed, fmt.Errorf("take the fingerprint: %w", err)

@@ -21,6 +21,7 @@ const (
 type metrics struct {
 	reviews  map[outcome]prometheus.Counter
 	duration prometheus.Histogram
+	rejected prometheus.Counter
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -38,11 +39,15 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 				10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2,
 			},
 		}),
+		rejected: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sidecar_drift_webhook_rejected_reviews_total",
+			Help: "Reviews that were answered with status 503 because too many were under way: their Pods carry no stamp.",
+		}),
 	}
 	for _, o := range []outcome{stamped, none, skipped, failed, panicked} {
 		m.reviews[o] = reviews.WithLabelValues(string(o))
 	}
-	registry.MustRegister(reviews, m.duration)
+	registry.MustRegister(reviews, m.duration, m.rejected)
 	return m
 }
 

@@ -21,6 +21,7 @@ type Options struct {
 	BindAddress string
 	// CertDir holds tls.crt and tls.key, or will.
 	CertDir string
+	TLS     TLSOptions
 	// MetricsBindAddress and HealthProbeBindAddress are host:port; "0" turns
 	// either server off.
 	MetricsBindAddress     string
@@ -36,7 +37,7 @@ type Options struct {
 // Validate says what could not work, before anything is started.
 func (o Options) Validate() error {
 	var problems []error
-	if _, _, err := splitAddress(o.BindAddress); err != nil {
+	if err := checkAddress(o.BindAddress); err != nil {
 		problems = append(problems, fmt.Errorf("--bind-address: %w", err))
 	}
 	for flag, address := range map[string]string{
@@ -46,7 +47,7 @@ func (o Options) Validate() error {
 		if address == disabled {
 			continue
 		}
-		if _, _, err := splitAddress(address); err != nil {
+		if err := checkAddress(address); err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", flag, err))
 		}
 	}
@@ -56,15 +57,15 @@ func (o Options) Validate() error {
 	if o.ShutdownDelay < 0 {
 		problems = append(problems, fmt.Errorf("--shutdown-delay: %s is negative", o.ShutdownDelay))
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, o.TLS.problems()...)...)
 }
 
-func splitAddress(address string) (host string, port int, err error) {
-	host, text, err := net.SplitHostPort(address)
+func checkAddress(address string) error {
+	_, text, err := net.SplitHostPort(address)
 	if err == nil {
-		if port, err = strconv.Atoi(text); err == nil && port > 0 && port < 1<<16 {
-			return host, port, nil
+		if port, err := strconv.Atoi(text); err == nil && port > 0 && port < 1<<16 {
+			return nil
 		}
 	}
-	return "", 0, fmt.Errorf("%q is no HOST:PORT, such as :9443 or 127.0.0.1:9443", address)
+	return fmt.Errorf("%q is no HOST:PORT, such as :9443 or 127.0.0.1:9443", address)
 }

@@ -3,6 +3,7 @@ package webhook
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,6 +14,14 @@ import (
 )
 
 const annotationsPath = "/metadata/annotations"
+
+// maxAnnotations is how many bytes the names and values of an object's
+// annotations may have together: the API server refuses more. It is
+// TotalAnnotationSizeLimitB of k8s.io/apimachinery/pkg/api/validation.
+const maxAnnotations = 256 << 10
+
+// errNoRoom keeps the stamp from being what a Pod is refused for.
+var errNoRoom = fmt.Errorf("its annotations would have more than %d bytes with the stamp, for which the API server refuses a Pod", maxAnnotations)
 
 var (
 	stampPath = annotationPath(fingerprint.StampAnnotation)
@@ -32,6 +41,10 @@ func stampPatch(pod jsontree.Node, f fingerprint.Fingerprint) ([]jsonpatch.Opera
 	if metadata.Kind() != jsontree.Object {
 		return nil, errors.New("the object has no metadata: not a Pod")
 	}
+	parts := string(f.PartsJSON())
+	if err := checkAnnotations(pod, len(f.Stamp)+len(parts)); err != nil {
+		return nil, err
+	}
 	annotations := metadata.Get("annotations")
 	patch := make([]jsonpatch.Operation, 0, 3)
 	switch annotations.Kind() {
@@ -43,7 +56,7 @@ func stampPatch(pod jsontree.Node, f fingerprint.Fingerprint) ([]jsonpatch.Opera
 	}
 	for _, annotation := range []struct{ name, path, value string }{
 		{fingerprint.StampAnnotation, stampPath, f.Stamp},
-		{fingerprint.PartsAnnotation, partsPath, string(f.PartsJSON())},
+		{fingerprint.PartsAnnotation, partsPath, parts},
 	} {
 		has := annotations.Get(annotation.name)
 		if has.Kind() == jsontree.String && string(has.Text()) == annotation.value {
@@ -53,6 +66,23 @@ func stampPatch(pod jsontree.Node, f fingerprint.Fingerprint) ([]jsonpatch.Opera
 		patch = append(patch, jsonpatch.NewOperation("add", annotation.path, annotation.value))
 	}
 	return patch, nil
+}
+
+// checkAnnotations fails if the Pod's annotations would be too many bytes, were
+// the values of ours that many.
+func checkAnnotations(pod jsontree.Node, ours int) error {
+	size := len(fingerprint.StampAnnotation) + len(fingerprint.PartsAnnotation) + ours
+	for annotation := range pod.Get("metadata", "annotations").Children() {
+		switch string(annotation.Name()) {
+		case fingerprint.StampAnnotation, fingerprint.PartsAnnotation:
+		default:
+			size += len(annotation.Name()) + len(annotation.Text())
+		}
+	}
+	if size > maxAnnotations {
+		return errNoRoom
+	}
+	return nil
 }
 
 // encodePatch returns the patch as JSON, and nothing if it is empty. Strings,

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 // probeTimeout is within the second that a kubelet waits by default.
@@ -19,13 +21,16 @@ type probes struct {
 	certificate *certificate
 	address     string // where the stamper listens
 	stopping    atomic.Bool
+	calls       singleflight.Group
 }
 
 func (p *probes) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if err := p.ready(r.Context()); err != nil {
+		// However many ask, the stamper is called once at a time.
+		_, err, _ := p.calls.Do("", func() (any, error) { return nil, p.ready(context.WithoutCancel(r.Context())) })
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
@@ -40,11 +45,11 @@ func (p *probes) ready(ctx context.Context) error {
 	if p.stopping.Load() {
 		return errors.New("the stamper is stopping")
 	}
-	leaf, err := p.certificate.leaf()
+	current, err := p.certificate.get(nil)
 	if err != nil {
 		return err
 	}
-	config, err := trusting(leaf)
+	config, err := trusting(current)
 	if err != nil {
 		return err
 	}
@@ -58,11 +63,15 @@ func (p *probes) ready(ctx context.Context) error {
 }
 
 // trusting returns a client's configuration that trusts this very certificate,
-// under a name that it holds.
-func trusting(leaf *x509.Certificate) (*tls.Config, error) {
-	config := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13}
-	config.RootCAs.AddCert(leaf)
-	switch {
+// under a name that it holds, and shows it to a stamper that asks for one.
+func trusting(served *tls.Certificate) (*tls.Config, error) {
+	config := &tls.Config{
+		RootCAs:              x509.NewCertPool(),
+		MinVersion:           tls.VersionTLS13,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return served, nil },
+	}
+	config.RootCAs.AddCert(served.Leaf)
+	switch leaf := served.Leaf; {
 	case len(leaf.DNSNames) > 0:
 		config.ServerName = leaf.DNSNames[0]
 	case len(leaf.IPAddresses) > 0:

@@ -15,10 +15,10 @@ const (
 	reviewKind    = "AdmissionReview"
 )
 
-// maxValues bounds the memory that one review takes. A Pod at the API server's
-// own limit of size has a tenth of that many; one with millions of empty strings
-// is made to harm.
-const maxValues = 200_000
+// maxValues bounds the memory and the time that one review takes. The review of
+// a Pod with Istio's sidecar has some 400; one with millions of empty strings is
+// made to harm.
+const maxValues = 50_000
 
 // review is the request of an AdmissionReview. The zero review is that of a
 // body that could not be read.

@@ -2,24 +2,27 @@ package webhook
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
-	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 )
 
 // path is where the API server sends AdmissionReviews.
 const path = "/stamp"
+
+// maxScrapes are answered at once.
+const maxScrapes = 4
 
 // server is the stamper with its probes and metrics.
 type server struct {
 	options     Options
 	certificate *certificate
 	probes      *probes
+	rejected    prometheus.Counter // connections
 }
 
 // Run answers AdmissionReviews until ctx is done, and returns nil then, after
@@ -30,7 +33,15 @@ func Run(ctx context.Context, options Options) error {
 	if err := options.Validate(); err != nil {
 		return err
 	}
-	s := &server{options: options, certificate: newCertificate(options.CertDir, options.Registry)}
+	s := &server{
+		options:     options,
+		certificate: newCertificate(options.CertDir, options.Registry),
+		rejected: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sidecar_drift_webhook_rejected_connections_total",
+			Help: "Connections that were closed at once because too many were open, in all or from one address.",
+		}),
+	}
+	options.Registry.MustRegister(s.rejected)
 	s.probes = &probes{certificate: s.certificate, address: options.BindAddress}
 	stamper, err := s.stamper()
 	if err != nil {
@@ -42,8 +53,8 @@ func Run(ctx context.Context, options Options) error {
 	living, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, living := errgroup.WithContext(living)
-	group.Go(func() error { return serve(living, options.HealthProbeBindAddress, s.probes.handler()) })
-	group.Go(func() error { return serve(living, options.MetricsBindAddress, s.metricsHandler()) })
+	group.Go(func() error { return s.plain(living, options.HealthProbeBindAddress, s.probes.handler()) })
+	group.Go(func() error { return s.plain(living, options.MetricsBindAddress, s.metricsHandler()) })
 	group.Go(func() error {
 		defer stop()
 		return s.stamp(ctx, living, stamper)
@@ -51,36 +62,37 @@ func Run(ctx context.Context, options Options) error {
 	return group.Wait()
 }
 
-// stamper returns controller-runtime's webhook server for the Handler. The
-// Handler stands in a mux of our own, as Register would measure it once more,
-// in a global registry.
-func (s *server) stamper() (ctrlwebhook.Server, error) {
-	host, port, err := splitAddress(s.options.BindAddress)
+// stamper returns the server that answers AdmissionReviews. It is none of
+// controller-runtime's, which listens by itself and bounds neither connections,
+// nor bodies, nor what HTTP/2 lets a client ask for.
+func (s *server) stamper() (*http.Server, error) {
+	var known *clients
+	if s.options.TLS.ClientCAFile != "" {
+		var err error
+		if known, err = newClients(s.options.TLS, s.certificate, s.options.Log); err != nil {
+			return nil, err
+		}
+	}
+	config, err := s.options.TLS.config(s.certificate, known)
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle(path, withDeadlines(NewHandler(s.options.Log, s.options.Registry)))
-	return ctrlwebhook.NewServer(ctrlwebhook.Options{
-		Host:       host,
-		Port:       port,
-		WebhookMux: mux,
-		TLSOpts: []func(*tls.Config){func(config *tls.Config) {
-			config.MinVersion = tls.VersionTLS13
-			config.GetCertificate = s.certificate.get
-		}},
-	}), nil
+	mux.Handle(path, NewHandler(s.options.Log, s.options.Registry))
+	stamper := newServer(mux, s.options.Log)
+	stamper.TLSConfig = config
+	return stamper, nil
 }
 
 func (s *server) metricsHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.options.Registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.options.Registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 	return mux
 }
 
 // stamp serves until ctx is done and what is under way then is answered, or
 // until living is done.
-func (s *server) stamp(ctx, living context.Context, stamper ctrlwebhook.Server) error {
+func (s *server) stamp(ctx, living context.Context, stamper *http.Server) error {
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(living, cancel)()
@@ -97,7 +109,13 @@ func (s *server) stamp(ctx, living context.Context, stamper ctrlwebhook.Server) 
 		}
 		return nil
 	})
-	group.Go(func() error { return stamper.Start(accepting) })
+	group.Go(func() error {
+		listener, err := s.listen(accepting, s.options.BindAddress)
+		if err != nil {
+			return err
+		}
+		return serve(accepting, stamper, func() error { return stamper.ServeTLS(listener, "", "") })
+	})
 	group.Go(func() error {
 		defer stop()
 		s.drain(ctx, accepting)

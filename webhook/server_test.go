@@ -24,7 +24,7 @@ type stamper struct {
 	stop      context.CancelFunc
 }
 
-func startStamper(t *testing.T, dir string, shutdownDelay time.Duration) *stamper {
+func startStamper(t *testing.T, dir string, shutdownDelay time.Duration, changes ...func(*Options)) *stamper {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	s := &stamper{
@@ -37,6 +37,9 @@ func startStamper(t *testing.T, dir string, shutdownDelay time.Duration) *stampe
 		ended:     make(chan error, 1),
 		stop:      stop,
 	}
+	for _, change := range changes {
+		change(&s.Options)
+	}
 	go func() { s.ended <- Run(ctx, s.Options) }()
 	t.Cleanup(func() {
 		stop()
@@ -44,6 +47,17 @@ func startStamper(t *testing.T, dir string, shutdownDelay time.Duration) *stampe
 			t.Errorf("Run: %v", err)
 		}
 	})
+	return s
+}
+
+// startReady returns a stamper that is ready, with a certificate of its
+// authority.
+func startReady(t *testing.T, changes ...func(*Options)) *stamper {
+	t.Helper()
+	dir := t.TempDir()
+	s := startStamper(t, dir, 0, changes...)
+	s.authority.issue(t, dir, 1)
+	eventually(t, func() bool { return s.isReady(t) })
 	return s
 }
 
@@ -61,10 +75,37 @@ func (s *stamper) wait() {
 }
 
 // client trusts the authority alone and opens a connection for each request.
-func (s *stamper) client() *http.Client {
+func (s *stamper) client() *http.Client { return clientWith(s.trust()) }
+
+func clientWith(config *tls.Config) *http.Client {
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, ForceAttemptHTTP2: true}}
+}
+
+// trust is what an API server knows by the caBundle.
+func (s *stamper) trust() *tls.Config {
 	config := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost"}
 	config.RootCAs.AddCert(s.authority.certificate)
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, ForceAttemptHTTP2: true}}
+	return config
+}
+
+// post returns the answer's status and body.
+func (s *stamper) post(client *http.Client, body io.Reader) (int, string, error) {
+	response, err := client.Post(s.stampURL(), "application/json", body)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(text), err
+}
+
+// wantAnswer checks that an ordinary review is answered.
+func (s *stamper) wantAnswer(t *testing.T) {
+	t.Helper()
+	status, text, err := s.post(s.client(), bytes.NewReader(readFixture(t)))
+	if err != nil || status != http.StatusOK || !strings.Contains(text, `"allowed":true`) {
+		t.Errorf("an ordinary review gets status %d: %q, %v", status, text, err)
+	}
 }
 
 func (s *stamper) stampURL() string { return "https://" + s.BindAddress + path }

@@ -29,6 +29,8 @@ It refuses no Pod and talks to no cluster.
 
 It serves /stamp with the certificate tls.crt and the key tls.key of --cert-dir,
 which it reads again when they change. Until they exist it waits, not ready.
+With --client-ca-file, which is read again when it changes, it answers only API
+servers that show a client certificate.
 At --health-probe-bind-address are /healthz and /readyz, at
 --metrics-bind-address is /metrics; the address 0 turns either off.
 
@@ -43,8 +45,7 @@ under way are answered, with exit code 0. Bad usage and errors exit with 2.`,
 				return err
 			}
 			handler := logs.handler(errOut)
-			// Libraries log there: net/http its TLS errors, controller-runtime
-			// its certificate reloads.
+			// Libraries log there: controller-runtime its certificate reloads.
 			slog.SetDefault(slog.New(handler))
 			ctrllog.SetLogger(logr.FromSlogHandler(handler))
 
@@ -66,6 +67,10 @@ under way are answered, with exit code 0. Bad usage and errors exit with 2.`,
 	flags.SortFlags = false
 	flags.StringVar(&options.BindAddress, "bind-address", ":9443", "`HOST:PORT` at which AdmissionReviews are answered")
 	flags.StringVar(&options.CertDir, "cert-dir", "/etc/sidecar-drift/tls", "`directory` of tls.crt and tls.key")
+	flags.StringVar(&options.TLS.MinVersion, "tls-min-version", "VersionTLS13", "least `version` of TLS: VersionTLS12 or VersionTLS13")
+	flags.StringSliceVar(&options.TLS.CipherSuites, "tls-cipher-suites", nil, "`suites` of TLS 1.2, by their IANA names, comma-separated (default Go's choice)")
+	flags.StringVar(&options.TLS.ClientCAFile, "client-ca-file", "", "`file` of certificate authorities, in PEM: only clients with a certificate of theirs are answered")
+	flags.StringSliceVar(&options.TLS.ClientNames, "client-name", nil, "common `names` that such a certificate may be for, comma-separated (default all)")
 	flags.StringVar(&options.MetricsBindAddress, "metrics-bind-address", ":8080", "`HOST:PORT` of /metrics")
 	flags.StringVar(&options.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "`HOST:PORT` of /healthz and /readyz")
 	flags.DurationVar(&options.ShutdownDelay, "shutdown-delay", 5*time.Second, "how long connections are accepted after SIGTERM")
