@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/cli"
@@ -25,7 +26,22 @@ func TestMain(m *testing.M) {
 	run := func() {
 		os.Exit(cli.Main(os.Args, genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}))
 	}
-	testscript.Main(m, map[string]func(){"sidecar-drift": run, "kubectl-sidecar_drift": run})
+	testscript.Main(leakChecked{m}, map[string]func(){"sidecar-drift": run, "kubectl-sidecar_drift": run})
+}
+
+// leakChecked fails the tests that leave a goroutine behind.
+type leakChecked struct{ *testing.M }
+
+func (m leakChecked) Run() int {
+	code := m.M.Run()
+	if code != 0 {
+		return code
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, "goleak:", err)
+		return 1
+	}
+	return 0
 }
 
 func TestScripts(t *testing.T) {
