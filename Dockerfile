@@ -35,6 +35,9 @@ FROM ${BASE_IMAGE}
 ARG VERSION=dev
 ARG REVISION
 LABEL org.opencontainers.image.title="sidecar-drift" \
+      org.opencontainers.image.url="https://github.com/sidecar-drift/sidecar-drift" \
+      org.opencontainers.image.source="https://github.com/sidecar-drift/sidecar-drift" \
+      org.opencontainers.image.documentation="https://github.com/sidecar-drift/sidecar-drift/tree/main/docs" \
       org.opencontainers.image.description="Finds Pods whose injected sidecars are out of date, and rolls them out" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \

@@ -22,6 +22,8 @@ import (
 const (
 	root    = "../.." // of the checkout, which is the build's context
 	version = "v0.0.0-as-given-to-the-build"
+	// revision is the commit, as given to it.
+	revision = "0123456789abcdef0123456789abcdef01234567"
 )
 
 // dockerfile is its stages, as built for Linux on this machine's architecture.
@@ -31,7 +33,7 @@ func dockerfile(t *testing.T) (build, final stage) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stages, err := parse(string(source), map[string]string{"VERSION": version, "TARGETOS": "linux", "TARGETARCH": runtime.GOARCH})
+	stages, err := parse(string(source), map[string]string{"VERSION": version, "REVISION": revision, "TARGETOS": "linux", "TARGETARCH": runtime.GOARCH})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +109,7 @@ func TestLayersAreOrderedForTheCache(t *testing.T) {
 func TestFinalImage(t *testing.T) {
 	_, final := dockerfile(t)
 	var user string
-	var entrypoint []string
+	var entrypoint, labels []string
 	for _, i := range final.instructions {
 		switch i.keyword {
 		case "RUN":
@@ -115,14 +117,20 @@ func TestFinalImage(t *testing.T) {
 		case "USER":
 			user = i.rest
 		case "LABEL":
-			if want := `org.opencontainers.image.version="` + version + `"`; !strings.Contains(i.rest, want) {
-				t.Errorf("LABEL %s: want %s", i.rest, want)
-			}
+			labels = append(labels, i.rest)
 		case "ENTRYPOINT":
 			var err error
 			if entrypoint, err = i.list(); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+	for name, value := range map[string]string{
+		"title": "sidecar-drift", "version": version, "revision": revision, "licenses": "Apache-2.0",
+		"source": "https://github.com/sidecar-drift/sidecar-drift",
+	} {
+		if want := `org.opencontainers.image.` + name + `="` + value + `"`; !strings.Contains(strings.Join(labels, " "), want) {
+			t.Errorf("labels %s: want %s", labels, want)
 		}
 	}
 	// Pods with runAsNonRoot start only if the user is given by number.
