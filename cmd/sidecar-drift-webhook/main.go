@@ -9,16 +9,26 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/memorylimit"
 )
 
 // exitFailure is the code of bad usage and of every error.
 const exitFailure = 2
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	if err := newCommand(os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(exitFailure)
 	}
+}
+
+func run() error {
+	if err := memorylimit.Set(os.Getenv); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	defer stop()
+	return newCommand(os.Stdout, os.Stderr).ExecuteContext(ctx)
 }
