@@ -86,6 +86,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s, or a number of inputs: 1000x) 
 lint: ## Check formatting, vet and lint.
 	$(LINT) run --allow-parallel-runners ./...
 
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities that the programs reach; GOVULNDB names another database.
+	go tool -modfile=tools/go.mod govulncheck ./cmd/...
+
 .PHONY: fmt
 fmt: ## Format the code.
 	$(LINT) fmt ./...
@@ -100,7 +104,7 @@ tidy-check: # Every module's go.mod and go.sum are complete and hold nothing mor
 
 .PHONY: image
 image: ## Build the container image; IMG names it, CONTAINER_TOOL builds it (docker).
-	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) -t $(or $(IMG),$(IMAGE):$(VERSION)) .
+	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) -t $(or $(IMG),$(IMAGE):$(VERSION)) .
 
 .PHONY: deploy
 deploy: ## Install into the cluster of KUBECONFIG; IMG=REF names an image that it can pull.
