@@ -13,8 +13,7 @@ import (
 // objects of up to 3 MiB, and etcd half of that.
 const maxBody = 4 << 20
 
-// keptBuffer is the largest buffer that is used again. Half of it is what a
-// request may claim before it has sent anything.
+// keptBuffer is the largest buffer that is used again.
 const keptBuffer = 128 << 10
 
 // refusal is an HTTP request that is not answered with an AdmissionReview. The
@@ -63,9 +62,10 @@ func checkHeaders(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// readBody reads the request's body into buffer.
+// readBody reads the request's body into buffer. What the request says that it
+// will send there is room for: its lane has seen to it.
 func readBody(buffer *bytes.Buffer, w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	buffer.Grow(int(min(max(r.ContentLength, 0), keptBuffer/2)) + bytes.MinRead)
+	buffer.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead)
 	if _, err := buffer.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
 		var limit *http.MaxBytesError
 		if errors.As(err, &limit) {

@@ -56,14 +56,16 @@ var forgedPods = map[string]forged{
 
 // review returns a review of the Pod, of some forgedSize bytes if that many
 // things fit in.
-func (f forged) review() string {
+func (f forged) review() string { return f.reviewOf(forgedSize) }
+
+func (f forged) reviewOf(size int) string {
 	const head = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u-1",` +
 		`"kind":{"group":"","version":"v1","kind":"Pod"},"operation":"CREATE","object":{"metadata":{`
-	n := forgedSize / (len(f.thing) + 6)
+	n := max(1, size/(len(f.thing)+6))
 	if f.values > 0 {
 		n = min(n, (maxValues*9/10)/f.values)
 	}
-	digits := forgedSize/n - len(f.thing)
+	digits := max(1, size/n-len(f.thing))
 	things := make([]string, n)
 	for i := range things {
 		things[i] = strings.Replace(f.thing, "0", fmt.Sprintf("%0*d", digits, i), 1)

@@ -23,7 +23,7 @@ const (
 	largeBodies    = 3 * maxBody
 
 	// How many reviews are judged at once. An ordinary one takes some 100 µs.
-	ordinaryTurns = 4
+	ordinaryTurns = 2
 	largeTurns    = 1
 )
 
