@@ -112,24 +112,31 @@ func TestManifestsPassAServerSideDryRun(t *testing.T) {
 						// service: be a new one.
 						object.SetName("dry-run")
 					}
-					said := &warnings{}
-					config := c.RESTConfig()
-					config.WarningHandler = said
-					admin, err := client.New(config, client.Options{})
-					if err != nil {
-						t.Fatal(err)
-					}
-					if err := client.WithFieldValidation(admin, metav1.FieldValidationStrict).
-						Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object),
-							client.DryRunAll, client.ForceOwnership, client.FieldOwner("dry-run")); err != nil {
-						t.Error(err)
-					}
-					if len(said.said) > 0 {
-						t.Errorf("the API server warns: %q", said.said)
-					}
+					checkDryRun(t, c, object)
 				})
 			}
 		})
+	}
+}
+
+// checkDryRun checks that the API server would take the object, with every field
+// of it, and says nothing against it.
+func checkDryRun(t *testing.T, c *cluster.Cluster, object *unstructured.Unstructured) {
+	t.Helper()
+	said := &warnings{}
+	config := c.RESTConfig()
+	config.WarningHandler = said
+	admin, err := client.New(config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.WithFieldValidation(admin, metav1.FieldValidationStrict).
+		Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object),
+			client.DryRunAll, client.ForceOwnership, client.FieldOwner("dry-run")); err != nil {
+		t.Error(err)
+	}
+	if len(said.said) > 0 {
+		t.Errorf("the API server warns: %q", said.said)
 	}
 }
 

@@ -251,6 +251,12 @@ func installKind(t *testing.T, c *cluster.Cluster, resource string, source binar
 	if err != nil {
 		t.Fatal(err)
 	}
+	installDefinition(t, c, resource, definition)
+}
+
+// installDefinition is installKind with the definition at hand.
+func installDefinition(t *testing.T, c *cluster.Cluster, resource string, definition []byte) {
+	t.Helper()
 	if err := c.Apply(t.Context(), string(definition)); err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +265,7 @@ func installKind(t *testing.T, c *cluster.Cluster, resource string, source binar
 			t.Error(err)
 		}
 	})
-	err = cluster.Poll(t.Context(), "the resource "+resource, func(ctx context.Context) error {
+	err := cluster.Poll(t.Context(), "the resource "+resource, func(ctx context.Context) error {
 		_, err := c.Kubectl(ctx, "", "get", resource, "-A")
 		return err
 	})
