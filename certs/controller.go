@@ -47,6 +47,8 @@ func Run(ctx context.Context, config *rest.Config, options Options) error {
 }
 
 func newManager(config *rest.Config, options Options) (manager.Manager, error) {
+	config = rest.CopyConfig(config)
+	config.WarningHandler = rest.NoWarnings{} // of Secrets that are meant to be empty yet
 	mgr, err := manager.New(config, manager.Options{
 		Logger:                        options.Logger,
 		LeaderElection:                true,
@@ -84,6 +86,7 @@ func addController(mgr manager.Manager, options Options) error {
 			metrics:         newMetrics(options.Registry),
 		},
 		SkipNameValidation: &skipNameValidation,
+		LogConstructor:     func(*reconcile.Request) logr.Logger { return options.Logger },
 	})
 	if err != nil {
 		return err

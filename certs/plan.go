@@ -294,8 +294,11 @@ func (d *decision) again() time.Duration {
 }
 
 func reason(data SecretData, unusable error) string {
-	if data == nil {
+	switch {
+	case data == nil:
 		return "the Secret does not exist"
+	case len(data[corev1.TLSCertKey]) == 0:
+		return "the Secret holds no certificate"
 	}
 	return unusable.Error()
 }

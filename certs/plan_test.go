@@ -93,7 +93,7 @@ func TestServingCertificateIsReplacedAtOnce(t *testing.T) {
 		{name: "all is well"},
 		{name: "extra keys do not matter", edit: func(s SecretData) SecretData { return with(s, "note", []byte("mine")) }},
 		{name: "hosts written otherwise", hosts: []string{"2001:DB8:0::1", hosts[3], hosts[3], hosts[2], hosts[1], hosts[0]}},
-		{name: "emptied", edit: func(SecretData) SecretData { return SecretData{} }, want: "PEM"},
+		{name: "emptied", edit: func(SecretData) SecretData { return SecretData{} }, want: "no certificate"},
 		{name: "certificate is not PEM", edit: func(s SecretData) SecretData { return with(s, "tls.crt", []byte("x")) }, want: "PEM"},
 		{name: "key is truncated", edit: func(s SecretData) SecretData { return with(s, "tls.key", s["tls.key"][:40]) }, want: "PEM"},
 		{name: "key is another's", edit: func(s SecretData) SecretData { return with(s, "tls.key", other["tls.key"]) }, want: "does not match"},
@@ -156,7 +156,7 @@ func TestFirstInstallation(t *testing.T) {
 	c := newCluster()
 	controller := c.alone()
 	written, waiting := c.settle(t, controller)
-	checkWritten(t, written, "authority: does not exist", "authority: PEM", "caBundle: is not", "serving: does not exist", "serving: PEM")
+	checkWritten(t, written, "authority: does not exist", "authority: no certificate", "caBundle: is not", "serving: does not exist", "serving: no certificate")
 	if waiting != "" {
 		t.Errorf("then %q, want nothing to wait for", waiting)
 	}
@@ -202,13 +202,13 @@ func TestChangeOfTheAuthority(t *testing.T) {
 			c.clock = c.clock.Add(day)
 		}, want: []string{"authority: ends at", "caBundle: is not", "serving: ca.crt"}},
 		{name: "deleted", lost: true, begin: func(_ *testing.T, c *cluster, _ *reconciler) { c.setSecret(caSecret, nil) },
-			want: []string{"authority: does not exist", "authority: PEM", "caBundle: is not", "serving: ca.crt"}},
+			want: []string{"authority: does not exist", "authority: no certificate", "caBundle: is not", "serving: ca.crt"}},
 		{name: "damaged", lost: true, begin: func(_ *testing.T, c *cluster, _ *reconciler) { c.edit(caSecret, SecretData{"tls.key": []byte("x")}) },
 			want: []string{"authority: PEM", "caBundle: is not", "serving: ca.crt"}},
 		{name: "deleted together with the caBundle", lost: true, begin: func(_ *testing.T, c *cluster, _ *reconciler) {
 			c.setSecret(caSecret, nil)
 			c.setBundle(nil)
-		}, want: []string{"authority: does not exist", "authority: PEM", "caBundle: is not", "serving: ca.crt"}},
+		}, want: []string{"authority: does not exist", "authority: no certificate", "caBundle: is not", "serving: ca.crt"}},
 		{name: "replaced by somebody's own", lost: true, begin: func(t *testing.T, c *cluster, _ *reconciler) {
 			own, err := NewAuthority(c.clock)
 			if err != nil {
@@ -238,7 +238,7 @@ func TestChangeOfTheAuthority(t *testing.T) {
 			checkWritten(t, written)
 			c.clock = c.clock.Add(time.Second)
 			written, waiting = c.settle(t, controller)
-			checkWritten(t, written, "authority: it signs from now on", "serving: unknown authority")
+			checkWritten(t, written, "authority: it signs from now on", "serving: another authority signs now")
 			checkWaiting(t, waiting, "the replica replica still serves a certificate of it")
 
 			c.clock = c.clock.Add(10 * wait)

@@ -3,6 +3,7 @@ package certs
 import (
 	"bytes"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -50,7 +51,11 @@ func (d *decision) usable() (KeyPair, error) {
 	if err != nil || d.ring.signer == nil {
 		return serving, err
 	}
-	if err := (Bundle{d.ring.signer.Certificate}).Verify(serving.Certificate, d.hosts, d.now); err != nil {
+	signer := Bundle{d.ring.signer.Certificate}
+	if !signer.vouchesFor(serving.Certificate, d.now) && d.ring.trust.vouchesFor(serving.Certificate, d.now) {
+		return KeyPair{}, errors.New("another authority signs now")
+	}
+	if err := signer.Verify(serving.Certificate, d.hosts, d.now); err != nil {
 		return KeyPair{}, err
 	}
 	if held := hostsOf(serving.Certificate); !sameHosts(held, d.hosts) {

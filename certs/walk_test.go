@@ -14,8 +14,8 @@ import (
 )
 
 // FuzzChangesOfTheAuthority walks through random interleavings of two
-// controllers, whose clocks differ and which are killed and stopped between any
-// two things that they do, of replicas, of time, and of people and tools that
+// controllers, whose clocks differ and which freeze and are killed between any two
+// things that they do, of replicas, of time, and of people and tools that
 // delete, damage and overwrite. At every moment, each certificate that a replica
 // may serve must verify against each caBundle that an API server may know, and
 // when all that ends, the controllers must come to rest.
@@ -43,8 +43,10 @@ type walk struct {
 // actor is a controller that does one thing at a time.
 type actor struct {
 	*access
-	next func() (struct{}, bool)
-	stop func()
+	// frozen is for how many steps of the walk it does nothing, wherever it is.
+	frozen int
+	next   func() (struct{}, bool)
+	stop   func()
 }
 
 func newWalk(t *testing.T, seed uint64) *walk {
@@ -87,8 +89,14 @@ func (a *actor) start(w *walk) {
 func (w *walk) step() {
 	w.t.Helper()
 	switch n := w.random.IntN(100); {
+	case n < 69:
+		a := w.actors[w.random.IntN(2)]
+		if a.frozen--; a.frozen < 0 {
+			a.next()
+		}
 	case n < 70:
-		w.actors[w.random.IntN(2)].next()
+		w.note("a controller freezes")
+		w.actors[w.random.IntN(2)].frozen = w.random.IntN(100)
 	case n < 80:
 		w.clock = w.clock.Add(time.Duration(w.random.Int64N(int64(wait))))
 	case n < 88:
