@@ -45,6 +45,8 @@ type Step struct {
 	UserInfo bool
 	// Policies are failurePolicy and reinvocationPolicy, as far as set.
 	Policies []string
+	// SideEffects is what a webhook declares; empty for a policy.
+	SideEffects string
 }
 
 // Admission returns what the creation of the Pod, given as JSON, passes in the
@@ -65,8 +67,11 @@ type Chain struct {
 }
 
 type link struct {
-	step  Step
-	match func(namespace, pod labels.Set) (Match, string)
+	step Step
+	// forPods: its rules, and a policy's bindings, let it be asked about Pods
+	// of some namespace.
+	forPods bool
+	match   func(namespace, pod labels.Set) (Match, string)
 }
 
 // ReadChain reads all webhook configurations and policies.
@@ -114,6 +119,18 @@ func (c *Chain) Steps(ctx context.Context, namespace string, pod []byte) ([]Step
 	return steps, nil
 }
 
+// ForPods returns the steps that the creation of Pods may pass in some namespace,
+// whatever their selectors say, in the order of the API server. Match is not set.
+func (c *Chain) ForPods() []Step {
+	var steps []Step
+	for _, l := range c.links {
+		if l.forPods {
+			steps = append(steps, l.step)
+		}
+	}
+	return steps
+}
+
 // list reads a list in the first of the versions that the API server has;
 // nothing if it has none of them.
 func (c *Chain) list(ctx context.Context, plural string, versions ...string) ([]byte, error) {
@@ -146,14 +163,17 @@ func (c *Chain) webhooks(ctx context.Context, kind, plural string) error {
 	}
 	for _, configuration := range configurations.Items { // sorted by name, as etcd keeps them
 		for _, w := range configuration.Webhooks {
-			step := Step{Kind: kind, Name: configuration.Metadata.Name + "/" + w.Name, UserInfo: looksAtUser(w.MatchConditions)}
+			step := Step{
+				Kind: kind, Name: configuration.Metadata.Name + "/" + w.Name,
+				UserInfo: looksAtUser(w.MatchConditions), SideEffects: w.SideEffects,
+			}
 			for _, policy := range []string{w.FailurePolicy, w.ReinvocationPolicy} {
 				if policy != "" {
 					step.Policies = append(step.Policies, policy)
 				}
 			}
 			constraints := constraints{w.Rules, w.NamespaceSelector, w.ObjectSelector, len(w.MatchConditions)}
-			c.links = append(c.links, link{step, constraints.match})
+			c.links = append(c.links, link{step, constraints.forPods(), constraints.match})
 		}
 	}
 	return nil
@@ -166,9 +186,11 @@ type constraints struct {
 	conditions                        int
 }
 
+func (c constraints) forPods() bool { return slices.ContainsFunc(c.rules, CoversPods) }
+
 func (c constraints) match(namespace, pod labels.Set) (Match, string) {
 	switch {
-	case !slices.ContainsFunc(c.rules, coversPods):
+	case !c.forPods():
 		return MatchesNot, "its rules do not cover the creation of Pods"
 	case !matches(c.namespaceSelector, namespace):
 		return MatchesNot, "its namespaceSelector does not select the namespace"
@@ -238,7 +260,8 @@ func (c *Chain) policies(ctx context.Context, kind, plural string, versions ...s
 		}
 		m := spec.MatchConstraints
 		constraints := constraints{m.ResourceRules, m.NamespaceSelector, m.ObjectSelector, len(spec.MatchConditions)}
-		c.links = append(c.links, link{step, func(namespace, pod labels.Set) (Match, string) {
+		forPods := constraints.forPods() && slices.ContainsFunc(bound.Items, func(b binding) bool { return b.Spec.PolicyName == p.Metadata.Name })
+		c.links = append(c.links, link{step, forPods, func(namespace, pod labels.Set) (Match, string) {
 			match, why := constraints.match(namespace, pod)
 			if match != MatchesNot && !slices.ContainsFunc(bound.Items, func(b binding) bool { return b.binds(p.Metadata.Name, namespace, pod) }) {
 				return MatchesNot, "no binding selects the namespace and the Pod"

@@ -63,7 +63,7 @@ func (m Metadata) NamespaceSelected(ctx context.Context, client rest.Interface) 
 	var names []string
 	definitions, err := allDefinitions(list)
 	for _, d := range definitions {
-		if slices.ContainsFunc(d.Rules, coversPods) && selectsBy(d, m.Labels) {
+		if slices.ContainsFunc(d.Rules, CoversPods) && selectsBy(d, m.Labels) {
 			names = append(names, d.Name)
 		}
 	}

@@ -20,6 +20,7 @@ type definition struct {
 
 	FailurePolicy      string `json:"failurePolicy"`
 	ReinvocationPolicy string `json:"reinvocationPolicy"`
+	SideEffects        string `json:"sideEffects"`
 }
 
 // definitionsNamed returns the webhooks of the name, which is unique within a
@@ -51,12 +52,13 @@ func allDefinitions(list []byte) ([]definition, error) {
 // evaluated here, could tell.
 func (d definition) mustBeCalled(namespace, pod labels.Set) bool {
 	return len(d.MatchConditions) == 0 &&
-		slices.ContainsFunc(d.Rules, coversPods) &&
+		slices.ContainsFunc(d.Rules, CoversPods) &&
 		matches(d.NamespaceSelector, namespace) &&
 		matches(d.ObjectSelector, pod)
 }
 
-func coversPods(r admissionregistrationv1.RuleWithOperations) bool {
+// CoversPods reports whether the rule covers the creation of Pods.
+func CoversPods(r admissionregistrationv1.RuleWithOperations) bool {
 	has := func(list []string, values ...string) bool {
 		return slices.ContainsFunc(values, func(v string) bool { return slices.Contains(list, v) })
 	}
