@@ -1,0 +1,102 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+)
+
+// fence is one of the two policies that keep our own identities from most of what
+// RBAC lets them do.
+type fence struct {
+	policy   string
+	resource string // that it must cover
+	forbids  string
+}
+
+func fences() []fence {
+	return []fence{
+		{dryRunPolicy, "pods", "the creation of Pods"},
+		{rolloutPolicy, "deployments", "any change of a workload but a restart"},
+	}
+}
+
+func (e *examiner) policies(context.Context) {
+	for _, f := range fences() {
+		e.add(judgePolicy(f, e.installed.policies[f.policy], e.installed.bindings)...)
+	}
+}
+
+// judgePolicy says whether a fence stands, as far as that can be seen without
+// running into it.
+func judgePolicy(f fence, policy read[admissionregistrationv1.ValidatingAdmissionPolicy], bindings read[admissionregistrationv1.ValidatingAdmissionPolicyBindingList]) []Finding {
+	t := topic{checkPolicy, f.policy}
+	const remedy = applyAgain + "; until then, unbind the identities: kubectl delete clusterrolebinding sidecar-drift-auditor sidecar-drift-rollout"
+	switch {
+	case policy.missing():
+		return []Finding{t.wrong(remedy, "does not exist: nothing keeps our identities from %s", f.forbids)}
+	case policy.err != nil:
+		return []Finding{t.unread(policy.err)}
+	}
+	var problems []Finding
+	for _, hole := range holes(f, policy.value) {
+		problems = append(problems, t.wrong(remedy, "%s: our identities are not kept from %s", hole, f.forbids))
+	}
+	switch {
+	case bindings.err != nil:
+		problems = append(problems, t.unread(bindings.err))
+	case !slices.ContainsFunc(bindings.value.Items, func(b admissionregistrationv1.ValidatingAdmissionPolicyBinding) bool { return denies(b, f.policy) }):
+		problems = append(problems, t.wrong(remedy, "no binding makes it deny everywhere (validationActions: [Deny], no matchResources): our identities are not kept from %s", f.forbids))
+	}
+	status := policy.value.Status
+	switch {
+	case status.ObservedGeneration < policy.value.Generation:
+		problems = append(problems, t.notChecked("run doctor again in a moment; if it stays so, look at kube-controller-manager", "its expressions have not been type-checked yet"))
+	case status.TypeChecking != nil && len(status.TypeChecking.ExpressionWarnings) > 0:
+		first := status.TypeChecking.ExpressionWarnings[0]
+		problems = append(problems, t.wrong(remedy, "its expressions do not type-check, %s: %s", first.FieldRef, strings.Join(strings.Fields(first.Warning), " ")))
+	}
+	return t.orOK(problems, "fails closed, is bound with Deny, names both identities, and its expressions type-check")
+}
+
+// holes are the ways in which a policy lets our identities pass.
+func holes(f fence, policy *admissionregistrationv1.ValidatingAdmissionPolicy) []string {
+	var found []string
+	spec := policy.Spec
+	if spec.FailurePolicy != nil && *spec.FailurePolicy != admissionregistrationv1.Fail {
+		found = append(found, "fails open (failurePolicy)")
+	}
+	if len(spec.Validations) == 0 {
+		found = append(found, "validates nothing")
+	}
+	if spec.MatchConstraints == nil || !slices.ContainsFunc(spec.MatchConstraints.ResourceRules, func(r admissionregistrationv1.NamedRuleWithOperations) bool {
+		return len(r.ResourceNames) == 0 && slices.Contains(r.Resources, f.resource)
+	}) {
+		found = append(found, "does not cover "+f.resource)
+	}
+	for _, account := range []string{auditor, rollout} {
+		if !mentions(spec.MatchConditions, userOf(account)) {
+			found = append(found, fmt.Sprintf("does not name %s", userOf(account)))
+		}
+	}
+	return found
+}
+
+// mentions reports whether a policy's conditions are about the user; without any,
+// they are about everybody.
+func mentions(conditions []admissionregistrationv1.MatchCondition, user string) bool {
+	return len(conditions) == 0 ||
+		slices.ContainsFunc(conditions, func(c admissionregistrationv1.MatchCondition) bool {
+			return strings.Contains(c.Expression, "'"+user+"'")
+		})
+}
+
+// denies reports whether the binding puts the policy in force for everything.
+func denies(b admissionregistrationv1.ValidatingAdmissionPolicyBinding, policy string) bool {
+	r := b.Spec.MatchResources
+	everywhere := r == nil || len(r.ResourceRules) == 0 && len(r.ExcludeResourceRules) == 0 && selects(r.NamespaceSelector, nil) && selects(r.ObjectSelector, nil)
+	return b.Spec.PolicyName == policy && everywhere && slices.Contains(b.Spec.ValidationActions, admissionregistrationv1.Deny)
+}
