@@ -55,6 +55,15 @@ func (c connection) addFlags(cmd *cobra.Command) {
 // connect reads the kubeconfig and makes sure that there is an API server that
 // is recent enough.
 func (c connection) connect(ctx context.Context) (*rest.Config, error) {
+	config, err := c.restConfig()
+	if err != nil {
+		return nil, err
+	}
+	return config, checkVersion(ctx, config)
+}
+
+// restConfig reads the kubeconfig.
+func (c connection) restConfig() (*rest.Config, error) {
 	if err := c.kubeconfigExists(); err != nil {
 		return nil, err
 	}
@@ -65,7 +74,7 @@ func (c connection) connect(ctx context.Context) (*rest.Config, error) {
 	config.UserAgent = "sidecar-drift/" + ourversion.Get().Version
 	// Each dry run would repeat the warnings that its owner has seen.
 	config.WarningHandlerWithContext = rest.NoWarnings{}
-	return config, checkVersion(ctx, config)
+	return config, nil
 }
 
 // validate checks what can be checked without a kubeconfig.
@@ -102,34 +111,48 @@ func (c connection) namespace() (string, error) {
 }
 
 func checkVersion(ctx context.Context, config *rest.Config) error {
-	client, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
-		return fmt.Errorf("connect to %s: %w", config.Host, err)
+	version, err := serverVersion(ctx, config)
+	if err != nil || version == "" {
+		return err // whoever may not ask for the version may still audit
 	}
-	body, err := client.RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case apierrors.IsForbidden(err):
-		return nil // whoever may not ask for the version may still audit
-	case apierrors.IsUnauthorized(err):
-		return fmt.Errorf("the API server at %s does not accept these credentials: %w; check --context and --user, or log in again", config.Host, err)
-	case err != nil:
-		if request, ok := errors.AsType[*url.Error](err); ok {
-			err = request.Err // without the URL, which is in the message already
-		}
-		return fmt.Errorf("cannot reach the API server at %s: %w; check --kubeconfig, --context and --server", config.Host, err)
-	}
-	var info version.Info
-	if err := json.Unmarshal(body, &info); err != nil {
-		return fmt.Errorf("%s does not answer like a Kubernetes API server: %w", config.Host, err)
-	}
-	server, err := apiversion.ParseGeneric(strings.TrimSuffix(info.GitVersion, "+"))
+	server, err := apiversion.ParseGeneric(strings.TrimSuffix(version, "+"))
 	if err != nil {
 		return fmt.Errorf("the API server at %s has no Kubernetes version: %w", config.Host, err)
 	}
 	if server.LessThan(oldestKubernetes) {
-		return fmt.Errorf("the API server at %s is Kubernetes %s, and sidecar-drift needs %s or later", config.Host, info.GitVersion, oldestKubernetes)
+		return fmt.Errorf("the API server at %s is Kubernetes %s, and sidecar-drift needs %s or later", config.Host, version, oldestKubernetes)
 	}
 	return nil
+}
+
+// serverVersion returns the API server's version as it gives it (v1.37.2), empty
+// if it may not be asked for. The error says that there is no API server to talk to.
+func serverVersion(ctx context.Context, config *rest.Config) (string, error) {
+	client, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return "", fmt.Errorf("connect to %s: %w", config.Host, err)
+	}
+	body, err := client.RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case apierrors.IsForbidden(err):
+		return "", nil
+	case apierrors.IsUnauthorized(err):
+		return "", fmt.Errorf("the API server at %s does not accept these credentials: %w; check --context and --user, or log in again", config.Host, err)
+	case err != nil:
+		if request, ok := errors.AsType[*url.Error](err); ok {
+			err = request.Err // without the URL, which is in the message already
+		}
+		return "", fmt.Errorf("cannot reach the API server at %s: %w; check --kubeconfig, --context and --server", config.Host, err)
+	}
+	var info version.Info
+	err = json.Unmarshal(body, &info)
+	if err == nil && info.GitVersion == "" {
+		err = errors.New("no gitVersion")
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s does not answer like a Kubernetes API server: %w", config.Host, err)
+	}
+	return info.GitVersion, nil
 }

@@ -56,6 +56,7 @@ NAME rollout --namespace shop --confirm`),
 		newServeCommand(name, streams),
 		newValidateCommand(name, streams),
 		newCertsCommand(name, streams),
+		newDoctorCommand(name, streams),
 		newVersionCommand(streams),
 	)
 	addCompletion(root)

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	docs    = "../../../docs"
-	reports = "../../../auditor/report/testdata"
+	docs     = "../../../docs"
+	reports  = "../../../auditor/report/testdata"
+	examined = "../../doctor/testdata"
 )
 
 func TestGeneratedFilesAreUpToDate(t *testing.T) {
@@ -75,6 +76,8 @@ func TestReportsAreAsTheirSchemasSay(t *testing.T) {
 		{"an empty audit", "driftreport", read(t, reports, "empty.report.json"), true},
 		{"an audit as YAML", "driftreport", read(t, reports, "audit.report.yaml"), true},
 		{"a rollout", "rolloutreport", rollout, true},
+		{"an examination", "doctorreport", read(t, examined, "report.json"), true},
+		{"an empty examination", "doctorreport", read(t, examined, "empty.json"), true},
 		{"a state of the future", "driftreport", bytes.ReplaceAll(audit, []byte(`"Blocked"`), []byte(`"Cursed"`)), true},
 		{"a field of the future", "driftreport", bytes.Replace(audit, []byte(`"items"`), []byte(`"more": 1, "items"`), 1), true},
 
@@ -83,6 +86,8 @@ func TestReportsAreAsTheirSchemasSay(t *testing.T) {
 		{"an item without its state", "driftreport", bytes.ReplaceAll(audit, []byte(`"state"`), []byte(`"mood"`)), false},
 		{"a number for a name", "driftreport", bytes.ReplaceAll(audit, []byte(`"name": "web"`), []byte(`"name": 1`)), false},
 		{"no items", "driftreport", bytes.ReplaceAll(audit, []byte(`"items"`), []byte(`"things"`)), false},
+		{"an audit for an examination", "doctorreport", audit, false},
+		{"null for the findings", "doctorreport", []byte(strings.Replace(string(read(t, examined, "empty.json")), "[]", "null", 1)), false},
 		{"null for a list", "driftreport", []byte(strings.Replace(string(read(t, reports, "empty.report.json")), "[]", "null", 1)), false},
 	} {
 		if err := validate(t, tt.schema, tt.text); (err == nil) != tt.valid {

@@ -12,6 +12,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/internal/cli"
+	"github.com/sidecar-drift/sidecar-drift/internal/doctor"
 )
 
 func main() {
@@ -45,7 +46,7 @@ func generate(docs string) (map[string]string, error) {
 	for name, text := range cli.Reference() {
 		files[filepath.Join("reference", name)] = text
 	}
-	comments, err := readComments(filepath.Dir(docs), "auditor/config", "auditor/report", "auditor/verdict")
+	comments, err := readComments(filepath.Dir(docs), "auditor/config", "auditor/report", "auditor/verdict", "internal/doctor")
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +56,7 @@ func generate(docs string) (map[string]string, error) {
 			kind: config.Kind, closed: true, defaults: configuration,
 		}),
 		"driftreport":   describe(reflect.TypeFor[report.Report](), comments, options{kind: report.DriftReport}),
+		"doctorreport":  describe(reflect.TypeFor[doctor.Report](), comments, options{kind: doctor.Kind}),
 		"rolloutreport": describe(reflect.TypeFor[report.Report](), comments, options{kind: report.RolloutReport}),
 	} {
 		if files[filepath.Join("schema", name+".schema.json")], err = s.text(); err != nil {
