@@ -205,7 +205,13 @@ func hostPort(u *url.URL) string {
 
 // replicas are the Pods behind the Service, through the API server.
 func (e *examiner) replicas(reference *admissionregistrationv1.ServiceReference) ([]endpoint, []Finding) {
-	t := topic{checkCertificate, "replicas"}
+	t := topic{checkCertificate, "Service " + reference.Name}
+	switch {
+	case reference.Namespace != namespace || reference.Name != stamper:
+		return nil, []Finding{t.wrong(applyAgain, "API servers call a Service in the namespace %s that is not this installation's", reference.Namespace)}
+	case e.installed.service.missing():
+		return nil, []Finding{t.wrong(applyAgain, "does not exist: new Pods are not stamped")}
+	}
 	for _, err := range []error{e.installed.service.err, e.installed.pods.err} {
 		if err != nil {
 			return nil, []Finding{t.unread(err)}
@@ -235,7 +241,7 @@ func (e *examiner) replicas(reference *admissionregistrationv1.ServiceReference)
 		endpoints = append(endpoints, endpoint{t.subject, e.forward(pod.Name, target)})
 	}
 	if len(endpoints)+len(findings) == 0 {
-		findings = append(findings, t.wrong("kubectl -n "+namespace+" get deployment,pods", "there is no Pod behind the Service %s: new Pods are not stamped", service.Name))
+		findings = append(findings, t.wrong("kubectl -n "+namespace+" get deployment,pods", "there is no Pod behind it: new Pods are not stamped"))
 	}
 	return endpoints, findings
 }

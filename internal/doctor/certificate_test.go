@@ -11,7 +11,10 @@ import (
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/certs"
 )
@@ -99,7 +102,7 @@ func TestCertificate(t *testing.T) {
 		{"overdue", served, serviceName, issued.Add(61 * day), expected{Warning, "Pod it", "should have been renewed: it expires 2026-04-01 00:00 UTC, in 29 days", "logs deployment/sidecar-drift-certs"}},
 		{"on its last day", served, serviceName, issued.Add(89*day + 90*time.Minute), expected{state: Warning, message: "in 22h30m0s"}},
 		{"expired", served, serviceName, issued.Add(91 * day), expected{Wrong, "Pod it", "it expired 2026-04-01 00:00 UTC", "sidecar-drift-certs"}},
-		{"not valid yet", served, serviceName, issued.Add(-day), expected{state: Wrong, message: "it is not valid before 2025-12-31 23:55 UTC"}},
+		{"not valid yet", served, serviceName, issued.Add(-day), expected{state: Wrong, message: "it is not valid before 2025-12-31 23:"}},
 		{"for another name", served, "sidecar-drift-webhook.other.svc", issued.Add(day),
 			expected{state: Wrong, message: "it is for sidecar-drift-webhook.sidecar-drift.svc and 10.0.0.1, and not for sidecar-drift-webhook.other.svc"}},
 		{"from another authority", serving(t, other, serviceName), serviceName, issued.Add(day), expected{state: Wrong, message: "not from the authority in the caBundle"}},
@@ -139,6 +142,52 @@ func TestBundle(t *testing.T) {
 	check(t, []Finding{*empty, *broken},
 		expected{Wrong, configurationName, "is empty", "cainjector"},
 		expected{Wrong, configurationName, "holds no certificate", "sidecar-drift-certs"})
+}
+
+func TestReplicasBehindTheService(t *testing.T) {
+	behindIt := map[string]string{"app": "it"}
+	pod := func(ready corev1.ConditionStatus, port string, labels map[string]string) corev1.Pod {
+		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pod", Labels: labels}}
+		p.Spec.Containers = []corev1.Container{{Name: "webhook", Ports: []corev1.ContainerPort{{Name: port, ContainerPort: 9443}}}}
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}
+		return p
+	}
+	service := &corev1.Service{Spec: corev1.ServiceSpec{
+		Selector: behindIt, Ports: []corev1.ServicePort{{Port: 443, TargetPort: intstr.FromString("https")}},
+	}}
+	own := &admissionregistrationv1.ServiceReference{Namespace: namespace, Name: stamper}
+	well := pod(corev1.ConditionTrue, "https", behindIt)
+	for _, tt := range []struct {
+		name      string
+		reference *admissionregistrationv1.ServiceReference
+		service   read[corev1.Service]
+		pods      []corev1.Pod
+		reachable int
+		want      []expected
+	}{
+		{"two", own, there(service), []corev1.Pod{well, well}, 2, nil},
+		{"one of two is not ready", own, there(service), []corev1.Pod{well, pod(corev1.ConditionFalse, "https", behindIt)}, 1,
+			[]expected{{NotChecked, "Pod pod", "not ready", "describe pod pod"}}},
+		{"none", own, there(service), []corev1.Pod{pod(corev1.ConditionTrue, "https", nil)}, 0, []expected{{state: Wrong, message: "no Pod behind it"}}},
+		{"no such port", own, there(service), []corev1.Pod{pod(corev1.ConditionTrue, "http", behindIt)}, 0, []expected{{state: Wrong, message: "leads nowhere"}}},
+		{"no Service", own, notThere[corev1.Service](), nil, 0, []expected{{Wrong, "Service " + stamper, "does not exist", "make deploy"}}},
+		{"a Service that may not be read", own, notAllowed[corev1.Service](), nil, 0, []expected{{state: NotChecked}}},
+		{"another Service", &admissionregistrationv1.ServiceReference{Namespace: "elsewhere", Name: stamper}, there(service), []corev1.Pod{well}, 0,
+			[]expected{{state: Wrong, message: "in the namespace elsewhere"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e, err := newExaminer(&rest.Config{Host: "http://127.0.0.1:1"}, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.installed.service, e.installed.pods = tt.service, there(&corev1.PodList{Items: tt.pods})
+			endpoints, findings := e.endpoints(admissionregistrationv1.WebhookClientConfig{Service: tt.reference})
+			if len(endpoints) != tt.reachable {
+				t.Errorf("%d Pods to shake hands with, want %d", len(endpoints), tt.reachable)
+			}
+			check(t, findings, tt.want...)
+		})
+	}
 }
 
 func TestServerName(t *testing.T) {

@@ -22,11 +22,7 @@ import (
 // The doctor, on a cluster of its own that is first bare, then well, then damaged.
 func TestDoctor(t *testing.T) {
 	c := clustertest.New(t, cluster.Options{})
-	program, err := install.Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := patient{c, program.CLI, c.Kubeconfig()}
+	p := patient{c, testProduct(t).CLI, c.Kubeconfig()}
 	t.Run("nothing is installed", p.isBare)
 	product, err := install.Start(t.Context(), c)
 	if err != nil {
