@@ -70,7 +70,9 @@ bench-%:
 	@go run ./test/bench $*
 
 .PHONY: chaos
-chaos: control-plane ## Roll out through kills, faults, restarts of the API server, and 300 workloads.
+chaos: control-plane ## Break the stamper, the auditor and rollouts in every way known, into docs/reliability.md.
+	go test -count=1 -timeout 30m ./test/chaos -full -reliability $(CURDIR)/docs/reliability.md
+	go test -count=1 -timeout 10m ./test/upgrade -full
 	go test -count=1 -timeout 40m -parallel 8 ./test/acceptance -full \
 	  -run 'ManyDeployments|Killed|Interrupted|Faults|APIServerRestarts|LosesARace|Deleted|LoseASidecar|BreakingChange|IllCanary|Deadlocks|APIServerIsAway'
 

@@ -43,7 +43,7 @@ func (c *clients) verify(state tls.ConnectionState) error {
 		return errors.New("the client has no certificate")
 	}
 	leaf := state.PeerCertificates[0]
-	if own, err := c.own.leaf(); err == nil && leaf.Equal(own) {
+	if own, err := c.own.get(nil); err == nil && leaf.Equal(own.Leaf) {
 		return nil
 	}
 	intermediates := x509.NewCertPool()

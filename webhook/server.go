@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -35,7 +34,7 @@ func Run(ctx context.Context, options Options) error {
 	}
 	s := &server{
 		options:     options,
-		certificate: newCertificate(options.CertDir, options.Registry),
+		certificate: newCertificate(options.CertDir, options.Registry, options.Log),
 		rejected: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sidecar_drift_webhook_rejected_connections_total",
 			Help: "Connections that were closed at once because too many were open, in all or from one address.",
@@ -96,17 +95,14 @@ func (s *server) stamp(ctx, living context.Context, stamper *http.Server) error 
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(living, cancel)()
-	watcher, err := s.certificate.wait(waiting, s.options.Log)
-	if err != nil {
+	if s.certificate.wait(waiting) != nil {
 		return nil // told to stop before there was anything to serve
 	}
 	accepting, stop := context.WithCancel(living)
 	defer stop()
 	group, accepting := errgroup.WithContext(accepting)
 	group.Go(func() error {
-		if err := watcher.Start(accepting); err != nil && accepting.Err() == nil {
-			return fmt.Errorf("watch the certificate in %s: %w", s.options.CertDir, err)
-		}
+		s.certificate.follow(accepting)
 		return nil
 	})
 	group.Go(func() error {

@@ -9,7 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/version"
 	"github.com/sidecar-drift/sidecar-drift/webhook"
@@ -45,10 +44,7 @@ under way are answered, with exit code 0. Bad usage and errors exit with 2.`,
 				return err
 			}
 			handler := logs.handler(errOut)
-			// Libraries log there: controller-runtime its certificate reloads.
-			slog.SetDefault(slog.New(handler))
-			ctrllog.SetLogger(logr.FromSlogHandler(handler))
-
+			slog.SetDefault(slog.New(handler)) // net/http logs there
 			options.Log = logr.FromSlogHandler(handler)
 			options.Registry = prometheus.NewRegistry()
 			options.Registry.MustRegister(
