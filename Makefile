@@ -13,7 +13,7 @@ IMAGE   := sidecar-drift/sidecar-drift
 # Modules whose dependencies must not enter the product's.
 MODULES := . tools test/ui test/build/kubernetes test/build/kwok test/build/istio
 LINT    := go tool -modfile=tools/go.mod golangci-lint
-BENCHES := audit handler rollout
+BENCHES := admission-p50 audit handler rollout webhook-rss
 FUZZTIME ?= 10s
 
 .PHONY: help
@@ -64,10 +64,10 @@ test-monitoring: control-plane ## Run dashboards and alerts against a real Prome
 	go test -count=1 -timeout 20m -tags monitoring ./test/monitoring
 
 .PHONY: bench
-bench: $(addprefix bench-,$(BENCHES)) ## Run every benchmark; bench-NAME runs one.
+bench: $(addprefix bench-,$(BENCHES)) ## Run every benchmark; bench-NAME runs one. DURATION=30s shortens webhook-rss.
 
 bench-%:
-	@go run ./test/bench $*
+	@go run ./test/bench $(if $(DURATION),-duration $(DURATION)) $*
 
 .PHONY: chaos
 chaos: control-plane ## Break the stamper, the auditor and rollouts in every way known, into docs/reliability.md.

@@ -34,11 +34,7 @@ const (
 // handler measures the stamper from a review's bytes to the response's, beside
 // controller-runtime's handler that decodes the same review and allows it.
 func handler(ctx context.Context, out io.Writer) error {
-	root, err := install.Root()
-	if err != nil {
-		return err
-	}
-	review, err := os.ReadFile(filepath.Join(root, "webhook", "testdata", "admissionreview-istio-1.27.json"))
+	review, err := capturedReview()
 	if err != nil {
 		return err
 	}
@@ -79,6 +75,15 @@ func handler(ctx context.Context, out io.Writer) error {
 	figure(out, "handler", fmt.Sprintf("%.2f", median(ratios)), "x", "<= 1.0")
 	figure(out, "handler-allocs", fmt.Sprintf("%.0f", testing.AllocsPerRun(handlerRound, stamper.call)), "allocs", "< 200")
 	return nil
+}
+
+// capturedReview returns the review of an injected Pod as an API server sent it.
+func capturedReview() ([]byte, error) {
+	root, err := install.Root()
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(root, "webhook", "testdata", "admissionreview-istio-1.27.json"))
 }
 
 // caller sends one review to a handler again and again. It is the response's

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -12,14 +13,22 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
-// benchmarks print their figures, and whatever else explains them, to the
-// writer.
-var benchmarks = map[string]func(context.Context, io.Writer) error{
-	"audit":   audit,
-	"handler": handler,
-	"rollout": rolloutBench,
+// benchmarks returns the benchmarks by their names. They print their figures,
+// and whatever else explains them, to the writer; load is how long those last
+// that only time can tell something of.
+func benchmarks(load time.Duration) map[string]func(context.Context, io.Writer) error {
+	return map[string]func(context.Context, io.Writer) error{
+		"admission-p50": admissionBench,
+		"audit":         audit,
+		"handler":       handler,
+		"rollout":       rolloutBench,
+		"webhook-rss": func(ctx context.Context, out io.Writer) error {
+			return webhookRSS(ctx, out, load)
+		},
+	}
 }
 
 func main() {
@@ -33,16 +42,23 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
-	names := strings.Join(slices.Sorted(maps.Keys(benchmarks)), ", ")
-	if len(args) != 1 {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	load := flags.Duration("duration", 5*time.Minute, "how long webhook-rss sends reviews")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	all := benchmarks(*load)
+	names := strings.Join(slices.Sorted(maps.Keys(all)), ", ")
+	if flags.NArg() != 1 {
 		return fmt.Errorf("name one benchmark of: %s", names)
 	}
-	benchmark, ok := benchmarks[args[0]]
+	name := flags.Arg(0)
+	benchmark, ok := all[name]
 	if !ok {
-		return fmt.Errorf("there is no benchmark %s, only: %s", args[0], names)
+		return fmt.Errorf("there is no benchmark %s, only: %s", name, names)
 	}
 	if err := benchmark(ctx, out); err != nil {
-		return fmt.Errorf("benchmark %s: %w", args[0], err)
+		return fmt.Errorf("benchmark %s: %w", name, err)
 	}
 	return nil
 }

@@ -33,6 +33,15 @@ type Binaries struct {
 	CLI, Webhook string
 }
 
+// Build builds this checkout's programs into dir.
+func Build(ctx context.Context, dir string) (Binaries, error) {
+	root, err := Root()
+	if err != nil {
+		return Binaries{}, err
+	}
+	return build(ctx, root, dir)
+}
+
 // build builds a checkout's programs into dir.
 func build(ctx context.Context, checkout, dir string) (Binaries, error) {
 	build := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator), "./cmd/...")

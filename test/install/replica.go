@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net/http"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -61,21 +60,7 @@ func (r *Replica) Start(ctx context.Context) error {
 }
 
 // Ready asks for /readyz, and returns an error unless it says so.
-func (r *Replica) Ready(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+loopback(r.health)+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("readyz answers %s", resp.Status)
-	}
-	return nil
-}
+func (r *Replica) Ready(ctx context.Context) error { return ready(ctx, loopback(r.health)) }
 
 // Stop has the replica end as a kubelet does, with SIGTERM.
 func (r *Replica) Stop() error {
