@@ -24,6 +24,9 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if target := os.Getenv(floodVariable); target != "" {
+		os.Exit(flood(target))
+	}
 	ctrllog.SetLogger(logr.Discard()) // or controller-runtime complains, with a stack
 	os.Exit(clustertest.Main(m, cluster.Options{}, func(ctx context.Context, c *cluster.Cluster) error {
 		shared = c
