@@ -59,7 +59,9 @@ type Options struct {
 //
 // The API server should be Kubernetes 1.30 or later.
 func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report, error) {
-	client, err := connect(cfg)
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	client, err := connectPatiently(cfg, giveUp)
 	if err != nil {
 		return nil, err
 	}

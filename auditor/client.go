@@ -1,6 +1,7 @@
 package auditor
 
 import (
+	"context"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -24,5 +25,30 @@ func connect(cfg *rest.Config) (rest.Interface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
 	}
-	return client, nil
+	return persistent{client}, nil
 }
+
+// connectPatiently returns a client that waits for an API server that goes away.
+// If that does not come back, giveUp is told.
+func connectPatiently(cfg *rest.Config, giveUp context.CancelCauseFunc) (rest.Interface, error) {
+	impatient, err := connect(cfg)
+	if err != nil {
+		return nil, err
+	}
+	cfg = rest.CopyConfig(cfg)
+	cfg.Wrap(newPatient(func(ctx context.Context) error {
+		return impatient.Get().AbsPath("/readyz").MaxRetries(0).Do(ctx).Error()
+	}, giveUp).over)
+	return connect(cfg)
+}
+
+// retries is how often a request is sent again that the API server has no time
+// for, which it asks for a second later: two minutes' worth. Where all workers are
+// turned away at once, and come back at once, client-go's ten are soon used up.
+const retries = 120
+
+// persistent asks for as long as the API server says "later" (429 and Retry-After).
+type persistent struct{ rest.Interface }
+
+func (p persistent) Get() *rest.Request  { return p.Interface.Get().MaxRetries(retries) }
+func (p persistent) Post() *rest.Request { return p.Interface.Post().MaxRetries(retries) }

@@ -2,8 +2,10 @@ package injection
 
 import (
 	"context"
+	"errors"
 
 	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 )
 
@@ -14,6 +16,9 @@ type Injector struct {
 	breaker *breaker
 }
 
+// attempts is how often a dry run is asked for whose answer is lost on its way.
+const attempts = 3
+
 // New returns an Injector. The client must not limit its requests itself: the
 // API server paces them, by 429 and Retry-After, which the client honours.
 func New(client rest.Interface, log logr.Logger) *Injector {
@@ -23,26 +28,33 @@ func New(client rest.Interface, log logr.Logger) *Injector {
 // Inject creates the Pod in a dry run and returns what would be stored, as
 // JSON. The error is a *[Refusal], unless the context is done.
 //
-// Nothing is tried twice but what the API server says should be: a webhook that
-// is down costs its timeout each time. When three calls to one have failed,
-// nothing is asked any more that it would be called for.
+// Nothing is tried twice but what the API server says should be, and what it did
+// not answer to the end: a webhook that is down costs its timeout each time. When
+// three calls to one have failed, nothing is asked any more that it would be called
+// for.
 func (i *Injector) Inject(ctx context.Context, namespace string, pod []byte) ([]byte, error) {
 	if refusal := i.breaker.refuse(ctx, namespace, pod); refusal != nil {
 		return nil, refusal
 	}
-	result := i.client.Post().
-		AbsPath("/api/v1/namespaces/"+namespace+"/pods").
-		Param("dryRun", "All").
-		SetHeader("Content-Type", "application/json").
-		Body(pod).
-		Do(ctx)
-	if err := result.Error(); err != nil {
+	for attempt := 1; ; attempt++ {
+		result := i.client.Post().
+			AbsPath("/api/v1/namespaces/"+namespace+"/pods").
+			Param("dryRun", "All").
+			SetHeader("Content-Type", "application/json").
+			Body(pod).
+			Do(ctx)
+		err := result.Error()
+		if err == nil {
+			return result.Raw()
+		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
+		}
+		if _, answered := errors.AsType[*apierrors.StatusError](err); !answered && attempt < attempts {
+			continue
 		}
 		refusal := Classify(err)
 		i.breaker.note(ctx, refusal)
 		return nil, refusal
 	}
-	return result.Raw()
 }

@@ -38,7 +38,7 @@ func ReadAutoscalers(ctx context.Context, client rest.Interface, selection Selec
 	a := &Autoscalers{byTarget: map[target]autoscaler{}}
 	for _, namespace := range selection.workloadNamespaces() {
 		q := query{resource: verticalPodAutoscalers, namespace: namespace, fields: selection.fieldSelector()}
-		err := retryExpired(func() error { return list(ctx, client, q, a.add, func() error { return nil }) })
+		err := retryUnread(func() error { return list(ctx, client, q, a.add, func() error { return nil }) })
 		switch {
 		case apierrors.IsNotFound(err):
 			return a, nil

@@ -53,7 +53,7 @@ type keptKey struct {
 // again to be compared: some 4,000 with a sidecar.
 const keptJSON = 64 << 20
 
-// attempts is how often a list is begun that expires while it is read.
+// attempts is how often a list is begun that expires or is cut off while it is read.
 const attempts = 3
 
 // Take lists the selected Pods. The client's requests are not limited on its
@@ -61,7 +61,7 @@ const attempts = 3
 // named workload that does not exist.
 func Take(ctx context.Context, client rest.Interface, selection Selection) (*Inventory, error) {
 	var i *Inventory
-	err := retryExpired(func() error {
+	err := retryUnread(func() error {
 		i = &Inventory{
 			client: client, selection: selection,
 			groups: map[groupKey]*group{}, stamps: map[string]string{},
@@ -83,10 +83,10 @@ func Take(ctx context.Context, client rest.Interface, selection Selection) (*Inv
 	return i, err
 }
 
-func retryExpired(read func() error) error {
+func retryUnread(read func() error) error {
 	var err error
 	for range attempts {
-		if err = read(); !errors.Is(err, errExpired) {
+		if err = read(); !errors.Is(err, errExpired) && !errors.Is(err, errCut) {
 			return err
 		}
 	}

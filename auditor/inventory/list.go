@@ -18,9 +18,13 @@ import (
 // does.
 const pageSize = 500
 
-// errExpired is a list that changed so much while it was read that it must be
-// read again.
-var errExpired = errors.New("the list expired while it was read")
+// Lists that must be read again from their beginning.
+var (
+	// errExpired: it changed so much while it was read that the rest is not known.
+	errExpired = errors.New("the list expired while it was read")
+	// errCut: the answer ended before the list did, as when a connection is lost.
+	errCut = errors.New("the list was cut off while it was read")
+)
 
 // query is a list to read.
 type query struct {
@@ -79,7 +83,15 @@ func listPage(ctx context.Context, client rest.Interface, q query, token string,
 		return "", err
 	}
 	defer body.Close()
-	return readPage(body, item)
+	var refused error // item's, which would be the same another time
+	next, err = readPage(body, func(raw []byte) error {
+		refused = item(raw)
+		return refused
+	})
+	if err != nil && refused == nil {
+		err = fmt.Errorf("%w: %w", errCut, err)
+	}
+	return next, err
 }
 
 // readPage reads a list object and returns its continue token.

@@ -66,7 +66,7 @@ func (r *reader) readOwners(ctx context.Context, kind resource, read func(jsontr
 		q := query{resource: kind, namespace: namespace, fields: r.selection.fieldSelector()}
 		// What was handed on is claimed: a list that is begun again adds
 		// nothing twice.
-		if err := retryExpired(func() error { return list(ctx, r.client, q, item, flush) }); err != nil {
+		if err := retryUnread(func() error { return list(ctx, r.client, q, item, flush) }); err != nil {
 			return err
 		}
 	}

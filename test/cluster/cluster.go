@@ -47,6 +47,7 @@ type Cluster struct {
 	external   bool
 	launcher   *launcher
 
+	etcdURL      string
 	apiserver    *Process
 	runAPIServer func() (*Process, error)
 

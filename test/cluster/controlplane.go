@@ -48,6 +48,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.etcdURL = plane.etcdURL
 	kubeconfigs, err := plane.writeKubeconfigs()
 	if err != nil {
 		return err
