@@ -2,9 +2,11 @@ package service
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -78,8 +80,10 @@ type watched struct {
 	workload bool
 }
 
+// generation tells a changed specification. An object that was replaced while
+// nobody watched is another one in the same generation.
 func generation(before, after *metav1.PartialObjectMetadata) bool {
-	return before.Generation != after.Generation
+	return before.Generation != after.Generation || before.UID != after.UID
 }
 
 func namespaceLabels(before, after *metav1.PartialObjectMetadata) bool {
@@ -120,9 +124,14 @@ func newObjects(before, after []config.Object) []config.Object {
 	return slices.DeleteFunc(slices.Clone(after), func(o config.Object) bool { return slices.Contains(before, o) })
 }
 
+// firstLists is how long the first lists of what is watched are waited for.
+const firstLists = 10 * time.Second
+
 // watch tells c of changes until ctx is done. Kinds that the API server does not
-// know are left out.
+// know are left out. It returns when all others are known as they are now, so that
+// an audit that begins then misses no change, or soon if they cannot be read.
 func (c *changes) watch(ctx context.Context, client metadata.Interface, mapper meta.RESTMapper, kinds []watched, log logr.Logger) {
+	var synced []cache.InformerSynced
 	for _, kind := range kinds {
 		mapping, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
 		if err != nil {
@@ -144,6 +153,12 @@ func (c *changes) watch(ctx context.Context, client metadata.Interface, mapper m
 			continue
 		}
 		go informer.RunWithContext(ctx)
+		synced = append(synced, informer.HasSynced)
+	}
+	ctx, cancel := context.WithTimeout(ctx, firstLists)
+	defer cancel()
+	if !cache.WaitForCacheSync(ctx.Done(), synced...) && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		log.Info("Some of what is watched cannot be read yet: until it is, its changes are only seen at the interval")
 	}
 }
 
