@@ -203,10 +203,12 @@ func TestAuditThroughFaults(t *testing.T) {
 	fromNow := func(r *http.Request, _ roundTrip) (*http.Response, error) {
 		return answer(r, http.StatusGone, metav1.StatusReasonExpired, fmt.Sprintf(`,"metadata":{"continue":%q}`, r.URL.Query().Get("continue"))), nil
 	}
-	tooMany := func(r *http.Request, _ roundTrip) (*http.Response, error) {
-		response := answer(r, http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "")
-		response.Header.Set("Retry-After", "1")
-		return response, nil
+	tooMany := func(retryAfter string) fault {
+		return func(r *http.Request, _ roundTrip) (*http.Response, error) {
+			response := answer(r, http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "")
+			response.Header.Set("Retry-After", retryAfter)
+			return response, nil
+		}
 	}
 	cut := func(r *http.Request, send roundTrip) (*http.Response, error) { return cutOff(send(r)) }
 	lost := func(r *http.Request, send roundTrip) (*http.Response, error) {
@@ -221,7 +223,8 @@ func TestAuditThroughFaults(t *testing.T) {
 		*every
 		err string // part of it; empty: the report is what it is without a fault
 	}{
-		"too many requests":                  {every: &every{nth: 6, of: each, fault: tooMany}},
+		"too many requests":                  {every: &every{nth: 6, of: each, fault: tooMany("1")}},
+		"too many requests for long":         {every: &every{nth: 1, times: 100, of: isDryRun, fault: tooMany("0")}},
 		"a list expires":                     {every: &every{nth: 2, times: 2, of: laterPage, fault: expired("")}},
 		"a list goes on from now":            {every: &every{nth: 2, of: laterPage, fault: fromNow}},
 		"lists expire over and over":         {every: &every{nth: 1, of: laterPage, fault: expired("")}, err: "the list expired while it was read"},
@@ -258,11 +261,18 @@ var auditRules = []string{
 	`{apiGroups: [batch], resources: [jobs], verbs: [list]}`,
 }
 
-// An API server that is killed in the middle of an audit is waited for, until it
-// has read the RBAC rules again: at first it forbids everything.
-func TestAuditWhileTheAPIServerRestarts(t *testing.T) {
+// TestFaultsOfTheAPIServer has a cluster of its own, where nothing else changes and
+// the API server may be killed.
+func TestFaultsOfTheAPIServer(t *testing.T) {
 	t.Parallel()
 	c := clustertest.New(t, cluster.Options{})
+	t.Run("watches expire", func(t *testing.T) { serveThroughExpiredWatches(t, c) })
+	t.Run("it restarts", func(t *testing.T) { auditWhileTheAPIServerRestarts(t, c) })
+}
+
+// An API server that is killed in the middle of an audit is waited for, until it
+// has read the RBAC rules again: at first it forbids everything.
+func auditWhileTheAPIServerRestarts(t *testing.T, c *cluster.Cluster) {
 	namespace := namespaceWith(t, c, nil)
 	config := account(t, c, namespace, auditRules...)
 	barePods(t, c, namespace, numbered("web", 300)...)

@@ -146,9 +146,7 @@ func serveIn(t *testing.T, cfg *rest.Config, namespace string) <-chan string {
 
 // A change that no watch saw, as its past was gone when it went on, is found by the
 // list that follows, and audited.
-func TestServeThroughExpiredWatches(t *testing.T) {
-	t.Parallel()
-	c := testCluster(t)
+func serveThroughExpiredWatches(t *testing.T, c *cluster.Cluster) {
 	namespace, _ := ownInjector(t, c)
 	deployWeb(t, c, namespace, 1, "web")
 	watches := &expiry{}
@@ -160,7 +158,6 @@ func TestServeThroughExpiredWatches(t *testing.T) {
 		for {
 			select {
 			case reason := <-audits:
-				// Other tests may change what admission is made of, too.
 				if strings.HasPrefix(reason, want) {
 					return
 				}
