@@ -14,17 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
-	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
@@ -207,82 +202,5 @@ func TestAuditOfAThousandRefusals(t *testing.T) {
 		if revision := item.Revisions[0]; !strings.HasPrefix(revision.Reason, want) || !revision.Approximate {
 			t.Fatalf("%s: reason %q, approximate: %t, want %q", item.Name, revision.Reason, revision.Approximate, want)
 		}
-	}
-}
-
-// The API server rejects what exceeds a user's share: the audit takes longer.
-func TestAuditThroughPriorityAndFairness(t *testing.T) {
-	t.Parallel()
-	c := testCluster(t)
-	namespace := namespaceWith(t, c, nil)
-	config := account(t, c, namespace, auditRules...)
-	barePods(t, c, namespace, numbered("bare", 200)...)
-	audit := func(config *rest.Config) *report.Report {
-		t.Helper()
-		ctx := logr.NewContext(t.Context(), logr.Discard())
-		r, err := auditor.Audit(ctx, config, auditor.Options{Selection: inventory.Selection{Namespace: namespace}, Concurrency: 32})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
-	want := audit(config)
-	clusterWide(t, c, fmt.Sprintf(`
-apiVersion: flowcontrol.apiserver.k8s.io/v1
-kind: PriorityLevelConfiguration
-metadata: {name: tight-%[1]s}
-spec:
-  type: Limited
-  limited: {nominalConcurrencyShares: 1, borrowingLimitPercent: 0, lendablePercent: 0, limitResponse: {type: Reject}}
----
-apiVersion: flowcontrol.apiserver.k8s.io/v1
-kind: FlowSchema
-metadata: {name: tight-%[1]s}
-spec:
-  matchingPrecedence: 2
-  priorityLevelConfiguration: {name: tight-%[1]s}
-  rules:
-  - subjects: [{kind: ServiceAccount, serviceAccount: {name: auditor, namespace: %[1]s}}]
-    resourceRules: [{verbs: ["*"], apiGroups: ["*"], resources: ["*"], namespaces: ["*"], clusterScope: true}]
-`, namespace))
-	inForce(t, c, config, "tight-"+namespace)
-	asked, rejected, count := counted(isDryRun, http.StatusTooManyRequests)
-	got := audit(through(config, count))
-	t.Logf("%d dry runs, %d of them rejected", asked.Load(), rejected.Load())
-	if rejected.Load() == 0 {
-		t.Error("nothing was rejected")
-	}
-	checkSame(t, want, got)
-}
-
-// inForce waits until the API server judges requests by the FlowSchema.
-func inForce(t *testing.T, c *cluster.Cluster, config *rest.Config, flowSchema string) {
-	t.Helper()
-	schema, err := c.Client().FlowcontrolV1().FlowSchemas().Get(t.Context(), flowSchema, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var last atomic.Value
-	client, err := kubernetes.NewForConfig(through(config, func(r *http.Request, send roundTrip) (*http.Response, error) {
-		response, err := send(r)
-		if err == nil {
-			last.Store(response.Header.Get("X-Kubernetes-PF-FlowSchema-UID"))
-		}
-		return response, err
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = cluster.Poll(t.Context(), "FlowSchema "+flowSchema, func(ctx context.Context) error {
-		if _, err := client.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
-			return err
-		}
-		if by := last.Load(); by != string(schema.UID) {
-			return fmt.Errorf("requests are judged by FlowSchema %v", by)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }

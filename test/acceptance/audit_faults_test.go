@@ -25,7 +25,6 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
 )
 
 // fault does something to a request, or to what send returns for it.
@@ -259,82 +258,6 @@ var auditRules = []string{
 	readPods, createPods, readReplicaSets,
 	`{apiGroups: [apps], resources: [statefulsets, daemonsets, controllerrevisions], verbs: [list]}`,
 	`{apiGroups: [batch], resources: [jobs], verbs: [list]}`,
-}
-
-// TestFaultsOfTheAPIServer has a cluster of its own, where nothing else changes and
-// the API server may be killed.
-func TestFaultsOfTheAPIServer(t *testing.T) {
-	t.Parallel()
-	c := clustertest.New(t, cluster.Options{})
-	t.Run("watches expire", func(t *testing.T) { serveThroughExpiredWatches(t, c) })
-	t.Run("it restarts", func(t *testing.T) { auditWhileTheAPIServerRestarts(t, c) })
-}
-
-// An API server that is killed in the middle of an audit is waited for, until it
-// has read the RBAC rules again: at first it forbids everything.
-func auditWhileTheAPIServerRestarts(t *testing.T, c *cluster.Cluster) {
-	namespace := namespaceWith(t, c, nil)
-	config := account(t, c, namespace, auditRules...)
-	barePods(t, c, namespace, numbered("web", 300)...)
-	want, err := auditBy(t, config, namespace)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := want.Summary.Pods["NotInjected"]; n != 300 {
-		t.Fatalf("without a fault: %v\n%s", want.Summary.Pods, details(want))
-	}
-
-	t.Run("during dry runs", func(t *testing.T) {
-		var lost atomic.Int64
-		back := make(chan error, 1)
-		hundredth := &every{nth: 100, times: 1, of: isDryRun, fault: func(r *http.Request, send roundTrip) (*http.Response, error) {
-			go func() { back <- c.RestartAPIServer(context.Background(), 0) }()
-			return send(r)
-		}}
-		got, err := auditBy(t, through(through(config, func(r *http.Request, send roundTrip) (*http.Response, error) {
-			response, err := send(r)
-			if err != nil && isDryRun(r) {
-				lost.Add(1)
-			}
-			return response, err
-		}), hundredth.through), namespace)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := <-back; err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%d dry runs were lost", lost.Load())
-		if lost.Load() == 0 {
-			t.Error("no dry run was lost")
-		}
-		checkSame(t, want, got)
-	})
-	t.Run("during a list, whose past is forgotten", func(t *testing.T) {
-		var gone atomic.Int64
-		second := &every{nth: 1, times: 1, of: laterPage, fault: func(r *http.Request, send roundTrip) (*http.Response, error) {
-			err := comeAndGo(r.Context(), c, namespace)
-			if err := errors.Join(err, c.Compact(r.Context()), c.RestartAPIServer(r.Context(), 0)); err != nil {
-				return nil, err
-			}
-			return send(r)
-		}}
-		got, err := auditBy(t, through(through(through(config, func(r *http.Request, send roundTrip) (*http.Response, error) {
-			response, err := send(r)
-			if err == nil && response.StatusCode == http.StatusGone {
-				gone.Add(1)
-			}
-			return response, err
-		}), second.through), smallPages), namespace)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%d answers were 410 Gone", gone.Load())
-		if gone.Load() == 0 {
-			t.Error("the API server still knew the past of the list")
-		}
-		checkSame(t, without(want, comers), without(got, comers))
-	})
 }
 
 // Pods that are created and deleted while a list is read are in the report or not;

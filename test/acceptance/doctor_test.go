@@ -21,6 +21,7 @@ import (
 
 // The doctor, on a cluster of its own that is first bare, then well, then damaged.
 func TestDoctor(t *testing.T) {
+	t.Parallel()
 	c := clustertest.New(t, cluster.Options{})
 	p := patient{c, testProduct(t).CLI, c.Kubeconfig()}
 	t.Run("nothing is installed", p.isBare)

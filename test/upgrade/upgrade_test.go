@@ -1,11 +1,10 @@
-// Package upgrade tests the way from an earlier installation to this one, and from
-// this one to none, while Pods are created.
+//go:build chaos
+
 package upgrade
 
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,17 +18,12 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
-var full = flag.Bool("full", false, "begin with the installation of the commit in BASE, which is built for that, instead of this one")
-
 // The installation of the commit that BASE names is upgraded to this one, and that
 // is removed: no Pod creation fails meanwhile, the upgrade costs no stamp, and
 // nothing is left.
 func TestUpgradeAndUninstall(t *testing.T) {
 	c := clustertest.New(t, cluster.Options{})
-	from, pace := "", churn.Light() // this checkout
-	if *full {
-		from, pace = base(t), churn.FullSpeed()
-	}
+	pace := churn.FullSpeed()
 	var proxy *churn.Proxy
 	product, err := install.StartWith(t.Context(), c, install.Options{
 		Replicas: 2,
@@ -40,7 +34,7 @@ func TestUpgradeAndUninstall(t *testing.T) {
 			t.Cleanup(proxy.Close)
 			return proxy.Port(), nil
 		},
-		Checkout: from,
+		Checkout: base(t),
 	})
 	if err != nil {
 		t.Fatal(err)
