@@ -81,7 +81,12 @@ func TestManifestsPassAServerSideDryRun(t *testing.T) {
 		if err := c.Apply(t.Context(), string(definition)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Kubectl(t.Context(), "", "wait", "--for=condition=Established", "--timeout=1m", "crd/"+kind+".monitoring.coreos.com"); err != nil {
+		// kubectl wait fails on a definition that has no conditions yet.
+		err = cluster.Poll(t.Context(), "the resource "+kind, func(ctx context.Context) error {
+			_, err := c.Kubectl(ctx, "", "get", kind+".monitoring.coreos.com", "-A")
+			return err
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
