@@ -17,6 +17,8 @@ import (
 const (
 	// pageEvery is how often an open page looks for newer data.
 	pageEvery = 15 * time.Second
+	// pageTimeout is how long a client may take to read it.
+	pageTimeout = time.Minute
 	// maxPoints bounds the history; when it is full, every second point goes.
 	maxPoints = 400
 )
@@ -76,6 +78,8 @@ func gzipped(write func(io.Writer) error) ([]byte, error) {
 
 // ServeHTTP answers / with the page and /report.json with its data.
 func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// The server sets no limit for who does not read; a recorder has none to set.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(pageTimeout))
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Security-Policy", "frame-ancestors 'none'")
