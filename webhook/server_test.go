@@ -9,10 +9,12 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr/testr"
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -31,7 +33,7 @@ func startStamper(t *testing.T, dir string, shutdownDelay time.Duration, changes
 		Options: Options{
 			BindAddress: freeAddress(t), MetricsBindAddress: freeAddress(t), HealthProbeBindAddress: freeAddress(t),
 			CertDir: dir, ShutdownDelay: shutdownDelay,
-			Log: testr.New(t), Registry: prometheus.NewRegistry(),
+			Log: logOf(t), Registry: prometheus.NewRegistry(),
 		},
 		authority: newAuthority(t),
 		ended:     make(chan error, 1),
@@ -48,6 +50,25 @@ func startStamper(t *testing.T, dir string, shutdownDelay time.Duration, changes
 		}
 	})
 	return s
+}
+
+// logOf logs to the test, for as long as it runs: of requests whose connection
+// is cut, net/http does not wait for the handlers.
+func logOf(t *testing.T) logr.Logger {
+	var mu sync.Mutex
+	ended := false
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		ended = true
+	})
+	return funcr.New(func(_, text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !ended {
+			t.Log(text)
+		}
+	}, funcr.Options{})
 }
 
 // startReady returns a stamper that is ready, with a certificate of its
@@ -256,7 +277,7 @@ func TestAddressTaken(t *testing.T) {
 	defer func() { must(t, taken.Close()) }()
 	options := Options{
 		BindAddress: taken.Addr().String(), MetricsBindAddress: disabled, HealthProbeBindAddress: disabled,
-		CertDir: t.TempDir(), Log: testr.New(t), Registry: prometheus.NewRegistry(),
+		CertDir: t.TempDir(), Log: logOf(t), Registry: prometheus.NewRegistry(),
 	}
 	newAuthority(t).issue(t, options.CertDir, 1)
 	for name, change := range map[string]func(*Options){

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-logr/logr/testr"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -111,7 +110,7 @@ func TestClientAuthoritiesMustBeThere(t *testing.T) {
 		options := Options{
 			BindAddress: freeAddress(t), MetricsBindAddress: disabled, HealthProbeBindAddress: disabled,
 			CertDir: t.TempDir(), TLS: TLSOptions{ClientCAFile: file},
-			Log: testr.New(t), Registry: prometheus.NewRegistry(),
+			Log: logOf(t), Registry: prometheus.NewRegistry(),
 		}
 		if err := Run(t.Context(), options); err == nil || !strings.Contains(err.Error(), "--client-ca-file") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", file, err)
