@@ -11,13 +11,12 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
-	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // askers finds the webhooks and policies that look at who creates a Pod: an audit
 // is another one than the Pod's own controller. They are read once an audit, when
-// the first verdict may be theirs.
+// somebody first asks.
 type askers struct {
 	mu    sync.Mutex
 	read  bool
@@ -25,9 +24,9 @@ type askers struct {
 	err   error            // why something was not
 }
 
-// steps returns what the creation of the revision's Pods passes; none where that
-// cannot be read.
-func (s *askers) steps(ctx context.Context, client rest.Interface, r inventory.Revision) []injection.Step {
+// steps returns what the creation of the Pod, or of Pods of the template, passes,
+// and the namespace's labels; none where that cannot be read.
+func (s *askers) steps(ctx context.Context, client rest.Interface, namespace string, pod []byte) ([]injection.Step, map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.read {
@@ -35,13 +34,18 @@ func (s *askers) steps(ctx context.Context, client rest.Interface, r inventory.R
 		s.chain, s.err = injection.ReadChain(ctx, client)
 	}
 	if s.chain == nil {
-		return nil
+		return nil, nil
 	}
-	steps, err := s.chain.Steps(ctx, r.Workload.Namespace, r.Template)
+	steps, err := s.chain.Steps(ctx, namespace, pod)
+	if err != nil {
+		s.err = err
+		return nil, nil
+	}
+	labels, err := s.chain.NamespaceLabels(ctx, namespace)
 	if err != nil {
 		s.err = err
 	}
-	return steps
+	return steps, labels
 }
 
 // markAsker calls a verdict approximate that may be about who asks: a sidecar
@@ -64,7 +68,7 @@ func (a *audit) markAsker(ctx context.Context, f *finding, r inventory.Revision)
 	if f.revision.Approximate {
 		return
 	}
-	steps := a.askers.steps(ctx, a.client, r)
+	steps, _ := a.askers.steps(ctx, a.client, r.Workload.Namespace, r.Template)
 	at := slices.IndexFunc(steps, func(s injection.Step) bool {
 		return s.UserInfo && s.Match != injection.MatchesNot && decides(s)
 	})
@@ -100,10 +104,11 @@ func controllerAccount(kind string) string {
 	return "replicaset-controller"
 }
 
-// markUnread says in the report that webhooks and policies could not be read,
-// where that may matter.
-func (s *askers) markUnread(found *report.Report) {
-	if s.err != nil {
-		found.Notes = append(found.Notes, "Webhooks and policies could not be read, so that those that look at who creates a Pod are not named: "+s.err.Error())
+// unread says that webhooks and policies could not be read, where that may
+// matter; else nothing.
+func (s *askers) unread() string {
+	if s.err == nil {
+		return ""
 	}
+	return "Webhooks and policies could not be read, so that those that look at who creates a Pod are not named: " + s.err.Error()
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,29 +70,36 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	a := &audit{
-		opts: opts, client: client,
-		injector: injection.New(client, opts.Log),
-		results:  results{total: pods.Len(), progress: opts.Progress, compared: opts.Compared},
-	}
+	a := newAudit(client, opts)
+	a.results.total = pods.Len()
 	if err := a.run(ctx, pods); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	if err := a.results.refused(); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	found := report.New(report.DriftReport, time.Now(), items(a.results.findings), pods.NotJudged+a.results.gone)
-	for _, path := range opts.IgnorePaths {
-		found.IgnoredPaths = append(found.IgnoredPaths, path.String())
-	}
-	a.autoscaling.markUnread(found)
-	a.askers.markUnread(found)
+	found := opts.report(a.results.findings, pods.NotJudged+a.results.gone)
+	found.Notes = append(found.Notes, a.unread()...)
 	if !opts.Preview.Empty() {
 		if err := a.markPreview(ctx, found); err != nil {
 			return nil, fmt.Errorf("audit: %w", err)
 		}
 	}
 	return found, nil
+}
+
+// report puts findings together; notJudged numbers the Pods that are in none.
+func (o Options) report(findings []finding, notJudged int) *report.Report {
+	found := report.New(report.DriftReport, time.Now(), items(findings), notJudged)
+	for _, path := range o.IgnorePaths {
+		found.IgnoredPaths = append(found.IgnoredPaths, path.String())
+	}
+	return found
+}
+
+// unread are notes on what could not be read, where that may matter.
+func (a *audit) unread() []string {
+	return slices.DeleteFunc([]string{a.autoscaling.unread(), a.askers.unread()}, func(note string) bool { return note == "" })
 }
 
 // Workload audits one workload, whole, whatever else the options select. It
@@ -109,11 +117,20 @@ type audit struct {
 	opts     Options
 	client   rest.Interface
 	injector *injection.Injector
-	stable   stability
+	stable   *stability
 	results  results
 
 	autoscaling autoscaling
-	askers      askers
+	askers      *askers
+}
+
+func newAudit(client rest.Interface, opts Options) *audit {
+	return &audit{
+		opts: opts, client: client,
+		injector: injection.New(client, opts.Log),
+		stable:   &stability{}, askers: &askers{},
+		results: results{progress: opts.Progress, compared: opts.Compared},
+	}
 }
 
 // run judges every revision. Templates go from the list that is being read
@@ -139,7 +156,10 @@ func (a *audit) run(ctx context.Context, pods *inventory.Inventory) error {
 				if err != nil {
 					return err
 				}
-				a.results.add(f)
+				if a.results.found != nil {
+					f.class = a.classOf(ctx, r, f.submitted)
+				}
+				a.results.add(r, f)
 				a.opts.Log.V(1).Info("Judged revision", "namespace", r.Workload.Namespace,
 					"workload", r.Workload.Name, "revision", r.Name, "state", f.revision.State)
 			}
@@ -154,6 +174,8 @@ type results struct {
 	total    int
 	progress func(done, total int)
 	compared func(Comparison)
+	// found is given each finding at once; nil: they are wanted at the end.
+	found func(inventory.Revision, finding)
 
 	mu        sync.Mutex
 	done      int
@@ -163,9 +185,12 @@ type results struct {
 	allowed   bool
 }
 
-func (r *results) add(f finding) {
+func (r *results) add(of inventory.Revision, f finding) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.found != nil {
+		r.found(of, f)
+	}
 	r.done++
 	r.gone += f.gone
 	switch {

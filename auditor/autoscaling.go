@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
-	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
@@ -39,10 +38,11 @@ func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, t
 	return verdict.Judge(in)
 }
 
-// markUnread says in the report that autoscalers could not be read, where that
-// may matter.
-func (s *autoscaling) markUnread(found *report.Report) {
-	if s.known != nil && s.known.Refused != nil {
-		found.Notes = append(found.Notes, "VerticalPodAutoscalers could not be read, so that only annotations tell which Pods they size: "+s.known.Refused.Error())
+// unread says that autoscalers could not be read, where that may matter; else
+// nothing.
+func (s *autoscaling) unread() string {
+	if s.known == nil || s.known.Refused == nil {
+		return ""
 	}
+	return "VerticalPodAutoscalers could not be read, so that only annotations tell which Pods they size: " + s.known.Refused.Error()
 }

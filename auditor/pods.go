@@ -30,8 +30,8 @@ func byDigest(pods []inventory.Pod) [][]inventory.Pod {
 
 // ofSidecars returns the Pods that Selection.SidecarNames selects, given
 // whether the fresh Pod has such a container.
-func (a *audit) ofSidecars(pods []inventory.Pod, freshHas bool) []inventory.Pod {
-	if len(a.opts.Selection.SidecarNames) == 0 || freshHas {
+func (o Options) ofSidecars(pods []inventory.Pod, freshHas bool) []inventory.Pod {
+	if len(o.Selection.SidecarNames) == 0 || freshHas {
 		return pods
 	}
 	return slices.DeleteFunc(slices.Clone(pods), func(p inventory.Pod) bool { return !p.Named })

@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/class"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -25,6 +26,14 @@ type finding struct {
 	oldest   time.Time // when the first of its Pods was started; zero: none was
 	gone     int
 	refusal  *injection.Refusal // nil if there is a fresh Pod
+
+	submitted []byte // what was asked about last; nil: nothing could be
+	fresh     verdict.Digest
+	named     bool     // the fresh Pod has a container of Selection.SidecarNames
+	class     class.ID // only where somebody wants to know
+	// judged are the verdicts by the Pods' digests; nil if all Pods have one state
+	// without a comparison.
+	judged map[verdict.Digest]verdict.Verdict
 }
 
 // approximation is the reason beside a verdict on a reconstructed Pod.
@@ -41,7 +50,7 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 	if f.revision.Approximate {
 		f.revision.Reason = approximation
 	}
-	fresh, err := a.fresh(ctx, r)
+	fresh, err := a.fresh(ctx, r, &f.submitted)
 	if err == nil {
 		err = a.judge(ctx, &f, r, fresh)
 	}
@@ -50,11 +59,11 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 		return f, context.Cause(ctx)
 	case refused:
 		f.refusal = refusal
-		f.unjudged(a.ofSidecars(r.Pods, false), refusal.State, refusal.Reason)
+		f.unjudged(a.opts.ofSidecars(r.Pods, false), refusal.State, refusal.Reason)
 	case errors.Is(err, errGone):
 		f.gone = len(r.Pods)
 	case err != nil:
-		f.unjudged(a.ofSidecars(r.Pods, false), verdict.Unknown, err.Error())
+		f.unjudged(a.opts.ofSidecars(r.Pods, false), verdict.Unknown, err.Error())
 	}
 	a.markAsker(ctx, &f, r)
 	return f, nil
@@ -62,12 +71,18 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 
 // unjudged gives all Pods one state without a comparison.
 func (f *finding) unjudged(pods []inventory.Pod, state verdict.State, reason string) {
-	f.pods = map[verdict.State]int{}
-	f.revision.Pods, f.revision.Members, f.oldest = 0, nil, time.Time{}
+	f.judged = nil
+	f.none()
 	f.count(pods, state)
 	f.revision.Reason = reason
 	f.revision.Stamps = stamps(pods)
 	f.revision.State = state
+}
+
+// none takes all Pods out of the finding.
+func (f *finding) none() {
+	f.pods = map[verdict.State]int{}
+	f.revision.Pods, f.revision.Members, f.oldest = 0, nil, time.Time{}
 }
 
 func (f *finding) count(pods []inventory.Pod, state verdict.State) {
@@ -97,8 +112,9 @@ func earlier(a, b time.Time) time.Time {
 // that is just scaled down has Pods beyond those that it wants.
 const nameAttempts = 5
 
-// fresh returns what admission would make of the revision's Pods now.
-func (a *audit) fresh(ctx context.Context, r inventory.Revision) ([]byte, error) {
+// fresh returns what admission would make of the revision's Pods now, and puts
+// what it was asked about into submitted.
+func (a *audit) fresh(ctx context.Context, r inventory.Revision, submitted *[]byte) ([]byte, error) {
 	shape := func(attempt int) ([]byte, error) { return injection.Shape(r, attempt) }
 	if r.Template == nil {
 		live, err := a.live(ctx, r.Workload.Namespace, r.Pods)
@@ -115,6 +131,7 @@ func (a *audit) fresh(ctx context.Context, r inventory.Revision) ([]byte, error)
 		if err != nil {
 			return nil, err
 		}
+		*submitted = pod
 		fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod)
 		refusal, _ := errors.AsType[*injection.Refusal](err)
 		a.asked(refusal)
@@ -211,8 +228,10 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 	if f.revision.Fresh, err = stampOf(e.fresh, a.opts.SidecarNames); err != nil {
 		return fmt.Errorf("fresh Pod: %w", err)
 	}
+	f.named = a.hasNamed(e.fresh)
+	f.fresh, f.judged = e.digest, map[verdict.Digest]verdict.Verdict{}
 	judged := []inventory.Pod{}
-	for _, alike := range byDigest(a.ofSidecars(r.Pods, a.hasNamed(e.fresh))) {
+	for _, alike := range byDigest(a.opts.ofSidecars(r.Pods, f.named)) {
 		c, err := a.compare(ctx, r, alike, e)
 		if errors.Is(err, errGone) {
 			f.gone += len(alike)
@@ -223,6 +242,7 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 		}
 		a.results.compare(c)
 		f.add(c.Verdict, alike)
+		f.judged[alike[0].Digest] = c.Verdict
 		judged = append(judged, alike...)
 	}
 	f.revision.Stamps = stamps(judged)

@@ -12,10 +12,11 @@ import (
 // How workloads are rolled out is as the command line's flags have it.
 func Default() Configuration {
 	return Configuration{
-		APIVersion:  APIVersion,
-		Kind:        Kind,
-		Interval:    metav1.Duration{Duration: 10 * time.Minute},
-		Concurrency: 8,
+		APIVersion:   APIVersion,
+		Kind:         Kind,
+		Interval:     metav1.Duration{Duration: 30 * time.Second},
+		FullInterval: metav1.Duration{Duration: time.Hour},
+		Concurrency:  8,
 		AutoRollout: AutoRollout{
 			Kinds:            []WorkloadKind{Deployment},
 			Budget:           10,

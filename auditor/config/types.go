@@ -18,8 +18,11 @@ type Configuration struct {
 	APIVersion string `json:"apiVersion"`
 	// Always Configuration.
 	Kind string `json:"kind"`
-	// Time between two audits of everything, 5s or more.
+	// Time between two rounds, 5s or more. A round asks about one workload of each
+	// class: of those that an injector probably treats alike.
 	Interval metav1.Duration `json:"interval,omitzero"`
+	// Time within which every workload is asked about, whatever its class says.
+	FullInterval metav1.Duration `json:"fullInterval,omitzero"`
 	// Objects that trigger an audit when they change: the ConfigMaps that
 	// injectors keep their templates in. What admission itself is made of
 	// (webhook configurations, policies, labels of namespaces) needs no mention.

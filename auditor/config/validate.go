@@ -37,6 +37,9 @@ func (c Configuration) Validate() []Problem {
 	if c.Interval.Duration < shortestInterval {
 		found.add("interval", "is %s: give %s or more", c.Interval.Duration, shortestInterval)
 	}
+	if c.FullInterval.Duration < shortestInterval {
+		found.add("fullInterval", "is %s: give %s or more", c.FullInterval.Duration, shortestInterval)
+	}
 	for i, object := range c.Watch {
 		found.object(fmt.Sprintf("watch[%d]", i), object)
 	}

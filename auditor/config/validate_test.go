@@ -17,6 +17,7 @@ func TestValidate(t *testing.T) {
 		want   string
 	}{
 		{func(c *config.Configuration) { c.Interval.Duration = 0 }, "interval: is 0s: give 5s or more"},
+		{func(c *config.Configuration) { c.FullInterval.Duration = time.Second }, "fullInterval: is 1s: give 5s or more"},
 		{func(c *config.Configuration) { c.Concurrency = 0 }, "concurrency: is 0: give 1 or more"},
 		{func(c *config.Configuration) { c.Watch = []config.Object{{"a/b/c", "", "A", ""}} },
 			`watch[0].apiVersion: is "a/b/c": give group and version, as in v1 or apps/v1

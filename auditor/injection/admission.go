@@ -119,6 +119,12 @@ func (c *Chain) Steps(ctx context.Context, namespace string, pod []byte) ([]Step
 	return steps, nil
 }
 
+// NamespaceLabels returns a namespace's labels, as they were when they were first
+// needed.
+func (c *Chain) NamespaceLabels(ctx context.Context, namespace string) (map[string]string, error) {
+	return c.namespaces.labels(ctx, namespace)
+}
+
 // ForPods returns the steps that the creation of Pods may pass in some namespace,
 // whatever their selectors say, in the order of the API server. Match is not set.
 func (c *Chain) ForPods() []Step {

@@ -20,13 +20,13 @@ type Inventory struct {
 	selection Selection
 	kept      map[keptKey]bool // whose JSON is kept
 	spare     int              // bytes of JSON that may still be kept
-	groups    map[groupKey]*group
+	groups    map[Key]*group
 	stamps    map[string]string // one copy of each
 	named     *named            // nil where no workload was named
 }
 
-// groupKey tells apart what Pods were made from.
-type groupKey struct {
+// Key tells apart what Pods were made from: a revision of a workload.
+type Key struct {
 	uid      string // of the controller; of the Pod if it has none
 	revision string // where a controller has several: their label
 	// digest is set where the template is not known: then Pods that differ may
@@ -43,9 +43,13 @@ type group struct {
 	pods      []Pod
 }
 
+func newGroup(r record) *group {
+	return &group{namespace: r.namespace, owner: r.owner, revision: r.key().revision, index: r.index}
+}
+
 // keptKey is what Pods are alike by.
 type keptKey struct {
-	group  groupKey
+	group  Key
 	digest verdict.Digest
 }
 
@@ -64,7 +68,7 @@ func Take(ctx context.Context, client rest.Interface, selection Selection) (*Inv
 	err := retryUnread(func() error {
 		i = &Inventory{
 			client: client, selection: selection,
-			groups: map[groupKey]*group{}, stamps: map[string]string{},
+			groups: map[Key]*group{}, stamps: map[string]string{},
 			kept: map[keptKey]bool{}, spare: keptJSON,
 		}
 		if len(selection.Workloads) > 0 {
@@ -122,7 +126,7 @@ func (i *Inventory) add(r record, raw []byte) {
 	key := r.key()
 	g := i.groups[key]
 	if g == nil {
-		g = &group{namespace: r.namespace, owner: r.owner, revision: key.revision, index: r.index}
+		g = newGroup(r)
 		i.groups[key] = g
 	}
 	if stamp, ok := i.stamps[r.Stamp]; ok {
@@ -138,22 +142,22 @@ func (i *Inventory) add(r record, raw []byte) {
 	g.pods = append(g.pods, r.Pod)
 }
 
-func (r record) key() groupKey {
+func (r record) key() Key {
 	switch {
 	case r.owner == Owner{}:
-		return groupKey{uid: r.UID}
+		return Key{uid: r.UID}
 	case replicaSets.owns(r.owner), jobs.owns(r.owner):
-		return groupKey{uid: r.owner.UID}
+		return Key{uid: r.owner.UID}
 	case statefulSets.owns(r.owner), daemonSets.owns(r.owner):
-		return groupKey{uid: r.owner.UID, revision: r.revision}
+		return Key{uid: r.owner.UID, revision: r.revision}
 	default:
-		return groupKey{uid: r.owner.UID, digest: r.Digest}
+		return Key{uid: r.owner.UID, digest: r.Digest}
 	}
 }
 
 // claim takes a group out of the inventory, or returns nil if there is none: its
 // revision has no live Pods, or was read before.
-func (i *Inventory) claim(key groupKey) *group {
+func (i *Inventory) claim(key Key) *group {
 	g := i.groups[key]
 	delete(i.groups, key)
 	return g

@@ -36,7 +36,7 @@ type query struct {
 // list reads all pages of a list. It calls item with the raw JSON of each
 // object, which is only valid during the call, and page after each page: only
 // then is no response open, and the callee may take its time.
-func list(ctx context.Context, client rest.Interface, q query, item func([]byte) error, page func() error) error {
+func list(ctx context.Context, client rest.Interface, q query, item func([]byte) error, pageDone func() error) error {
 	token := ""
 	for {
 		next, err := listPage(ctx, client, q, token, item)
@@ -49,7 +49,7 @@ func list(ctx context.Context, client rest.Interface, q query, item func([]byte)
 		} else if err != nil {
 			return q.refused("list", q.namespace, "", err)
 		}
-		if err := page(); err != nil {
+		if err := pageDone(); err != nil {
 			return err
 		}
 		if next == "" {
@@ -69,7 +69,7 @@ func continueFromNow(err error) string {
 	return status.ErrStatus.Continue
 }
 
-func listPage(ctx context.Context, client rest.Interface, q query, token string, item func([]byte) error) (next string, err error) {
+func listPage(ctx context.Context, client rest.Interface, q query, token string, item func([]byte) error) (string, error) {
 	request := client.Get().AbsPath(q.path(q.namespace, "")).Param("limit", strconv.Itoa(pageSize))
 	for name, value := range map[string]string{
 		"continue": token, "labelSelector": q.labels, "fieldSelector": q.fields,
@@ -84,40 +84,46 @@ func listPage(ctx context.Context, client rest.Interface, q query, token string,
 	}
 	defer body.Close()
 	var refused error // item's, which would be the same another time
-	next, err = readPage(body, func(raw []byte) error {
+	read, err := readPage(body, func(raw []byte) error {
 		refused = item(raw)
 		return refused
 	})
 	if err != nil && refused == nil {
 		err = fmt.Errorf("%w: %w", errCut, err)
 	}
-	return next, err
+	return read.next, err
 }
 
-// readPage reads a list object and returns its continue token.
-func readPage(body io.Reader, item func([]byte) error) (next string, err error) {
+// page is what a list says of itself.
+type page struct {
+	next    string // the token to continue with; empty: it is the last page
+	version string
+}
+
+// readPage reads a list object.
+func readPage(body io.Reader, item func([]byte) error) (read page, err error) {
 	d := jsontext.NewDecoder(body)
 	if err := expect(d, '{'); err != nil {
-		return "", err
+		return read, err
 	}
 	for d.PeekKind() == '"' {
 		name, err := d.ReadToken()
 		if err != nil {
-			return "", err
+			return read, err
 		}
 		switch name.String() {
 		case "metadata":
-			next, err = readContinue(d)
+			read, err = readMetadata(d)
 		case "items":
 			err = readItems(d, item)
 		default:
 			err = d.SkipValue()
 		}
 		if err != nil {
-			return "", err
+			return read, err
 		}
 	}
-	return next, expect(d, '}')
+	return read, expect(d, '}')
 }
 
 func readItems(d *jsontext.Decoder, item func([]byte) error) error {
@@ -139,16 +145,13 @@ func readItems(d *jsontext.Decoder, item func([]byte) error) error {
 	return expect(d, ']')
 }
 
-func readContinue(d *jsontext.Decoder) (string, error) {
+func readMetadata(d *jsontext.Decoder) (page, error) {
 	value, err := d.ReadValue()
 	if err != nil {
-		return "", err
+		return page{}, err
 	}
 	metadata, err := jsontree.Parse(value)
-	if err != nil {
-		return "", err
-	}
-	return metadata.Get("continue").String(), nil
+	return page{metadata.Get("continue").String(), metadata.Get("resourceVersion").String()}, err
 }
 
 func expect(d *jsontext.Decoder, kind jsontext.Kind) error {

@@ -132,7 +132,7 @@ func (r *reader) job(object jsontree.Node) error {
 // itself. Its own controller is the workload, if that is one that counts.
 func (r *reader) templated(object jsontree.Node, kind resource, counts func(Owner) bool) error {
 	metadata := object.Get("metadata")
-	g := r.claim(groupKey{uid: metadata.Get("uid").String()})
+	g := r.claim(Key{uid: metadata.Get("uid").String()})
 	if g == nil {
 		return nil
 	}
@@ -146,6 +146,7 @@ func (r *reader) templated(object jsontree.Node, kind resource, counts func(Owne
 		manager = controller
 	}
 	r.ready = append(r.ready, Revision{
+		Key:      Key{uid: owner.UID},
 		Workload: WorkloadRef{manager.Kind, g.namespace, manager.Name}, Group: manager.group(),
 		Name: owner.Name, Owner: owner, Pods: g.pods,
 		Template: bytes.Clone(object.Get("spec", "template").Raw()), CompletionIndex: g.index,
@@ -206,7 +207,8 @@ func (r *reader) controllerRevision(object jsontree.Node) error {
 	if s.owner.Kind == daemonSets.kind {
 		hash = metadata.Get("labels", revisionLabel).String()
 	}
-	g := r.claim(groupKey{uid: s.owner.UID, revision: hash})
+	key := Key{uid: s.owner.UID, revision: hash}
+	g := r.claim(key)
 	if g == nil {
 		return nil
 	}
@@ -215,6 +217,7 @@ func (r *reader) controllerRevision(object jsontree.Node) error {
 		return fmt.Errorf("data.spec.template: %w", err)
 	}
 	r.ready = append(r.ready, Revision{
+		Key:      key,
 		Workload: s.workload, Group: s.owner.group(), Name: name, Owner: s.owner, Template: template, Pods: g.pods,
 		Hash: hash, Ordinals: s.ordinals,
 		Generation: metadata.Get("annotations", generationAnnotation).String(),

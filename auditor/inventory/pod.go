@@ -61,6 +61,11 @@ func (s Selection) readRecord(raw []byte) (record, error) {
 	if err != nil {
 		return record{}, fmt.Errorf("a Pod: %w", err)
 	}
+	return s.record(pod)
+}
+
+// record shares no memory with the Pod's JSON.
+func (s Selection) record(pod jsontree.Node) (record, error) {
 	metadata := pod.Get("metadata")
 	labels, annotations := metadata.Get("labels"), metadata.Get("annotations")
 	r := record{
@@ -76,6 +81,7 @@ func (s Selection) readRecord(raw []byte) (record, error) {
 		index:     labels.Get(completionIndex).String(),
 		judged:    live(pod),
 	}
+	var err error
 	if r.Started, err = startTime(pod); err == nil && r.judged {
 		r.Digest, err = verdict.DigestOf(pod)
 	}

@@ -9,6 +9,8 @@ import (
 // Revision is one revision of a workload that has live Pods, with what its
 // owner makes Pods from.
 type Revision struct {
+	// Key is the same for as long as the revision has live Pods.
+	Key Key
 	// Workload is what a person manages: a ReplicaSet's Deployment, a Job's
 	// CronJob, the owner itself, or a Pod that has none.
 	Workload WorkloadRef
@@ -68,7 +70,7 @@ func (i *Inventory) Revisions(ctx context.Context, yield func(Revision) error) e
 func (r *reader) rest(yield func(Revision) error) error {
 	for key, g := range r.groups {
 		delete(r.groups, key)
-		revision := Revision{Group: g.owner.group(), Name: g.pods[0].Name, Owner: g.owner, Pods: g.pods}
+		revision := Revision{Key: key, Group: g.owner.group(), Name: g.pods[0].Name, Owner: g.owner, Pods: g.pods}
 		revision.Workload = WorkloadRef{pods.kind, g.namespace, revision.Name}
 		if g.owner != (Owner{}) {
 			revision.Workload = WorkloadRef{g.owner.Kind, g.namespace, g.owner.Name}

@@ -23,6 +23,8 @@ type Metrics struct {
 	dryRuns  *prometheus.CounterVec
 	rollouts *prometheus.CounterVec
 	reload   prometheus.Gauge
+	classes  prometheus.Gauge
+	splits   prometheus.Counter
 	now      func() time.Time
 }
 
@@ -30,7 +32,7 @@ type Metrics struct {
 type audit struct {
 	report *report.Report
 	oldest map[string]time.Time // since when something has drifted, by namespace
-	ended  time.Time            // of the last full audit
+	ended  time.Time            // of the last round that looked further than at changes
 	each   bool                 // whether workloads have series of their own
 }
 
@@ -54,7 +56,7 @@ var (
 	oldestDesc = prometheus.NewDesc("sidecar_drift_oldest_drift_seconds",
 		"For how long the workload that drifted first has drifted.", []string{"namespace"}, nil)
 	lastSuccessDesc = prometheus.NewDesc("sidecar_drift_audit_last_success_timestamp_seconds",
-		"When the last audit of everything ended well, in Unix time.", nil, nil)
+		"When the last round of an audit ended well, in Unix time.", nil, nil)
 )
 
 // New registers the metrics.
@@ -63,7 +65,7 @@ func New(registry prometheus.Registerer) *Metrics {
 		now: time.Now,
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "sidecar_drift_audit_duration_seconds",
-			Help:    "Time that audits of everything took which ended well.",
+			Help:    "Time that rounds took which ended well: of sentinels, at the interval, or of everything.",
 			Buckets: prometheus.ExponentialBuckets(0.25, 2, 14), // to 34 minutes
 		}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -83,6 +85,14 @@ func New(registry prometheus.Registerer) *Metrics {
 		Name: "sidecar_drift_config_reload_success",
 		Help: "1 if the configuration file is the one in force, 0 if it is invalid and an earlier one is.",
 	})
+	m.classes = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "sidecar_drift_classes",
+		Help: "Classes of workloads that an injector probably treats alike; one of each is asked about at every interval.",
+	})
+	m.splits = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "sidecar_drift_class_splits_total",
+		Help: "Classes that were none, as admission changed for some of their workloads and not for others, and were split.",
+	})
 	m.reload.Set(1)
 	for _, reason := range []string{Forbidden, Timeout, Unavailable, OtherReason} {
 		m.errors.WithLabelValues(reason)
@@ -90,12 +100,12 @@ func New(registry prometheus.Registerer) *Metrics {
 	for _, result := range []string{"answered", "refused", "unknown"} {
 		m.dryRuns.WithLabelValues(result)
 	}
-	registry.MustRegister(m.duration, m.errors, m.dryRuns, m.rollouts, m.reload, m)
+	registry.MustRegister(m.duration, m.errors, m.dryRuns, m.rollouts, m.reload, m.classes, m.splits, m)
 	return m
 }
 
-// Audited publishes what a full audit found, or one that was brought up to date
-// in part (took is 0 then). driftingSince is when the oldest drift of a namespace
+// Audited publishes what a round found; took is 0 for one that only looked at what
+// had changed. driftingSince is when the oldest drift of a namespace
 // was first seen. With each, every workload has series of its own.
 func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Time, took time.Duration, each bool) {
 	next := &audit{report: found, oldest: driftingSince, each: each}
@@ -107,6 +117,12 @@ func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Ti
 		m.duration.Observe(took.Seconds())
 	}
 	m.last.Store(next)
+}
+
+// Classes tells how many classes there are now, and counts those that were split.
+func (m *Metrics) Classes(now, splits int) {
+	m.classes.Set(float64(now))
+	m.splits.Add(float64(splits))
 }
 
 // Failed counts an audit that failed as a whole.

@@ -40,7 +40,7 @@ func TestMetrics(t *testing.T) {
 	m.RolledOut(found(report.Item{Kind: "Deployment", Rollout: report.Rollout{Strategy: "restart", Result: report.RolledOut}},
 		report.Item{Kind: "Deployment", Rollout: report.Rollout{Result: report.Skipped}}))
 	want := `
-# HELP sidecar_drift_audit_last_success_timestamp_seconds When the last audit of everything ended well, in Unix time.
+# HELP sidecar_drift_audit_last_success_timestamp_seconds When the last round of an audit ended well, in Unix time.
 # TYPE sidecar_drift_audit_last_success_timestamp_seconds gauge
 sidecar_drift_audit_last_success_timestamp_seconds 1e+06
 # HELP sidecar_drift_oldest_drift_seconds For how long the workload that drifted first has drifted.
@@ -87,11 +87,11 @@ sidecar_drift_workloads{kind="StatefulSet",namespace="pay",state="Blocked"} 1
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 
-	// An update in part is no audit of everything.
+	// A round of what changed does not count.
 	now = now.Add(time.Minute)
 	m.Audited(found(item("shop", "Deployment", "web", verdict.InSync, 3)), nil, 0, false)
 	stale := `
-# HELP sidecar_drift_audit_last_success_timestamp_seconds When the last audit of everything ended well, in Unix time.
+# HELP sidecar_drift_audit_last_success_timestamp_seconds When the last round of an audit ended well, in Unix time.
 # TYPE sidecar_drift_audit_last_success_timestamp_seconds gauge
 sidecar_drift_audit_last_success_timestamp_seconds 1e+06
 `

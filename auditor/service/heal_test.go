@@ -71,7 +71,7 @@ func newPatient(cluster kubernetes.Interface, workloads int) *patient {
 	for n := range workloads {
 		p.drifting[fmt.Sprint("w", n)] = true
 	}
-	p.answer = func([]inventory.WorkloadRef) (*report.Report, error) {
+	p.answer = func() (*report.Report, error) {
 		var items []report.Item
 		for n := range workloads {
 			state := verdict.InSync

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
@@ -27,15 +28,12 @@ const (
 	// firstRetry is the pause after an audit that failed; it doubles, up to the
 	// interval.
 	firstRetry = 5 * time.Second
-	// fewWorkloads are audited by name when they change; more are a reason to
-	// audit everything.
-	fewWorkloads = 20
 )
 
 // loop audits, again and again, and has what is due rolled out.
 type loop struct {
 	config  func() config.Configuration
-	audit   func(context.Context, config.Configuration, ...inventory.WorkloadRef) (*report.Report, error)
+	round   func(context.Context, config.Configuration, auditor.Scope) (auditor.Round, error)
 	metrics *metrics.Metrics
 	page    *page
 	reports *reporter
@@ -45,6 +43,7 @@ type loop struct {
 	log     logr.Logger
 
 	last    *report.Report // nil before the first audit
+	whole   time.Time      // when policy reports were last looked at
 	healing sync.WaitGroup
 	healed  chan struct{} // holds one while nothing is being rolled out
 }
@@ -55,33 +54,42 @@ func newLoop() *loop {
 	return l
 }
 
-// run audits until ctx is done: everything at the interval, with some jitter, so
-// that many clusters' auditors do not act as one, and when something changed that
-// may change every verdict; a few workloads when only those did.
+// run audits until ctx is done: sentinels at the interval, with some jitter, so
+// that many clusters' auditors do not act as one; what changed, when it did; and
+// everything when something changed that may change every verdict.
 func (l *loop) run(ctx context.Context) {
 	defer l.healing.Wait()
 	if err := l.memory.load(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not known")
 	}
 	retry := firstRetry
-	why, workloads := "start", []inventory.WorkloadRef(nil)
+	scope, why := auditor.Everything, "start"
+	var next time.Time // of the sentinels
 	for ctx.Err() == nil {
 		c := l.config()
-		every := c.Interval.Duration
-		pause := every + time.Duration((rand.Float64()-0.5)*0.2*float64(every))
-		if err := l.once(ctx, why, workloads); err != nil {
+		if scope > auditor.Changes {
+			every := c.Interval.Duration
+			next = time.Now().Add(every + time.Duration((rand.Float64()-0.5)*0.2*float64(every)))
+		}
+		if err := l.once(ctx, scope, why); err != nil {
 			if ctx.Err() != nil {
 				return
 			}
 			l.metrics.Failed(reasonOf(err))
-			pause, retry = min(retry, every), min(2*retry, every)
+			pause := min(retry, c.Interval.Duration)
 			l.log.Error(err, "The audit failed", "next", pause.String())
-		} else {
-			retry = firstRetry
-			l.rollOut(ctx, c)
-			pause = min(pause, untilOpen(c, time.Now()))
+			// What was asked for is still to be done.
+			scope, why = l.wait(ctx, time.Now().Add(pause), scope, why)
+			retry *= 2
+			continue
 		}
-		why, workloads = l.wait(ctx, pause)
+		retry = firstRetry
+		l.rollOut(ctx, c)
+		until := next
+		if opens := time.Now().Add(untilOpen(c, time.Now())); opens.Before(until) {
+			until = opens
+		}
+		scope, why = l.wait(ctx, until, auditor.Sentinels, "interval")
 	}
 }
 
@@ -101,7 +109,7 @@ func (l *loop) rollOut(ctx context.Context, c config.Configuration) {
 
 // untilOpen is the time until a window opens in which to roll out; none is soon.
 func untilOpen(c config.Configuration, now time.Time) time.Duration {
-	const never = 1<<63 - 1
+	const never = 1 << 62
 	if !c.AutoRollout.Enabled {
 		return never
 	}
@@ -112,25 +120,23 @@ func untilOpen(c config.Configuration, now time.Time) time.Duration {
 	return next.Sub(now)
 }
 
-// wait returns what is to be audited next: everything, for a reason, or some
-// workloads.
-func (l *loop) wait(ctx context.Context, pause time.Duration) (why string, workloads []inventory.WorkloadRef) {
-	timer := time.NewTimer(pause)
+// wait returns what is to be audited next, and why: the given round when it is
+// time, and before that what changes ask for.
+func (l *loop) wait(ctx context.Context, until time.Time, scope auditor.Scope, why string) (auditor.Scope, string) {
+	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return "", nil
+		return scope, why
 	case <-timer.C:
-		l.changes.take() // this audit sees them
-		return "interval", nil
+		return l.changes.take(scope, why) // this round sees them
 	case <-l.changes.woken:
 	}
 	l.settle(ctx)
-	why, workloads = l.changes.take()
-	if why == "" && (len(workloads) > fewWorkloads || l.last == nil) {
-		why = "many workloads"
+	if !time.Now().Before(until) {
+		return l.changes.take(scope, why)
 	}
-	return why, workloads
+	return l.changes.take(auditor.Changes, "Pods changed")
 }
 
 // settle waits until nothing has changed for a moment: an upgrade changes many
@@ -149,54 +155,41 @@ func (l *loop) settle(ctx context.Context) {
 	}
 }
 
-// once audits everything if there is a reason to, or else the workloads, and
-// publishes what was found.
-func (l *loop) once(ctx context.Context, why string, workloads []inventory.WorkloadRef) error {
+// once audits and publishes what was found.
+func (l *loop) once(ctx context.Context, scope auditor.Scope, why string) error {
 	begin := time.Now()
-	var (
-		found *report.Report
-		took  time.Duration
-		err   error
-	)
-	if why == "" {
-		why = "workloads changed"
-		found, err = l.some(ctx, workloads)
-	} else {
-		found, err = l.audit(ctx, l.config())
-		took = time.Since(begin)
-	}
+	c := l.config()
+	round, err := l.round(ctx, c, scope)
 	if err != nil {
 		return err
 	}
+	found := round.Report
 	l.last = found
 	l.memory.update(found, begin)
-	l.metrics.Audited(found, l.memory.oldest(), took, l.config().WorkloadMetrics)
+	took := time.Since(begin)
+	if scope == auditor.Changes {
+		took = 0
+	}
+	l.metrics.Audited(found, l.memory.oldest(), took, c.WorkloadMetrics)
+	l.metrics.Classes(len(round.Classes), round.Splits)
 	l.page.audited(found)
-	if l.config().PolicyReports {
-		l.reports.audited(found, took > 0)
+	if c.PolicyReports {
+		look := scope == auditor.Everything || begin.Sub(l.whole) >= c.FullInterval.Duration
+		if look {
+			l.whole = begin
+		}
+		l.reports.audited(found, look)
 	}
 	if err := l.memory.save(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not kept")
 	}
-	l.log.Info("Audited", "reason", why, "took", time.Since(begin).Round(time.Millisecond).String(),
-		"driftPercent", found.Summary.DriftPercent, "pods", found.Summary.Pods)
+	log := l.log.V(1)
+	if scope == auditor.Everything || round.Splits > 0 {
+		log = l.log
+	}
+	log.Info("Audited", "reason", why, "took", time.Since(begin).Round(time.Millisecond).String(), "asked", round.Asked,
+		"classes", len(round.Classes), "splits", round.Splits, "driftPercent", found.Summary.DriftPercent, "pods", found.Summary.Pods)
 	return nil
-}
-
-// some brings the last report up to date on some workloads.
-func (l *loop) some(ctx context.Context, workloads []inventory.WorkloadRef) (*report.Report, error) {
-	c := l.config()
-	selected := slices.DeleteFunc(workloads, func(w inventory.WorkloadRef) bool {
-		return !c.Selection.Inventory().Selects(w.Namespace)
-	})
-	if len(selected) == 0 {
-		return l.last, nil
-	}
-	found, err := l.audit(ctx, c, selected...)
-	if err != nil {
-		return nil, err
-	}
-	return updated(l.last, found, selected), nil
 }
 
 // updated is the last report with what a later audit of some workloads found.

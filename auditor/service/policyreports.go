@@ -190,7 +190,7 @@ func (r *reporter) putAll(ctx context.Context, wanted []openreports.Report, ever
 // Why nothing is to be written.
 const (
 	kindUnknown = "the cluster does not know the kind Report of openreports.io/v1alpha1; " +
-		"install its definition (github.com/openreports/reports-api, config/crd): the next audit of everything finds it"
+		"install its definition (github.com/openreports/reports-api, config/crd): a later round finds it"
 	uninstalled = "their owner, MutatingWebhookConfiguration " + installation + ", is gone, as when the product is uninstalled"
 )
 

@@ -145,9 +145,8 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 	l.metrics, l.log = metrics.New(options.Registry), options.Logger
 	l.page = &page{mask: options.Mask}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
-	l.audit = func(ctx context.Context, c config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {
-		return auditor.Audit(ctx, cluster, auditOptions(c, l.metrics.DryRun, options.Logger, workloads))
-	}
+	rounds := &rounds{cluster: cluster, asked: l.metrics.DryRun, changes: l.changes, log: options.Logger}
+	l.round = rounds.round
 	healer := &healer{memory: l.memory, log: options.Logger, ended: l.metrics.RolledOut, steps: steps{
 		lock: func(ctx context.Context, namespace string) (lock, error) {
 			return rollout.Acquire(ctx, cluster, namespace)
@@ -158,7 +157,9 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 		run: func(ctx context.Context, plan *report.Report, opts rollout.Options, audit rollout.AuditFunc) (*report.Report, error) {
 			return rollout.Run(ctx, cluster, plan, opts, audit)
 		},
-		audit: l.audit,
+		audit: func(ctx context.Context, c config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {
+			return auditor.Audit(ctx, cluster, auditOptions(c, l.metrics.DryRun, options.Logger, workloads))
+		},
 		verify: func(ctx context.Context, c config.Configuration, w inventory.WorkloadRef) (*report.Item, error) {
 			return auditor.Workload(ctx, cluster, auditOptions(c, l.metrics.DryRun, options.Logger, nil), w)
 		},
@@ -186,10 +187,11 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedKinds(), options.Logger)
 		current.follow(func(before, after config.Configuration) {
 			watch(ctx, newObjects(before.Watch, after.Watch))
-			l.changes.everything("configuration")
+			l.changes.ask(auditor.Everything, "configuration")
 		})
 		watch(ctx, l.config().Watch)
 		l.run(ctx)
+		rounds.stop()
 		return nil
 	}))
 }

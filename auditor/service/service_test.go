@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,8 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
-	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -30,34 +31,31 @@ func reportOf(items ...report.Item) *report.Report {
 	return report.New(report.DriftReport, time.Now(), items, 0)
 }
 
-// recorded is a loop whose audits are taken down, "TIME WHAT", and answered by
+// recorded is a loop whose rounds are taken down, "TIME SCOPE", and answered by
 // answer; rollouts get nothing to do unless a test gives it a healer.
 type recorded struct {
 	*loop
 	conf   config.Configuration
 	begin  time.Time
 	audits []string
-	answer func(workloads []inventory.WorkloadRef) (*report.Report, error)
+	answer func() (*report.Report, error)
 }
+
+var scopes = map[auditor.Scope]string{auditor.Changes: "changes", auditor.Sentinels: "sentinels", auditor.Everything: "everything"}
 
 func newRecorded(every time.Duration) *recorded {
 	r := &recorded{begin: time.Now(), conf: config.Default(), loop: newLoop()}
 	r.conf.Interval.Duration = every
-	r.answer = func([]inventory.WorkloadRef) (*report.Report, error) {
-		return reportOf(workload("web", verdict.InSync)), nil
-	}
+	r.answer = func() (*report.Report, error) { return reportOf(workload("web", verdict.InSync)), nil }
 	r.metrics, r.log = metrics.New(prometheus.NewRegistry()), logr.Discard()
 	r.memory = newMemory(fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor")
 	r.page = &page{mask: func(_, value string) string { return value }}
 	r.heal = func(context.Context, config.Configuration, *report.Report) {}
 	r.loop.config = func() config.Configuration { return r.conf }
-	r.audit = func(_ context.Context, _ config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {
-		what := "all"
-		if len(workloads) > 0 {
-			what = workloads[0].Name
-		}
-		r.audits = append(r.audits, fmt.Sprint(time.Since(r.begin).Round(time.Second), " ", what))
-		return r.answer(workloads)
+	r.round = func(_ context.Context, _ config.Configuration, scope auditor.Scope) (auditor.Round, error) {
+		r.audits = append(r.audits, fmt.Sprint(time.Since(r.begin).Round(time.Second), " ", scopes[scope]))
+		found, err := r.answer()
+		return auditor.Round{Report: found}, err
 	}
 	return r
 }
@@ -68,10 +66,6 @@ func (r *recorded) start(t *testing.T) {
 	done := make(chan struct{})
 	go func() { r.run(ctx); close(done) }()
 	t.Cleanup(func() { cancel(); <-done })
-}
-
-func web(name string) inventory.WorkloadRef {
-	return inventory.WorkloadRef{Kind: "Deployment", Namespace: "shop", Name: name}
 }
 
 func TestAuditsAtTheIntervalWithJitter(t *testing.T) {
@@ -96,22 +90,46 @@ func TestChangesAreActedUponOnceTheyAreOver(t *testing.T) {
 		r.start(t)
 		time.Sleep(time.Minute)
 		for range 5 { // an upgrade, which takes five seconds
-			r.changes.everything("MutatingWebhookConfiguration istio")
-			r.changes.workload(web("web"))
+			r.changes.ask(auditor.Everything, "MutatingWebhookConfiguration istio")
+			r.changes.ask(auditor.Changes, "Pods changed")
 			time.Sleep(time.Second)
 		}
 		time.Sleep(time.Minute)
-		r.changes.workload(web("web"))
-		r.changes.workload(web("web"))
+		r.changes.ask(auditor.Changes, "Pods changed")
 		time.Sleep(time.Minute)
-		for i := range 100 {
-			r.changes.workload(web(fmt.Sprint("w", i)))
-		}
+		r.changes.ask(auditor.Changes, "Pods changed")
+		r.changes.ask(auditor.Sentinels, "ConfigMap istio-sidecar-injector")
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		want := []string{"0s all", "1m7s all", "2m8s web", "3m8s all"}
+		want := []string{"0s everything", "1m7s everything", "2m8s changes", "3m8s sentinels"}
 		if diff := cmp.Diff(want, r.audits); diff != "" {
-			t.Errorf("audits (-want +got):\n%s", diff)
+			t.Errorf("rounds (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Pods that come and go all the time put off no round of sentinels.
+func TestPodsThatChangeAllTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorded(time.Minute)
+		r.start(t)
+		go func() {
+			for range 600 {
+				time.Sleep(time.Second)
+				r.changes.ask(auditor.Changes, "Pods changed")
+			}
+		}()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		sentinels := 0
+		for _, audit := range r.audits {
+			if strings.HasSuffix(audit, "sentinels") {
+				sentinels++
+			}
+		}
+		// A change is waited for up to half a minute more.
+		if sentinels < 6 || sentinels > 11 || len(r.audits)-sentinels > 21 {
+			t.Errorf("in ten minutes: %v", r.audits)
 		}
 	})
 }
@@ -124,7 +142,7 @@ func TestPatienceEnds(t *testing.T) {
 		go func() {
 			for range 120 {
 				time.Sleep(time.Second)
-				r.changes.everything("Namespace")
+				r.changes.ask(auditor.Everything, "Namespace")
 			}
 		}()
 		time.Sleep(2 * time.Minute)
@@ -138,7 +156,7 @@ func TestPatienceEnds(t *testing.T) {
 func TestAFailedAuditIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorded(time.Minute)
-		r.answer = func([]inventory.WorkloadRef) (*report.Report, error) {
+		r.answer = func() (*report.Report, error) {
 			if time.Since(r.begin) < 2*time.Minute {
 				return nil, errors.New("connection refused")
 			}
@@ -147,32 +165,11 @@ func TestAFailedAuditIsTriedAgain(t *testing.T) {
 		r.start(t)
 		time.Sleep(150 * time.Second)
 		synctest.Wait()
-		want := []string{"0s all", "5s all", "15s all", "35s all", "1m15s all", "2m15s all"}
+		want := []string{"0s everything", "5s everything", "15s everything", "35s everything", "1m15s everything", "2m15s everything"}
 		if diff := cmp.Diff(want, r.audits); diff != "" {
 			t.Errorf("audits (-want +got):\n%s", diff)
 		}
 	})
-}
-
-func TestSomeWorkloadsAreReplaced(t *testing.T) {
-	r := newRecorded(time.Hour)
-	r.last = reportOf(workload("web", verdict.Drifted), workload("api", verdict.Drifted), workload("gone", verdict.Drifted))
-	r.answer = func([]inventory.WorkloadRef) (*report.Report, error) {
-		return reportOf(workload("web", verdict.InSync)), nil // gone has no Pods any more
-	}
-	if err := r.once(t.Context(), "", []inventory.WorkloadRef{web("web"), web("gone")}); err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, item := range r.last.Items {
-		got = append(got, item.Name+" "+string(item.State))
-	}
-	if diff := cmp.Diff([]string{"api Drifted", "web InSync"}, got); diff != "" {
-		t.Errorf("workloads (-want +got):\n%s", diff)
-	}
-	if r.last.Summary.DriftPercent != 50 {
-		t.Errorf("drift of %v %%, want 50", r.last.Summary.DriftPercent)
-	}
 }
 
 func TestAgesOutliveTheirAuditor(t *testing.T) {

@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -18,8 +17,8 @@ import (
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
-	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 )
 
 // changes collect what asks for an audit. The zero value is ready for use, but for
@@ -27,45 +26,37 @@ import (
 type changes struct {
 	woken chan struct{} // holds one
 
-	mu        sync.Mutex
-	all       string // why everything is to be audited; empty if it is not
-	workloads map[inventory.WorkloadRef]bool
+	mu    sync.Mutex
+	asked bool
+	scope auditor.Scope
+	why   string
 }
 
-func newChanges() *changes {
-	return &changes{woken: make(chan struct{}, 1), workloads: map[inventory.WorkloadRef]bool{}}
-}
+func newChanges() *changes { return &changes{woken: make(chan struct{}, 1)} }
 
-// everything asks for an audit of everything.
-func (c *changes) everything(why string) {
+// ask asks for a round. The widest that was asked for is the one to come.
+func (c *changes) ask(scope auditor.Scope, why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.all = why
-	c.wake()
-}
-
-// workload asks for an audit of one.
-func (c *changes) workload(w inventory.WorkloadRef) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.workloads[w] = true
-	c.wake()
-}
-
-func (c *changes) wake() {
+	if !c.asked || scope >= c.scope {
+		c.asked, c.scope, c.why = true, scope, why
+	}
 	select {
 	case c.woken <- struct{}{}:
 	default:
 	}
 }
 
-// take returns what asked for an audit since it was last called.
-func (c *changes) take() (all string, workloads []inventory.WorkloadRef) {
+// take returns what was asked for since it was last called, but no less than the
+// given round.
+func (c *changes) take(scope auditor.Scope, why string) (auditor.Scope, string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all, workloads = c.all, slices.Collect(maps.Keys(c.workloads))
-	c.all, c.workloads = "", map[inventory.WorkloadRef]bool{}
-	return all, workloads
+	if c.asked && c.scope >= scope {
+		scope, why = c.scope, c.why
+	}
+	c.asked, c.why = false, ""
+	return scope, why
 }
 
 // watched is a kind whose changes matter.
@@ -76,8 +67,8 @@ type watched struct {
 	changed func(before, after *metav1.PartialObjectMetadata) bool
 	// updatesOnly: that an object comes or goes changes no verdict by itself.
 	updatesOnly bool
-	// workload: the object itself is to be audited, and not everything.
-	workload bool
+	// scope is what a change asks for.
+	scope auditor.Scope
 }
 
 // generation tells a changed specification. An object that was replaced while
@@ -90,30 +81,36 @@ func namespaceLabels(before, after *metav1.PartialObjectMetadata) bool {
 	return !apiequality.Semantic.DeepEqual(before.Labels, after.Labels)
 }
 
-// watchedKinds are those whose changes matter everywhere.
+// watchedKinds are those that decide which Pods are asked about at all: when they
+// change, classes are others.
 func watchedKinds() []watched {
 	const admission = "admissionregistration.k8s.io"
 	kinds := []watched{
-		{GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, changed: namespaceLabels, updatesOnly: true},
+		{
+			GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "Namespace"},
+			changed:          namespaceLabels, updatesOnly: true, scope: auditor.Everything,
+		},
 	}
 	for _, kind := range []string{
 		"MutatingWebhookConfiguration", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding",
 		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
 	} {
-		kinds = append(kinds, watched{GroupVersionKind: schema.GroupVersionKind{Group: admission, Version: "v1", Kind: kind}, changed: generation})
-	}
-	for _, kind := range []string{"Deployment", "StatefulSet", "DaemonSet"} {
-		kinds = append(kinds, watched{GroupVersionKind: schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: kind}, changed: generation, workload: true})
+		kinds = append(kinds, watched{
+			GroupVersionKind: schema.GroupVersionKind{Group: admission, Version: "v1", Kind: kind},
+			changed:          generation, scope: auditor.Everything,
+		})
 	}
 	return kinds
 }
 
-// watchedObjects are single objects of the configuration.
+// watchedObjects are single objects of the configuration. Whether a change of an
+// injector's template matters, and where, the sentinels tell.
 func watchedObjects(objects []config.Object) []watched {
 	var kinds []watched
 	for _, o := range objects {
 		kinds = append(kinds, watched{
 			GroupVersionKind: schema.FromAPIVersionAndKind(o.APIVersion, o.Kind), namespace: o.Namespace, name: o.Name,
+			scope: auditor.Sentinels,
 		})
 	}
 	return kinds
@@ -164,15 +161,11 @@ func (c *changes) watch(ctx context.Context, client metadata.Interface, mapper m
 
 func (c *changes) handler(kind watched) cache.ResourceEventHandler {
 	changed := func(object any) {
-		m, ok := object.(*metav1.PartialObjectMetadata)
-		switch {
-		case !ok:
-			c.everything(kind.Kind)
-		case kind.workload:
-			c.workload(inventory.WorkloadRef{Kind: kind.Kind, Namespace: m.Namespace, Name: m.Name})
-		default:
-			c.everything(kind.Kind + " " + m.Name)
+		why := kind.Kind
+		if m, ok := object.(*metav1.PartialObjectMetadata); ok {
+			why += " " + m.Name
 		}
+		c.ask(kind.scope, why)
 	}
 	return cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(object any, initial bool) {
@@ -188,8 +181,7 @@ func (c *changes) handler(kind watched) cache.ResourceEventHandler {
 			}
 		},
 		DeleteFunc: func(object any) {
-			// A workload's Pods go with it; the next audit leaves it out.
-			if !kind.workload && !kind.updatesOnly {
+			if !kind.updatesOnly {
 				if last, ok := object.(cache.DeletedFinalStateUnknown); ok {
 					object = last.Obj
 				}

@@ -67,7 +67,7 @@ func now() section {
 		stat("Oldest drift", "For how long the workload that drifted first has drifted.",
 			5, 7, style{unit: "dtdurations", steps: from(green, at(1, orange), at(7*24*3600, red))},
 			query{expr: fmt.Sprintf("max(sidecar_drift_oldest_drift_seconds{%s})", inNamespace) + zeroWhere(audited)}),
-		stat("Last good audit", "How old the numbers are: the age of the last audit of everything that ended well, in the cluster where it is oldest.",
+		stat("Last good audit", "How old the numbers are: the age of the last round that ended well, in the cluster where it is oldest.",
 			4, 7, style{unit: "dtdurations", steps: from(green, at(1800, orange), at(3600, red))},
 			query{expr: fmt.Sprintf("time() - min(max by (cluster) (sidecar_drift_audit_last_success_timestamp_seconds{%s}))", inCluster)}),
 	}}

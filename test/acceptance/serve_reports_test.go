@@ -116,7 +116,7 @@ func TestServeKeepsPolicyReports(t *testing.T) {
 	foreign := namespaceWith(t, c, nil)
 	deployWeb(t, c, namespace, 2, "web")
 
-	args := []string{"--policy-reports", "--lease-duration", "10s", "--interval", "5s", "--include-namespace", namespace, "--include-namespace", foreign}
+	args := []string{"--policy-reports", "--lease-duration", "10s", "--interval", "5s", "--full-interval", "10s", "--include-namespace", namespace, "--include-namespace", foreign}
 	d := startDaemon(t, c, args...)
 	audits(t, d, 2)
 	if n := logged(t, d, "does not know the kind Report"); n != 1 {

@@ -32,11 +32,15 @@ func TestMatrix(t *testing.T) {
 	for range 2 {
 		m.expect(t, "before the change", before)
 	}
+	sentinels := m.startSentinels(t)
+	sentinels.before(t)
 	m.inject(func(r row) answers { return r.then })
 	m.change(t)
+	sentinels.after(t)
 	found := m.expect(t, "after the change", after)
 	m.rollOut(t, found)
 	m.expect(t, "after the rollout", rolledOut)
+	sentinels.rolledOut(t)
 
 	for n, r := range m.rows {
 		for _, problem := range slices.Concat(m.falseAlarms[n], m.misses[n]) {

@@ -1,0 +1,70 @@
+package auditor
+
+import (
+	"context"
+	"crypto/sha256"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/class"
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/sentinel"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+)
+
+// classOf returns the class of a revision by what was submitted for it; the zero
+// one if nothing could be.
+func (a *audit) classOf(ctx context.Context, r inventory.Revision, submitted []byte) class.ID {
+	pod, err := jsontree.Parse(submitted)
+	if submitted == nil || err != nil {
+		return class.ID{}
+	}
+	steps, labels := a.askers.steps(ctx, a.client, r.Workload.Namespace, submitted)
+	subject := class.Subject{NamespaceLabels: labels, Pod: pod, Names: []string{r.Workload.Name, r.Owner.Name}}
+	for _, step := range steps {
+		if step.Match != injection.MatchesNot {
+			subject.Steps = append(subject.Steps, step.Kind+" "+step.Name)
+		}
+	}
+	return class.Of(subject)
+}
+
+// answer is what a finding says to the ledger of sentinels.
+func (f finding) answer() sentinel.Answer[inventory.WorkloadRef] {
+	asked := sha256.Sum256(f.submitted)
+	a := sentinel.Answer[inventory.WorkloadRef]{
+		Workload: f.workload, Class: f.class,
+		Asked: sentinel.Sum(asked[:16]), Outcome: sentinel.Sum(f.fresh),
+		Restless: f.revision.State == verdict.Unstable,
+	}
+	switch {
+	case f.submitted == nil:
+		a.Lost = true
+	case f.refusal != nil && f.refusal.State == verdict.Blocked:
+		// The text names the Pod, which is another one each time.
+		copy(a.Outcome[:], verdict.Blocked)
+	case f.refusal != nil || f.judged == nil && !a.Restless:
+		a.Lost = true
+	}
+	return a
+}
+
+// recount brings a finding up to date on Pods that came and went. It does not
+// know how to judge Pods that are like none before.
+func (f finding) recount(pods []inventory.Pod) (_ finding, known bool) {
+	if f.judged == nil {
+		f.unjudged(pods, f.revision.State, f.revision.Reason)
+		return f, true
+	}
+	f.none()
+	for _, alike := range byDigest(pods) {
+		v, judged := f.judged[alike[0].Digest]
+		if !judged {
+			return f, false
+		}
+		f.count(alike, v.State)
+	}
+	f.revision.Stamps = stamps(pods)
+	f.revision.State = worst(f.pods)
+	return f, true
+}

@@ -1,0 +1,143 @@
+package auditor
+
+import (
+	"context"
+	"time"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+)
+
+// known is a finding and the Pods that it is about.
+type known struct {
+	finding
+	about []inventory.Pod
+}
+
+// isAbout reports whether the finding is about these very Pods. A slice of an
+// inventory that was handed out does not change.
+func (k known) isAbout(pods []inventory.Pod) bool {
+	return len(k.about) == len(pods) && &k.about[0] == &pods[0]
+}
+
+// few revisions are read by name; more, by lists.
+const few = 100
+
+func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	client, err := connectPatiently(a.cfg, giveUp)
+	if err != nil {
+		return Round{}, err
+	}
+	if err := a.pods.Wait(ctx); err != nil {
+		return Round{}, err
+	}
+	groups, notJudged := a.pods.Groups()
+	live := make(map[inventory.Key]inventory.Group, len(groups))
+	for _, g := range groups {
+		live[g.Key] = g
+	}
+	a.forget(live)
+	ask := a.unknown(live)
+	switch scope {
+	case Sentinels:
+		rounds := int(a.sweep.Full / max(1, a.sweep.Interval))
+		a.choose(ask, a.ledger.Due(time.Now(), rounds, a.sweep.Full), live)
+	case Everything:
+		ask = live
+	}
+	if scope == Everything || time.Since(a.read) >= a.sweep.Full {
+		a.stable, a.askers, a.read = &stability{}, &askers{}, time.Now()
+	}
+
+	this := newAudit(client, a.opts)
+	this.stable, this.askers = a.stable, a.askers
+	this.results.found = a.take(live)
+	a.ledger.Begin()
+	asked := 0
+	for len(ask) > 0 {
+		asked += len(ask)
+		if err := this.run(ctx, a.pods.Of(inList(ask), len(ask) <= few)); err != nil {
+			return Round{}, err
+		}
+		ask = map[inventory.Key]inventory.Group{}
+		a.choose(ask, a.ledger.Moving(), live)
+	}
+	splits := a.ledger.End()
+	if err := this.results.refused(); err != nil {
+		return Round{}, err
+	}
+	return a.result(this, notJudged, asked, splits), nil
+}
+
+// forget drops what is known of revisions that have no Pods any more.
+func (a *Auditor) forget(live map[inventory.Key]inventory.Group) {
+	has := func(k inventory.Key) bool { _, has := live[k]; return has }
+	a.ledger.Keep(has)
+	for k := range a.findings {
+		if !has(k) {
+			delete(a.findings, k)
+		}
+	}
+}
+
+// unknown returns the revisions that must be asked about to tell how their Pods
+// are, and recounts the Pods of the others.
+func (a *Auditor) unknown(live map[inventory.Key]inventory.Group) map[inventory.Key]inventory.Group {
+	ask := map[inventory.Key]inventory.Group{}
+	for key, group := range live {
+		last, has := a.findings[key]
+		if has && last.isAbout(group.Pods) {
+			continue
+		}
+		if has {
+			if again, judged := last.recount(a.opts.ofSidecars(group.Pods, last.named)); judged {
+				a.findings[key] = known{again, group.Pods}
+				continue
+			}
+		}
+		ask[key] = group
+	}
+	return ask
+}
+
+// choose adds revisions to those to ask about.
+func (a *Auditor) choose(ask map[inventory.Key]inventory.Group, keys []inventory.Key, live map[inventory.Key]inventory.Group) {
+	for _, key := range keys {
+		ask[key] = live[key]
+	}
+}
+
+func inList(ask map[inventory.Key]inventory.Group) []inventory.Group {
+	list := make([]inventory.Group, 0, len(ask))
+	for _, group := range ask {
+		list = append(list, group)
+	}
+	return list
+}
+
+// take keeps findings as they come.
+func (a *Auditor) take(live map[inventory.Key]inventory.Group) func(inventory.Revision, finding) {
+	return func(r inventory.Revision, f finding) {
+		a.ledger.Answered(r.Key, f.answer(), time.Now())
+		f.submitted = nil
+		a.findings[r.Key] = known{f, live[r.Key].Pods}
+	}
+}
+
+func (a *Auditor) result(this *audit, notJudged, asked, splits int) Round {
+	findings := make([]finding, 0, len(a.findings))
+	for _, known := range a.findings {
+		notJudged += known.gone
+		if known.revision.Pods > 0 {
+			findings = append(findings, known.finding)
+		}
+	}
+	found := a.opts.report(findings, notJudged)
+	if this.autoscaling.known == nil { // nothing differed in this round
+		this.autoscaling.known = a.autoscalers
+	}
+	a.autoscalers = this.autoscaling.known
+	found.Notes = append(found.Notes, this.unread()...)
+	return Round{Report: found, Asked: asked, Splits: splits, Classes: a.ledger.Sizes()}
+}

@@ -1,0 +1,71 @@
+package service
+
+import (
+	"context"
+	"reflect"
+	"sync"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/config"
+)
+
+// rounds are those of an Auditor, of another one when the configuration is
+// another.
+type rounds struct {
+	cluster *rest.Config
+	asked   func(outcome string)
+	changes *changes
+	log     logr.Logger
+
+	auditor *auditor.Auditor // nil before the first round
+	by      config.Configuration
+	cancel  context.CancelFunc
+	watches sync.WaitGroup
+}
+
+func (r *rounds) round(ctx context.Context, c config.Configuration, scope auditor.Scope) (auditor.Round, error) {
+	if r.auditor == nil || !reflect.DeepEqual(r.by, c) {
+		if err := r.begin(ctx, c); err != nil {
+			return auditor.Round{}, err
+		}
+		scope = auditor.Everything
+	}
+	return r.auditor.Round(ctx, scope)
+}
+
+// begin puts an Auditor by this configuration in the place of the last one. It
+// lives until ctx is done.
+func (r *rounds) begin(ctx context.Context, c config.Configuration) error {
+	r.stop()
+	next, err := auditor.NewAuditor(r.cluster, auditOptions(c, r.asked, r.log, nil), auditor.Sweep{
+		Interval: c.Interval.Duration, Full: c.FullInterval.Duration,
+	})
+	if err != nil {
+		return err
+	}
+	ctx, r.cancel = context.WithCancel(ctx)
+	r.auditor, r.by = next, c
+	r.watches.Go(func() { next.Run(ctx) })
+	r.watches.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-next.Changed():
+				r.changes.ask(auditor.Changes, "Pods changed")
+			}
+		}
+	})
+	return nil
+}
+
+// stop ends the watches.
+func (r *rounds) stop() {
+	if r.cancel != nil {
+		r.cancel()
+	}
+	r.watches.Wait()
+}
