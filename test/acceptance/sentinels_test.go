@@ -277,4 +277,3 @@ func TestAuditorThatMayNotWatch(t *testing.T) {
 		t.Errorf("it says: %v", err)
 	}
 }
-
