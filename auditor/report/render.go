@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -39,7 +40,9 @@ func (r *Report) Write(w io.Writer, format Format, o TextOptions) error {
 		return r.writeTable(w, o)
 	case Wide:
 		return r.writeWide(w, o)
-	case JSON, YAML:
+	case JSON:
+		return r.writeJSON(w)
+	case YAML:
 		return Marshal(w, format, r)
 	case HTML:
 		return Page{Report: r}.WriteHTML(w)
@@ -58,20 +61,57 @@ func (r *Report) Write(w io.Writer, format Format, o TextOptions) error {
 // Marshal writes any value as JSON or YAML, free of characters that a
 // terminal would take for commands.
 func Marshal(w io.Writer, format Format, value any) error {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(value); err != nil {
-		return fmt.Errorf("encode %T: %w", value, err)
+	out, err := encode("", value)
+	if err != nil {
+		return err
 	}
-	out := escapeJSON(text.Bytes())
 	if format == YAML {
-		var err error
 		if out, err = yaml.JSONToYAML(out); err != nil {
 			return fmt.Errorf("encode %T as YAML: %w", value, err)
 		}
 	}
-	_, err := w.Write(out)
+	_, err = w.Write(out)
 	return err
+}
+
+// encode returns a value's JSON with a newline behind it; prefix is before each of
+// its lines but the first.
+func encode(prefix string, value any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent(prefix, "  ")
+	if err := encoder.Encode(value); err != nil {
+		return nil, fmt.Errorf("encode %T: %w", value, err)
+	}
+	return escapeJSON(text.Bytes()), nil
+}
+
+// writeJSON writes what Marshal does, one item after the other: of a large report
+// the text is several times as much as the values.
+func (r *Report) writeJSON(w io.Writer) error {
+	around := *r
+	around.Items = []Item{}
+	text, err := encode("", around)
+	if err != nil {
+		return err
+	}
+	const end = "]\n}\n" // items are the last member
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "%s", bytes.TrimSuffix(text, []byte(end)))
+	for i, item := range r.Items {
+		text, err := encode("    ", item)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			fmt.Fprint(out, ",")
+		}
+		fmt.Fprintf(out, "\n    %s", bytes.TrimSuffix(text, []byte("\n")))
+	}
+	if len(r.Items) > 0 {
+		fmt.Fprint(out, "\n  ")
+	}
+	fmt.Fprint(out, end)
+	return out.Flush() // with the first error of all
 }

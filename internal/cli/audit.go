@@ -166,6 +166,7 @@ func parsePairs(flag string, pairs []string, value func(string) []string) (map[s
 
 // Run audits and reports.
 func (o *auditOptions) Run(ctx context.Context) error {
+	defer collectMore()()
 	config, err := o.connection.connect(ctx)
 	if err != nil {
 		return err
