@@ -14,6 +14,8 @@ IMAGE   := sidecar-drift/sidecar-drift
 MODULES := . tools test/ui test/build/kubernetes test/build/kwok test/build/istio
 LINT    := go tool -modfile=tools/go.mod golangci-lint
 BENCHES := admission-p50 audit handler rollout webhook-rss
+# These take from minutes to an hour, by how many Pods the machine can create.
+SCALE   := audit-rss daemon-dry-runs daemon-rss lists
 FUZZTIME ?= 10s
 
 .PHONY: help
@@ -66,8 +68,11 @@ test-monitoring: control-plane ## Run dashboards and alerts against a real Prome
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCHES)) ## Run every benchmark; bench-NAME runs one. DURATION=30s shortens webhook-rss.
 
+.PHONY: bench-scale
+bench-scale: $(addprefix bench-,$(SCALE)) ## Measure at 20,000 Pods (PODS=5000: fewer), into docs/performance/scale.csv.
+
 bench-%:
-	@go run ./test/bench $(if $(DURATION),-duration $(DURATION)) $*
+	@go run ./test/bench $(if $(DURATION),-duration $(DURATION)) $(if $(PODS),-pods $(PODS)) -csv docs/performance/scale.csv $*
 
 .PHONY: chaos
 chaos: control-plane ## Break the stamper, the auditor and rollouts in every way known, into docs/reliability.md.

@@ -13,7 +13,17 @@ import (
 
 // onCluster measures on a cluster with Istio's injector, the product installed,
 // and so many injected workloads of one Pod, each a revision of its own.
-func onCluster(ctx context.Context, workloads int, measure func(*cluster.Cluster, *istio.Injector) error) (err error) {
+func onCluster(ctx context.Context, workloads int, measure func(*cluster.Cluster, *istio.Injector) error) error {
+	return onProduct(ctx, func(c *cluster.Cluster, injector *istio.Injector) error {
+		if err := deploy(ctx, c, workloads); err != nil {
+			return err
+		}
+		return measure(c, injector)
+	})
+}
+
+// onProduct measures on a cluster with Istio's injector and the product installed.
+func onProduct(ctx context.Context, measure func(*cluster.Cluster, *istio.Injector) error) (err error) {
 	c, err := cluster.Start(ctx, cluster.Options{})
 	if err != nil {
 		return err
@@ -28,9 +38,6 @@ func onCluster(ctx context.Context, workloads int, measure func(*cluster.Cluster
 		return err
 	}
 	defer func() { err = errors.Join(err, product.Stop()) }()
-	if err := deploy(ctx, c, workloads); err != nil {
-		return err
-	}
 	return measure(c, injector)
 }
 

@@ -17,16 +17,20 @@ import (
 )
 
 // benchmarks returns the benchmarks by their names. They print their figures,
-// and whatever else explains them, to the writer; load is how long those last
+// and whatever else explains them, to the writer; those last as long as s says
 // that only time can tell something of.
-func benchmarks(load time.Duration) map[string]func(context.Context, io.Writer) error {
+func benchmarks(s scale) map[string]func(context.Context, io.Writer) error {
 	return map[string]func(context.Context, io.Writer) error{
-		"admission-p50": admissionBench,
-		"audit":         audit,
-		"handler":       handler,
-		"rollout":       rolloutBench,
+		"admission-p50":   admissionBench,
+		"audit":           audit,
+		"audit-rss":       s.auditRSS,
+		"daemon-dry-runs": s.daemonDryRuns,
+		"daemon-rss":      s.daemonRSS,
+		"handler":         handler,
+		"lists":           s.lists,
+		"rollout":         rolloutBench,
 		"webhook-rss": func(ctx context.Context, out io.Writer) error {
-			return webhookRSS(ctx, out, load)
+			return webhookRSS(ctx, out, s.duration)
 		},
 	}
 }
@@ -43,11 +47,14 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	load := flags.Duration("duration", 5*time.Minute, "how long webhook-rss sends reviews")
+	var s scale
+	flags.DurationVar(&s.duration, "duration", 5*time.Minute, "how long webhook-rss sends reviews, and daemon-* watch a daemon")
+	flags.IntVar(&s.pods, "pods", 20_000, "the most Pods of audit-rss, daemon-* and lists")
+	flags.StringVar(&s.csv, "csv", "", "the file to which these add what they measure; empty: none")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	all := benchmarks(*load)
+	all := benchmarks(s)
 	names := strings.Join(slices.Sorted(maps.Keys(all)), ", ")
 	if flags.NArg() != 1 {
 		return fmt.Errorf("name one benchmark of: %s", names)

@@ -148,6 +148,10 @@ func (c *Cluster) RESTConfig() *rest.Config { return rest.CopyConfig(c.config) }
 // Client returns a cluster administrator's client.
 func (c *Cluster) Client() kubernetes.Interface { return c.client }
 
+// APIServer is the API server's process, until it is restarted; nil if the cluster
+// is External.
+func (c *Cluster) APIServer() *Process { return c.apiserver }
+
 // connect reads the kubeconfig that the cluster's own client then uses.
 func (c *Cluster) connect(kubeconfig string) error {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)

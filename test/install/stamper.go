@@ -86,10 +86,15 @@ func ready(ctx context.Context, health string) error {
 	return response.Body.Close()
 }
 
-// Metrics returns the value of each series of /metrics, by its name and labels
-// as they stand there.
+// Metrics returns what MetricsAt does of the stamper's.
 func (s *Stamper) Metrics(ctx context.Context) (map[string]float64, error) {
-	response, err := get(ctx, "http://"+s.metrics+"/metrics")
+	return MetricsAt(ctx, s.metrics)
+}
+
+// MetricsAt returns the value of each series of /metrics at an address, by its name
+// and labels as they stand there.
+func MetricsAt(ctx context.Context, address string) (map[string]float64, error) {
+	response, err := get(ctx, "http://"+address+"/metrics")
 	if err != nil {
 		return nil, err
 	}
