@@ -15,7 +15,7 @@ MODULES := . tools test/ui test/build/kubernetes test/build/kwok test/build/isti
 LINT    := go tool -modfile=tools/go.mod golangci-lint
 BENCHES := admission-p50 audit handler rollout webhook-rss
 # These take from minutes to an hour, by how many Pods the machine can create.
-SCALE   := audit-rss daemon-dry-runs daemon-rss lists
+SCALE   := audit-replay audit-rss daemon-dry-runs daemon-rss
 FUZZTIME ?= 10s
 
 .PHONY: help

@@ -23,11 +23,11 @@ func benchmarks(s scale) map[string]func(context.Context, io.Writer) error {
 	return map[string]func(context.Context, io.Writer) error{
 		"admission-p50":   admissionBench,
 		"audit":           audit,
+		"audit-replay":    s.auditReplay,
 		"audit-rss":       s.auditRSS,
 		"daemon-dry-runs": s.daemonDryRuns,
 		"daemon-rss":      s.daemonRSS,
 		"handler":         handler,
-		"lists":           s.lists,
 		"rollout":         rolloutBench,
 		"webhook-rss": func(ctx context.Context, out io.Writer) error {
 			return webhookRSS(ctx, out, s.duration)
@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	var s scale
 	flags.DurationVar(&s.duration, "duration", 5*time.Minute, "how long webhook-rss sends reviews, and daemon-* watch a daemon")
-	flags.IntVar(&s.pods, "pods", 20_000, "the most Pods of audit-rss, daemon-* and lists")
+	flags.IntVar(&s.pods, "pods", 20_000, "the most Pods of audit-rss and daemon-*")
 	flags.StringVar(&s.csv, "csv", "", "the file to which these add what they measure; empty: none")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -14,7 +14,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
 	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
@@ -34,42 +33,37 @@ var listWays = []struct {
 	}},
 }
 
-// lists measures what the ways to read all Pods cost the API server: time, processor
-// time and the most that it has in memory meanwhile. The answers are thrown away.
-func (s scale) lists(ctx context.Context, out io.Writer) error {
-	return onProduct(ctx, func(c *cluster.Cluster, _ *istio.Injector) error {
-		p := sized(s.pods)
-		if err := p.create(ctx, c); err != nil {
+// measureLists measures what the ways to read all Pods cost the API server: time,
+// processor time and the most that it has in memory meanwhile. The answers are thrown
+// away.
+func (s scale) measureLists(ctx context.Context, out io.Writer, c *cluster.Cluster, p population) error {
+	for _, way := range listWays {
+		result := row{benchmark: way.name, pods: p.pods(), workloads: len(p.workloads)}
+		config := c.RESTConfig()
+		config.DisableCompression = !way.compressed
+		client, err := rest.HTTPClientFor(config)
+		if err != nil {
 			return err
 		}
-		for _, way := range listWays {
-			result := row{benchmark: way.name, pods: p.pods(), workloads: len(p.workloads)}
-			config := c.RESTConfig()
-			config.DisableCompression = !way.compressed
-			client, err := rest.HTTPClientFor(config)
+		var times, cpu []float64
+		for range scaleRounds {
+			var took float64
+			cost, err := apiServerCost(ctx, c, func() (err error) {
+				took, err = seconds(func() error { return readPods(ctx, client, config.Host, way.query) })
+				return err
+			})
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", way.name, err)
 			}
-			var times, cpu []float64
-			for range scaleRounds {
-				var took float64
-				cost, err := apiServerCost(ctx, c, func() (err error) {
-					took, err = seconds(func() error { return readPods(ctx, client, config.Host, way.query) })
-					return err
-				})
-				if err != nil {
-					return fmt.Errorf("%s: %w", way.name, err)
-				}
-				times, cpu, result.rss = append(times, took), append(cpu, cost.cpu), max(result.rss, cost.rss)
-			}
-			result.seconds, result.cpu = median(times), median(cpu)
-			fmt.Fprintf(out, "%s: %.2f s, of the API server %.2f s on a processor and %.0f MB at most\n", way.name, result.seconds, result.cpu, result.rss)
-			if err := s.add(result); err != nil {
-				return err
-			}
+			times, cpu, result.rss = append(times, took), append(cpu, cost.cpu), max(result.rss, cost.rss)
 		}
-		return nil
-	})
+		result.seconds, result.cpu = median(times), median(cpu)
+		fmt.Fprintf(out, "%s: %.2f s, of the API server %.2f s on a processor and %.0f MB at most\n", way.name, result.seconds, result.cpu, result.rss)
+		if err := s.add(result); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // apiServerCost returns what the API server took meanwhile.
