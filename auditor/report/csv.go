@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,7 +18,8 @@ const CSV Format = "csv"
 var csvPods = []verdict.State{verdict.Blocked, verdict.Drifted, verdict.Missing, verdict.Orphaned, verdict.Modified, verdict.InSync}
 
 // writeCSV writes a header and a line a workload, quoted as RFC 4180 says; lines
-// end in LF. Changes are places as --ignore-path takes them, joined by "; ".
+// end in LF. Changes are places as --ignore-path takes them, joined by "; ". A
+// cluster that could not be audited has a line of kind Cluster, Unknown.
 func (r *Report) writeCSV(w io.Writer) error {
 	header := []string{"cluster", "namespace", "kind", "name", "state", "pods"}
 	for _, state := range csvPods {
@@ -28,7 +30,11 @@ func (r *Report) writeCSV(w io.Writer) error {
 	if err := out.Write(header); err != nil {
 		return err
 	}
-	for _, item := range r.Items {
+	items := slices.Clone(r.Items)
+	for _, cluster := range r.unaudited() {
+		items = append(items, cluster.item())
+	}
+	for _, item := range items {
 		changes, reason := worstOf(item)
 		record := []string{item.Cluster, item.Namespace, item.Kind, item.Name, string(item.State), strconv.Itoa(total(item.Pods))}
 		for _, state := range csvPods {

@@ -24,7 +24,7 @@ func (r *Report) WriteDiff(w io.Writer, o TextOptions) error {
 		if len(blocks) == 0 {
 			continue
 		}
-		name := Printable(fmt.Sprintf("%s %s/%s", item.Kind, item.Namespace, item.Name))
+		name := Printable(fmt.Sprintf("%s %s/%s", item.Kind, item.group(), item.Name))
 		fmt.Fprintf(&b, "%s: %s\n", o.paint(bold, name), o.paint(stateStyle(item.State), Printable(string(item.State))))
 		for _, revision := range blocks {
 			o.writeRevision(&b, item, revision)

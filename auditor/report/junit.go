@@ -19,6 +19,8 @@ const (
 	// junitBody is the number of bytes of what a failure shows when it is
 	// opened.
 	junitBody = 8000
+	// junitTime is a time as the format has it, without a zone.
+	junitTime = "2006-01-02T15:04:05"
 )
 
 // The elements are those that both Jenkins' junit plugin and GitLab read.
@@ -73,7 +75,8 @@ type junitText struct {
 
 // writeJUnit writes a test suite a namespace and a test a workload. What
 // --exit-code fails on is a failure, Unknown an error, and what cannot be
-// judged, or has no sidecar to judge, is skipped.
+// judged, or has no sidecar to judge, is skipped. A cluster that could not be
+// audited is an error in a suite of its own.
 func (r *Report) writeJUnit(w io.Writer) error {
 	all := junitSuites{Name: source}
 	items := slices.Clone(r.Items)
@@ -81,7 +84,7 @@ func (r *Report) writeJUnit(w io.Writer) error {
 	for _, item := range items {
 		last := len(all.Suites) - 1
 		if last < 0 || all.Suites[last].Name != item.group() {
-			all.Suites = append(all.Suites, junitSuite{Name: item.group(), Timestamp: r.GeneratedAt.Format("2006-01-02T15:04:05")})
+			all.Suites = append(all.Suites, junitSuite{Name: item.group(), Timestamp: r.GeneratedAt.Format(junitTime)})
 			last++
 		}
 		suite := &all.Suites[last]
@@ -89,6 +92,14 @@ func (r *Report) writeJUnit(w io.Writer) error {
 		suite.Cases = append(suite.Cases, tested)
 		suite.add(tested)
 		all.add(tested)
+	}
+	for _, cluster := range r.unaudited() {
+		suite := junitSuite{Name: Printable(cluster.Name), Timestamp: r.GeneratedAt.Format(junitTime)}
+		tested := junitUnaudited(cluster)
+		suite.Cases = append(suite.Cases, tested)
+		suite.add(tested)
+		all.add(tested)
+		all.Suites = append(all.Suites, suite)
 	}
 	text, err := xml.MarshalIndent(all, "", "  ")
 	if err != nil {
@@ -114,6 +125,14 @@ func junitCaseOf(item Item) junitCase {
 		tested.Output = &junitText{message + "\n" + body}
 	}
 	return tested
+}
+
+func junitUnaudited(cluster Cluster) junitCase {
+	name, message := Printable(cluster.Name), sentence(cluster.Error)
+	return junitCase{
+		Class: name + "." + unauditedKind, Name: unauditedKind + " " + name,
+		Error: &junitOutcome{Message: truncate(message, junitMessage), Type: string(verdict.Unknown), Text: message + "\n"},
+	}
 }
 
 func (c *junitCounts) add(tested junitCase) {

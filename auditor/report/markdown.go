@@ -48,15 +48,20 @@ var (
 // out from the end, and counted.
 func (r *Report) writeMarkdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### Sidecar drift: %s\n\n", percent(r.Summary.DriftPercent))
+	fmt.Fprintf(&b, "### Sidecar drift: %s\n\n", r.driftText())
 	for line := range strings.Lines(r.summaryText(TextOptions{})) {
 		if line = markdownText.Replace(truncate(strings.TrimSpace(line), markdownLine)); b.Len()+len(line) <= markdownHead {
 			b.WriteString(line + "\n\n")
 		}
 	}
-	table, rows := fitting(r.Items, markdownTable, markdownRow)
+	clustered := r.clustered()
+	table, rows := fitting(r.Items, markdownTable, func(item Item) string { return markdownRow(item, clustered) })
 	if rows > 0 {
-		b.WriteString("| Namespace | Kind | Name | State | Pods | Changes |\n|---|---|---|---|---:|---|\n" + table + "\n")
+		header := "| Namespace | Kind | Name | State | Pods | Changes |\n|---|---|---|---|---:|---|\n"
+		if clustered {
+			header = "| Cluster | Namespace | Kind | Name | State | Pods | Changes |\n|---|---|---|---|---|---:|---|\n"
+		}
+		b.WriteString(header + table + "\n")
 	}
 	detailed := slices.DeleteFunc(slices.Clone(r.Items), func(item Item) bool { return len(differing(item)) == 0 })
 	details, shown := fitting(detailed, markdownLimit-markdownReserve-b.Len(), markdownDetails)
@@ -89,7 +94,7 @@ func fitting(items []Item, limit int, render func(Item) string) (string, int) {
 	return b.String(), len(items)
 }
 
-func markdownRow(item Item) string {
+func markdownRow(item Item, clustered bool) string {
 	state := markdownField(string(item.State))
 	if item.Alarming() {
 		state = "**" + state + "**"
@@ -98,8 +103,11 @@ func markdownRow(item Item) string {
 		state += " (approximate)"
 	}
 	row := []string{
-		markdownField(item.group()), markdownField(item.Kind), markdownField(item.Name), state, podsOf(item),
+		markdownField(item.Namespace), markdownField(item.Kind), markdownField(item.Name), state, podsOf(item),
 		markdownField(strings.Join(details(item, 0), " ")),
+	}
+	if clustered {
+		row = append([]string{markdownField(item.Cluster)}, row...)
 	}
 	return "| " + strings.Join(row, " | ") + " |\n"
 }

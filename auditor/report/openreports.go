@@ -72,7 +72,14 @@ func (r *Report) OpenReports() []openreports.Report {
 	return objects
 }
 
+// writeOpenReports writes the objects, after a comment for each cluster that could
+// not be audited: it has no namespace for a Report.
 func (r *Report) writeOpenReports(w io.Writer) error {
+	for _, cluster := range r.unaudited() {
+		if _, err := fmt.Fprintf(w, "# %s\n", cluster.note()); err != nil {
+			return err
+		}
+	}
 	for i, object := range r.OpenReports() {
 		if i > 0 {
 			if _, err := io.WriteString(w, "---\n"); err != nil {

@@ -15,19 +15,17 @@ func (r *Report) summaryText(o TextOptions) string {
 		return r.rolloutSummary(o)
 	}
 	workloads, pods := total(r.Summary.Workloads), total(r.Summary.Pods)
-	if workloads == 0 {
-		text := "No Pods found to judge."
-		if r.Summary.NotJudged > 0 {
-			text = fmt.Sprintf("No Pods found to judge; %s not judged (finished, being deleted or static).", count(r.Summary.NotJudged, "Pod"))
-		}
-		return text + "\n"
+	text := "No Pods found to judge."
+	switch {
+	case len(r.Clusters) > 0 && len(r.unaudited()) == len(r.Clusters):
+		text = o.paint(alarm, "No cluster could be audited.")
+	case workloads > 0:
+		text = fmt.Sprintf("%s, %s: %s", count(workloads, "workload"), count(pods, "Pod"), o.judged(r.Summary))
+	case r.Summary.NotJudged > 0:
+		text = fmt.Sprintf("No Pods found to judge; %s not judged (finished, being deleted or static).", count(r.Summary.NotJudged, "Pod"))
 	}
-	text := fmt.Sprintf("%s, %s: %s", count(workloads, "workload"), count(pods, "Pod"), o.byState(r.Summary.Pods))
-	if r.Summary.NotJudged > 0 {
-		text += fmt.Sprintf("; %d not judged", r.Summary.NotJudged)
-	}
-	text += "; drift " + o.paint(bold, percent(r.Summary.DriftPercent))
-	lines := wrap(r.previewText(o)+text, o.Width, 0)
+	lines := wrap(r.previewText(o)+r.clustersText(o)+text, o.Width, 0)
+	lines = append(lines, r.clusterLines(o)...)
 	for _, note := range r.Notes {
 		lines = append(lines, wrap(sentence(note), o.Width, 0)...)
 	}
@@ -39,6 +37,15 @@ func (r *Report) summaryText(o TextOptions) string {
 		lines = append(lines, fmt.Sprintf("Not shown: %s (--state shows them).", o.byState(hidden)))
 	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// judged says what was found of Pods.
+func (o TextOptions) judged(s Summary) string {
+	text := o.byState(s.Pods)
+	if s.NotJudged > 0 {
+		text += fmt.Sprintf("; %d not judged", s.NotJudged)
+	}
+	return text + "; drift " + o.paint(bold, percent(s.DriftPercent))
 }
 
 // previewText introduces the numbers of a preview.

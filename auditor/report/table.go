@@ -48,7 +48,7 @@ func (r *Report) writeTable(w io.Writer, o TextOptions) error {
 			details: func(width int) []string { return details(item, width) },
 		})
 	}
-	return r.writeGrid(w, g, o)
+	return r.writeGrid(w, r.withClusters(g), o)
 }
 
 func (r *Report) writeWide(w io.Writer, o TextOptions) error {
@@ -63,7 +63,7 @@ func (r *Report) writeWide(w io.Writer, o TextOptions) error {
 			details: func(int) []string { return []string{everyDetail(item)} },
 		})
 	}
-	return r.writeGrid(w, g, TextOptions{Colour: o.Colour})
+	return r.writeGrid(w, r.withClusters(g), TextOptions{Colour: o.Colour})
 }
 
 func (r *Report) writeRolloutTable(w io.Writer, o TextOptions) error {

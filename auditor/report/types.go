@@ -24,6 +24,9 @@ type Report struct {
 	Kind        string    `json:"kind"`
 	GeneratedAt time.Time `json:"generatedAt"`
 	Summary     Summary   `json:"summary"`
+	// Clusters are those that were audited side by side; none where there was no
+	// choice of clusters.
+	Clusters []Cluster `json:"clusters,omitempty"`
 	// Preview is what was added to the Pods that were asked about; nil if
 	// nothing was.
 	Preview *Preview `json:"preview,omitempty"`

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -27,6 +28,7 @@ type auditOptions struct {
 	genericiooptions.IOStreams
 	connection connection
 	selection  selection
+	clusters   clusters
 	format     report.Format
 	labels     []string
 	texts      []string // annotations
@@ -70,10 +72,14 @@ Orphaned.
 csv, markdown, html, junit and policyreport are made to be passed on: they mask values of
 environment variables that look like secrets, as diff does.
 
+--contexts and --all-contexts audit several clusters side by side, into one report
+with the cluster of each workload. One that cannot be audited does not keep the
+others: the report says so, and the exit code is 2.
+
 Exit codes:
   0  the audit completed
   1  with --exit-code: a workload is Drifted, Missing, Orphaned or Blocked
-  2  an error`,
+  2  an error, also if it is one cluster's of several, whatever the others show`,
 		Example: examples(name, `
 # Everything, all namespaces
 NAME audit
@@ -86,6 +92,9 @@ NAME audit --sidecar-container-name istio-proxy --exclude-namespace kube-system
 
 # What would another revision of Istio change, and which workloads would it break?
 NAME audit --with-label istio.io/rev=1-28
+
+# The clusters of two contexts of the kubeconfig, in one report
+NAME audit --contexts eu,us
 
 # In a pipeline: fail if anything drifted or could not be re-created
 NAME audit --exit-code --output junit > drift.xml
@@ -116,6 +125,7 @@ NAME audit --output policyreport | kubectl apply --server-side -f -`),
 		flags.BoolVar(&o.diff, "diff", false, "Show each change as removed and added lines (json, yaml, markdown, html and junit always hold all changes).")
 		flags.BoolVar(&o.exitCode, "exit-code", false, "Exit with 1 if a selected workload is Drifted, Missing, Orphaned or Blocked.")
 	})
+	o.clusters.addFlags(cmd)
 	o.connection.addFlags(cmd)
 	return cmd
 }
@@ -123,6 +133,9 @@ NAME audit --output policyreport | kubectl apply --server-side -f -`),
 // Complete reads the arguments.
 func (o *auditOptions) Complete(cmd *cobra.Command, args []string) error {
 	o.hints = newHints(cmd, args)
+	if err := o.clusters.complete(cmd); err != nil {
+		return err
+	}
 	return o.selection.complete(cmd, args)
 }
 
@@ -164,29 +177,15 @@ func parsePairs(flag string, pairs []string, value func(string) []string) (map[s
 	return parsed, nil
 }
 
-// Run audits and reports.
+// Run audits and reports. Where a cluster of several could not be audited, that is
+// the outcome, whatever the others show.
 func (o *auditOptions) Run(ctx context.Context) error {
 	defer collectMore()()
-	config, err := o.connection.connect(ctx)
-	if err != nil {
-		return err
+	audit := o.auditCluster
+	if o.clusters.several() {
+		audit = o.auditClusters
 	}
-	selected, err := o.selection.resolve(o.connection)
-	if err != nil {
-		return err
-	}
-	bar := newProgress(o.ErrOut, "Auditing")
-	found, err := o.audit(ctx, config, auditor.Options{
-		Selection:         selected,
-		Concurrency:       o.selection.concurrency,
-		SidecarNames:      o.selection.sidecarNames,
-		IgnorePaths:       o.selection.ignorePaths,
-		IncludeAutoscaled: o.selection.includeAutoscaled,
-		Preview:           o.preview,
-		Progress:          bar.count,
-		Log:               logr.Discard(),
-	})
-	bar.erase()
+	found, failed, err := audit(ctx)
 	if err != nil {
 		return err
 	}
@@ -197,10 +196,40 @@ func (o *auditOptions) Run(ctx context.Context) error {
 	if o.format == report.Table || o.format == report.Wide {
 		o.hints.afterAudit(o.ErrOut, shown, o.diff)
 	}
-	if o.exitCode && slices.ContainsFunc(shown.Items, report.Item.Alarming) {
+	if failed == nil && o.exitCode && slices.ContainsFunc(shown.Items, report.Item.Alarming) {
 		return negative()
 	}
-	return nil
+	return failed
+}
+
+// auditCluster audits the one cluster of the connection flags, all or nothing.
+func (o *auditOptions) auditCluster(ctx context.Context) (found *report.Report, failed, err error) {
+	config, err := o.connection.connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	selected, err := o.selection.resolve(o.connection)
+	if err != nil {
+		return nil, nil, err
+	}
+	bar := newProgress(o.ErrOut, "Auditing")
+	defer bar.erase()
+	found, err = o.audit(ctx, config, o.auditing(selected, bar.count))
+	return found, nil, err
+}
+
+// auditing is how a cluster is audited.
+func (o *auditOptions) auditing(selected inventory.Selection, progress func(done, total int)) auditor.Options {
+	return auditor.Options{
+		Selection:         selected,
+		Concurrency:       o.selection.concurrency,
+		SidecarNames:      o.selection.sidecarNames,
+		IgnorePaths:       o.selection.ignorePaths,
+		IncludeAutoscaled: o.selection.includeAutoscaled,
+		Preview:           o.preview,
+		Progress:          progress,
+		Log:               logr.Discard(),
+	}
 }
 
 // shown leaves out what was not asked for: other states than the given ones

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,12 +29,16 @@ func newHints(cmd *cobra.Command, args []string) hints {
 // report has something to see or to roll out.
 func (h hints) afterAudit(w io.Writer, shown *report.Report, seen bool) {
 	changes, include := false, map[string]bool{}
+	var clusters []string // with something to roll out
 	for _, item := range shown.Items {
 		for _, revision := range item.Revisions {
 			changes = changes || len(revision.Changes) > 0
 		}
 		if item.Rollout.Eligible {
 			include[item.Kind] = true
+			if !slices.Contains(clusters, item.Cluster) {
+				clusters = append(clusters, item.Cluster)
+			}
 		}
 	}
 	if changes && !seen {
@@ -46,8 +51,16 @@ func (h hints) afterAudit(w io.Writer, shown *report.Report, seen bool) {
 	if include["StatefulSet"] {
 		kinds = append(kinds, "--include-statefulset")
 	}
-	if include["Deployment"] || len(kinds) > 0 {
-		fmt.Fprintf(w, "\nTo plan a rollout (nothing is changed):\n  %s\n", h.command("rollout", []string{"state"}, kinds...))
+	if !include["Deployment"] && len(kinds) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nTo plan a rollout (nothing is changed):")
+	for _, cluster := range slices.Sorted(slices.Values(clusters)) {
+		add := kinds
+		if cluster != "" {
+			add = append([]string{"--context", quote(cluster)}, kinds...)
+		}
+		fmt.Fprintf(w, "  %s\n", h.command("rollout", []string{"state", "contexts", "all-contexts"}, add...))
 	}
 }
 
@@ -72,9 +85,9 @@ func (h hints) afterRollout(w io.Writer, left int) {
 }
 
 // command is a command line with the user's own flags, but for those to drop,
-// for those about the output, and for secrets.
+// for those about the output, for profiles, and for secrets.
 func (h hints) command(name string, drop []string, add ...string) string {
-	dropped := map[string]bool{"output": true, "diff": true, "exit-code": true, "token": true}
+	dropped := map[string]bool{"output": true, "diff": true, "exit-code": true, "token": true, "cpuprofile": true, "memprofile": true}
 	for _, flag := range drop {
 		dropped[flag] = true
 	}

@@ -237,11 +237,14 @@ function drawSummary() {
   const of = (test) => sum(pods.filter(([state]) => test(known(state))).map(([, n]) => n));
   const [drifted, counted] = [of((state) => state.drift), of((state) => state.counted)];
   const blocked = summary.workloads.Blocked || 0;
+  const clusters = page.report.clusters || [];
+  const missing = clusters.filter((cluster) => cluster.error).length;
   $('percent').textContent = counted === 0 ? '–' : percent(summary.driftPercent);
-  $('percent-text').textContent = counted === 0 ? 'No Pod has a sidecar to judge.' :
+  $('percent-text').textContent = missing > 0 ? `${missing} of ${count(clusters.length, 'cluster')} could not be audited. ` : '';
+  $('percent-text').textContent += counted === 0 ? 'No Pod has a sidecar to judge.' :
     drifted === 0 && blocked === 0 ? `Nothing drifted: ${count(counted, 'Pod')} would be re-created as they are.` :
       `${numbers.format(drifted)} of ${count(counted, 'Pod')} would come back different if re-created now.`;
-  $('drift').classList.toggle('calm', counted > 0 && drifted === 0 && blocked === 0);
+  $('drift').classList.toggle('calm', counted > 0 && drifted === 0 && blocked === 0 && missing === 0);
   $('total-bar').replaceChildren(pods.length > 0 ? bar(summary.pods) : '');
   $('legend').replaceChildren(el('li', { class: 'muted' }, count(sum(pods.map(([, n]) => n)), 'Pod')), ...pods.map(([state, n]) =>
     el('li', { title: known(state).meaning }, mark(state), `${printable(state)} `, el('b', {}, numbers.format(n)))));
