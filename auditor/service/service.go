@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -48,6 +49,9 @@ type Options struct {
 	MetricsBindAddress, HealthProbeBindAddress string
 	// PageBindAddress is where the page for people is served; "0" means nowhere.
 	PageBindAddress string
+	// PprofBindAddress is where profiles of the process are served, over plain HTTP
+	// to whoever asks; "0" means nowhere.
+	PprofBindAddress string
 	// RequireAuthorization has page and metrics served over TLS, and only to
 	// those who may get that path (a nonResourceURL), by a TokenReview of their
 	// bearer token and a SubjectAccessReview.
@@ -71,6 +75,8 @@ const (
 	DefaultHealthProbeBindAddress = ":8081"
 	// DefaultPageBindAddress can be reached by kubectl port-forward alone.
 	DefaultPageBindAddress = "127.0.0.1:8082"
+	// DefaultPprofBindAddress is nowhere.
+	DefaultPprofBindAddress = "0"
 )
 
 // shortestLease leaves time for a few renewals, whatever clocks say.
@@ -83,10 +89,22 @@ func (o Options) Validate() error {
 		return fmt.Errorf("the Lease ends after %s: at least %s leave time to renew it", o.LeaseDuration, shortestLease)
 	case o.CertDir != "" && !o.RequireAuthorization:
 		return errors.New("a certificate is used only where authorization is required")
+	case o.RequireAuthorization && !local(o.PprofBindAddress):
+		return fmt.Errorf("pprof on %s asks nobody for authorization: where that is required, bind it to 127.0.0.1", o.PprofBindAddress)
 	case o.Namespace == "" || o.Name == "":
 		return errors.New("the Lease and the ConfigMap need a namespace and a name")
 	}
 	return nil
+}
+
+// local reports whether an address is reached from this machine alone, or not at
+// all.
+func local(address string) bool {
+	if address == "" || address == "0" {
+		return true
+	}
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
 }
 
 // Run audits until ctx is done, and returns nil then. Of several replicas one
@@ -120,6 +138,7 @@ func newManager(cluster *rest.Config, options Options) (manager.Manager, error) 
 		LeaderElectionReleaseOnCancel: true,
 		Metrics:                       serving(options.MetricsBindAddress, options),
 		HealthProbeBindAddress:        options.HealthProbeBindAddress,
+		PprofBindAddress:              options.PprofBindAddress,
 	})
 	if err != nil {
 		return nil, err

@@ -23,8 +23,13 @@ func Main(args []string, streams genericiooptions.IOStreams) int {
 
 	root := NewCommand(programName(args[0]), streams)
 	root.SetArgs(args[1:])
+	profiles := addProfiling(root)
 	called, err := root.ExecuteContextC(ctx)
-	return exitCode(err, called.CommandPath(), streams)
+	code := exitCode(err, called.CommandPath(), streams)
+	if err := profiles.stop(); err != nil {
+		code = exitCode(err, called.CommandPath(), streams)
+	}
+	return code
 }
 
 // programName is how the user calls the program: kubectl runs its plugin

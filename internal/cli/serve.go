@@ -43,7 +43,7 @@ func newServeOptions(streams genericiooptions.IOStreams) *serveOptions {
 		service: service.Options{
 			Namespace: service.DefaultNamespace, Name: service.DefaultName, LeaseDuration: service.DefaultLeaseDuration,
 			MetricsBindAddress: service.DefaultMetricsBindAddress, HealthProbeBindAddress: service.DefaultHealthProbeBindAddress,
-			PageBindAddress: service.DefaultPageBindAddress, Mask: newMask(),
+			PageBindAddress: service.DefaultPageBindAddress, PprofBindAddress: service.DefaultPprofBindAddress, Mask: newMask(),
 		},
 		run: service.Run,
 	}
@@ -90,6 +90,7 @@ NAME serve --kubeconfig ~/.kube/config --interval 1m`),
 		flags.StringVar(&o.service.MetricsBindAddress, "metrics-bind-address", o.service.MetricsBindAddress, "The `address` of /metrics; 0 turns it off.")
 		flags.StringVar(&o.service.PageBindAddress, "page-bind-address", o.service.PageBindAddress, "The `address` of the page for people; 0 turns it off.")
 		flags.StringVar(&o.service.HealthProbeBindAddress, "health-probe-bind-address", o.service.HealthProbeBindAddress, "The `address` of /healthz and /readyz; 0 turns them off.")
+		flags.StringVar(&o.service.PprofBindAddress, "pprof-bind-address", o.service.PprofBindAddress, "The `address` of /debug/pprof, which asks nobody who they are: 127.0.0.1:6060, say, for kubectl port-forward; 0 turns it off.")
 		addSwitch(flags, &o.service.RequireAuthorization, "require-authorization", "Serve metrics and page over TLS, and only to those whose bearer token may get the path, as a TokenReview and a SubjectAccessReview say.")
 		flags.StringVar(&o.service.CertDir, "cert-dir", "", "With --require-authorization: the `directory` of tls.crt and tls.key, which are read again when they change (default a certificate of the process' own)")
 		o.logging.addFlags(flags)

@@ -135,9 +135,29 @@ func TestInvalidSettings(t *testing.T) {
 		{[]string{"--block-on-prometheus-query=up"}, "--prometheus-url: is empty, and a query has no address of its own"},
 		{[]string{"--prometheus-url=p:9090"}, `--prometheus-url: is "p:9090"`},
 		{[]string{"--config="}, "--config is empty"},
+		{[]string{"--require-authorization", "--pprof-bind-address=:6060"}, "pprof on :6060 asks nobody for authorization"},
+		{[]string{"--require-authorization", "--pprof-bind-address=10.0.0.1:6060"}, "bind it to 127.0.0.1"},
+		{[]string{"--require-authorization", "--pprof-bind-address=6060"}, "bind it to 127.0.0.1"},
 	} {
 		if _, err := configured(t, tt.args...); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: %v; want %s", tt.args, err, tt.want)
 		}
+	}
+}
+
+func TestPprofIsOffOrWhereItIsPut(t *testing.T) {
+	for _, args := range [][]string{
+		{}, {"--pprof-bind-address=:6060"}, {"--require-authorization"},
+		{"--require-authorization", "--pprof-bind-address=127.0.0.1:6060"},
+		{"--require-authorization", "--pprof-bind-address=localhost:0"},
+		{"--require-authorization", "--pprof-bind-address=[::1]:6060"},
+	} {
+		if _, err := configured(t, args...); err != nil {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	streams, _, _, _ := genericiooptions.NewTestIOStreams()
+	if address := newServeOptions(streams).service.PprofBindAddress; address != "0" {
+		t.Errorf("by default on %s", address)
 	}
 }

@@ -41,7 +41,12 @@ items:
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := startDaemon(t, c, "--require-authorization", "--cert-dir", certDir, "--include-namespace", namespace)
+	port, err := cluster.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pprof := fmt.Sprintf("127.0.0.1:%d", port)
+	d := startDaemon(t, c, "--require-authorization", "--cert-dir", certDir, "--include-namespace", namespace, "--pprof-bind-address", pprof)
 
 	trusted := x509.NewCertPool()
 	if !trusted.AppendCertsFromPEM(cert.CA) {
@@ -91,6 +96,15 @@ items:
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+
+	// Profiles are for whoever is on this machine.
+	response, err := http.Get("http://" + pprof + "/debug/pprof/heap?debug=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.Body.Close(); response.StatusCode != http.StatusOK {
+		t.Errorf("pprof: %s", response.Status)
 	}
 
 	// Without TLS nothing is answered.
