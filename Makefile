@@ -135,3 +135,4 @@ undeploy: ## Remove everything from the cluster of KUBECONFIG, the webhook confi
 	$(KUBECTL) delete $(OURS) clusterrolebindings,clusterroles
 	$(KUBECTL) delete --ignore-not-found namespace sidecar-drift
 	$(KUBECTL) delete $(OURS) validatingadmissionpolicybindings,validatingadmissionpolicies
+	$(KUBECTL) delete $(OURS) flowschemas,prioritylevelconfigurations

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -29,8 +31,10 @@ const (
 	withRollout  = "../../manifests/overlays/rollout"
 	// withAutoRollout lets the auditor roll out by itself.
 	withAutoRollout = "../../manifests/overlays/auto-rollout"
+	// withFairness gives audits a share of the API server.
+	withFairness = "../../manifests/overlays/fairness"
 	// withPolicyReports has the auditor keep Reports; autoWithComponents has it do
-	// both, by the component.
+	// all of this, by the components.
 	withPolicyReports  = "../../manifests/overlays/policy-reports"
 	autoWithComponents = "testdata/auto-rollout-with-components"
 )
@@ -103,7 +107,7 @@ var _ rest.WarningHandler = &warnings{}
 
 func TestManifestsPassAServerSideDryRun(t *testing.T) {
 	c := fenced(t) // for the namespace that the others are in
-	for _, dir := range []string{base, withRollout, withAutoRollout, withPolicyReports, autoWithComponents} {
+	for _, dir := range []string{base, withRollout, withAutoRollout, withPolicyReports, withFairness, autoWithComponents} {
 		t.Run(strings.TrimPrefix(dir, "../../"), func(t *testing.T) {
 			for _, object := range render(t, c, dir) {
 				t.Run(object.GetKind()+"/"+object.GetName(), func(t *testing.T) {
@@ -183,10 +187,12 @@ func TestManifestsHoldTheNamedObjects(t *testing.T) {
 	})
 	auto := slices.Concat(rollout, []string{"ConfigMap/sidecar-drift-configuration", "RoleBinding/sidecar-drift-auto-rollout"})
 	reports := []string{"ClusterRole/sidecar-drift-policy-reports", "ClusterRoleBinding/sidecar-drift-policy-reports"}
+	fairness := []string{"FlowSchema/sidecar-drift-audit", "PriorityLevelConfiguration/sidecar-drift-audit"}
 	for dir, want := range map[string][]string{
 		base: common, withRollout: rollout, withAutoRollout: auto,
 		withPolicyReports:  slices.Concat(common, reports),
-		autoWithComponents: slices.Concat(auto, reports, []string{"ClusterRole/sidecar-drift-viewer", "ClusterRoleBinding/sidecar-drift-auth-delegator"}),
+		withFairness:       slices.Concat(common, fairness),
+		autoWithComponents: slices.Concat(auto, reports, fairness, []string{"ClusterRole/sidecar-drift-viewer", "ClusterRoleBinding/sidecar-drift-auth-delegator"}),
 	} {
 		t.Run(strings.TrimPrefix(dir, "../../"), func(t *testing.T) {
 			slices.Sort(want)
@@ -248,6 +254,26 @@ func checkPlace(t *testing.T, object *unstructured.Unstructured) {
 	}
 	if name := object.GetLabels()["app.kubernetes.io/name"]; name != "sidecar-drift" {
 		t.Errorf("%s %s has the label app.kubernetes.io/name: %q", object.GetKind(), object.GetName(), name)
+	}
+	if name := object.GetLabels()["app.kubernetes.io/part-of"]; name != "sidecar-drift" {
+		t.Errorf("%s %s has the label app.kubernetes.io/part-of: %q: make undeploy would leave it", object.GetKind(), object.GetName(), name)
+	}
+}
+
+// What is in no namespace, make undeploy must name.
+func TestUndeployKnowsEachKind(t *testing.T) {
+	printed := exec.CommandContext(t.Context(), "make", "-n", "undeploy")
+	printed.Dir = "../.."
+	commands, err := printed.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range render(t, testCluster(t), autoWithComponents) {
+		many, one := meta.UnsafeGuessKindToResource(object.GroupVersionKind())
+		named := strings.Contains(string(commands), many.Resource) || strings.Contains(string(commands), " "+one.Resource+" ")
+		if object.GetNamespace() == "" && !named {
+			t.Errorf("it leaves %s %s:\n%s", object.GetKind(), object.GetName(), commands)
+		}
 	}
 }
 
