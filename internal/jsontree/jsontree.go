@@ -6,13 +6,10 @@
 package jsontree
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
-	"fmt"
 	"iter"
 	"sync"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Kind is the first byte of a JSON value, with '0' for every number.
@@ -30,21 +27,22 @@ const (
 	Null   Kind = 'n'
 )
 
-// span is a range of bytes, in the source or, with escaped set, in the
-// document's buffer of unescaped strings.
-type span struct {
-	start, end uint32
-	escaped    bool
-}
+// text is a string's value, or another scalar as it stands: a range of bytes in
+// the source or, with the bit escaped in its start, in the document's buffer of
+// unescaped strings.
+type text struct{ start, end uint32 }
+
+// escaped is no bit of an offset: see maxSize.
+const escaped = 1 << 31
 
 // entry is a value on the tape, in document order: a value's first child, if
 // it has any, is the next entry.
 type entry struct {
-	name span   // of the member; empty for array items
-	raw  span   // the value as it stands in the source
-	text span   // a string's value; the raw value of other scalars
-	skip uint32 // the first entry after the value and all below it
-	kind Kind
+	name       text   // of the member; empty for array items
+	text       text   // empty for objects and arrays
+	start, end uint32 // the value as it stands in the source
+	skip       uint32 // the first entry after the value and all below it
+	kind       Kind
 }
 
 type document struct {
@@ -60,10 +58,10 @@ type Node struct {
 	index uint32
 }
 
-// maxSize keeps offsets in 32 bits.
+// maxSize keeps offsets in 31 bits.
 const maxSize = 1 << 31
 
-var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+var readers = sync.Pool{New: func() any { return new(Reader) }}
 
 // Parse reads one JSON document. It refuses duplicate member names, invalid
 // UTF-8 and data after the document. The Node refers to src, which must not
@@ -73,26 +71,20 @@ func Parse(src []byte) (Node, error) { return ParseAtMost(src, maxSize) }
 // ErrTooMany is that a document holds more values than its reader takes.
 var ErrTooMany = errors.New("the document holds too many values")
 
-// ParseAtMost is Parse for documents of anybody's making: a value takes some 50
-// bytes of memory, and as few as two of the document. The error is ErrTooMany
+// ParseAtMost is Parse for documents of anybody's making: a value takes 32 bytes
+// of memory, and as few as two of the document. The error is ErrTooMany
 // where there are more than so many.
 func ParseAtMost(src []byte, values int) (Node, error) {
-	if len(src) >= maxSize {
-		return Node{}, fmt.Errorf("a document of %d bytes is too large", len(src))
-	}
-	dec := decoders.Get().(*jsontext.Decoder)
-	defer decoders.Put(dec)
-	dec.Reset(bytes.NewBuffer(src))
-	defer dec.Reset(bytes.NewReader(nil))
-	p := parser{
-		dec:  dec,
-		doc:  &document{src: src, tape: make([]entry, 0, min(len(src)/12+1, values))},
-		most: values,
-	}
-	if err := p.document(); err != nil {
+	r := readers.Get().(*Reader)
+	defer readers.Put(r)
+	defer func() { r.doc = document{} }()
+	root, err := r.Parse(src, values)
+	if err != nil {
 		return Node{}, err
 	}
-	return Node{doc: p.doc}, nil
+	doc := r.doc
+	root.doc = &doc
+	return root, nil
 }
 
 // Exists reports whether the value is in the document.
@@ -112,7 +104,7 @@ func (n Node) Name() []byte {
 	if n.doc == nil {
 		return nil
 	}
-	return n.doc.slice(n.doc.tape[n.index].name)
+	return n.doc.name(n.index)
 }
 
 // Text returns a string's value, any other scalar as it stands, and nil for
@@ -133,7 +125,8 @@ func (n Node) Raw() []byte {
 	if n.doc == nil {
 		return nil
 	}
-	return n.doc.slice(n.doc.tape[n.index].raw)
+	at := n.doc.tape[n.index]
+	return n.doc.src[at.start:at.end:at.end]
 }
 
 // Get follows member names down from the value. It returns the zero Node where
@@ -173,6 +166,9 @@ func (n Node) Children() iter.Seq[Node] {
 	}
 }
 
+// Compare orders values of one document as they stand in it.
+func (n Node) Compare(other Node) int { return cmp.Compare(n.index, other.index) }
+
 // IsEmpty reports whether the value is absent, or an object or array without
 // anything in it.
 func (n Node) IsEmpty() bool {
@@ -186,9 +182,11 @@ func (n Node) IsEmpty() bool {
 	}
 }
 
-func (d *document) slice(s span) []byte {
-	if s.escaped {
-		return d.unescaped[s.start:s.end:s.end]
+func (d *document) name(index uint32) []byte { return d.slice(d.tape[index].name) }
+
+func (d *document) slice(s text) []byte {
+	if s.start&escaped != 0 {
+		return d.unescaped[s.start&^escaped : s.end : s.end]
 	}
 	return d.src[s.start:s.end:s.end]
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -61,6 +62,7 @@ func TestParseRefuses(t *testing.T) {
 		"name alone":   `{"a"`,
 		"trailing":     `{} {}`,
 		"duplicate":    `{"a":1,"a":2}`,
+		"apart":        `{"b":1,"a":[{"a":1}],"c":2,"\u0061":3}`,
 		"invalid utf8": "{\"a\":\"\xff\"}",
 		"number":       `01`,
 		"comma":        `[1,]`,
@@ -119,10 +121,21 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	var reader Reader // whatever it read before
 	f.Fuzz(func(t *testing.T, src []byte) {
 		n, err := Parse(src)
+		again, errAgain := reader.Parse(src, maxSize)
+		if (err == nil) != (errAgain == nil) || err == nil && !reflect.DeepEqual(rebuild(n), rebuild(again)) {
+			t.Errorf("a Reader that is used again: %v, want %v", errAgain, err)
+		}
 		if err != nil {
+			if jsontext.Value(src).IsValid() {
+				t.Errorf("a valid document is refused: %v", err)
+			}
 			return
+		}
+		if !jsontext.Value(src).IsValid() {
+			t.Error("an invalid document is accepted")
 		}
 		dec := json.NewDecoder(bytes.NewReader(src))
 		dec.UseNumber()
@@ -157,6 +170,39 @@ func BenchmarkParse(b *testing.B) {
 	for b.Loop() {
 		if _, err := Parse(src); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestReader: documents of one Reader follow each other without allocations.
+func TestReader(t *testing.T) {
+	src, err := os.ReadFile("../../webhook/testdata/admissionreview-istio-1.27.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r Reader
+	parse := func(src []byte, values int) Node {
+		n, err := r.Parse(src, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Forget()
+		return n
+	}
+	parse(src, maxSize)
+	if allocations := testing.AllocsPerRun(100, func() { parse(src, maxSize) }); allocations > 0 {
+		t.Errorf("%v allocations a document", allocations)
+	}
+	for range 2 {
+		if _, err := r.Parse([]byte(`[1,{"a":2,"a":3}]`), maxSize); !errors.Is(err, jsontext.ErrDuplicateName) {
+			t.Errorf("duplicate names: %v", err)
+		}
+		if _, err := r.Parse([]byte(`[1,2]`), 2); !errors.Is(err, ErrTooMany) {
+			t.Errorf("too many values: %v", err)
+		}
+		n, err := r.Parse([]byte(`["\u0061"]`), 2)
+		if err != nil || rebuild(n).([]any)[0] != "a" {
+			t.Errorf("after errors: %v, %v", rebuild(n), err)
 		}
 	}
 }
