@@ -14,6 +14,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -65,12 +66,10 @@ func Of(pod jsontree.Node, names ...string) (Fingerprint, error) {
 	if err != nil {
 		return Fingerprint{}, err
 	}
-	w := writer{
-		view:   podspec.NewView(pod),
-		listed: podspec.ListedByInjector(pod),
-		owned:  podspec.Union(managers),
-		buf:    make([]byte, 0, 4096),
-	}
+	w := writers.Get().(*writer)
+	w.view.Reset(pod)
+	w.listed, w.owned = podspec.ListedByInjector(pod), podspec.Union(managers)
+	w.parts = make([]part, 0, 8)
 	for _, name := range names {
 		w.listed.Containers[name] = true
 	}
@@ -78,7 +77,9 @@ func Of(pod jsontree.Node, names ...string) (Fingerprint, error) {
 	w.volumes()
 	w.podFields()
 	w.metadata()
-	return w.sum(), nil
+	f := w.sum()
+	w.forget()
+	return f, nil
 }
 
 // PartsJSON returns the parts as a compact JSON object, name to hash.
@@ -106,9 +107,15 @@ func appendQuoted(dst []byte, s string) []byte {
 	return quoted
 }
 
+// writers keeps the memory of writers. It is not given back after a panic.
+var writers = sync.Pool{New: func() any { return new(writer) }}
+
+// keptForm is more than the canonical form of any ordinary sidecar.
+const keptForm = 64 << 10
+
 // writer collects the canonical forms of the injected parts.
 type writer struct {
-	view   *podspec.View
+	view   podspec.View
 	listed podspec.Listed
 	owned  podspec.Fields
 	parts  []part
@@ -120,6 +127,17 @@ type part struct {
 	sum  [sha256.Size]byte
 }
 
+// forget gives the writer back, without what it knows of the Pod and without
+// unusually much memory.
+func (w *writer) forget() {
+	w.view.Forget()
+	w.listed, w.owned, w.parts = podspec.Listed{}, podspec.Fields{}, nil
+	if cap(w.buf) > keptForm {
+		w.buf = nil
+	}
+	writers.Put(w)
+}
+
 func (w *writer) add(name string, canonical []byte) {
 	w.parts = append(w.parts, part{name, sha256.Sum256(canonical)})
 }
@@ -128,7 +146,7 @@ func (w *writer) containers() {
 	spec := w.owned.Field([]byte("spec"))
 	lookup := [2]podspec.Lookup{}
 	for i, list := range [2][]byte{[]byte("containers"), []byte("initContainers")} {
-		lookup[i] = spec.Field(list).Lookup(list)
+		lookup[i] = w.view.Lookup(spec.Field(list), list)
 	}
 	added := false
 	for _, c := range w.view.Containers() {
@@ -199,7 +217,7 @@ func (w *writer) podFields() {
 	if w.owned.Empty() {
 		return
 	}
-	spec := w.owned.Field([]byte("spec")).Lookup(nil)
+	spec := w.view.Lookup(w.owned.Field([]byte("spec")), nil)
 	w.buf = w.buf[:0]
 	for _, m := range w.view.PodFields() {
 		if m.Default {
@@ -224,7 +242,7 @@ func (w *writer) metadata() {
 	metadata := w.owned.Field([]byte("metadata"))
 	w.buf = w.buf[:0]
 	for _, field := range []string{"annotations", "labels"} {
-		owned := metadata.Field([]byte(field)).Lookup(nil)
+		owned := w.view.Lookup(metadata.Field([]byte(field)), nil)
 		var added []jsontree.Node
 		for entry := range w.view.Pod().Get("metadata", field).Children() {
 			name := entry.Name()

@@ -52,7 +52,7 @@ func (v *View) AppendCanonical(dst []byte, m Member) []byte {
 		dst = v.appendKey(dst, member)
 		dst = v.appendValue(dst, m, member)
 	}
-	v.stack = v.stack[:base]
+	v.pop(base)
 	dst = appendReferences(dst, m)
 	return append(dst, tagEnd)
 }
@@ -86,7 +86,7 @@ func (v *View) AppendInjected(dst []byte, m Member, owned Fields) ([]byte, bool)
 	}
 	start := len(dst)
 	dst = append(dst, structureTag(m))
-	lookup := owned.Lookup(m.Field)
+	lookup := v.Lookup(owned, m.Field)
 	anything := false
 	for i := base; i < len(v.stack); i++ {
 		member := v.stack[i]
@@ -107,7 +107,8 @@ func (v *View) AppendInjected(dst []byte, m Member, owned Fields) ([]byte, bool)
 		}
 		anything = anything || some
 	}
-	v.stack = v.stack[:base]
+	v.pop(base)
+	v.release(lookup)
 	if !anything {
 		return dst[:start], false
 	}

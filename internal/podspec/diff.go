@@ -87,10 +87,11 @@ func (d *differ) members(a, b Member, inA, inB []Member, held Fields) {
 		container = b
 	}
 	before := len(d.found)
-	lookup := held.Lookup(container.Field)
+	lookup := d.a.Lookup(held, container.Field)
 	for _, p := range d.pairs(inA, inB) {
 		d.member(container, p.a, p.b, lookup)
 	}
+	d.a.release(lookup)
 	if len(d.found) == before && !sameReferences(a, b) {
 		d.report(a, b, false)
 	}

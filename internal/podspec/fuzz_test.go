@@ -103,7 +103,7 @@ func FuzzManagers(f *testing.F) {
 		view := NewView(pod)
 		for _, c := range view.Containers() {
 			owned := all.Field(c.Field).Item(c.Member)
-			if found := all.Field(c.Field).Lookup(c.Field).Member(c.Member); owned.Has() && !found.Has() {
+			if found := view.Lookup(all.Field(c.Field), c.Field).Member(c.Member); owned.Has() && !found.Has() {
 				t.Error("a container that is owned is not looked up as such")
 			}
 			form, some := view.AppendInjected(nil, c.Member, owned)

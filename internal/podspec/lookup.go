@@ -2,7 +2,9 @@ package podspec
 
 import (
 	"bytes"
+	"cmp"
 	"iter"
+	"slices"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
@@ -12,31 +14,54 @@ import (
 // fields are indexed.
 type Lookup struct {
 	fields Fields
-	index  map[string]Fields // nil: few fields, looked through
+	many   bool
+	index  []indexed // sorted; of many fields
+}
+
+// indexed is what one manager owns at and below a path element of FieldsV1: f, k
+// or v with its key, or keys.
+type indexed struct {
+	kind        byte
+	key, second []byte
+	below       jsontree.Node
+}
+
+func (i indexed) compare(other indexed) int {
+	if c := cmp.Compare(i.kind, other.kind); c != 0 {
+		return c
+	}
+	if c := bytes.Compare(i.key, other.key); c != 0 {
+		return c
+	}
+	return bytes.Compare(i.second, other.second)
 }
 
 // fewFields are looked through faster than they are indexed.
 const fewFields = 64
 
-// Lookup returns a Lookup of what is directly below the set's place: fields of
-// a map, or items of the list under the given field name.
-func (f Fields) Lookup(field []byte) Lookup {
-	l := Lookup{fields: f}
-	if !f.many() {
+// Lookup returns a Lookup of what is directly below the place of a set of
+// fields: fields of a map, or items of the list under the given field name. It
+// is good until the view's next Pod.
+func (v *View) Lookup(f Fields, field []byte) Lookup {
+	l := Lookup{fields: f, many: f.many()}
+	if !l.many {
 		return l
 	}
-	l.index = map[string]Fields{}
+	base := len(v.index)
 	for node := range f.nodes() {
 		for child := range node.Children() {
-			if key, ok := indexKey(field, child.Name()); ok {
-				below := l.index[key]
-				below.add(child)
-				l.index[key] = below
+			if i, ok := newIndexed(field, child); ok {
+				v.index = append(v.index, i)
 			}
 		}
 	}
+	l.index = v.index[base:len(v.index):len(v.index)]
+	slices.SortFunc(l.index, indexed.compare)
 	return l
 }
+
+// release gives back the memory of the latest Lookup that has not been.
+func (v *View) release(l Lookup) { v.index = truncated(v.index, len(v.index)-len(l.index)) }
 
 // nodes yields the managers' sets.
 func (f Fields) nodes() iter.Seq[jsontree.Node] {
@@ -66,39 +91,57 @@ func (f Fields) many() bool {
 
 // Member returns the set as seen from the member.
 func (l Lookup) Member(m Member) Fields {
-	switch {
-	case l.index == nil:
+	if !l.many {
 		return l.fields.Member(m)
-	case !m.Item:
-		return l.index["f:"+string(m.Key)]
-	case setList(m.Field):
-		return l.index["v:"+string(m.Key)]
 	}
-	return l.index["k:"+string(m.Key)+"\x00"+string(m.Second)]
+	want := indexed{kind: 'k', key: m.Key, second: m.Second}
+	switch {
+	case !m.Item:
+		want = indexed{kind: 'f', key: m.Key}
+	case setList(m.Field):
+		want = indexed{kind: 'v', key: m.Key}
+	}
+	var found Fields
+	at, _ := slices.BinarySearchFunc(l.index, want, indexed.compare)
+	for ; at < len(l.index) && l.index[at].compare(want) == 0; at++ {
+		found.add(l.index[at].below)
+	}
+	return found
 }
 
 // Field returns the set as seen from a field of the map.
 func (l Lookup) Field(name []byte) Fields { return l.Member(Member{Key: name}) }
 
-// indexKey returns the key of the index for a path element of FieldsV1.
-func indexKey(list, element []byte) (string, bool) {
-	kind, rest, ok := bytes.Cut(element, []byte(":"))
-	switch {
-	case !ok:
-		return "", false
-	case string(kind) == "f":
-		return string(element), true
+// newIndexed reads the path element of FieldsV1 that is the node's name.
+func newIndexed(list []byte, node jsontree.Node) (indexed, bool) {
+	kind, rest, ok := bytes.Cut(node.Name(), []byte(":"))
+	if !ok || len(kind) != 1 {
+		return indexed{}, false
+	}
+	i := indexed{kind: kind[0], below: node}
+	first, second := listKeys(list)
+	switch i.kind {
+	case 'f':
+		i.key = rest
+		return i, true
+	case 'k':
+		if bytes.IndexByte(rest, '\\') < 0 {
+			if i.key, i.second, ok = plainKeys(rest, first, second); ok {
+				return i, true
+			}
+		}
 	}
 	value, err := jsontree.Parse(rest)
 	if err != nil {
-		return "", false
+		return indexed{}, false
 	}
-	switch string(kind) {
-	case "v":
-		return "v:" + value.String(), true
-	case "k":
-		first, second := listKeys(list)
-		return "k:" + value.Get(first).String() + "\x00" + value.Get(second).String(), true
+	switch i.kind {
+	case 'v':
+		i.key = value.Text()
+		return i, true
+	case 'k':
+		i.key, i.second = value.Get(first).Text(), value.Get(second).Text()
+		return i, true
 	}
-	return "", false
+	return indexed{}, false
 }

@@ -26,8 +26,8 @@ func TestLookup(t *testing.T) {
 			t.Fatal(err)
 		}
 		fields := Union([]Manager{{Fields: root}, {Fields: root}})
-		lookup := fields.Lookup([]byte(field))
-		if lookup.index == nil {
+		lookup := new(View).Lookup(fields, []byte(field))
+		if !lookup.many {
 			t.Fatalf("%s: no index", field)
 		}
 		found := 0
@@ -50,5 +50,21 @@ func TestLookup(t *testing.T) {
 		if found != 2*fewFields {
 			t.Errorf("%s: found %d", field, found)
 		}
+	}
+}
+
+// TestLookupOfNothing: many fields of which none can be indexed are not looked
+// through for each member.
+func TestLookupOfNothing(t *testing.T) {
+	root, err := jsontree.Parse([]byte(`{"x":{},"i:` + strings.Repeat("1", fewFields*fewFields) + `":{}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lookup := new(View).Lookup(Union([]Manager{{Fields: root}}), []byte("env"))
+	if !lookup.many || len(lookup.index) > 0 {
+		t.Errorf("many: %v, %d indexed", lookup.many, len(lookup.index))
+	}
+	if found := lookup.Member(Member{Key: []byte("x"), Field: []byte("env"), Item: true}); !found.Empty() {
+		t.Error("found a member")
 	}
 }

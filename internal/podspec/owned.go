@@ -139,28 +139,34 @@ func (f Fields) value(m Member) Fields {
 // plainKey compares a list key without escapes, as in
 // {"containerPort":80,"protocol":"TCP"}, with the values of an item's keys.
 func plainKey(element []byte, first string, value1 []byte, second string, value2 []byte) bool {
-	element, ok := cutKey(element, '{', first, value1)
-	if ok && second != "" {
-		element, ok = cutKey(element, ',', second, value2)
-	}
-	return ok && len(element) == 1 && element[0] == '}'
+	has1, has2, ok := plainKeys(element, first, second)
+	return ok && bytes.Equal(has1, value1) && (second == "" || bytes.Equal(has2, value2))
 }
 
-func cutKey(element []byte, delimiter byte, key string, value []byte) ([]byte, bool) {
+// plainKeys returns the values in a list key without escapes. It reports false
+// for what is written in another way than API servers do.
+func plainKeys(element []byte, first, second string) (value1, value2 []byte, ok bool) {
+	value1, element, ok = cutKey(element, '{', first)
+	if ok && second != "" {
+		value2, element, ok = cutKey(element, ',', second)
+	}
+	return value1, value2, ok && string(element) == "}"
+}
+
+func cutKey(element []byte, delimiter byte, key string) (value, rest []byte, ok bool) {
 	n := len(key) + 4 // the delimiter, two quotes and the colon
 	if len(element) < n || element[0] != delimiter || string(element[2:n-2]) != key {
-		return nil, false
+		return nil, nil, false
 	}
 	element = element[n:]
-	quoted := len(element) > 0 && element[0] == '"'
-	if quoted {
-		element = element[1:]
+	if quoted, found := bytes.CutPrefix(element, []byte{'"'}); found {
+		return bytes.Cut(quoted, []byte{'"'})
 	}
-	element, ok := bytes.CutPrefix(element, value)
-	if ok && quoted {
-		element, ok = bytes.CutPrefix(element, []byte{'"'})
+	end := bytes.IndexAny(element, ",}")
+	if end < 0 {
+		return nil, nil, false
 	}
-	return element, ok
+	return element[:end], element[end:], true
 }
 
 // Member returns the set as seen from a member of the map or keyed list.

@@ -21,19 +21,29 @@ type View struct {
 	merged      map[jsontree.Node]bool // requirements of label selectors
 	hostNetwork bool
 	containers  []Container
-	stack       []Member // members of the maps and lists that are being written
+	stack       []Member  // members of the maps and lists that are being written
+	index       []indexed // of the fields that are being looked up
 }
 
 // NewView returns the view of a Pod.
 func NewView(pod jsontree.Node) *View {
-	v := &View{
-		pod:  pod,
-		spec: pod.Get("spec"),
-		name: pod.Get("metadata", "name").Text(),
+	v := new(View)
+	v.Reset(pod)
+	return v
+}
+
+// Reset makes the view that of another Pod, in the same memory.
+func (v *View) Reset(pod jsontree.Node) {
+	*v = View{
+		pod:        pod,
+		spec:       pod.Get("spec"),
+		name:       pod.Get("metadata", "name").Text(),
+		containers: v.containers[:0],
+		stack:      v.stack[:0],
+		index:      v.index[:0],
 	}
-	v.containers = containersOf(v.spec)
+	v.containers = appendContainers(v.containers, v.spec)
 	v.merged = mergedRequirements(pod, v.spec)
-	v.stack = make([]Member, 0, 64)
 	v.hostNetwork = v.spec.Get("hostNetwork").Kind() == jsontree.True
 	if set := pod.Get("metadata", "annotations").Get(limitRangerAnnotation); set.Exists() {
 		v.limit = parseLimitRanger(set.String())
@@ -43,8 +53,31 @@ func NewView(pod jsontree.Node) *View {
 			v.daemon = true
 		}
 	}
-	return v
 }
+
+// keptMembers are as many as a Pod of half a megabyte has in a list.
+const keptMembers = 4096
+
+// Forget lets go of the Pod, and of memory that few need. Reset must follow.
+func (v *View) Forget() {
+	*v = View{containers: forgotten(v.containers), stack: forgotten(v.stack), index: forgotten(v.index)}
+}
+
+func forgotten[T any](memory []T) []T {
+	if cap(memory) > keptMembers {
+		return nil
+	}
+	return truncated(memory, 0)
+}
+
+// truncated returns the first n items; the others refer to nothing any more.
+func truncated[T any](items []T, n int) []T {
+	clear(items[n:])
+	return items[:n]
+}
+
+// pop takes what is above base from the stack.
+func (v *View) pop(base int) { v.stack = truncated(v.stack, base) }
 
 // LimitRanger returns the resources ("requests/cpu") that the LimitRanger plugin
 // says it set on the named container.
@@ -80,6 +113,17 @@ func compareMembers(a, b Member) int {
 	return bytes.Compare(a.Second, b.Second)
 }
 
+// sortMembers sorts by key. Members of one key stay as they stand in the document,
+// without a stable sort, which takes longer.
+func sortMembers(members []Member) {
+	slices.SortFunc(members, func(a, b Member) int {
+		if c := compareMembers(a, b); c != 0 {
+			return c
+		}
+		return a.Node.Compare(b.Node)
+	})
+}
+
 // Container is a container or init container of the Pod.
 type Container struct {
 	Name string
@@ -99,8 +143,7 @@ func (c Container) Part() string {
 // order in the spec. The caller must not change the list.
 func (v *View) Containers() []Container { return v.containers }
 
-func containersOf(spec jsontree.Node) []Container {
-	containers := make([]Container, 0, 8)
+func appendContainers(containers []Container, spec jsontree.Node) []Container {
 	for _, field := range [...]string{"initContainers", "containers"} {
 		list := spec.Get(field)
 		for item := range list.Children() {
@@ -151,7 +194,7 @@ func (v *View) PodFields() []Member {
 			Default: isDefault([]byte(podField), field),
 		})
 	}
-	slices.SortStableFunc(members, compareMembers)
+	sortMembers(members)
 	return members
 }
 
@@ -199,7 +242,7 @@ func (v *View) Members(dst []Member, m Member) ([]Member, bool) {
 	default:
 		return dst, false
 	}
-	slices.SortStableFunc(dst[start:], compareMembers)
+	sortMembers(dst[start:])
 	return dst, true
 }
 
