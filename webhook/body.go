@@ -37,11 +37,11 @@ func (b *buffers) get() *bytes.Buffer {
 	return new(bytes.Buffer)
 }
 
-// put takes a buffer back. Unusually large ones are left to the garbage
+// put takes a buffer back. Unusually much memory is left to the garbage
 // collector, as one big Pod should not be remembered for ever.
 func (b *buffers) put(buffer *bytes.Buffer) {
 	if buffer.Cap() > keptBuffer {
-		return
+		*buffer = bytes.Buffer{}
 	}
 	buffer.Reset()
 	b.pool.Put(buffer)

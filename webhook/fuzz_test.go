@@ -40,7 +40,7 @@ func FuzzReview(f *testing.F) {
 	h := newHarness()
 	f.Fuzz(func(t *testing.T, body []byte) {
 		h.log.Reset()
-		r, err := parseReview(body)
+		r, err := parseReview(new(jsontree.Reader), body)
 		if err != nil {
 			if recorder := h.post(bytes.NewReader(body)); recorder.Code != http.StatusBadRequest || recorder.Body.String() != err.Error()+"\n" {
 				t.Errorf("status %d: %q, want 400: %v", recorder.Code, recorder.Body, err)

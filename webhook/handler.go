@@ -84,7 +84,9 @@ func (h *Handler) judge(ctx context.Context, lane *lane, body []byte) ([]byte, o
 		return nil, failed, err
 	}
 	defer lane.endTurn()
-	return h.answer(body)
+	reader := lane.reader()
+	defer lane.putReader(reader)
+	return h.answer(reader, body)
 }
 
 // refuse answers with the status that err asks for, by default 400.
@@ -104,7 +106,7 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 }
 
 // answer is stamp, kept from taking the process down.
-func (h *Handler) answer(body []byte) (response []byte, result outcome, err error) {
+func (h *Handler) answer(reader *jsontree.Reader, body []byte) (response []byte, result outcome, err error) {
 	var r review
 	defer func() {
 		defect := recover()
@@ -120,7 +122,7 @@ func (h *Handler) answer(body []byte) (response []byte, result outcome, err erro
 		}
 		err = refusal{http.StatusInternalServerError, "the AdmissionReview could not be read"}
 	}()
-	if r, err = parseReview(body); err != nil {
+	if r, err = parseReview(reader, body); err != nil {
 		return nil, failed, err
 	}
 	response, result = h.stamp(r)

@@ -29,8 +29,8 @@ type review struct {
 
 // parseReview reads an AdmissionReview. Its errors are the API server's to
 // read: they say what is wrong and quote nothing of the body.
-func parseReview(body []byte) (review, error) {
-	root, err := jsontree.ParseAtMost(body, maxValues)
+func parseReview(reader *jsontree.Reader, body []byte) (review, error) {
+	root, err := reader.Parse(body, maxValues)
 	if err != nil {
 		return review{}, unreadable(err)
 	}

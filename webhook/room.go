@@ -3,9 +3,12 @@ package webhook
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
 // Bounds of the reviews under way. Together with the connections' they keep the
@@ -58,10 +61,17 @@ func (r *room) lane(length int64) (*lane, int64) {
 
 // lane bounds the bytes of bodies, which are refused when there is no room, and
 // the reviews that are judged at once, which wait.
-type lane struct{ bodies, turns *semaphore.Weighted }
+type lane struct {
+	bodies, turns *semaphore.Weighted
+	readers       *sync.Pool // no more than turns are in use
+}
 
 func newLane(bodies, turns int64) lane {
-	return lane{semaphore.NewWeighted(bodies), semaphore.NewWeighted(turns)}
+	return lane{
+		bodies:  semaphore.NewWeighted(bodies),
+		turns:   semaphore.NewWeighted(turns),
+		readers: &sync.Pool{New: func() any { return new(jsontree.Reader) }},
+	}
 }
 
 // enter takes room for a body. What it takes must be given back with leave.
@@ -86,6 +96,15 @@ func (l *lane) turn(ctx context.Context) error {
 		return overloaded
 	}
 	return nil
+}
+
+// reader returns the memory for a review whose turn it is; putReader must
+// follow. What a large review takes, no ordinary one keeps: lanes do not share.
+func (l *lane) reader() *jsontree.Reader { return l.readers.Get().(*jsontree.Reader) }
+
+func (l *lane) putReader(r *jsontree.Reader) {
+	r.Forget()
+	l.readers.Put(r)
 }
 
 func (l *lane) endTurn() { l.turns.Release(1) }
