@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"slices"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -23,21 +22,18 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/webhook"
 )
 
-// Rounds alternate between the two handlers, so that what else the machine does
-// weighs on both; the ratio is the median of the rounds'. They count processor
-// time, that of the garbage collector included.
+// Rounds alternate between the two handlers and all sizes, so that what else the
+// machine does weighs on all; ratios are the medians of the rounds'. They count
+// processor time, that of the garbage collector included.
 const (
 	handlerRounds = 41
-	handlerRound  = 250 // requests to each
+	handlerRound  = 2 << 20 // bytes of reviews to each
 )
 
 // handler measures the stamper from a review's bytes to the response's, beside
-// controller-runtime's handler that decodes the same review and allows it.
+// controller-runtime's handler that decodes the same review and allows it: the
+// review of an injected Pod, and those of Pods of which the app has less or more.
 func handler(ctx context.Context, out io.Writer) error {
-	review, err := capturedReview()
-	if err != nil {
-		return err
-	}
 	log := logr.FromSlogHandler(slog.DiscardHandler)
 	allow, err := admission.StandaloneWebhook(&admission.Webhook{
 		Handler: admission.HandlerFunc(func(context.Context, admission.Request) admission.Response {
@@ -47,33 +43,22 @@ func handler(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	stamper := newCaller(webhook.NewHandler(log, prometheus.NewRegistry()), review)
-	empty := newCaller(allow, review)
-	for _, c := range []*caller{stamper, empty} {
-		if err := c.check(); err != nil {
-			return err
-		}
+	stamper := webhook.NewHandler(log, prometheus.NewRegistry())
+	sizes, err := handlerSizes(stamper, allow)
+	if err != nil {
+		return err
 	}
-
-	var ratios, ours, theirs []float64
 	for range handlerRounds {
-		if err := ctx.Err(); err != nil {
-			return err
+		for _, size := range sizes {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := size.round(); err != nil {
+				return err
+			}
 		}
-		a, err := stamper.round()
-		if err != nil {
-			return err
-		}
-		b, err := empty.round()
-		if err != nil {
-			return err
-		}
-		ratios, ours, theirs = append(ratios, a/b), append(ours, a), append(theirs, b)
 	}
-	fmt.Fprintf(out, "stamper %.0f µs, empty controller-runtime handler %.0f µs of processor time a review of %d bytes (medians of %d rounds)\n",
-		median(ours), median(theirs), len(review), handlerRounds)
-	figure(out, "handler", fmt.Sprintf("%.2f", median(ratios)), "x", "<= 1.0")
-	figure(out, "handler-allocs", fmt.Sprintf("%.0f", testing.AllocsPerRun(handlerRound, stamper.call)), "allocs", "< 200")
+	printHandler(out, sizes)
 	return nil
 }
 
@@ -131,18 +116,21 @@ func (c *caller) check() error {
 	return nil
 }
 
-// round returns the microseconds of processor time that a call took.
+// round returns the microseconds of processor time that a call took, of many one
+// after the other: pools are filled.
 func (c *caller) round() (float64, error) {
 	runtime.GC()
+	c.call()
 	start, err := processorTime()
 	if err != nil {
 		return 0, err
 	}
-	for range handlerRound {
+	calls := handlerRound / len(c.review)
+	for range calls {
 		c.call()
 	}
 	end, err := processorTime()
-	return float64(end-start) / float64(time.Microsecond) / handlerRound, err
+	return float64(end-start) / float64(time.Microsecond) / float64(calls), err
 }
 
 func processorTime() (time.Duration, error) {
