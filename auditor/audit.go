@@ -19,6 +19,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/pace"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -26,9 +27,12 @@ import (
 // Options say what to audit and how.
 type Options struct {
 	Selection inventory.Selection
-	// Concurrency is how many dry runs are under way at once; less than 1
-	// means 1.
+	// Concurrency is how many dry runs are under way at once, at most; less than 1
+	// means 1. How many are follows from how the API server answers.
 	Concurrency int
+	// Gentle keeps other clients' requests from taking longer for the audit's,
+	// and has it take its time.
+	Gentle bool
 	// SidecarNames are containers to count as sidecars though the template
 	// declares them.
 	SidecarNames []string
@@ -52,6 +56,13 @@ type Options struct {
 	Log      logr.Logger
 }
 
+func (o Options) limiter() *pace.Limiter {
+	if o.Gentle {
+		return pace.NewGentle(o.Concurrency)
+	}
+	return pace.New(o.Concurrency)
+}
+
 // Audit asks the API server for a fresh injection of every selected revision
 // that has live Pods, and compares. A workload that cannot be judged is Unknown
 // and no error. Errors are what ends an audit as a whole: what must be listed is
@@ -62,7 +73,7 @@ type Options struct {
 func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report, error) {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	client, err := connectPatiently(cfg, giveUp)
+	client, err := connectPatiently(cfg, opts.limiter(), giveUp)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/pace"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/sentinel"
 )
@@ -20,6 +21,8 @@ type Auditor struct {
 	opts  Options
 	sweep Sweep
 	pods  *inventory.Live
+	// limiter knows from one round to the next how busy the API server is.
+	limiter *pace.Limiter
 
 	mu       sync.Mutex // held in a round
 	ledger   *sentinel.Ledger[inventory.Key, inventory.WorkloadRef]
@@ -75,7 +78,7 @@ func NewAuditor(cfg *rest.Config, opts Options, sweep Sweep) (*Auditor, error) {
 	}
 	opts.Progress, opts.Compared, opts.Preview.Labels, opts.Preview.Annotations = nil, nil, nil, nil
 	return &Auditor{
-		cfg: cfg, opts: opts, sweep: sweep,
+		cfg: cfg, opts: opts, sweep: sweep, limiter: opts.limiter(),
 		pods:   inventory.NewLive(client, opts.Selection),
 		ledger: sentinel.New[inventory.Key, inventory.WorkloadRef](), findings: map[inventory.Key]known{},
 		stable: &stability{}, askers: &askers{},

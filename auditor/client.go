@@ -3,11 +3,14 @@ package auditor
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/pace"
 )
 
 // connect returns a client for raw JSON, with no limit of its own: the API
@@ -28,19 +31,26 @@ func connect(cfg *rest.Config) (rest.Interface, error) {
 	return persistent{client}, nil
 }
 
-// connectPatiently returns a client that waits for an API server that goes away.
-// If that does not come back, giveUp is told.
-func connectPatiently(cfg *rest.Config, giveUp context.CancelCauseFunc) (rest.Interface, error) {
+// connectPatiently returns a client that waits for an API server that goes away,
+// and has the limiter decide when it sends dry runs, those that the API server had
+// no time for included. If that does not come back, giveUp is told.
+func connectPatiently(cfg *rest.Config, limiter *pace.Limiter, giveUp context.CancelCauseFunc) (rest.Interface, error) {
 	impatient, err := connect(cfg)
 	if err != nil {
 		return nil, err
 	}
 	cfg = rest.CopyConfig(cfg)
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return pace.Transport{Limiter: limiter, Paced: isDryRun, Next: next}
+	})
 	cfg.Wrap(newPatient(func(ctx context.Context) error {
 		return impatient.Get().AbsPath("/readyz").MaxRetries(0).Do(ctx).Error()
 	}, giveUp).over)
 	return connect(cfg)
 }
+
+// isDryRun holds for all that an audit posts.
+func isDryRun(r *http.Request) bool { return r.Method == http.MethodPost }
 
 // retries is how often a request is sent again that the API server has no time
 // for, which it asks for a second later: two minutes' worth. Where all workers are

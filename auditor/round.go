@@ -25,7 +25,7 @@ const few = 100
 func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	client, err := connectPatiently(a.cfg, giveUp)
+	client, err := connectPatiently(a.cfg, a.limiter, giveUp)
 	if err != nil {
 		return Round{}, err
 	}

@@ -16,7 +16,8 @@ func Default() Configuration {
 		Kind:         Kind,
 		Interval:     metav1.Duration{Duration: 30 * time.Second},
 		FullInterval: metav1.Duration{Duration: time.Hour},
-		Concurrency:  8,
+		Concurrency:  16,
+		Gentle:       true,
 		AutoRollout: AutoRollout{
 			Kinds:            []WorkloadKind{Deployment},
 			Budget:           10,

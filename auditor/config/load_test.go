@@ -52,6 +52,7 @@ func TestWhatAFileSetsReplacesTheDefaults(t *testing.T) {
 	got := load(t, head+`
 interval: 1h30m
 concurrency: 2
+gentle: false
 watch: [{apiVersion: v1, kind: ConfigMap, namespace: mesh, name: injector}]
 selection: {excludeNamespaces: &quiet [kube-system, dev]}
 ignorePaths:
@@ -67,6 +68,7 @@ autoRollout:
 	want := config.Default()
 	want.Interval = metav1.Duration{Duration: 90 * time.Minute}
 	want.Concurrency = 2
+	want.Gentle = false
 	want.Watch = []config.Object{{APIVersion: "v1", Kind: "ConfigMap", Namespace: "mesh", Name: "injector"}}
 	want.Selection.ExcludeNamespaces = []string{"kube-system", "dev"}
 	want.IgnorePaths = []config.IgnoredPath{{Path: "container/agent:env[NONCE]"}}
@@ -107,7 +109,7 @@ func TestLoadSaysWhatIsWrongAndWhere(t *testing.T) {
 		{"a second document", head + "---\n" + head, "line 3: a second document begins here: give one"},
 		{"no YAML in a second document", head + "---\n[\n", "line 5: not YAML: did not find expected node content"},
 
-		{"an unknown key", head + "\nsurprise: 1\n", "line 4: surprise: unknown key; known here: apiVersion, autoRollout, concurrency, fullInterval, ignorePaths, includeAutoscaled, interval, kind, policyReports, selection, watch, workloadMetrics"},
+		{"an unknown key", head + "\nsurprise: 1\n", "line 4: surprise: unknown key; known here: apiVersion, autoRollout, concurrency, fullInterval, gentle, ignorePaths, includeAutoscaled, interval, kind, policyReports, selection, watch, workloadMetrics"},
 		{"an unknown key further down", head + "autoRollout:\n  windows:\n  - start: \"22:00\"\n    end: \"23:00\"\n    from: x\n", "line 7: autoRollout.windows[0].from: unknown key; known here: days, end, start, timeZone"},
 		{"a key in another case", head + "includeautoscaled: true\n", "line 3: includeautoscaled: unknown key; did you mean includeAutoscaled?"},
 		{"a key that is much alike", head + "ignorePath: []\n", "line 3: ignorePath: unknown key; did you mean ignorePaths?"},

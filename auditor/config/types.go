@@ -34,8 +34,12 @@ type Configuration struct {
 	// Count resources that a VerticalPodAutoscaler sets, too. They move all the
 	// time: an automatic rollout by them never ends.
 	IncludeAutoscaled bool `json:"includeAutoscaled,omitempty"`
-	// Number of dry runs under way at once.
+	// Number of dry runs under way at once, at most: fewer where more would not
+	// be faster, or are too many for the API server.
 	Concurrency int `json:"concurrency,omitempty" schema:"minimum=1"`
+	// Have audits take their time, so that other requests to the API server take
+	// hardly longer for them.
+	Gentle bool `json:"gentle,omitempty"`
 	// Export the state of each workload's Pods, too, as
 	// sidecar_drift_workload_pods: a series for each workload and state.
 	WorkloadMetrics bool `json:"workloadMetrics,omitempty"`

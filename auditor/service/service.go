@@ -243,7 +243,7 @@ func auditOptions(c config.Configuration, asked func(string), log logr.Logger, w
 	selection := c.Selection.Inventory()
 	selection.Workloads, selection.SkipGone = workloads, true
 	return auditor.Options{
-		Selection: selection, Concurrency: c.Concurrency, SidecarNames: c.Selection.SidecarContainerNames,
+		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, SidecarNames: c.Selection.SidecarContainerNames,
 		IgnorePaths: c.PathPatterns(), IncludeAutoscaled: c.IncludeAutoscaled, Asked: asked, Log: log,
 	}
 }

@@ -33,6 +33,7 @@ type auditOptions struct {
 	labels     []string
 	texts      []string // annotations
 	preview    injection.Metadata
+	gentle     bool
 	diff       bool
 	exitCode   bool
 	hints      hints
@@ -115,6 +116,9 @@ NAME audit --output policyreport | kubectl apply --server-side -f -`),
 		},
 	}
 	o.selection.addFlags(cmd, "Only workloads in these `states`, comma-separated.")
+	group(cmd, "Selection", func(flags *pflag.FlagSet) {
+		addSwitch(flags, &o.gentle, "gentle", "Take time, so that other requests to the API server take hardly longer for the audit.")
+	})
 	group(cmd, "Preview", func(flags *pflag.FlagSet) {
 		flags.StringArrayVar(&o.labels, "with-label", nil, "Ask as if the Pods had this label, `KEY=VALUE`: what would it change? Repeatable.")
 		flags.StringArrayVar(&o.texts, "with-annotation", nil, "Ask as if the Pods had this annotation, `KEY=VALUE`. Repeatable.")
@@ -223,6 +227,7 @@ func (o *auditOptions) auditing(selected inventory.Selection, progress func(done
 	return auditor.Options{
 		Selection:         selected,
 		Concurrency:       o.selection.concurrency,
+		Gentle:            o.gentle,
 		SidecarNames:      o.selection.sidecarNames,
 		IgnorePaths:       o.selection.ignorePaths,
 		IncludeAutoscaled: o.selection.includeAutoscaled,

@@ -13,9 +13,9 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
-// defaultConcurrency keeps a small cluster busy; beyond it an injector's own
-// work is what takes the time.
-const defaultConcurrency = 8
+// defaultConcurrency is enough where an injector sleeps; how much of it is used
+// where one works follows from how the API server answers.
+const defaultConcurrency = 16
 
 // selection holds the flags and arguments that say what to audit.
 type selection struct {
@@ -44,7 +44,7 @@ func (s *selection) addFlags(cmd *cobra.Command, statesUsage string) {
 		flags.StringVarP(&s.labelSelector, "selector", "l", "", "Only Pods with these labels: key=value, key!=value, 'key in (a,b)', …")
 		flags.Var((*statesValue)(&s.states), "state", statesUsage)
 		s.addComparisonFlags(flags)
-		addCount(flags, &s.concurrency, "concurrency", defaultConcurrency, "Number of dry runs under way at once.")
+		addCount(flags, &s.concurrency, "concurrency", defaultConcurrency, "Number of dry runs under way at once, at most: fewer where more would not be faster, or are too many for the API server.")
 	})
 }
 
