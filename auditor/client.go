@@ -13,8 +13,8 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/pace"
 )
 
-// connect returns a client for raw JSON, with no limit of its own: the API
-// server's priority and fairness sets the pace.
+// connect returns a client for raw JSON, with no limit of requests a second: the
+// API server's priority and fairness sets the pace.
 func connect(cfg *rest.Config) (rest.Interface, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS = -1

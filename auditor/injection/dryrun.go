@@ -19,8 +19,8 @@ type Injector struct {
 // attempts is how often a dry run is asked for whose answer is lost on its way.
 const attempts = 3
 
-// New returns an Injector. The client must not limit its requests itself: the
-// API server paces them, by 429 and Retry-After, which the client honours.
+// New returns an Injector. The client decides when its requests are sent, and sends
+// those again that the API server has no time for (429 and Retry-After).
 func New(client rest.Interface, log logr.Logger) *Injector {
 	return &Injector{client: client, breaker: newBreaker(client, log)}
 }

@@ -234,6 +234,27 @@ func TestAuditSelection(t *testing.T) {
 	}
 }
 
+func TestAuditPace(t *testing.T) {
+	kubeconfig(t)
+	for _, tt := range []struct {
+		args        []string
+		concurrency int
+		gentle      bool
+	}{
+		{nil, defaultConcurrency, false},
+		{[]string{"--gentle"}, defaultConcurrency, true},
+		{[]string{"--gentle=False", "--concurrency=3"}, 3, false},
+	} {
+		var asked auditor.Options
+		if got := runAudit(t, foundBy(&asked), tt.args...); got.code != 0 {
+			t.Fatalf("%q: exit code %d: %s", tt.args, got.code, got.errOut)
+		}
+		if asked.Concurrency != tt.concurrency || asked.Gentle != tt.gentle {
+			t.Errorf("%q: asked for %d at once, gentle %t", tt.args, asked.Concurrency, asked.Gentle)
+		}
+	}
+}
+
 func TestProgressIsSilentWithoutATerminal(t *testing.T) {
 	var out bytes.Buffer
 	bar := newProgress(&out, "Auditing")
