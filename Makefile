@@ -13,7 +13,7 @@ IMAGE   := sidecar-drift/sidecar-drift
 # Modules whose dependencies must not enter the product's.
 MODULES := . tools test/ui test/build/kubernetes test/build/kwok test/build/istio
 LINT    := go tool -modfile=tools/go.mod golangci-lint
-BENCHES := admission-p50 audit handler rollout webhook-rss
+BENCHES := admission-p50 audit audit-gentle handler rollout webhook-rss
 # These take from minutes to an hour, by how many Pods the machine can create.
 SCALE   := audit-replay audit-rss daemon-dry-runs daemon-rss
 FUZZTIME ?= 10s

@@ -23,6 +23,7 @@ func benchmarks(s scale) map[string]func(context.Context, io.Writer) error {
 	return map[string]func(context.Context, io.Writer) error{
 		"admission-p50":   admissionBench,
 		"audit":           audit,
+		"audit-gentle":    auditGentle,
 		"audit-replay":    s.auditReplay,
 		"audit-rss":       s.auditRSS,
 		"daemon-dry-runs": s.daemonDryRuns,
