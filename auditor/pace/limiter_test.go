@@ -126,7 +126,11 @@ func othersMedian(t *testing.T, limiter *pace.Limiter, m machine) time.Duration 
 		var group sync.WaitGroup
 		c := &client{limiter: limiter, workers: most, server: start(ctx, machine{cores: m.cores, work: m.work, sleep: m.sleep, others: m.others - 1}, &group)}
 		if limiter != nil {
-			group.Go(func() { _ = c.send(ctx, 200) })
+			group.Go(func() {
+				if err := c.send(ctx, 10_000); !errors.Is(err, context.Canceled) {
+					t.Errorf("ended before the other client did: %v", err)
+				}
+			})
 		}
 		for range 2000 {
 			begin := time.Now()
