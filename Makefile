@@ -85,6 +85,10 @@ chaos: control-plane ## Break the stamper, the auditor and rollouts in every way
 matrix: control-plane ## Measure false alarms and misses on a real cluster, into docs/accuracy.md.
 	go test -count=1 -timeout 40m ./test/matrix -full -accuracy $(CURDIR)/docs/accuracy.md
 
+.PHONY: month
+month: control-plane ## Compare restarting by drift with other ways, over three months of changes, into docs/performance.md.
+	go test -count=1 -timeout 90m ./test/month -full -performance $(CURDIR)/docs/performance.md
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (10s, or a number of inputs: 1000x) each.
 	@go run ./test/fuzz -time $(FUZZTIME)
