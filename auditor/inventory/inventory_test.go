@@ -10,7 +10,7 @@ import (
 
 // Of Pods that are alike one is kept, while there is room for it.
 func TestAddKeepsWhatHasRoom(t *testing.T) {
-	i := &Inventory{groups: map[groupKey]*group{}, stamps: map[string]string{}, kept: map[keptKey]bool{}, spare: 10}
+	i := &Inventory{groups: map[Key]*group{}, stamps: map[string]string{}, kept: map[keptKey]bool{}, spare: 10}
 	owner := Owner{APIVersion: "apps/v1", Kind: replicaSets.kind, Name: "web-1", UID: "a"}
 	buffer := []byte("123456789")
 	for _, pod := range []struct {
@@ -22,7 +22,7 @@ func TestAddKeepsWhatHasRoom(t *testing.T) {
 	}
 	copy(buffer, "*********") // the next Pod is read into it
 	got := map[string]string{}
-	for _, pod := range i.groups[groupKey{uid: "a"}].pods {
+	for _, pod := range i.groups[Key{uid: "a"}].pods {
 		got[pod.Name] = string(pod.JSON)
 	}
 	want := map[string]string{"first": "123456", "alike": "", "too large": "", "small": "1234", "no room": ""}
