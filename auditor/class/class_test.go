@@ -120,12 +120,12 @@ func TestWhatIsOfAnotherClass(t *testing.T) {
 	}
 }
 
-func replaced(t *testing.T, old, new string) string {
+func replaced(t *testing.T, before, after string) string {
 	t.Helper()
-	if !strings.Contains(pod, old) {
-		t.Fatalf("the Pod holds no %s", old)
+	if !strings.Contains(pod, before) {
+		t.Fatalf("the Pod holds no %s", before)
 	}
-	return strings.Replace(pod, old, new, 1)
+	return strings.Replace(pod, before, after, 1)
 }
 
 // Values cannot be shifted from one field to the next.

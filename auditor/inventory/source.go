@@ -55,10 +55,12 @@ func (s *source) set(current bool, err error) {
 	s.told = make(chan struct{})
 }
 
-func (s *source) state() (current bool, err error, told <-chan struct{}) {
+// state returns whether the source is known as it is, a channel that is closed when
+// that may have changed, and why it is not.
+func (s *source) state() (current bool, told <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.current, s.err, s.told
+	return s.current, s.told, s.err
 }
 
 // Run keeps the Pods up to date until ctx is done.
@@ -84,7 +86,7 @@ func (l *Live) Wait(ctx context.Context) error {
 func (s *source) wait(ctx context.Context) error {
 	var patience <-chan time.Time // none while there is no trouble
 	for {
-		current, err, told := s.state()
+		current, told, err := s.state()
 		switch {
 		case current:
 			return nil
@@ -96,7 +98,7 @@ func (s *source) wait(ctx context.Context) error {
 		select {
 		case <-told:
 		case <-patience:
-			if _, err, _ := s.state(); err != nil {
+			if _, _, err := s.state(); err != nil {
 				return err
 			}
 			patience = nil

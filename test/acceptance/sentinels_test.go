@@ -52,15 +52,15 @@ func (s *standing) round(scope auditor.Scope) auditor.Round {
 	return r
 }
 
-// until has rounds of what changed until a workload's Pods are so many of a state.
-// It returns how many revisions were asked about.
-func (s *standing) until(workload string, state verdict.State, pods int) (asked int) {
+// until has rounds of what changed until the Pods of web are so many of a state. It
+// returns how many revisions were asked about.
+func (s *standing) until(state verdict.State, pods int) (asked int) {
 	s.t.Helper()
-	err := cluster.Poll(s.t.Context(), fmt.Sprintf("%d %s Pods of %s", pods, state, workload), func(context.Context) error {
+	err := cluster.Poll(s.t.Context(), fmt.Sprintf("%d %s Pods", pods, state), func(context.Context) error {
 		r := s.round(auditor.Changes)
 		asked += r.Asked
 		for _, item := range r.Report.Items {
-			if item.Name == workload && item.Pods[state] == pods && len(item.Pods) == 1 {
+			if item.Name == "web" && item.Pods[state] == pods && len(item.Pods) == 1 {
 				return nil
 			}
 		}
@@ -209,9 +209,9 @@ func TestAuditorWatchesPods(t *testing.T) {
 			namespace, running := startOwnInjector(t, c, addsProxy("proxy:1"))
 			deployWeb(t, c, namespace, 2, "web")
 			s := startAuditor(t, through(auditorConfig(t, c), refuse), namespace)
-			s.until("web", verdict.InSync, 2)
+			s.until(verdict.InSync, 2)
 			scale(t, c, namespace, 4)
-			if asked := s.until("web", verdict.InSync, 4); asked != 0 {
+			if asked := s.until(verdict.InSync, 4); asked != 0 {
 				t.Errorf("asked about Pods that are like the others, %d times", asked)
 			}
 			running.Inject(addsProxy("proxy:2"))
@@ -219,18 +219,18 @@ func TestAuditorWatchesPods(t *testing.T) {
 				t.Errorf("after a change: %v", r.Report.Summary.Pods)
 			}
 			scale(t, c, namespace, 1)
-			if asked := s.until("web", verdict.Drifted, 1); asked != 0 {
+			if asked := s.until(verdict.Drifted, 1); asked != 0 {
 				t.Errorf("asked about Pods that went, %d times", asked)
 			}
 			restart(t, c, namespace, "web")
-			if asked := s.until("web", verdict.InSync, 1); asked == 0 {
+			if asked := s.until(verdict.InSync, 1); asked == 0 {
 				t.Error("a new revision is in sync, and nobody was asked")
 			}
 			pod := podsOf(t, c, namespace, "app=web")[0]
 			if _, err := c.Kubectl(t.Context(), "", "-n", namespace, "set", "image", "pod/"+pod.Name, "proxy=proxy:3"); err != nil {
 				t.Fatal(err)
 			}
-			s.until("web", verdict.Modified, 1)
+			s.until(verdict.Modified, 1)
 			if _, err := c.Kubectl(t.Context(), "", "-n", namespace, "delete", "deployment", "web"); err != nil {
 				t.Fatal(err)
 			}
