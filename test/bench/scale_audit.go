@@ -37,7 +37,7 @@ func (s scale) auditRSS(ctx context.Context, out io.Writer) error {
 				return err
 			}
 			fmt.Fprintf(out, "%d Pods of %d workloads are ready after another %.0f s\n", p.pods(), len(p.workloads), took)
-			if end, err = s.measureAudits(ctx, out, at, "audit", p, verdict.InSync); err != nil {
+			if end, err = s.measureAudits(ctx, out, at, "audit", p, verdict.InSync, scaleRounds); err != nil {
 				return err
 			}
 			if pods != min(auditGoalPods, s.pods) {
@@ -70,7 +70,7 @@ func (s scale) measureDrifted(ctx context.Context, out io.Writer, at site, p pop
 	if err := at.injector.Update(ctx, istio.Values("1.28.0", "150m")...); err != nil {
 		return err
 	}
-	drifted, err := s.measureAudits(ctx, out, at, "audit-drifted", p, verdict.Drifted)
+	drifted, err := s.measureAudits(ctx, out, at, "audit-drifted", p, verdict.Drifted, scaleRounds)
 	if err != nil {
 		return err
 	}
@@ -78,11 +78,11 @@ func (s scale) measureDrifted(ctx context.Context, out io.Writer, at site, p pop
 	return at.injector.Update(ctx, istio.Values("1.27.0", "100m")...)
 }
 
-// measureAudits audits some times and returns the most memory and the median times.
-func (s scale) measureAudits(ctx context.Context, out io.Writer, at site, name string, p population, want verdict.State) (row, error) {
+// measureAudits audits so many times and returns the most memory and the median times.
+func (s scale) measureAudits(ctx context.Context, out io.Writer, at site, name string, p population, want verdict.State, rounds int) (row, error) {
 	result := row{benchmark: name, pods: p.pods(), workloads: len(p.workloads)}
 	var times, cpu []float64
-	for range scaleRounds {
+	for range rounds {
 		text, took, err := at.run(ctx, "audit", "-o", "json", "--kubeconfig", at.kubeconfig)
 		if err != nil {
 			return row{}, err
@@ -130,7 +130,7 @@ func (s scale) auditReplay(ctx context.Context, out io.Writer) error {
 		for _, pods := range replaySizes {
 			r.copies = pods / p.pods()
 			many := population{workloads: slices.Repeat(p.workloads, r.copies)}
-			if end, err = s.measureAudits(ctx, out, at, "audit-replay", many, verdict.InSync); err != nil {
+			if end, err = s.measureAudits(ctx, out, at, "audit-replay", many, verdict.InSync, 1); err != nil {
 				return err
 			}
 			if begin.pods == 0 && end.pods >= auditGoalPods {

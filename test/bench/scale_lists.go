@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -121,11 +122,12 @@ func readPods(ctx context.Context, client *http.Client, host string, query url.V
 		if err != nil {
 			return err
 		}
-		if response.StatusCode != http.StatusOK {
+		switch {
+		case response.StatusCode != http.StatusOK:
 			err = fmt.Errorf("answered with %s", response.Status)
-		} else if query.Has("watch") {
+		case query.Has("watch"):
 			err = untilBookmark(response.Body)
-		} else {
+		default:
 			token, err = continueToken(response.Body)
 		}
 		response.Body.Close()
@@ -154,7 +156,7 @@ func untilBookmark(body io.Reader) error {
 func continueToken(body io.Reader) (string, error) {
 	head := make([]byte, 4096)
 	n, err := io.ReadFull(body, head)
-	if err != nil && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return "", err
 	}
 	var list struct {
