@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -76,8 +77,8 @@ func auditGentleOn(ctx context.Context, out io.Writer, c *cluster.Cluster) error
 			ratios, alones = append(ratios, beside/alone), append(alones, alone)
 			besides, rates = append(besides, beside), append(rates, rate)
 		}
-		fmt.Fprintf(out, "%s: another client's Pod takes %.1f ms at p50 alone, %.1f ms beside the audit, which makes %.0f dry runs a second (medians of %d rounds)\n",
-			audit.name, median(alones), median(besides), median(rates), gentleRounds)
+		fmt.Fprintf(out, "%s: another client's Pod takes %.1f ms at p50 alone, %.1f ms beside the audit, which makes %.0f dry runs a second (medians of %d rounds); a round's ratio: %.2f to %.2f\n",
+			audit.name, median(alones), median(besides), median(rates), gentleRounds, slices.Min(ratios), slices.Max(ratios))
 		figure(out, audit.name, fmt.Sprintf("%.2f", median(ratios)), "x", audit.goal)
 	}
 	return nil
