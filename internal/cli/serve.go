@@ -53,10 +53,11 @@ func (o *serveOptions) command(name string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
 		Short: "Run the auditor in the cluster: audit again and again, export metrics, and heal if asked to",
-		Long: `Audit at an interval, and when something changes that may change verdicts: webhook
-configurations, admission policies, namespaces' labels, workloads, and the objects that
---watch names. What is found is exported as metrics and shown on a page. Of several
-replicas one audits.
+		Long: `Audit again and again. Pods are watched; at each interval one workload of each class is
+asked about, of those that an injector probably treats alike, and all of a class where
+that has changed. Everything is asked about at the start, when webhook configurations,
+admission policies or namespaces' labels change, and once in each full interval. What is
+found is exported as metrics and shown on a page. Of several replicas one audits.
 
 The file of --config is read again when it changes; flags override what it says. Nothing is
 changed in the cluster but a Lease and a ConfigMap of its own, unless automatic

@@ -80,6 +80,6 @@ func TestShapes(t *testing.T) {
 		t.Errorf("the largest shape has %d workloads: not skewed", most)
 	}
 	if _, err := shapes(60); err == nil {
-		t.Error("60 workloads suffice for as many shapes, of which most have two")
+		t.Errorf("60 workloads suffice for %d shapes, of which most have two", shapesInAll)
 	}
 }

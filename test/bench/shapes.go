@@ -41,7 +41,7 @@ var shapedNamespaces = []map[string]string{
 // Of the shapes so many in a hundred have a single workload; of the others each has
 // two at least, and the first ones most of them.
 const (
-	shapesInAll   = 60
+	shapesInAll   = 50
 	singlePercent = 30
 )
 
