@@ -71,7 +71,7 @@ func (l *loop) run(ctx context.Context) {
 			every := c.Interval.Duration
 			next = time.Now().Add(every + time.Duration((rand.Float64()-0.5)*0.2*float64(every)))
 		}
-		if err := l.once(ctx, scope, why); err != nil {
+		if err := l.audit(ctx, scope, why); err != nil {
 			if ctx.Err() != nil {
 				return
 			}
@@ -153,6 +153,17 @@ func (l *loop) settle(ctx context.Context) {
 		case <-l.changes.woken:
 		}
 	}
+}
+
+// audit has a round, and before one of everything, which may take long, one of
+// sentinels: they show most of it at once.
+func (l *loop) audit(ctx context.Context, scope auditor.Scope, why string) error {
+	if scope == auditor.Everything && l.last != nil {
+		if err := l.once(ctx, auditor.Sentinels, why); err != nil {
+			return err
+		}
+	}
+	return l.once(ctx, scope, why)
 }
 
 // once audits and publishes what was found.

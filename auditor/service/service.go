@@ -206,7 +206,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedKinds(), options.Logger)
 		current.follow(func(before, after config.Configuration) {
 			watch(ctx, newObjects(before.Watch, after.Watch))
-			l.changes.ask(auditor.Everything, "configuration")
+			l.changes.ask(auditor.Sentinels, "configuration") // of another Auditor, whose first round is of everything
 		})
 		watch(ctx, l.config().Watch)
 		l.run(ctx)

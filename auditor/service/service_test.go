@@ -101,7 +101,7 @@ func TestChangesAreActedUponOnceTheyAreOver(t *testing.T) {
 		r.changes.ask(auditor.Sentinels, "ConfigMap istio-sidecar-injector")
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		want := []string{"0s everything", "1m7s everything", "2m8s changes", "3m8s sentinels"}
+		want := []string{"0s everything", "1m7s sentinels", "1m7s everything", "2m8s changes", "3m8s sentinels"}
 		if diff := cmp.Diff(want, r.audits); diff != "" {
 			t.Errorf("rounds (-want +got):\n%s", diff)
 		}
@@ -147,7 +147,7 @@ func TestPatienceEnds(t *testing.T) {
 		}()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if n := len(r.audits); n < 4 || n > 5 {
+		if n := (len(r.audits) + 1) / 2; n < 4 || n > 5 { // each but the first is two rounds
 			t.Errorf("%d audits in two minutes of changes: %v", n, r.audits)
 		}
 	})
