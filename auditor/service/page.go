@@ -29,7 +29,7 @@ type page struct {
 	mask func(name, value string) string
 
 	mu      sync.Mutex
-	last    *report.Report // masked; nil before the first audit
+	last    *report.Report // nil before the first audit
 	history []report.Point
 	html    []byte // rendered once a report
 	data    []byte
@@ -37,10 +37,9 @@ type page struct {
 
 // audited shows a report from now on.
 func (p *page) audited(found *report.Report) {
-	masked := found.Masked(p.mask)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.last, p.html, p.data = masked, nil, nil
+	p.last, p.html, p.data = found, nil, nil
 	if len(p.history) == maxPoints {
 		kept := p.history[:0]
 		for i := 0; i < maxPoints; i += 2 {
@@ -58,7 +57,7 @@ func (p *page) render() (html, data []byte, err error) {
 	if p.last == nil || p.html != nil {
 		return p.html, p.data, nil
 	}
-	view := report.Page{Report: p.last, History: p.history, Live: report.Live{URL: "report.json", Every: pageEvery}}
+	view := report.Page{Report: p.last.Masked(p.mask), History: p.history, Live: report.Live{URL: "report.json", Every: pageEvery}}
 	if p.html, err = gzipped(view.WriteHTML); err != nil {
 		return nil, nil, err
 	}

@@ -144,6 +144,7 @@ func (o *serveOptions) Run(ctx context.Context) error {
 	if o.file != "" {
 		o.service.Reload = o.reload
 	}
+	defer collectMore()()
 	o.service.Logger = o.logging.logger(o.ErrOut)
 	o.service.Registry = ctrlmetrics.Registry // which controller-runtime serves
 	return o.run(ctx, cluster, o.service)
