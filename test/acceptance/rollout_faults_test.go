@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -19,13 +20,14 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
 )
 
-// faulty answers every nth request that is a patch with a conflict, and every
-// nth other with 429, in the API server's place.
-func faulty(config *rest.Config, nth int64) *atomic.Int64 {
-	var requests, faults atomic.Int64
+// faulty answers one in n requests in the API server's place: a patch with a
+// conflict, another one with 429.
+func faulty(config *rest.Config, n int64) *atomic.Int64 {
+	var faults atomic.Int64
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTrip(func(r *http.Request) (*http.Response, error) {
-			if requests.Add(1)%nth != 0 {
+			// By chance: who asks in a circle of as many requests must not fail for ever.
+			if rand.Int64N(n) != 0 {
 				return next.RoundTrip(r)
 			}
 			faults.Add(1)
