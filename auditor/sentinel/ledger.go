@@ -89,17 +89,6 @@ func New[K, W comparable]() *Ledger[K, W] {
 	}
 }
 
-// Knows reports whether there is an answer about the revision.
-func (l *Ledger[K, W]) Knows(k K) bool { return l.entries[k] != nil }
-
-// Class returns the revision's class; the zero ID if it is not known.
-func (l *Ledger[K, W]) Class(k K) class.ID {
-	if e := l.entries[k]; e != nil {
-		return e.class
-	}
-	return class.ID{}
-}
-
 // Sizes returns how many revisions each class has, the largest first.
 func (l *Ledger[K, W]) Sizes() []int {
 	sizes := make([]int, 0, len(l.classes))
