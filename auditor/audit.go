@@ -210,7 +210,8 @@ func (r *results) add(of inventory.Revision, f finding) {
 	default:
 		r.forbidden = f.refusal
 	}
-	if f.revision.Pods > 0 {
+	if r.found == nil && f.revision.Pods > 0 {
+		f.submitted, f.judged = nil, nil // for those who are given it at once
 		r.findings = append(r.findings, f)
 	}
 	if r.progress != nil {
