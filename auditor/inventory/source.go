@@ -25,7 +25,7 @@ const (
 	// have it: an API server must be able to let go of its clients.
 	watchFor = 5 * time.Minute
 	// firstPause is the pause after a watch that failed; it doubles, up to
-	// lastPause.
+	// lastPause, as long as none is followed for longer than the first.
 	firstPause = time.Second
 	lastPause  = 30 * time.Second
 	// troubled is how long a source is waited for that cannot be read.
@@ -117,9 +117,12 @@ func (l *Live) follow(ctx context.Context, s *source) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil && time.Since(begin) > firstPause {
+		current, _, _ := s.state()
+		if current && time.Since(begin) > firstPause {
 			pause = firstPause
-			continue // it had its time
+			if err == nil {
+				continue // it had its time
+			}
 		}
 		s.set(false, err)
 		select {

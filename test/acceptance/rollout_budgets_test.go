@@ -130,11 +130,11 @@ func TestEvictionWaitsForABudget(t *testing.T) {
 	}
 	ready("False")
 	e.opts.Strategy = rollout.Evict
-	e.opts.Pace.Timeout = 3 * time.Second
+	e.opts.Pace.Timeout = 10 * time.Second
 	item := e.drifted("Deployment", "web", podsOf(t, e.Cluster, e.namespace, "app=web")[0])
 	failed := e.run(t.Context(), t, e.plan(t, item))
 	checkResults(t, failed, map[string]report.Result{"Deployment/web": report.Failed})
-	if reason := failed.Items[0].Rollout.Reason; !strings.Contains(reason, "no progress within 3s") || !strings.Contains(reason, "PodDisruptionBudget both") {
+	if reason := failed.Items[0].Rollout.Reason; !strings.Contains(reason, "no progress within 10s") || !strings.Contains(reason, "PodDisruptionBudget both") {
 		t.Errorf("reason %q, want that no progress was made, and the budget", reason)
 	}
 

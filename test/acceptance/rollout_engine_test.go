@@ -293,7 +293,7 @@ func TestRolloutHaltsAtAFailure(t *testing.T) {
 		want             string
 	}{
 		"progress deadline": {5, 2 * time.Minute, "exceeded its progress deadline"},
-		"timeout":           {600, 3 * time.Second, "not settled within 3s"},
+		"timeout":           {600, 15 * time.Second, "not settled within 15s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -193,7 +193,7 @@ func TestRolloutOfABreakingChange(t *testing.T) {
 	broken := uids(t, c, namespace, "app=a")
 	for _, strategy := range []string{"restart", "evict"} {
 		t.Run(strategy, func(t *testing.T) {
-			r := rolloutCommand(t, c, 1, "-n", namespace, "--confirm", "--timeout", "4s", "--strategy", strategy, "deploy/a", "deploy/b", "deploy/c")
+			r := rolloutCommand(t, c, 1, "-n", namespace, "--confirm", "--timeout", "10s", "--strategy", strategy, "deploy/a", "deploy/b", "deploy/c")
 			first := itemOf(t, r, "Deployment", "a").Rollout
 			if strategy == "restart" {
 				for _, want := range []string{"container istio-proxy is waiting: CrashLoopBackOff", "exit code 1 (Error): unknown flag: --concurrency"} {
@@ -284,8 +284,9 @@ func TestRolloutEvents(t *testing.T) {
 	e := newEngine(t)
 	deployWeb(t, e.Cluster, e.namespace, 1, "web")
 	e.deployStuck(t, "stuck", 600)
-	e.opts.Pace.Timeout, e.opts.Pace.MaxFailures = 5*time.Second, 2
-	e.run(t.Context(), t, e.plan(t, e.item("Deployment", "web", verdict.Drifted), e.item("Deployment", "stuck", verdict.Drifted)))
+	e.run(t.Context(), t, e.plan(t, e.item("Deployment", "web", verdict.Drifted)))
+	e.opts.Pace.Timeout = 5 * time.Second
+	e.run(t.Context(), t, e.plan(t, e.item("Deployment", "stuck", verdict.Drifted)))
 	for name, want := range map[string][]string{
 		"web":   {"Normal SidecarRolloutStarted Update sidecars istio-proxy", "Normal SidecarRolloutSucceeded All its Pods carry the present sidecars"},
 		"stuck": {"Normal SidecarRolloutStarted Update sidecars istio-proxy", "Warning SidecarRolloutFailed Failed: not settled within 5s"},

@@ -15,7 +15,8 @@ import (
 )
 
 // A rollout of thousands of workloads must not weigh on the API server: a dozen
-// requests each, the plan's and the second audit's included.
+// requests each, the second audit's included, besides those of the plan. A
+// controller may say too early that it is done: then an audit is repeated.
 func TestRolloutRequests(t *testing.T) {
 	c, injector := fenced(t), testIstio(t)
 	namespace := namespaceWith(t, c, injected)
@@ -50,6 +51,10 @@ func TestRolloutRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	planned := len(requests)
+	if planned > 4 { // what may be done, and the Deployments, namespace and budgets by lists
+		t.Errorf("the plan took %d requests", planned)
+	}
 	done, err := rollout.Run(t.Context(), config, plan, rollout.Options{}, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
 		r, err := audit(ctx, inventory.Selection{Workloads: []inventory.WorkloadRef{w}})
 		if err != nil {
@@ -65,10 +70,10 @@ func TestRolloutRequests(t *testing.T) {
 		want["Deployment/"+name] = report.RolledOut
 	}
 	checkResults(t, done, want)
-	if most := 12 * len(names); len(requests) > most {
+	if most := 12*len(names) + 8; len(requests)-planned > most {
 		for _, r := range requests {
 			t.Log(r)
 		}
-		t.Errorf("%d requests for %d workloads, want at most %d", len(requests), len(names), most)
+		t.Errorf("%d requests for %d workloads, want at most %d", len(requests)-planned, len(names), most)
 	}
 }

@@ -3,9 +3,11 @@ package acceptance
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -197,8 +199,7 @@ func TestAuditorWatchesPods(t *testing.T) {
 				}
 				response, err := send(r)
 				if err == nil && r.URL.Query().Has("watch") {
-					body := response.Body
-					time.AfterFunc(2*time.Second, func() { _ = body.Close() })
+					response.Body = &shortBody{ReadCloser: response.Body}
 				}
 				return response, err
 			}
@@ -245,6 +246,21 @@ func TestAuditorWatchesPods(t *testing.T) {
 			}
 		})
 	}
+}
+
+// shortBody is cut two seconds after its first bytes: later on a busy machine, where
+// even they take their time.
+type shortBody struct {
+	io.ReadCloser
+	begun sync.Once
+}
+
+func (b *shortBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		b.begun.Do(func() { time.AfterFunc(2*time.Second, func() { _ = b.Close() }) })
+	}
+	return n, err
 }
 
 func scale(t *testing.T, c *cluster.Cluster, namespace string, replicas int) {
