@@ -11,21 +11,25 @@ func audits() section {
 	const duration = "sidecar_drift_audit_duration_seconds"
 	return section{"Audits", []Panel{
 		graph("Age of the last good audit", "Of everything; above an hour SidecarDriftAuditStale fires.",
-			6, 8, style{unit: "s", steps: from("transparent", at(3600, red)), limit: true},
+			5, 8, style{unit: "s", steps: from("transparent", at(3600, red)), limit: true},
 			query{fmt.Sprintf("time() - max by (cluster) (sidecar_drift_audit_last_success_timestamp_seconds{%s})", inCluster), "age {{cluster}}"}),
 		graph("Time that audits take", "Audits of everything that ended well in the last hour: the mean, and what 99 % stay below.",
-			6, 8, style{unit: "s", steps: from("transparent", at(600, orange)), limit: true},
+			5, 8, style{unit: "s", steps: from("transparent", at(600, orange)), limit: true},
 			query{fmt.Sprintf("sum by (cluster) (increase(%s_sum{%s}[1h])) / (sum by (cluster) (increase(%s_count{%s}[1h])) > 0)", duration, inCluster, duration, inCluster), "mean {{cluster}}"},
 			query{quantile(0.99, "cluster, le", duration, inCluster, "1h"), "99 % {{cluster}}"}),
 		graph("Dry runs by result", "Pods that the API server was asked about: answered, refused by admission (Blocked), or unknown (a webhook that is down, say).",
-			6, 8, style{
+			5, 8, style{
 				unit: "ops", steps: from(grey), stacked: true,
 				colours: map[string]string{"answered": green, "refused": red, "unknown": report.StateColour(verdict.Unknown)},
 			},
 			query{fmt.Sprintf("sum by (result) (rate(sidecar_drift_dry_runs_total{%s}[$__rate_interval]))", inCluster), "{{result}}"}),
 		graph("Failed audits by reason", "Audits that failed as a whole in the last 15 minutes; each is tried again soon, and later and later.",
-			6, 8, style{unit: "short", steps: from("transparent", at(1, red)), limit: true},
+			5, 8, style{unit: "short", steps: from("transparent", at(1, red)), limit: true},
 			query{fmt.Sprintf("sum by (reason) (increase(sidecar_drift_audit_errors_total{%s}[15m]))", inCluster), "{{reason}}"}),
+		graph("Classes of workloads", "One workload of each is asked about at every interval. A class whose workloads did not change together is split; often: set a shorter --full-interval.",
+			4, 8, style{unit: "short", steps: from(grey)},
+			query{fmt.Sprintf("max by (cluster) (sidecar_drift_classes{%s})", inCluster), "classes {{cluster}}"},
+			query{fmt.Sprintf("sum by (cluster) (increase(sidecar_drift_class_splits_total{%s}[1h]))", inCluster), "split in an hour {{cluster}}"}),
 	}}
 }
 
