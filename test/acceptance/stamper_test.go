@@ -141,6 +141,7 @@ func podNamed(t *testing.T, c *cluster.Cluster, namespace, name string) corev1.P
 }
 
 func TestStampOfANativeSidecar(t *testing.T) {
+	t.Parallel()
 	c := clustertest.New(t, cluster.Options{})
 	if _, err := istio.Start(t.Context(), c, istio.Options{Set: istio.Values("1.27.0", "100m"), NativeSidecars: true}); err != nil {
 		t.Fatal(err)
