@@ -41,19 +41,23 @@ func stamper() section {
 	)
 	return section{"Stamper", []Panel{
 		graph("Time of an answer", "What each creation of a Pod waits for: as the stamper measures itself, and as API servers do, with the network between them.",
-			6, 8, style{unit: "s", steps: from("transparent", at(0.5, red)), limit: true},
+			5, 8, style{unit: "s", steps: from("transparent", at(0.5, red)), limit: true},
 			query{quantile(0.5, "le", "sidecar_drift_webhook_duration_seconds", inCluster, "$__rate_interval"), "50 %"},
 			query{quantile(0.99, "le", "sidecar_drift_webhook_duration_seconds", inCluster, "$__rate_interval"), "99 %"},
 			query{quantile(0.99, "le", seen, ours, "$__rate_interval"), "99 %, seen by API servers"}),
 		graph("Reviews by outcome", "stamped and none are Pods that carry a stamp now; skipped was no Pod's creation; error and panic left a Pod unstamped.",
-			6, 8, style{
+			5, 8, style{
 				unit: "reqps", steps: from(grey), stacked: true,
 				colours: map[string]string{"stamped": green, "none": grey, "skipped": report.StateColour(verdict.Mutated), "error": orange, "panic": red},
 			},
 			query{fmt.Sprintf("sum by (outcome) (rate(sidecar_drift_webhook_reviews_total{%s}[$__rate_interval]))", inCluster), "{{outcome}}"}),
 		graph("Failed open", "Pods that API servers created in 15 minutes without an answer of the stamper. Needs a scrape of the API servers.",
-			6, 8, style{unit: "short", steps: from("transparent", at(1, red)), limit: true},
+			4, 8, style{unit: "short", steps: from("transparent", at(1, red)), limit: true},
 			query{"sum(" + counts(failOpen, "15m") + ")" + zeroWhere(seen+"_count{"+ours+"}"), "Pods"}),
+		graph("Turned away", "In 15 minutes, as there were too many: reviews, whose Pods carry no stamp, and connections.",
+			4, 8, style{unit: "short", steps: from("transparent", at(1, red)), limit: true},
+			query{fmt.Sprintf("sum(increase(sidecar_drift_webhook_rejected_reviews_total{%s}[15m]))", inCluster), "reviews"},
+			query{fmt.Sprintf("sum(increase(sidecar_drift_webhook_rejected_connections_total{%s}[15m]))", inCluster), "connections"}),
 		stat("Certificate", "Until the stampers' certificate ends that ends first. It lasts 90 days and is renewed when 30 are left.",
 			3, 8, style{unit: "dtdurations", steps: from(red, at(14*24*3600, orange), at(29*24*3600, green))},
 			query{expr: fmt.Sprintf("min(sidecar_drift_certificate_expiry_timestamp_seconds{%s}) - time()", inCluster)}),

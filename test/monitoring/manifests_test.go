@@ -119,7 +119,7 @@ func TestOverlayHoldsTheObjects(t *testing.T) {
 		return found
 	}
 	added := []string{
-		"ConfigMap/sidecar-drift-dashboard", "PodMonitor/sidecar-drift-webhook", "PrometheusRule/sidecar-drift", "ServiceMonitor/sidecar-drift-auditor",
+		"ConfigMap/sidecar-drift-dashboard", "PodMonitor/sidecar-drift-certs", "PodMonitor/sidecar-drift-webhook", "PrometheusRule/sidecar-drift", "ServiceMonitor/sidecar-drift-auditor",
 	}
 	if diff := cmp.Diff(added, slices.Sorted(slices.Values(slices.Concat(names("prometheus"), names("grafana"))))); diff != "" {
 		t.Errorf("what monitoring adds (-want +got):\n%s", diff)
@@ -159,6 +159,7 @@ func TestMonitorsSelect(t *testing.T) {
 	for _, want := range []struct{ monitor, name, selected string }{
 		{"ServiceMonitor", "sidecar-drift-auditor", "Service"},
 		{"PodMonitor", "sidecar-drift-webhook", "Deployment"},
+		{"PodMonitor", "sidecar-drift-certs", "Deployment"},
 	} {
 		monitor, err := find(objects, want.monitor, want.name)
 		if err != nil {
