@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -25,6 +26,8 @@ type facts struct {
 	unsettled string
 	// digest of what fresh injection would now make of it.
 	digest string
+	// oldest is when the oldest of the audited Pods was started; nil if none was.
+	oldest *time.Time
 	// targets are the Pods that are meant to be re-created.
 	targets   []report.PodRef
 	namespace namespace
@@ -78,6 +81,7 @@ func factsOf(object *unstructured.Unstructured, ns namespace, item report.Item, 
 		annotations: object.GetAnnotations(),
 		deleting:    object.GetDeletionTimestamp() != nil,
 		digest:      digest,
+		oldest:      item.OldestPod,
 		targets:     o.targets(item),
 		namespace:   ns,
 	}

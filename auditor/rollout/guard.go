@@ -19,7 +19,7 @@ type guard func(facts, Options) decision
 // guards, the most fundamental reason first.
 var guards = []guard{
 	guardDeletion, guardOptOut, guardMemory, guardStrategy, guardPaused, guardRevision, guardPartition, guardEmpty,
-	guardUnsettled, guardBudgets, guardDowntime,
+	guardUnsettled, guardUnfinished, guardBudgets, guardDowntime,
 }
 
 // check applies every guard to a workload that choose has chosen.
@@ -115,6 +115,17 @@ func guardUnsettled(f facts, _ Options) decision {
 		return proceed
 	}
 	return skip("is rolling out or unhealthy already: %s; let it settle, or repair it, first", f.unsettled)
+}
+
+// guardUnfinished is guardMemory where the run that would have remembered was
+// killed: the audit saw none but Pods of its restart, and they differ as before.
+func guardUnfinished(f facts, o Options) decision {
+	last, ok := parseLastRollout(f.annotations[LastRolloutAnnotation])
+	if !ok || o.Guards.Retry || last.Result != report.Interrupted || last.Digest != f.digest || f.oldest == nil || f.oldest.Before(last.Time) {
+		return proceed
+	}
+	return decision{report.NotConverging, fmt.Sprintf("restarted at %s by a run that did not see the end of it, and its new Pods differ from the same fresh injection: "+
+		"find what changes its Pods after injection, or --retry", last.Time.Format(time.RFC3339))}
 }
 
 func guardBudgets(f facts, o Options) decision {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -100,6 +101,7 @@ func TestGuards(t *testing.T) {
 		return annotate(LastRolloutAnnotation, fmt.Sprintf(`{"digest":%q,"time":"2026-01-02T15:04:05Z","result":%q}`, digest, result))
 	}
 	notConverging := lastTime(digest, report.NotConverging)
+	restarted := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 	shop := namespace{name: "shop"}
 	evict := Options{Strategy: Evict}
 	partition := func(p int32) func(*appsv1.StatefulSet) {
@@ -117,6 +119,7 @@ func TestGuards(t *testing.T) {
 		object    runtime.Object
 		namespace namespace
 		opts      Options
+		oldest    *time.Time
 		want      report.Result // Planned if empty
 		reason    string
 	}{
@@ -256,6 +259,20 @@ func TestGuards(t *testing.T) {
 			object: deployment(2, lastTime("older", report.NotConverging))},
 		"failed last time": {
 			object: deployment(2, lastTime(digest, report.Failed))},
+		"restarted, and the run killed": {
+			object: deployment(2, lastTime(digest, report.Interrupted)), oldest: new(restarted),
+			want: report.NotConverging, reason: "2026-01-02T15:04:05Z"},
+		"restarted, and the run killed, tried again": {
+			object: deployment(2, lastTime(digest, report.Interrupted)), oldest: new(restarted), opts: Options{Guards: Guards{Retry: true}}},
+		"restarted for something else, and the run killed": {
+			object: deployment(2, lastTime("older", report.Interrupted)), oldest: new(restarted)},
+		"restarted, and the run killed, but old Pods were audited": {
+			object: deployment(2, lastTime(digest, report.Interrupted)), oldest: new(restarted.Add(-time.Second))},
+		"restarted, and the run killed, but no Pod was started yet": {
+			object: deployment(2, lastTime(digest, report.Interrupted))},
+		"restarted, and the run killed, while it is rolling out": {
+			object: deployment(2, lastTime(digest, report.Interrupted), func(d *appsv1.Deployment) { d.Status.UpdatedReplicas = 1 }), oldest: new(restarted),
+			want: report.Skipped, reason: "is rolling out or unhealthy already"},
 		"an annotation that is not ours": {object: deployment(2, annotate(LastRolloutAnnotation, "yesterday"))},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -263,7 +280,9 @@ func TestGuards(t *testing.T) {
 				test.namespace = shop
 			}
 			opts := test.opts.withDefaults()
-			f, err := factsOf(object(t, test.object), test.namespace, drifted, opts)
+			item := drifted
+			item.OldestPod = test.oldest
+			f, err := factsOf(object(t, test.object), test.namespace, item, opts)
 			if err != nil {
 				t.Fatal(err)
 			}

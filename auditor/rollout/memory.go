@@ -20,7 +20,8 @@ const LastRolloutAnnotation = "sidecar-drift.io/last-rollout"
 
 // lastRollout is the annotation's value.
 type lastRollout struct {
-	// Digest of what fresh injection gave (digestOf) when Result was found.
+	// Digest of what fresh injection gave (digestOf) when Result was found: for
+	// Interrupted, which a restart begins with, before it.
 	Digest string        `json:"digest"`
 	Time   time.Time     `json:"time"`
 	Result report.Result `json:"result"`

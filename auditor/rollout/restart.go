@@ -19,6 +19,7 @@ type restart struct {
 	cluster *cluster
 	opts    Options
 	reason  string
+	note    string          // for the workload's own metadata
 	held    []report.PodRef // by the workload's partition
 
 	key, value string // of the annotation that only Pods of this restart carry
@@ -28,7 +29,7 @@ func (r *restart) begin(ctx context.Context, workload *unstructured.Unstructured
 	r.key = r.opts.Mark.AnnotationPrefix + ".rollout.timestamp"
 	r.value = newTimestamp(workload, r.opts.now(), "spec", "template", "metadata", "annotations", r.key)
 	return r.cluster.patch(ctx, refTo(workload), r.opts.Mark.FieldManager, map[string]any{
-		"metadata": version(workload),
+		"metadata": noted(workload, r.note),
 		"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]string{
 			r.key: r.value,
 			r.opts.Mark.AnnotationPrefix + ".rollout.reason": r.reason,
@@ -36,9 +37,13 @@ func (r *restart) begin(ctx context.Context, workload *unstructured.Unstructured
 	})
 }
 
-// version makes a patch hold for this version of the workload alone.
-func version(workload *unstructured.Unstructured) map[string]any {
-	return map[string]any{"uid": workload.GetUID(), "resourceVersion": workload.GetResourceVersion()}
+// noted makes a patch hold for this version of the workload alone, and remember
+// that Pods are re-created: whoever comes after a run that is killed then knows.
+func noted(workload *unstructured.Unstructured, note string) map[string]any {
+	return map[string]any{
+		"uid": workload.GetUID(), "resourceVersion": workload.GetResourceVersion(),
+		"annotations": map[string]string{LastRolloutAnnotation: note},
+	}
 }
 
 // newTimestamp is a time that does not stand at the field yet: after a second
@@ -77,13 +82,14 @@ func uids(pods []report.PodRef) map[string]bool {
 type argoRestart struct {
 	cluster *cluster
 	opts    Options
+	note    string
 	at      string
 }
 
 func (r *argoRestart) begin(ctx context.Context, workload *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	r.at = newTimestamp(workload, r.opts.now(), "spec", "restartAt")
 	return r.cluster.patch(ctx, refTo(workload), r.opts.Mark.FieldManager, map[string]any{
-		"metadata": version(workload),
+		"metadata": noted(workload, r.note),
 		"spec":     map[string]any{"restartAt": r.at},
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,14 +45,14 @@ type recreation interface {
 	untouched() map[string]bool
 }
 
-func (t *task) recreation(f facts) recreation {
+func (t *task) recreation(f facts, note string) recreation {
 	switch {
 	case t.opts.Strategy == Evict:
 		return &eviction{cluster: t.cluster, pace: t.opts.Pace, targets: f.targets}
 	case f.kind == rolloutKind:
-		return &argoRestart{cluster: t.cluster, opts: t.opts}
+		return &argoRestart{cluster: t.cluster, opts: t.opts, note: note}
 	}
-	return &restart{cluster: t.cluster, opts: t.opts, reason: t.reason(), held: f.below()}
+	return &restart{cluster: t.cluster, opts: t.opts, reason: t.reason(), note: note, held: f.below()}
 }
 
 // reason is what people read about why the Pods were re-created.
@@ -126,7 +127,12 @@ func (t *task) start(ctx context.Context) (begun, decision, error) {
 		if uid = orElse(uid, object.GetUID()); uid != object.GetUID() {
 			return begun{}, skip("%v", errGone), nil
 		}
-		b := begun{recreation: t.recreation(f), at: t.opts.now()}
+		now := t.opts.now()
+		note, err := lastRollout{Digest: f.digest, Time: now, Result: report.Interrupted}.annotation()
+		if err != nil {
+			return begun{}, proceed, err
+		}
+		b := begun{recreation: t.recreation(f, note), at: now}
 		b.workload, err = b.begin(ctx, object)
 		switch {
 		case err == nil:
@@ -167,7 +173,28 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 	if err != nil {
 		return nil, facts{}, decision{}, err
 	}
-	return object, f, check(f, t.opts), nil
+	d := check(f, t.opts)
+	if d == proceed {
+		d, err = t.remaining(ctx, object, f)
+	}
+	return object, f, d, err
+}
+
+// remaining decides by whether any of the Pods that were audited is left: an update
+// of the workload's own replaces them, too.
+func (t *task) remaining(ctx context.Context, object *unstructured.Unstructured, f facts) (decision, error) {
+	if len(f.targets) == 0 {
+		return proceed, nil
+	}
+	pods, err := t.cluster.pods(ctx, object)
+	if err != nil {
+		return decision{}, fmt.Errorf("its Pods could not be listed: %w", err)
+	}
+	meant := uids(f.targets)
+	if slices.ContainsFunc(pods, func(p corev1.Pod) bool { return meant[string(p.UID)] && p.DeletionTimestamp == nil }) {
+		return proceed, nil
+	}
+	return skip("the Pods that were audited have been replaced since: nothing is left to do"), nil
 }
 
 // settle waits until the workload has been rolled out, then audits it. The
@@ -254,7 +281,7 @@ func (t *task) verify(ctx context.Context, b begun, digest string) (decision, st
 }
 
 // remember writes the outcome to the workload's own metadata. An interrupted
-// rollout has none yet, and a workload that is gone needs none.
+// rollout has none but what its start noted, and a workload that is gone needs none.
 func (t *task) remember(ctx context.Context, b begun, last lastRollout) error {
 	if last.Result == report.Interrupted || last.Digest == "" {
 		return nil

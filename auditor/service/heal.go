@@ -110,7 +110,8 @@ func (h *healer) blocked(ctx context.Context, c config.Configuration) string {
 
 // rollOut audits the workloads again, now that nobody else rolls out, plans, and
 // carries out as much of the plan as the budget allows. What it may come to is
-// taken down first: who is killed must not be given it twice.
+// taken down first, and what it came to afterwards: who is killed must not be given
+// it twice.
 func (h *healer) rollOut(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, last *report.Report, due []inventory.WorkloadRef, left int) error {
 	again, err := h.steps.audit(ctx, c, due...)
 	if err != nil {
@@ -157,15 +158,16 @@ func (h *healer) rollOut(ctx context.Context, c config.Configuration, open windo
 		return err
 	}
 	h.ended(done)
+	used := already
 	for _, item := range done.Items {
+		if item.Rollout.StartedAt != nil {
+			used++
+		}
 		h.log.Info("Rolled out", "namespace", item.Namespace, "kind", item.Kind, "name", item.Name,
 			"result", item.Rollout.Result, "reason", item.Rollout.Reason)
 		if item.Rollout.Result == report.Failed || item.Rollout.Result == report.NotConverging && item.Rollout.StartedAt != nil {
-			// Somebody should look at it before anything else is touched.
-			if err := h.memory.spend(ctx, open.ID(), c.AutoRollout.Budget); err != nil {
-				return err
-			}
+			used = c.AutoRollout.Budget // somebody should look at it before anything else is touched
 		}
 	}
-	return nil
+	return h.memory.spend(ctx, open.ID(), min(used, c.AutoRollout.Budget))
 }

@@ -266,3 +266,29 @@ func TestAutomaticRolloutDrainsWhenItsWindowEnds(t *testing.T) {
 		}
 	})
 }
+
+// What was replaced before its turn came was not rolled out, and is not counted.
+func TestAutomaticRolloutPaysForWhatBegan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(fake.NewClientset(), 3)
+		run := p.healer.steps.run
+		first := true
+		p.healer.steps.run = func(ctx context.Context, plan *report.Report, opts rollout.Options, audit rollout.AuditFunc) (*report.Report, error) {
+			if !first {
+				return run(ctx, plan, opts, audit)
+			}
+			first = false
+			for i := range plan.Items {
+				plan.Items[i].Rollout = report.Rollout{Result: report.Skipped}
+			}
+			return plan, nil
+		}
+		sleepUntil(t, "2026-01-13 12:00")
+		p.start(t)
+		sleepUntil(t, "2026-01-14 06:00")
+		synctest.Wait()
+		if rolled := p.rolledOut(); len(rolled) != 3 {
+			t.Errorf("rolled out: %v, want all three within the window's budget of 3", rolled)
+		}
+	})
+}

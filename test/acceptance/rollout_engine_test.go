@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -256,6 +258,46 @@ func TestRolloutThatDoesNotConverge(t *testing.T) {
 	other := e.item("Deployment", "web", verdict.Drifted)
 	other.Revisions[0].Changes[0].To = json.RawMessage(`"proxy:3"`)
 	checkResults(t, e.plan(t, other), map[string]report.Result{"Deployment/web": report.Planned})
+	e.opts.Guards.Retry = true
+	checkResults(t, e.plan(t, drifted), map[string]report.Result{"Deployment/web": report.Planned})
+}
+
+// A run that is killed between its restart and the audit afterwards remembers no
+// result: that the workload was restarted, and for what, stands in the restart itself.
+func TestRolloutThatDoesNotConvergeAndIsKilled(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	deployWeb(t, e.Cluster, e.namespace, 2, "web")
+	drifted := e.item("Deployment", "web", verdict.Drifted)
+	drifted.OldestPod = new(time.Now().Add(-time.Hour))
+	ctx, kill := context.WithCancel(t.Context())
+	e.opts.Progress = func(event rollout.Event) {
+		if event.Phase == rollout.Verifying {
+			kill()
+		}
+	}
+	plan := e.plan(t, drifted)
+	done, err := rollout.Run(ctx, e.config, plan, e.opts, func(ctx context.Context, _ inventory.WorkloadRef) (*report.Item, error) {
+		return nil, ctx.Err()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkResults(t, done, map[string]report.Result{"Deployment/web": report.Interrupted})
+	e.checkRemembered(t, "deployment/web", report.Interrupted)
+
+	// An audit of what was there before says nothing of the restart.
+	rolledOut(t, e.Cluster, e.namespace, "deployment/web")
+	checkResults(t, e.plan(t, drifted), map[string]report.Result{"Deployment/web": report.Planned})
+	newest := slices.MaxFunc(podsOf(t, e.Cluster, e.namespace, "app=web"), func(a, b corev1.Pod) int {
+		return a.Status.StartTime.Compare(b.Status.StartTime.Time)
+	})
+	drifted.OldestPod = &newest.Status.StartTime.Time
+	again := e.plan(t, drifted)
+	checkResults(t, again, map[string]report.Result{"Deployment/web": report.NotConverging})
+	if reason := again.Items[0].Rollout.Reason; !strings.Contains(reason, "by a run that did not see the end of it") {
+		t.Errorf("reason %q", reason)
+	}
 	e.opts.Guards.Retry = true
 	checkResults(t, e.plan(t, drifted), map[string]report.Result{"Deployment/web": report.Planned})
 }

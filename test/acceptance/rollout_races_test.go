@@ -3,6 +3,7 @@ package acceptance
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -35,6 +36,25 @@ func TestRolloutOfAWorkloadThatIsDeleted(t *testing.T) {
 	}
 	if _, err := e.Kubectl(t.Context(), "", "-n", e.namespace, "get", "deployment/web"); err == nil {
 		t.Error("the workload has been created again")
+	}
+}
+
+// Its owners roll it out between the audit and the rollout: all that drifted is gone.
+func TestRolloutOfWhatWasReplacedSinceTheAudit(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	deployWeb(t, e.Cluster, e.namespace, 2, "web")
+	plan := e.plan(t, e.drifted("Deployment", "web", podsOf(t, e.Cluster, e.namespace, "app=web")...))
+	checkResults(t, plan, map[string]report.Result{"Deployment/web": report.Planned})
+	restart(t, e.Cluster, e.namespace, "web")
+	before := e.object(t, "deployment/web").GetGeneration()
+	done := e.run(t.Context(), t, plan)
+	checkResults(t, done, map[string]report.Result{"Deployment/web": report.Skipped})
+	if reason := done.Items[0].Rollout.Reason; !strings.Contains(reason, "have been replaced since") {
+		t.Errorf("reason %q", reason)
+	}
+	if after := e.object(t, "deployment/web").GetGeneration(); after != before {
+		t.Error("it was restarted in vain")
 	}
 }
 
