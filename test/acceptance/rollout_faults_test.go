@@ -23,11 +23,12 @@ import (
 // faulty answers one in n requests in the API server's place: a patch with a
 // conflict, another one with 429.
 func faulty(config *rest.Config, n int64) *atomic.Int64 {
-	var faults atomic.Int64
+	var asked, faults atomic.Int64
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTrip(func(r *http.Request) (*http.Response, error) {
 			// By chance: who asks in a circle of as many requests must not fail for ever.
-			if rand.Int64N(n) != 0 {
+			// But once at least.
+			if asked.Add(1) != 2 && rand.Int64N(n) != 0 {
 				return next.RoundTrip(r)
 			}
 			faults.Add(1)
