@@ -131,21 +131,23 @@ type AutoRollout struct {
 	// Start no workload whose rollout could bring the unavailable Pods over this
 	// percentage of the injected Pods that were audited. 0 sets no limit.
 	MaxUnavailablePercent int `json:"maxUnavailablePercent,omitempty" schema:"minimum=0,maximum=100"`
-	// How long one workload may take; with strategy evict, how long one Pod may
-	// take to go and to be replaced.
+	// How long a workload may make no progress, besides its minReadySeconds. It
+	// may take 12 times that in all.
 	Timeout metav1.Duration `json:"timeout,omitzero"`
-	// Start nothing new after this number of workloads failed or did not
-	// converge.
+	// After this number of workloads of a namespace that failed or did not
+	// converge in a window, leave that namespace alone until the next one; after
+	// twice that number in several namespaces, leave all alone.
 	MaxFailures int `json:"maxFailures,omitempty" schema:"minimum=1"`
 	// Also where a sidecar would be lost. An injector that is down and fails
 	// open looks like that.
 	AllowOrphaned bool `json:"allowOrphaned,omitempty"`
 	// Also where a restart leaves no Pod available for a while.
 	AllowDowntime bool `json:"allowDowntime,omitempty"`
-	// Prefix of the annotations PREFIX.rollout.timestamp and
+	// Prefix, without a slash, of the annotations PREFIX.rollout.timestamp and
 	// PREFIX.rollout.reason on the Pod template.
 	AnnotationPrefix string `json:"annotationPrefix,omitempty"`
-	// Text of the reason annotation; "Update sidecars NAME,…" if there is none.
+	// Text of the reason annotation, at most 1024 printable characters; "Update
+	// sidecars NAME,…" if there is none.
 	RolloutReason string `json:"rolloutReason,omitempty"`
 	// Name that the changes are made under.
 	FieldManager string `json:"fieldManager,omitempty"`

@@ -177,8 +177,11 @@ func (p *problems) pace(path string, a AutoRollout) {
 }
 
 func (p *problems) mark(path string, a AutoRollout) {
-	if a.AnnotationPrefix == "" || len(validation.IsQualifiedName(a.AnnotationPrefix+".rollout.timestamp")) > 0 {
-		p.add(path+".annotationPrefix", "is %q, which does not make an annotation's name, as sidecarRollout or example.com/sidecar does", a.AnnotationPrefix)
+	if err := rollout.CheckAnnotationPrefix(a.AnnotationPrefix); err != nil {
+		p.add(path+".annotationPrefix", "%v", err)
+	}
+	if err := rollout.CheckReason(a.RolloutReason); err != nil {
+		p.add(path+".rolloutReason", "%v", err)
 	}
 	if a.FieldManager == "" || len(a.FieldManager) > longestFieldManager {
 		p.add(path+".fieldManager", "has %d characters: give 1 to %d", len(a.FieldManager), longestFieldManager)

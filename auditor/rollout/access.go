@@ -58,15 +58,14 @@ func resourceName(a authorizationv1.ResourceAttributes) string {
 }
 
 // may asks first for all namespaces: whoever may everywhere is asked about once.
+// Where that has no answer, the namespace's own counts.
 func (a *access) may(ctx context.Context, attributes authorizationv1.ResourceAttributes) (bool, error) {
 	everywhere := attributes
 	everywhere.Namespace = metav1.NamespaceAll
-	for _, question := range []authorizationv1.ResourceAttributes{everywhere, attributes} {
-		if allowed, err := a.ask(ctx, question); err != nil || allowed {
-			return allowed, err
-		}
+	if allowed, err := a.ask(ctx, everywhere); err == nil && allowed {
+		return true, nil
 	}
-	return false, nil
+	return a.ask(ctx, attributes)
 }
 
 func (a *access) ask(ctx context.Context, attributes authorizationv1.ResourceAttributes) (bool, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/dynamic"
@@ -79,30 +81,46 @@ func (c *cluster) namespace(ctx context.Context, name string) (namespace, error)
 	}
 	return namespace{
 		name:        name,
-		annotations: object.Annotations,
+		annotations: ours(object.Annotations),
 		terminating: object.DeletionTimestamp != nil || object.Status.Phase == corev1.NamespaceTerminating,
 		budgets:     budgets,
 	}, nil
 }
 
-func (c *cluster) budgets(ctx context.Context, namespace string) ([]budget, error) {
-	list, err := c.objects.PolicyV1().PodDisruptionBudgets(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("PodDisruptionBudgets of namespace %s: %w", namespace, err)
-	}
-	budgets := make([]budget, 0, len(list.Items))
-	for i := range list.Items {
-		b, err := readBudget(&list.Items[i])
-		if err != nil {
-			return nil, fmt.Errorf("PodDisruptionBudget %s/%s: %w", namespace, list.Items[i].Name, err)
+// ours are the annotations that the guards look at, of all that a stranger wrote.
+func ours(annotations map[string]string) map[string]string {
+	few := map[string]string{}
+	for _, key := range []string{OptOutAnnotation, LastRolloutAnnotation} {
+		if value, ok := annotations[key]; ok {
+			few[key] = value
 		}
-		budgets = append(budgets, b)
 	}
-	return budgets, nil
+	return few
 }
 
-func readBudget(pdb *policyv1.PodDisruptionBudget) (budget, error) {
+func (c *cluster) budgets(ctx context.Context, namespace string) ([]budget, error) {
+	budgets := []budget{}
+	options := metav1.ListOptions{Limit: listPage}
+	for {
+		page, err := c.objects.PolicyV1().PodDisruptionBudgets(namespace).List(ctx, options)
+		if err != nil {
+			return nil, fmt.Errorf("PodDisruptionBudgets of namespace %s: %w", namespace, err)
+		}
+		for i := range page.Items {
+			budgets = append(budgets, readBudget(&page.Items[i]))
+		}
+		if options.Continue = page.Continue; options.Continue == "" {
+			return budgets, nil
+		}
+	}
+}
+
+func readBudget(pdb *policyv1.PodDisruptionBudget) budget {
 	selector, err := metav1.LabelSelectorAsSelector(pdb.Spec.Selector)
+	if err != nil {
+		// It may be meant for any Pod of the namespace.
+		return budget{name: pdb.Name, selector: labels.Everything(), broken: err.Error()}
+	}
 	observed := pdb.Status.ObservedGeneration >= pdb.Generation
 	return budget{
 		name:      pdb.Name,
@@ -111,7 +129,7 @@ func readBudget(pdb *policyv1.PodDisruptionBudget) (budget, error) {
 		never:     is(pdb.Spec.MaxUnavailable, 0, "0%") || is(pdb.Spec.MinAvailable, -1, "100%"),
 		full:      observed && pdb.Status.ExpectedPods > 0 && pdb.Status.DesiredHealthy >= pdb.Status.ExpectedPods,
 		wants:     int(pdb.Status.DesiredHealthy),
-	}, err
+	}
 }
 
 func is(value *intstr.IntOrString, number int32, percentage string) bool {
@@ -132,17 +150,40 @@ func (c *cluster) evict(ctx context.Context, namespace string, pod report.PodRef
 		Do(ctx).Error()
 }
 
-// pods lists a workload's Pods.
+// pods lists a workload's Pods, as lean has them.
 func (c *cluster) pods(ctx context.Context, workload *unstructured.Unstructured) ([]corev1.Pod, error) {
 	selector, err := selectorOf(workload)
 	if err != nil {
 		return nil, err
 	}
-	list, err := c.objects.CoreV1().Pods(workload.GetNamespace()).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
-	if err != nil {
-		return nil, err
+	var pods []corev1.Pod
+	options := metav1.ListOptions{LabelSelector: selector.String(), Limit: listPage}
+	for {
+		page, err := c.objects.CoreV1().Pods(workload.GetNamespace()).List(ctx, options)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Items {
+			pods = append(pods, lean(&page.Items[i]))
+		}
+		if options.Continue = page.Continue; options.Continue == "" {
+			return pods, nil
+		}
 	}
-	return list.Items, nil
+}
+
+// lean is what a rollout looks at of a Pod: others write as much as they like
+// into it, and there may be thousands.
+func lean(pod *corev1.Pod) corev1.Pod {
+	few := corev1.Pod{Status: pod.Status}
+	few.Name, few.UID = pod.Name, pod.UID
+	few.CreationTimestamp, few.DeletionTimestamp = pod.CreationTimestamp, pod.DeletionTimestamp
+	for key, value := range pod.Annotations {
+		if strings.HasSuffix(key, timestampKey) && len(value) <= len(time.RFC3339Nano) {
+			metav1.SetMetaDataAnnotation(&few.ObjectMeta, key, value)
+		}
+	}
+	return few
 }
 
 // namespaces remembers namespaces for a while: workloads of one namespace that

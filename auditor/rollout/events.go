@@ -19,21 +19,14 @@ var (
 	eventFailed    = notice{corev1.EventTypeWarning, "SidecarRolloutFailed", "Failed"}
 )
 
-const (
-	// longestNote is the API server's limit for an Event's note.
-	longestNote = 1024
-	// eventTimeout bounds what is only for information.
-	eventTimeout = 5 * time.Second
-)
+// eventTimeout bounds what is only for information.
+const eventTimeout = 5 * time.Second
 
 // record writes an Event on the workload. Events are for information: where one
 // cannot be written, the rollout goes on without.
 func (c *cluster) record(ctx context.Context, workload *unstructured.Unstructured, e notice, note string) {
 	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
 	defer cancel()
-	if len(note) > longestNote {
-		note = note[:longestNote-len("…")] + "…"
-	}
 	now := metav1.NowMicro()
 	_, err := c.objects.CoreV1().Events(workload.GetNamespace()).Create(ctx, &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{
@@ -45,7 +38,7 @@ func (c *cluster) record(ctx context.Context, workload *unstructured.Unstructure
 			Namespace: workload.GetNamespace(), Name: workload.GetName(),
 			UID: workload.GetUID(), ResourceVersion: workload.GetResourceVersion(),
 		},
-		Type: e.kind, Reason: e.reason, Action: e.action, Message: note,
+		Type: e.kind, Reason: e.reason, Action: e.action, Message: sentence(note, longestReason),
 		EventTime: now, FirstTimestamp: metav1.NewTime(now.Time), LastTimestamp: metav1.NewTime(now.Time), Count: 1,
 		Source:              corev1.EventSource{Component: DefaultFieldManager},
 		ReportingController: "sidecar-drift.io/rollout", ReportingInstance: c.holder,

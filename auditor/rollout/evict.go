@@ -23,7 +23,8 @@ type eviction struct {
 	pace    Pace
 	targets []report.PodRef
 
-	before map[string]bool // UIDs of the Pods that were there first
+	before  map[string]bool // UIDs of the Pods that were there first
+	evicted int             // evictions that were granted
 	// full counts refusals, one after the other, by a budget that wanted as
 	// many Pods healthy as there were.
 	full int
@@ -67,14 +68,30 @@ const (
 	longestRefusal = 15 * time.Second
 )
 
+// deniedError is that not even the first Pod could be evicted, for good.
+type deniedError struct{ error }
+
+func (e *deniedError) Unwrap() error { return e.error }
+
 // finish evicts one Pod after the other. The timeout begins anew with each Pod
 // that goes or is replaced: a big workload takes its time.
 func (e *eviction) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
-	var (
-		deadline = time.Now().Add(e.pace.Timeout)
-		least    = -1          // work left, at the best moment so far
-		refusal  time.Duration // the pause after the last refusal
-	)
+	minReady, _ := number(begun, "spec", "minReadySeconds")
+	ctx, clock := e.pace.patience(int(minReady)).start(ctx)
+	defer clock.stop()
+	var last string
+	err := e.evictAll(ctx, begun, func(left int) {
+		clock.left(left)
+	}, func(message string) {
+		last = message
+		waiting(message)
+	})
+	return clock.explain(ctx, err, last)
+}
+
+// evictAll tells how much is left to be done.
+func (e *eviction) evictAll(ctx context.Context, begun *unstructured.Unstructured, left func(int), waiting func(string)) error {
+	var refusal time.Duration // the pause after the last refusal
 	for {
 		seen, err := e.look(ctx, begun)
 		if err != nil && !mayPass(err) {
@@ -100,13 +117,10 @@ func (e *eviction) finish(ctx context.Context, begun *unstructured.Unstructured,
 		default:
 			waitingFor, e.full = seen.message, 0
 		}
-		if left := len(seen.remaining) + seen.unavailable; err == nil && (least < 0 || left < least) {
-			least, deadline = left, time.Now().Add(e.pace.Timeout)
+		if err == nil {
+			left(len(seen.remaining) + seen.unavailable)
 		}
-		waiting(fmt.Sprintf("%d Pods left to evict; %s", len(seen.remaining), waitingFor))
-		if time.Now().After(deadline) {
-			return fmt.Errorf("no progress within %s (%d Pods left to evict; %s)", e.pace.Timeout, len(seen.remaining), waitingFor)
-		}
+		waiting(fmt.Sprintf("%d Pods left to evict; %s", len(seen.remaining), quote(waitingFor)))
 		if !pause(ctx, wait) {
 			return ctx.Err()
 		}
@@ -179,12 +193,17 @@ func (e *eviction) look(ctx context.Context, begun *unstructured.Unstructured) (
 func (e *eviction) evict(ctx context.Context, workload *unstructured.Unstructured, pod report.PodRef) (blocked string, err error) {
 	err = e.cluster.evict(ctx, workload.GetNamespace(), pod)
 	switch {
-	case err == nil, apierrors.IsNotFound(err):
+	case err == nil:
+		e.evicted++
+		return "", nil
+	case apierrors.IsNotFound(err):
 		return "", nil
 	case apierrors.IsConflict(err): // it, or its namesake, is to be looked at again
 		return fmt.Sprintf("Pod %s, which has just changed", pod.Name), nil
 	case apierrors.IsTooManyRequests(err):
 		return e.refusedBy(ctx, workload, err)
+	case e.evicted == 0 && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)):
+		return "", &deniedError{fmt.Errorf("evict Pod %s: %w", pod.Name, err)}
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsInternalError(err) && strings.Contains(err.Error(), "more than one PodDisruptionBudget"):
 		return "", fmt.Errorf("evict Pod %s: %w", pod.Name, err)
 	}

@@ -56,6 +56,8 @@ type budget struct {
 	// is being replaced that may be so for a moment.
 	full  bool
 	wants int // Pods that must stay healthy
+	// broken says why nobody can tell which Pods it is for; empty if one can.
+	broken string
 }
 
 // deadlock says why an eviction would be waited for in vain.

@@ -19,7 +19,7 @@ type guard func(facts, Options) decision
 // guards, the most fundamental reason first.
 var guards = []guard{
 	guardDeletion, guardOptOut, guardMemory, guardStrategy, guardPaused, guardRevision, guardPartition, guardEmpty,
-	guardUnsettled, guardUnfinished, guardBudgets, guardDowntime,
+	guardUnsettled, guardUnfinished, guardBudgets, guardDowntime, guardPatience,
 }
 
 // check applies every guard to a workload that choose has chosen.
@@ -130,6 +130,11 @@ func guardUnfinished(f facts, o Options) decision {
 
 func guardBudgets(f facts, o Options) decision {
 	names := strings.Join(f.budgetNames(), ", ")
+	for _, b := range f.budgets {
+		if b.broken != "" {
+			return skip("PodDisruptionBudget %s may be for its Pods, but its selector cannot be read: repair it: %s", b.name, b.broken)
+		}
+	}
 	if evicts(o.Strategy, f.kind) {
 		if len(f.budgets) > 1 {
 			return skip("its Pods are behind more than one PodDisruptionBudget (%s), which eviction does not support", names)
@@ -171,4 +176,14 @@ func guardDowntime(f facts, o Options) decision {
 		how = fmt.Sprintf("--max-unavailable %d may take all its Pods away at once", o.Pace.MaxUnavailable)
 	}
 	return skip("would interrupt service, as %s: --allow-downtime", how)
+}
+
+// guardPatience leaves alone what could not end in time: it would hold a seat, and
+// be called a failure, however healthy it is.
+func guardPatience(f facts, o Options) decision {
+	if least := f.least(o); least > o.Pace.whole() {
+		return skip("its minReadySeconds of %d make its rollout take longer than %s, which is as long as a run waits for one workload "+
+			"(%d times --timeout): lower them, or give a longer --timeout", f.minReadySeconds, o.Pace.whole(), longestRollout)
+	}
+	return proceed
 }

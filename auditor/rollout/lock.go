@@ -9,12 +9,16 @@ import (
 	"sync"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/client-go/kubernetes"
-	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/client-go/util/retry"
+	"k8s.io/klog/v2"
 )
 
 // Names of the Lease and of the namespaces that it is in by default.
@@ -24,69 +28,163 @@ const (
 	fallbackNamespace     = "kube-system"
 )
 
+// How the Lease is kept: client-go's leader election with the durations of
+// Kubernetes' own components. A run that was killed is followed by another one
+// once its Lease was not seen to be renewed for leaseDuration.
 const (
-	// leaseDuration is after which a run that renews its Lease no more counts
-	// as gone.
 	leaseDuration = 15 * time.Second
-	// leaseRenewal is the time between renewals, and how long a Lease that
-	// looks abandoned is watched for one: clocks may differ.
-	leaseRenewal = 4 * time.Second
+	renewDeadline = 10 * time.Second
+	leaseRenewal  = 2 * time.Second // somewhat more while it is waited for
 )
+
+// LongestWatch is about how long Acquire watches whether a Lease is renewed.
+const LongestWatch = leaseDuration + 5*time.Second
 
 // HeldError is that another run rolls out in this cluster.
 type HeldError struct {
 	Holder string
-	Since  time.Time
+	Since  time.Time // by the holder's own clock
 	// Lease is NAMESPACE/NAME.
 	Lease string
 }
 
 // Error names the holder.
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("%s rolls out in this cluster since %s (Lease %s); if it was killed, its Lease ends within %s",
-		e.Holder, e.Since.UTC().Format(time.RFC3339), e.Lease, leaseDuration)
+	return fmt.Sprintf("%s rolls out in this cluster since %s (Lease %s, just renewed): try again when it has ended",
+		e.Holder, e.Since.UTC().Format(time.RFC3339), e.Lease)
 }
 
 // Lock is a Lease that keeps a second run out of the cluster. It is renewed until
 // Release.
 type Lock struct {
-	leases coordinationclient.LeaseInterface
-	holder string
-	stop   context.CancelFunc
-	done   sync.WaitGroup
-	lost   chan struct{}
+	lease    *lease
+	stop     context.CancelFunc
+	done     sync.WaitGroup
+	acquired chan struct{}
+	lost     chan struct{}
+	failed   chan error
 }
 
 // Acquire takes the Lease in the namespace; an empty one means sidecar-drift if
-// that exists, and kube-system otherwise. It returns a *[HeldError] if another
-// run holds it; one that a killed run has left is taken over once it has ended.
-func Acquire(ctx context.Context, cfg *rest.Config, namespace string) (*Lock, error) {
+// that exists, and kube-system otherwise. A Lease that somebody holds is watched:
+// if it is renewed, Acquire returns a *[HeldError], in a few seconds; if it is
+// not for some LongestWatch, its holder was killed, and it is taken over. No
+// clock but this one's is believed, nor what a Lease says of its duration.
+// watching is told whom Acquire watches, once.
+func Acquire(ctx context.Context, cfg *rest.Config, namespace string, watching func(*HeldError)) (*Lock, error) {
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("lock the rollout: %w", err)
 	}
+	return acquire(ctx, client, namespace, watching)
+}
+
+func acquire(ctx context.Context, client kubernetes.Interface, namespace string, watching func(*HeldError)) (*Lock, error) {
 	if namespace == "" {
+		var err error
 		if namespace, err = lockNamespace(ctx, client); err != nil {
 			return nil, fmt.Errorf("lock the rollout: %w", err)
 		}
 	}
-	l := &Lock{leases: client.CoordinationV1().Leases(namespace), holder: identity(), lost: make(chan struct{})}
-	if err := l.acquire(ctx, namespace); err != nil {
-		if held, ok := errors.AsType[*HeldError](err); ok {
-			return nil, held
-		}
-		advice := ""
-		if apierrors.IsForbidden(err) {
-			advice = "; bind the Role sidecar-drift-rollout of that namespace to this identity, or choose another with --lock-namespace"
-		}
-		return nil, fmt.Errorf("lock the rollout by Lease %s/%s: %w%s", namespace, LeaseName, err, advice)
-	}
 	// The Lease is renewed while work under way is waited for, which outlives
 	// an interrupt.
 	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
-	l.stop = stop
-	l.done.Go(func() { l.renew(renewing) })
-	return l, nil
+	l := &Lock{stop: stop, acquired: make(chan struct{}), lost: make(chan struct{}), failed: make(chan error, 1)}
+	l.lease = &lease{
+		Interface: &resourcelock.LeaseLock{
+			LeaseMeta:  metav1.ObjectMeta{Namespace: namespace, Name: LeaseName},
+			Labels:     map[string]string{"app.kubernetes.io/name": "sidecar-drift"},
+			Client:     client.CoordinationV1(),
+			LockConfig: resourcelock.ResourceLockConfig{Identity: identity()},
+		},
+		watching: watching, fail: l.fail, lose: l.lose,
+	}
+	l.done.Go(func() { l.keep(renewing) })
+	select {
+	case <-l.acquired:
+		return l, nil
+	case err := <-l.failed:
+		l.done.Wait()
+		return nil, explainLock(err, l.lease.Describe())
+	case <-ctx.Done():
+		stop()
+		l.done.Wait()
+		// It may have been acquired at that very moment.
+		_ = l.Release(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("lock the rollout by Lease %s: %w", l.lease.Describe(), ctx.Err())
+	}
+}
+
+func explainLock(err error, lease string) error {
+	if held, ok := errors.AsType[*HeldError](err); ok {
+		return held
+	}
+	advice := ""
+	if apierrors.IsForbidden(err) {
+		advice = "; bind the Role sidecar-drift-rollout of that namespace to this identity, or choose another with --lock-namespace"
+	}
+	return fmt.Errorf("lock the rollout by Lease %s: %w%s", lease, err, advice)
+}
+
+// keep acquires the Lease and renews it until ctx is done or it is lost. Leader
+// election gives up after renewDeadline without an answer; an API server that is
+// away can give the Lease to nobody else, so it is begun again.
+func (l *Lock) keep(ctx context.Context) {
+	ctx = klog.NewContext(ctx, logr.Discard())
+	var once sync.Once
+	for ctx.Err() == nil {
+		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+			Lock: l.lease, LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: leaseRenewal, Name: LeaseName,
+			Callbacks: leaderelection.LeaderCallbacks{
+				OnStartedLeading: func(context.Context) { once.Do(func() { close(l.acquired) }) },
+				OnStoppedLeading: func() {},
+			},
+		})
+		if err != nil {
+			l.fail(err)
+			return
+		}
+		elector.Run(ctx)
+	}
+}
+
+// fail ends Acquire.
+func (l *Lock) fail(err error) {
+	select {
+	case l.failed <- err:
+	default:
+	}
+	l.stop()
+}
+
+// lose lets nothing new start.
+func (l *Lock) lose() {
+	close(l.lost)
+	l.stop()
+}
+
+// Lost is closed when another run has taken the Lease: nothing new may start.
+func (l *Lock) Lost() <-chan struct{} { return l.lost }
+
+// Release gives the Lease back, so that the next run need not wait for its end.
+func (l *Lock) Release(ctx context.Context) error {
+	l.stop()
+	l.done.Wait()
+	lock := l.lease.Interface
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		record, _, err := lock.Get(ctx)
+		if err != nil || record.HolderIdentity != lock.Identity() {
+			return err
+		}
+		now := metav1.Now()
+		return lock.Update(ctx, resourcelock.LeaderElectionRecord{
+			LeaderTransitions: record.LeaderTransitions, LeaseDurationSeconds: 1, RenewTime: now, AcquireTime: now,
+		})
+	})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("release the Lease %s: %w", lock.Describe(), err)
+	}
+	return nil
 }
 
 func lockNamespace(ctx context.Context, client kubernetes.Interface) (string, error) {
@@ -100,7 +198,8 @@ func lockNamespace(ctx context.Context, client kubernetes.Interface) (string, er
 	return installationNamespace, nil
 }
 
-// identity says to people who rolls out: USER@HOST, process PID.
+// identity says to people who rolls out, USER@HOST, process PID, and is another
+// one each time: containers have their hosts' names and processes' numbers again.
 func identity() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -109,115 +208,5 @@ func identity() string {
 	if who, err := user.Current(); err == nil {
 		host = who.Username + "@" + host
 	}
-	return fmt.Sprintf("%.80s, process %d", host, os.Getpid())
-}
-
-func (l *Lock) acquire(ctx context.Context, namespace string) error {
-	for {
-		lease, err := l.leases.Get(ctx, LeaseName, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: LeaseName, Labels: map[string]string{"app.kubernetes.io/name": "sidecar-drift"}}}
-			l.take(lease)
-			if _, err = l.leases.Create(ctx, lease, metav1.CreateOptions{}); !apierrors.IsAlreadyExists(err) {
-				return err
-			}
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if held := heldBy(lease, time.Now(), namespace); held != nil {
-			return held
-		}
-		if free(lease) || l.abandoned(ctx, lease) {
-			l.take(lease)
-			if _, err = l.leases.Update(ctx, lease, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
-				return err
-			}
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
-}
-
-func free(lease *coordinationv1.Lease) bool {
-	return lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == ""
-}
-
-// heldBy is nil for a Lease that nobody holds any more, by this machine's clock.
-func heldBy(lease *coordinationv1.Lease, now time.Time, namespace string) *HeldError {
-	s := lease.Spec
-	if free(lease) || s.RenewTime == nil || now.After(s.RenewTime.Add(leaseDuration)) {
-		return nil
-	}
-	held := &HeldError{Holder: *s.HolderIdentity, Lease: namespace + "/" + LeaseName}
-	if s.AcquireTime != nil {
-		held.Since = s.AcquireTime.Time
-	}
-	return held
-}
-
-// abandoned watches a Lease whose time is over for one more renewal.
-func (l *Lock) abandoned(ctx context.Context, lease *coordinationv1.Lease) bool {
-	if !pause(ctx, leaseRenewal+time.Second) {
-		return false
-	}
-	again, err := l.leases.Get(ctx, LeaseName, metav1.GetOptions{})
-	return err == nil && again.ResourceVersion == lease.ResourceVersion
-}
-
-func (l *Lock) take(lease *coordinationv1.Lease) {
-	now, seconds := metav1.NowMicro(), int32(leaseDuration/time.Second)
-	transitions := int32(0)
-	if lease.Spec.LeaseTransitions != nil {
-		transitions = *lease.Spec.LeaseTransitions + 1
-	}
-	lease.Spec = coordinationv1.LeaseSpec{
-		HolderIdentity: &l.holder, AcquireTime: &now, RenewTime: &now,
-		LeaseDurationSeconds: &seconds, LeaseTransitions: &transitions,
-	}
-}
-
-// renew keeps the Lease until ctx is done. An API server that is away can give it
-// to nobody else, so only another holder means that it is lost.
-func (l *Lock) renew(ctx context.Context) {
-	for pause(ctx, leaseRenewal) {
-		lease, err := l.leases.Get(ctx, LeaseName, metav1.GetOptions{})
-		switch {
-		case err == nil && (free(lease) || *lease.Spec.HolderIdentity != l.holder), apierrors.IsNotFound(err):
-			close(l.lost)
-			return
-		case err != nil:
-			continue
-		}
-		now := metav1.NowMicro()
-		lease.Spec.RenewTime = &now
-		_, _ = l.leases.Update(ctx, lease, metav1.UpdateOptions{}) // or the next time
-	}
-}
-
-// Lost is closed when another run has taken the Lease: nothing new may start.
-func (l *Lock) Lost() <-chan struct{} { return l.lost }
-
-// Release gives the Lease back, so that the next run need not wait for its end.
-func (l *Lock) Release(ctx context.Context) error {
-	l.stop()
-	l.done.Wait()
-	lease, err := l.leases.Get(ctx, LeaseName, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("release the Lease %s: %w", LeaseName, err)
-	}
-	if free(lease) || *lease.Spec.HolderIdentity != l.holder {
-		return nil
-	}
-	nobody := ""
-	lease.Spec.HolderIdentity, lease.Spec.RenewTime = &nobody, nil
-	if _, err := l.leases.Update(ctx, lease, metav1.UpdateOptions{}); err != nil && !apierrors.IsConflict(err) {
-		return fmt.Errorf("release the Lease %s: %w", LeaseName, err)
-	}
-	return nil
+	return fmt.Sprintf("%.80s, process %d, run %s", host, os.Getpid(), rand.String(8))
 }

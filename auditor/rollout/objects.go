@@ -15,8 +15,8 @@ import (
 // fewObjects of a kind in a namespace are read one by one; more are listed.
 const fewObjects = 3
 
-// listPage is how many workloads are asked for at once.
-const listPage = 500
+// listPage is how many objects are asked for at once: each may have 1.5 MB.
+const listPage = 100
 
 // objects reads workloads for a plan.
 type objects struct {
@@ -68,10 +68,19 @@ func (c *cluster) list(ctx context.Context, of inventory.WorkloadRef) (map[strin
 			return nil, err
 		}
 		for i := range page.Items {
-			all[page.Items[i].GetName()] = &page.Items[i]
+			all[page.Items[i].GetName()] = slim(&page.Items[i])
 		}
 		if options.Continue = page.GetContinue(); options.Continue == "" {
 			return all, nil
 		}
 	}
+}
+
+// slim is what the guards judge of a workload, without what may be large.
+func slim(object *unstructured.Unstructured) *unstructured.Unstructured {
+	object.SetAnnotations(ours(object.GetAnnotations()))
+	object.SetManagedFields(nil)
+	unstructured.RemoveNestedField(object.Object, "spec", "template", "spec")
+	unstructured.RemoveNestedField(object.Object, "spec", "template", "metadata", "annotations")
+	return object
 }

@@ -106,24 +106,12 @@ type Pace struct {
 	// a run may make unavailable at once, by what the workloads under way
 	// allow; 0 sets no limit.
 	MaxUnavailablePercent int
-	// Timeout is how long one workload may take to settle, and how long an
-	// evicted Pod may take to go and to be replaced; DefaultTimeout if not
-	// positive.
+	// Timeout is how long a workload may make no progress, besides its
+	// minReadySeconds; DefaultTimeout if not positive. See patience.
 	Timeout time.Duration
 	// Drain, once closed, lets nothing new start, while what is under way is
 	// waited for. (Cancelling Run's context leaves at once instead.)
 	Drain <-chan struct{}
-}
-
-// Mark is what a restart writes to a Pod template.
-type Mark struct {
-	// AnnotationPrefix of PREFIX.rollout.timestamp and PREFIX.rollout.reason;
-	// DefaultAnnotationPrefix if empty.
-	AnnotationPrefix string
-	// Reason for people; names the drifted sidecars if empty.
-	Reason string
-	// FieldManager that owns what is written; DefaultFieldManager if empty.
-	FieldManager string
 }
 
 // AuditFunc audits one workload, whole and unfiltered, after it has been

@@ -24,7 +24,7 @@ const planReads = 8
 // NotConverging), each with a reason. Workloads that nothing is to be done
 // about are only in the Summary, which is the audit's.
 //
-// An error means that the cluster could not be asked.
+// An error means that the cluster could not be asked (ends).
 func Plan(ctx context.Context, cfg *rest.Config, rep *report.Report, opts Options) (*report.Report, error) {
 	opts = opts.withDefaults()
 	c, err := connect(cfg)
@@ -53,9 +53,9 @@ func Plan(ctx context.Context, cfg *rest.Config, rep *report.Report, opts Option
 	}
 	for i, d := range decisions {
 		r := &items[i].Rollout
-		r.Eligible, r.Reason, r.Strategy, r.Result = d == proceed, d.reason, string(opts.Strategy), d.result
+		r.Eligible, r.Reason, r.Strategy, r.Result = d == proceed, d.text(), string(opts.Strategy), d.result
 		opts.Log.Info("Planned rollout", "kind", items[i].Kind, "namespace", items[i].Namespace, "workload", items[i].Name,
-			"state", items[i].State, "result", d.result, "reason", d.reason)
+			"state", items[i].State, "result", d.result, "reason", r.Reason)
 	}
 	slices.SortStableFunc(items, opts.Pace.inOrder)
 	canariesFirst(items, opts.Pace.Canary)
@@ -184,8 +184,19 @@ type planner struct {
 	objects    *objects
 }
 
-// decide decides about an item, and notes in it what a run paces itself by.
+// decide decides about an item. What cannot be found out about it leaves it out;
+// an error ends the plan.
 func (p *planner) decide(ctx context.Context, item *report.Item) (decision, error) {
+	d, err := p.look(ctx, item)
+	if err == nil || ends(ctx, err) {
+		return d, err
+	}
+	return skip("could not be looked at: %v", err), nil
+}
+
+// look decides by what there is in the cluster, and notes in the item what a run
+// paces itself by.
+func (p *planner) look(ctx context.Context, item *report.Item) (decision, error) {
 	ref := refOf(*item)
 	if denied, err := p.access.denied(ctx, ref, p.opts.Strategy); err != nil || denied != "" {
 		return skip("%s", denied), err
@@ -195,7 +206,7 @@ func (p *planner) decide(ctx context.Context, item *report.Item) (decision, erro
 		return skip("has been deleted since the audit"), nil
 	}
 	if err != nil {
-		return decision{}, fmt.Errorf("%s: %w", ref, err)
+		return decision{}, err
 	}
 	ns, err := p.namespaces.get(ctx, item.Namespace)
 	if err != nil {
@@ -203,7 +214,7 @@ func (p *planner) decide(ctx context.Context, item *report.Item) (decision, erro
 	}
 	f, err := factsOf(object, ns, *item, p.opts)
 	if err != nil {
-		return decision{}, fmt.Errorf("%s: %w", ref, err)
+		return decision{}, err
 	}
 	item.Rollout.Budgets, item.Rollout.Disrupts = f.budgetNames(), f.disrupts(p.opts)
 	d := check(f, p.opts)

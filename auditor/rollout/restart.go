@@ -3,7 +3,6 @@ package rollout
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,16 +25,40 @@ type restart struct {
 }
 
 func (r *restart) begin(ctx context.Context, workload *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	r.key = r.opts.Mark.AnnotationPrefix + ".rollout.timestamp"
-	r.value = newTimestamp(workload, r.opts.now(), "spec", "template", "metadata", "annotations", r.key)
-	return r.cluster.patch(ctx, refTo(workload), r.opts.Mark.FieldManager, map[string]any{
+	r.key = r.opts.Mark.AnnotationPrefix + timestampKey
+	field := []string{"spec", "template", "metadata", "annotations", r.key}
+	r.value = newTimestamp(workload, r.opts.now(), field...)
+	return r.cluster.begin(ctx, workload, r.opts.Mark.FieldManager, map[string]any{
 		"metadata": noted(workload, r.note),
 		"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]string{
-			r.key: r.value,
-			r.opts.Mark.AnnotationPrefix + ".rollout.reason": r.reason,
+			r.key:                                    r.value,
+			r.opts.Mark.AnnotationPrefix + reasonKey: r.reason,
 		}}}},
-	})
+	}, r.value, field...)
 }
+
+// begin sends the patch that restarts a workload. Where the answer does not say
+// whether the patch was taken, the field does that it sets to the value.
+func (c *cluster) begin(ctx context.Context, workload *unstructured.Unstructured, manager string, patch map[string]any, value string, field ...string) (*unstructured.Unstructured, error) {
+	ref := refTo(workload)
+	begun, err := c.patch(ctx, ref, manager, patch)
+	if err == nil || refused(err) || ctx.Err() != nil {
+		return begun, err
+	}
+	begun, unknown := c.get(ctx, ref)
+	if unknown != nil {
+		return nil, errors.Join(err, unknown)
+	}
+	if set, _, _ := unstructured.NestedString(begun.Object, field...); set != value || begun.GetUID() != workload.GetUID() {
+		return nil, &notBegunError{err}
+	}
+	return begun, nil
+}
+
+// notBegunError is an error after which the workload was seen to be untouched.
+type notBegunError struct{ error }
+
+func (e *notBegunError) Unwrap() error { return e.error }
 
 // noted makes a patch hold for this version of the workload alone, and remember
 // that Pods are re-created: whoever comes after a run that is killed then knows.
@@ -57,7 +80,7 @@ func newTimestamp(workload *unstructured.Unstructured, now time.Time, field ...s
 }
 
 func (r *restart) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
-	return r.cluster.settle(ctx, begun, r.opts.Pace.Timeout, waiting)
+	return r.cluster.settle(ctx, begun, r.opts.Pace, waiting)
 }
 
 func (r *restart) fresh(pod *corev1.Pod) bool { return pod.Annotations[r.key] == r.value }
@@ -88,14 +111,14 @@ type argoRestart struct {
 
 func (r *argoRestart) begin(ctx context.Context, workload *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	r.at = newTimestamp(workload, r.opts.now(), "spec", "restartAt")
-	return r.cluster.patch(ctx, refTo(workload), r.opts.Mark.FieldManager, map[string]any{
+	return r.cluster.begin(ctx, workload, r.opts.Mark.FieldManager, map[string]any{
 		"metadata": noted(workload, r.note),
 		"spec":     map[string]any{"restartAt": r.at},
-	})
+	}, r.at, "spec", "restartAt")
 }
 
 func (r *argoRestart) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
-	return r.cluster.settle(ctx, begun, r.opts.Pace.Timeout, waiting)
+	return r.cluster.settle(ctx, begun, r.opts.Pace, waiting)
 }
 
 func (r *argoRestart) fresh(pod *corev1.Pod) bool {
@@ -108,24 +131,29 @@ func (r *argoRestart) noneFresh() string { return noNewPod }
 func (r *argoRestart) untouched() map[string]bool { return nil }
 
 // settle follows a workload that was just patched until its controller has
-// replaced every Pod.
-func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, timeout time.Duration, waiting func(string)) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	var last string
+// replaced every Pod, for as long as there is patience with it.
+func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, pace Pace, waiting func(string)) error {
+	minReady, _ := number(begun, "spec", "minReadySeconds")
+	ctx, clock := pace.patience(int(minReady)).start(ctx)
+	defer clock.stop()
+	last, before := "nothing heard of it", 0
 	err := c.await(ctx, begun, func(seen *unstructured.Unstructured) (bool, error) {
 		if seen.GetGeneration() < begun.GetGeneration() {
 			return false, nil // an older version, from a lagging API server
 		}
 		message, done, err := status(seen)
-		if !done && err == nil {
-			last = message
-			waiting(message)
+		if done || err != nil {
+			return done, err
 		}
-		return done, err
+		last = quote(message)
+		waiting(last)
+		left := work(seen)
+		if seen.GetKind() == rolloutKind && left > before {
+			clock.again() // it takes one Pod after the other away, and counts none
+		}
+		before = left
+		clock.left(left)
+		return false, nil
 	})
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("not settled within %s (%s): %w", timeout, orElse(last, "nothing heard of it"), err)
-	}
-	return err
+	return clock.explain(ctx, err, last)
 }

@@ -23,7 +23,7 @@ const startsTogether = time.Second
 // is planned.
 //
 // An error means that nothing has been started; whatever goes wrong with a
-// workload is its own Result and Reason.
+// workload is its own Result and Reason (ends.go).
 func Run(ctx context.Context, cfg *rest.Config, plan *report.Report, opts Options, audit AuditFunc) (*report.Report, error) {
 	opts = opts.withDefaults()
 	c, err := connect(cfg)
@@ -171,6 +171,7 @@ func (r *run) stopped(ctx context.Context) string {
 }
 
 func (r *run) finish(i int, outcome report.Rollout) {
+	outcome.Reason = sentence(outcome.Reason, longestReason)
 	r.mu.Lock()
 	r.items[i].Rollout = outcome
 	item := r.items[i]

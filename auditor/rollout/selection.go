@@ -25,6 +25,9 @@ func skip(format string, args ...any) decision {
 	return decision{report.Skipped, fmt.Sprintf(format, args...)}
 }
 
+// text is the reason as it is shown: others wrote parts of it.
+func (d decision) text() string { return sentence(d.reason, longestReason) }
+
 // choose decides by the audit alone, before anything about the workload itself
 // is read: its state, its kind, and what a re-creation would change.
 func choose(item report.Item, opts Options) decision {
@@ -37,6 +40,9 @@ func choose(item report.Item, opts Options) decision {
 	}
 	if reason := sel.excludesKind(item.Kind); reason != "" {
 		return skip("%s", reason)
+	}
+	if reason := impossible(refOf(item)); reason != "" {
+		return skip("no such workload can exist: %s", reason)
 	}
 	if i := slices.IndexFunc(item.Revisions, func(r report.Revision) bool { return r.Approximate }); i >= 0 {
 		return skip("the fresh Pod of revision %s is only approximate, too little to restart on: %s",

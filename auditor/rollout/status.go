@@ -59,9 +59,9 @@ func rolloutStatus(object *unstructured.Unstructured) (message string, done bool
 	restarted, _, _ := unstructured.NestedString(object.Object, "status", "restartedAt")
 	switch {
 	case phase == "Degraded":
-		return "", false, fmt.Errorf("rollout is degraded: %s", orElse(oneLine(explanation), "no message"))
+		return "", false, fmt.Errorf("rollout is degraded: %s", orElse(quote(explanation), "no message"))
 	case phase != "Healthy":
-		return fmt.Sprintf("rollout is %s %s", orElse(phase, "not looked at yet"), oneLine(explanation)), false, nil
+		return fmt.Sprintf("rollout is %s %s", orElse(quote(phase), "not looked at yet"), quote(explanation)), false, nil
 	case asked != restarted:
 		return "waiting for the restart of its Pods", false, nil
 	}

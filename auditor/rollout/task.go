@@ -57,7 +57,7 @@ func (t *task) recreation(f facts, note string) recreation {
 
 // reason is what people read about why the Pods were re-created.
 func (t *task) reason() string {
-	return orElse(t.opts.Mark.Reason, "Update sidecars "+strings.Join(t.opts.Select.driftedSidecars(t.item), ", "))
+	return t.opts.Mark.reason(t.opts.Select.driftedSidecars(t.item))
 }
 
 // maxConflicts is how often a start that lost a race is decided anew: a
@@ -78,16 +78,18 @@ func (t *task) run(ctx context.Context) report.Rollout {
 		return outcome
 	}
 	if err != nil {
-		outcome.Result, outcome.Reason = report.Failed, fmt.Sprintf("not started: %v", err)
-		if ctx.Err() != nil {
-			outcome.Result = report.Interrupted
-		}
+		d := notStarted(ctx, err)
+		outcome.Result, outcome.Reason = d.result, d.reason
 		return outcome
 	}
 	outcome.Eligible, outcome.StartedAt = true, &b.at
 	t.cluster.record(ctx, b.workload, eventStarted, t.reason())
 	d, digest := t.settle(ctx, b)
 	outcome.Result, outcome.Reason = d.result, d.reason
+	if d.result == report.Skipped { // not one of its Pods might be touched
+		outcome.Eligible, outcome.StartedAt = false, nil
+		return outcome
+	}
 	finished := t.opts.now()
 	outcome.FinishedAt = &finished
 	t.recordResult(ctx, b, d)
@@ -96,6 +98,19 @@ func (t *task) run(ctx context.Context) report.Rollout {
 			outcome.Reason, LastRolloutAnnotation, err), "; ")
 	}
 	return outcome
+}
+
+// notStarted is what it means that a workload could not be begun with: nothing for
+// the run where the API server, or what it asks, would not have it.
+func notStarted(ctx context.Context, err error) decision {
+	_, untouched := errors.AsType[*notBegunError](err)
+	switch {
+	case ctx.Err() != nil:
+		return decision{report.Interrupted, fmt.Sprintf("not started: %v", err)}
+	case untouched || refused(err) || !ends(ctx, err):
+		return skip("not started, as it was refused: %v", err)
+	}
+	return failed("not started: %v", err)
 }
 
 func (t *task) recordResult(ctx context.Context, b begun, d decision) {
@@ -231,6 +246,12 @@ func left(when string) decision {
 func (t *task) explain(ctx context.Context, b begun, err error) decision {
 	if ctx.Err() != nil {
 		return left("while its Pods were being replaced, which its controller goes on with by itself")
+	}
+	if denied, ok := errors.AsType[*deniedError](err); ok {
+		return skip("not started, as it was refused: %v", denied)
+	}
+	if errors.Is(err, errSlow) {
+		return decision{report.Interrupted, fmt.Sprintf("left while it still went on, as a run waits no longer for one workload: %v", err)}
 	}
 	if errors.Is(err, errGone) {
 		return failed("%v", err)

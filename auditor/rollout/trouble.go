@@ -45,7 +45,7 @@ func whyNotReady(pod *corev1.Pod) string {
 		return ""
 	}
 	if c := conditions[corev1.PodScheduled]; c.Status == corev1.ConditionFalse {
-		return fmt.Sprintf("%s: %s", orElse(c.Reason, "not scheduled"), c.Message)
+		return fmt.Sprintf("%s: %s", orElse(c.Reason, "not scheduled"), quote(c.Message))
 	}
 	statuses := append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...)
 	for _, s := range statuses {
@@ -59,7 +59,7 @@ func whyNotReady(pod *corev1.Pod) string {
 		}
 	}
 	if pod.Status.Reason != "" {
-		return strings.TrimSuffix(fmt.Sprintf("%s: %s", pod.Status.Reason, pod.Status.Message), ": ")
+		return strings.TrimSuffix(fmt.Sprintf("%s: %s", quote(pod.Status.Reason), quote(pod.Status.Message)), ": ")
 	}
 	return fmt.Sprintf("not ready, in phase %s", pod.Status.Phase)
 }
@@ -70,7 +70,7 @@ func whyDown(s corev1.ContainerStatus) string {
 	if w := s.State.Waiting; w != nil && w.Reason != "" && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
 		why := "is waiting: " + w.Reason
 		if w.Message != "" {
-			why += ": " + oneLine(w.Message)
+			why += ": " + quote(w.Message)
 		}
 		if last := s.LastTerminationState.Terminated; last != nil {
 			why += "; " + ended(last)
@@ -89,10 +89,10 @@ func ended(t *corev1.ContainerStateTerminated) string {
 		text += " (" + t.Reason + ")"
 	}
 	if t.Message != "" {
-		text += ": " + oneLine(t.Message)
+		text += ": " + quote(t.Message)
 	}
 	return text
 }
 
-// oneLine folds a message that others wrote onto one line.
-func oneLine(message string) string { return strings.Join(strings.Fields(message), " ") }
+// quote is a message of others' within a sentence.
+func quote(message string) string { return sentence(message, longestQuote) }

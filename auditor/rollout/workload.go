@@ -51,6 +51,9 @@ type workload struct {
 	inPlace   bool // one Pod a node, replaced where it is
 	// changing is the first ordinal whose Pods an update replaces; 0 for all.
 	changing int
+	// batch is how many Pods an update replaces at the same time, at least 1.
+	batch           int
+	minReadySeconds int
 	// pending: Pods that are re-created now get another revision.
 	pending  bool
 	template labels.Set // labels of its Pods
@@ -72,7 +75,10 @@ func fromDeployment(d *appsv1.Deployment) workload {
 		paused:   d.Spec.Paused,
 		recreate: d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType,
 		template: d.Spec.Template.Labels,
+
+		minReadySeconds: int(d.Spec.MinReadySeconds),
 	}
+	w.batch = w.replicas
 	if update := d.Spec.Strategy.RollingUpdate; update != nil && !w.recreate {
 		surge := scaled(update.MaxSurge, w.replicas, true)
 		unavailable := scaled(update.MaxUnavailable, w.replicas, false)
@@ -80,6 +86,7 @@ func fromDeployment(d *appsv1.Deployment) workload {
 			unavailable = 1 // as the Deployment controller does: or it could never move
 		}
 		w.available = max(w.replicas-unavailable, 0)
+		w.batch = surge + unavailable
 	}
 	return w
 }
@@ -89,6 +96,8 @@ func fromStatefulSet(s *appsv1.StatefulSet) workload {
 		replicas: orDefault(s.Spec.Replicas, 1),
 		onDelete: s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType,
 		template: s.Spec.Template.Labels,
+
+		minReadySeconds: int(s.Spec.MinReadySeconds),
 	}
 	w.pending = w.onDelete && s.Status.CurrentRevision != s.Status.UpdateRevision
 	unavailable := 1
@@ -101,7 +110,7 @@ func fromStatefulSet(s *appsv1.StatefulSet) workload {
 			}
 		}
 	}
-	w.available = max(w.replicas-unavailable, 0)
+	w.available, w.batch = max(w.replicas-unavailable, 0), unavailable
 	return w
 }
 
@@ -111,19 +120,24 @@ func fromDaemonSet(d *appsv1.DaemonSet) workload {
 		onDelete: d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType,
 		inPlace:  true,
 		template: d.Spec.Template.Labels,
+
+		minReadySeconds: int(d.Spec.MinReadySeconds),
 	}
 	w.pending = w.onDelete && d.Status.UpdatedNumberScheduled < d.Status.DesiredNumberScheduled
-	unavailable := 1
+	unavailable, surge := 1, 0
 	if update := d.Spec.UpdateStrategy.RollingUpdate; update != nil {
-		unavailable = scaled(update.MaxUnavailable, w.replicas, true)
+		unavailable, surge = scaled(update.MaxUnavailable, w.replicas, true), scaled(update.MaxSurge, w.replicas, true)
 	}
-	w.available = max(w.replicas-unavailable, 0)
+	w.available, w.batch = max(w.replicas-unavailable, 0), max(unavailable, surge)
 	return w
 }
 
 func fromReplicaSet(r *appsv1.ReplicaSet) workload {
 	replicas := orDefault(r.Spec.Replicas, 1)
-	return workload{replicas: replicas, available: max(replicas-1, 0), template: r.Spec.Template.Labels}
+	return workload{
+		replicas: replicas, available: max(replicas-1, 0), batch: 1, template: r.Spec.Template.Labels,
+		minReadySeconds: int(r.Spec.MinReadySeconds),
+	}
 }
 
 // fromRollout reads an Argo Rollout. Its restart evicts as many Pods at a time
@@ -134,6 +148,7 @@ func fromRollout(object map[string]any) (workload, error) {
 		Spec struct {
 			Replicas *int32 `json:"replicas"`
 			Paused   bool   `json:"paused"`
+			MinReady int32  `json:"minReadySeconds"`
 			Template struct {
 				Metadata metav1.ObjectMeta `json:"metadata"`
 			} `json:"template"`
@@ -148,7 +163,7 @@ func fromRollout(object map[string]any) (workload, error) {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, &r); err != nil {
 		return workload{}, err
 	}
-	w := workload{replicas: orDefault(r.Spec.Replicas, 1), paused: r.Spec.Paused, template: r.Spec.Template.Metadata.Labels}
+	w := workload{replicas: orDefault(r.Spec.Replicas, 1), paused: r.Spec.Paused, template: r.Spec.Template.Metadata.Labels, minReadySeconds: int(r.Spec.MinReady)}
 	if len(w.template) == 0 && r.Spec.Selector != nil { // the template is another workload's
 		w.template = r.Spec.Selector.MatchLabels
 	}
@@ -156,7 +171,7 @@ func fromRollout(object map[string]any) (workload, error) {
 	if canary := r.Spec.Strategy.Canary; canary != nil {
 		unavailable = max(1, scaled(canary.MaxUnavailable, w.replicas, false))
 	}
-	w.available = max(w.replicas-unavailable, 0)
+	w.available, w.batch = max(w.replicas-unavailable, 0), unavailable
 	return w, nil
 }
 

@@ -168,7 +168,9 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 	l.round = rounds.round
 	healer := &healer{memory: l.memory, log: options.Logger, ended: l.metrics.RolledOut, steps: steps{
 		lock: func(ctx context.Context, namespace string) (lock, error) {
-			return rollout.Acquire(ctx, cluster, namespace)
+			return rollout.Acquire(ctx, cluster, namespace, func(held *rollout.HeldError) {
+				options.Logger.V(1).Info("Watching whether another rollout's Lease is renewed", "holder", held.Holder, "lease", held.Lease)
+			})
 		},
 		plan: func(ctx context.Context, found *report.Report, opts rollout.Options) (*report.Report, error) {
 			return rollout.Plan(ctx, cluster, found, opts)

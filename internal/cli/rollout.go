@@ -22,7 +22,7 @@ const longestFieldManager = 128
 
 // rolloutSteps are what a rollout consists of.
 type rolloutSteps struct {
-	lock  func(context.Context, *rest.Config, string) (rolloutLock, error)
+	lock  func(ctx context.Context, config *rest.Config, namespace string, watching func(*rollout.HeldError)) (rolloutLock, error)
 	audit auditFunc
 	// verify audits one workload that was rolled out.
 	verify func(context.Context, *rest.Config, auditor.Options, inventory.WorkloadRef) (*report.Item, error)
@@ -36,8 +36,8 @@ type rolloutLock interface {
 	Release(context.Context) error
 }
 
-func acquire(ctx context.Context, config *rest.Config, namespace string) (rolloutLock, error) {
-	return rollout.Acquire(ctx, config, namespace)
+func acquire(ctx context.Context, config *rest.Config, namespace string, watching func(*rollout.HeldError)) (rolloutLock, error) {
+	return rollout.Acquire(ctx, config, namespace, watching)
 }
 
 // rolloutOptions are those of "rollout".
@@ -238,8 +238,11 @@ func (o *rolloutOptions) validatePace() error {
 	case mark.FieldManager == "" || len(mark.FieldManager) > longestFieldManager:
 		return misuse("--field-manager must have 1 to %d characters", longestFieldManager)
 	}
-	if problems := validation.IsQualifiedName(mark.AnnotationPrefix + ".rollout.timestamp"); mark.AnnotationPrefix == "" || len(problems) > 0 {
-		return misuse("--annotation-prefix %q does not make an annotation's name, as sidecarRollout or example.com/sidecar does", mark.AnnotationPrefix)
+	if err := rollout.CheckAnnotationPrefix(mark.AnnotationPrefix); err != nil {
+		return misuse("--annotation-prefix %v", err)
+	}
+	if err := rollout.CheckReason(mark.Reason); err != nil {
+		return misuse("--rollout-reason %v", err)
 	}
 	return nil
 }

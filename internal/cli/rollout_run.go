@@ -34,7 +34,7 @@ func (o *rolloutOptions) Run(ctx context.Context) error {
 		return o.showPlan(ctx, config, selected)
 	}
 	// Before the audit, so that no other run changes what it finds.
-	lock, err := o.steps.lock(ctx, config, o.lockNamespace)
+	lock, err := o.steps.lock(ctx, config, o.lockNamespace, o.sayWhoIsWatched)
 	if held, ok := errors.AsType[*rollout.HeldError](err); ok {
 		return &outcome{code: codeFound, err: held}
 	}
@@ -46,6 +46,11 @@ func (o *rolloutOptions) Run(ctx context.Context) error {
 		err = released
 	}
 	return err
+}
+
+func (o *rolloutOptions) sayWhoIsWatched(held *rollout.HeldError) {
+	fmt.Fprintf(o.ErrOut, "The Lease %s is held by %s: watching for at most %s whether it is renewed …\n",
+		held.Lease, held.Holder, rollout.LongestWatch)
 }
 
 // releaseTimeout bounds how long an API server that is away delays the end.

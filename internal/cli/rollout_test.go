@@ -73,8 +73,11 @@ func (r *rolledOut) steps(items ...report.Item) rolloutSteps {
 		return &changed
 	}
 	return rolloutSteps{
-		lock: func(_ context.Context, _ *rest.Config, namespace string) (rolloutLock, error) {
+		lock: func(_ context.Context, _ *rest.Config, namespace string, watching func(*rollout.HeldError)) (rolloutLock, error) {
 			r.locked = namespace
+			if held, ok := errors.AsType[*rollout.HeldError](r.held); ok {
+				watching(held)
+			}
 			return r, r.held
 		},
 		audit: foundBy(&r.audited, items...),
@@ -265,7 +268,8 @@ func TestRolloutWhileAnotherRuns(t *testing.T) {
 	kubeconfig(t)
 	r := rolledOut{planned: report.Planned, held: &rollout.HeldError{Holder: "ann@laptop, process 7", Lease: "kube-system/sidecar-drift-rollout"}}
 	got := r.run(t, driftedWeb, "--confirm", "--lock-namespace", "ops")
-	if got.code != 1 || r.ran || got.out != "" || !strings.Contains(got.errOut, "error: ann@laptop, process 7 rolls out in this cluster since") || r.locked != "ops" {
+	if got.code != 1 || r.ran || got.out != "" || !strings.Contains(got.errOut, "error: ann@laptop, process 7 rolls out in this cluster since") ||
+		!strings.Contains(got.errOut, "is held by ann@laptop, process 7: watching for at most 20s whether it is renewed") || r.locked != "ops" {
 		t.Errorf("%+v, locked %q", got, r.locked)
 	}
 	if got := r.run(t, driftedWeb); got.code != 0 {

@@ -126,7 +126,7 @@ func auditDrifted(ctx context.Context, config *rest.Config) (*report.Report, err
 
 // rollOutAll is what "sidecar-drift rollout --confirm" does after its audit.
 func rollOutAll(ctx context.Context, config *rest.Config, found *report.Report) (err error) {
-	lock, err := rollout.Acquire(ctx, config, "")
+	lock, err := rollout.Acquire(ctx, config, "", func(*rollout.HeldError) {})
 	if err != nil {
 		return err
 	}
