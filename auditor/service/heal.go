@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,9 +52,12 @@ func (h *healer) heal(ctx context.Context, c config.Configuration, found *report
 	if !c.AutoRollout.Enabled || !ok {
 		return
 	}
-	left := c.AutoRollout.Budget - h.memory.spentIn(open.ID())
-	due := h.due(c, found)
-	if len(due) == 0 || left <= 0 {
+	window := h.memory.spentIn(open.ID())
+	if window.Workloads >= c.AutoRollout.Budget || window.over(c.AutoRollout.MaxFailures) {
+		return
+	}
+	due := h.due(c, found, window)
+	if len(due) == 0 {
 		return
 	}
 	log := h.log.WithValues("window", open.ID())
@@ -70,7 +74,7 @@ func (h *healer) heal(ctx context.Context, c config.Configuration, found *report
 		log.Error(err, "Nothing is rolled out", "due", len(due))
 		return
 	}
-	if err := h.rollOut(ctx, c, open, held, found, due, left); err != nil && ctx.Err() == nil {
+	if err := h.rollOut(ctx, c, open, held, found, due); err != nil && ctx.Err() == nil {
 		log.Error(err, "The rollout failed")
 	}
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
@@ -83,12 +87,15 @@ func (h *healer) heal(ctx context.Context, c config.Configuration, found *report
 // releaseTimeout bounds how long an API server that is away delays the end.
 const releaseTimeout = 5 * time.Second
 
-// due returns the workloads that the policy lets be rolled out.
-func (h *healer) due(c config.Configuration, found *report.Report) []inventory.WorkloadRef {
+// due returns the workloads that the policy lets be rolled out, and whose time it
+// is: not those of a namespace where enough has failed in this window.
+func (h *healer) due(c config.Configuration, found *report.Report, window spent) []inventory.WorkloadRef {
+	now := time.Now()
 	var due []inventory.WorkloadRef
 	for _, item := range found.Items {
 		if item.State.Drift() && c.AutoRollout.Allows(item.Namespace, item.Kind) &&
-			h.memory.age(item, time.Now()) >= c.AutoRollout.MinimumAge.Duration {
+			!window.stops(item.Namespace, c.AutoRollout.MaxFailures) &&
+			h.memory.due(refOf(item), c.AutoRollout.MinimumAge.Duration, now) {
 			due = append(due, refOf(item))
 		}
 	}
@@ -112,7 +119,7 @@ func (h *healer) blocked(ctx context.Context, c config.Configuration) string {
 // carries out as much of the plan as the budget allows. What it may come to is
 // taken down first, and what it came to afterwards: who is killed must not be given
 // it twice.
-func (h *healer) rollOut(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, last *report.Report, due []inventory.WorkloadRef, left int) error {
+func (h *healer) rollOut(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, last *report.Report, due []inventory.WorkloadRef) error {
 	again, err := h.steps.audit(ctx, c, due...)
 	if err != nil {
 		return err
@@ -126,21 +133,73 @@ func (h *healer) rollOut(ctx context.Context, c config.Configuration, open windo
 	if err != nil {
 		return err
 	}
-	planned := 0
-	plan.Items = slices.DeleteFunc(plan.Items, func(item report.Item) bool {
-		if item.Rollout.Result != report.Planned {
-			return false
-		}
-		planned++
-		return planned > left
-	})
-	if planned = min(planned, left); planned == 0 {
-		return nil
+	window := h.memory.spentIn(open.ID())
+	planned := h.choose(plan, c.AutoRollout.Budget-window.Workloads)
+	if len(planned) == 0 {
+		return h.memory.save(ctx)
 	}
-	already := c.AutoRollout.Budget - left
-	if err := h.memory.spend(ctx, open.ID(), already+planned); err != nil {
+	former, err := h.memory.begin(ctx, window, planned, time.Now())
+	if err != nil {
 		return fmt.Errorf("nothing is rolled out, as the window's budget cannot be kept: %w", err)
 	}
+	done, err := h.run(ctx, c, open, held, plan, opts)
+	if err != nil {
+		return errors.Join(err, h.memory.end(ctx, window, former, nil, time.Now()))
+	}
+	h.ended(done)
+	outcomes := h.account(ctx, done, planned, &window)
+	for namespace := range window.Failures {
+		if window.stops(namespace, c.AutoRollout.MaxFailures) {
+			h.log.Info("Nothing more is rolled out in a namespace in this window, as it failed there", "window", open.ID(), "namespace", namespace)
+		}
+	}
+	if window.over(c.AutoRollout.MaxFailures) {
+		h.log.Info("Nothing more is rolled out in this window, as it failed in several namespaces", "window", open.ID())
+	}
+	return h.memory.end(ctx, window, former, outcomes, time.Now())
+}
+
+// choose leaves of what is planned as many workloads as the budget has left, and
+// returns them: those first that have not failed, and by turns of the namespaces,
+// so that one with many leaves room for the others. What the plan leaves out is
+// asked about less and less often.
+func (h *healer) choose(plan *report.Report, left int) []inventory.WorkloadRef {
+	now := time.Now()
+	rank := h.memory.rank(now)
+	var planned, others []report.Item
+	var leftOut []inventory.WorkloadRef
+	for _, item := range plan.Items {
+		if item.Rollout.Result == report.Planned {
+			planned = append(planned, item)
+		} else {
+			others, leftOut = append(others, item), append(leftOut, refOf(item))
+		}
+	}
+	h.memory.leftOut(leftOut, now)
+	planned = inOrder(planned, rank)
+	planned = planned[:min(len(planned), left)]
+	refs := make([]inventory.WorkloadRef, len(planned))
+	for i, item := range planned {
+		refs[i] = refOf(item)
+	}
+	plan.Items = slices.Concat(planned, others)
+	return refs
+}
+
+// inOrder sorts by rank; where that is the same, by turns of the namespaces.
+func inOrder(items []report.Item, rank func(inventory.WorkloadRef) int) []report.Item {
+	type turn struct {
+		rank      int
+		namespace string
+	}
+	sorted := byTurns(items, func(item report.Item) turn { return turn{rank(refOf(item)), item.Namespace} })
+	slices.SortStableFunc(sorted, func(a, b report.Item) int { return cmp.Compare(rank(refOf(a)), rank(refOf(b))) })
+	return sorted
+}
+
+// run carries the plan out. Nothing new starts when the window ends, nor when
+// another run has taken the Lease.
+func (h *healer) run(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, plan *report.Report, opts rollout.Options) (*report.Report, error) {
 	drain, stop := context.WithDeadline(context.WithoutCancel(ctx), open.End)
 	defer stop()
 	go func() {
@@ -151,23 +210,33 @@ func (h *healer) rollOut(ctx context.Context, c config.Configuration, open windo
 		}
 	}()
 	opts.Pace.Drain = drain.Done()
-	done, err := h.steps.run(ctx, plan, opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
+	return h.steps.run(ctx, plan, opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
 		return h.steps.verify(ctx, c, w)
 	})
-	if err != nil {
-		return err
-	}
-	h.ended(done)
-	used := already
+}
+
+// account takes down in the window what the run came to, and returns what became
+// of each workload that was planned.
+func (h *healer) account(ctx context.Context, done *report.Report, planned []inventory.WorkloadRef, window *spent) map[inventory.WorkloadRef]outcome {
+	outcomes := map[inventory.WorkloadRef]outcome{}
 	for _, item := range done.Items {
-		if item.Rollout.StartedAt != nil {
-			used++
+		ref := refOf(item)
+		if !slices.Contains(planned, ref) {
+			continue
 		}
 		h.log.Info("Rolled out", "namespace", item.Namespace, "kind", item.Kind, "name", item.Name,
 			"result", item.Rollout.Result, "reason", item.Rollout.Reason)
-		if item.Rollout.Result == report.Failed || item.Rollout.Result == report.NotConverging && item.Rollout.StartedAt != nil {
-			used = c.AutoRollout.Budget // somebody should look at it before anything else is touched
+		if item.Rollout.StartedAt != nil {
+			window.Workloads++
 		}
+		o := outcomeOf(item.Rollout)
+		if item.Rollout.Result == report.Interrupted && ctx.Err() != nil {
+			o = unchanged // not for what it is, but since this process ends
+		}
+		if o == failure {
+			window.failed(item.Namespace)
+		}
+		outcomes[ref] = o
 	}
-	return h.memory.spend(ctx, open.ID(), min(used, c.AutoRollout.Budget))
+	return outcomes
 }

@@ -84,14 +84,8 @@ func newPatient(cluster kubernetes.Interface, workloads int) *patient {
 	}
 	p.healer = &healer{memory: p.recorded.memory, log: logr.Discard(), ended: func(*report.Report) {}}
 	p.healer.steps = steps{
-		lock: func(context.Context, string) (lock, error) { return fakeLock{&p.released}, nil },
-		audit: func(_ context.Context, _ config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
-			var items []report.Item
-			for _, w := range due {
-				items = append(items, workload(w.Name, verdict.Drifted))
-			}
-			return reportOf(items...), nil
-		},
+		lock:  func(context.Context, string) (lock, error) { return fakeLock{&p.released}, nil },
+		audit: auditOfDue,
 		plan: func(_ context.Context, found *report.Report, _ rollout.Options) (*report.Report, error) {
 			for i := range found.Items {
 				found.Items[i].Rollout.Result = report.Planned
@@ -110,6 +104,15 @@ func newPatient(cluster kubernetes.Interface, workloads int) *patient {
 	}
 	p.loop.heal = p.healer.heal
 	return p
+}
+
+// auditOfDue finds that all of them drift.
+func auditOfDue(_ context.Context, _ config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
+	var items []report.Item
+	for _, w := range due {
+		items = append(items, drifting(w.Kind, w.Namespace, w.Name))
+	}
+	return reportOf(items...), nil
 }
 
 var berlin = func() *time.Location {

@@ -2,13 +2,12 @@ package service
 
 import (
 	"bytes"
-	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -19,197 +18,244 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
+// Keys of the ConfigMap, each with its share of the 1 MiB that one may have: what
+// does not fit is left out, one workload after the other, and nothing else with it.
 const (
-	// agesKey is the ConfigMap's key: gzipped JSON, workload → Unix time.
-	agesKey = "drifting-since.json.gz"
-	// windowKey is what was rolled out in the last window that was used.
-	windowKey = "rollout-window.json"
-	// maxAges bounds what is kept, a third of a ConfigMap's limit of 1 MiB in
-	// the worst case; the oldest remain.
-	maxAges = 10_000
+	agesKey      = "drifting.json.gz" // a list of age
+	mostAges     = 600 << 10
+	attemptsKey  = "rollout-attempts.json.gz" // a list of keptAttempt
+	mostAttempts = 200 << 10
+	windowKey    = "rollout-window.json" // spent, which is small
+	// formerAgesKey is what releases up to 0.4 wrote: a map from "KIND
+	// NAMESPACE/NAME" to a Unix time.
+	formerAgesKey = "drifting-since.json.gz"
+	// mostDecoded bounds what a ConfigMap of somebody's making can unfold to.
+	mostDecoded = 4 << 20
 )
 
 // memory is all that an auditor keeps beyond its life: since when workloads have
-// drifted, by "KIND NAMESPACE/NAME", and how much of a window's budget is spent.
+// drifted, what came of their rollouts, and what of a window's budget is spent.
 // Losing it loses ages, which then begin anew, and at most grants one window's
 // budget twice. It may be used concurrently.
 type memory struct {
 	objects corev1client.ConfigMapInterface
 	name    string
 
-	mu     sync.Mutex
-	since  map[string]time.Time
-	window spent
-	saved  []byte // both, as the ConfigMap has them
-}
-
-// spent is how many workloads were rolled out while a window was open once.
-type spent struct {
-	Window    string `json:"window"`
-	Workloads int    `json:"workloads"`
+	mu       sync.Mutex
+	since    ages
+	attempts attempts
+	window   spent
+	saved    map[string][]byte // as the ConfigMap has it
 }
 
 func newMemory(objects corev1client.ConfigMapInterface, name string) *memory {
-	return &memory{since: map[string]time.Time{}, objects: objects, name: name}
+	return &memory{since: ages{}, attempts: newAttempts(), objects: objects, name: name}
 }
-
-func key(item report.Item) string { return item.Kind + " " + item.Namespace + "/" + item.Name }
 
 // update takes down what has begun to drift, and forgets what no longer does.
-// What is older than an age that was kept for something else is not known.
-func (a *memory) update(found *report.Report, now time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	since := map[string]time.Time{}
-	for _, item := range found.Items {
-		if !item.State.Drift() {
-			continue
-		}
-		k := key(item)
-		if known, ok := a.since[k]; ok {
-			since[k] = known
-		} else {
-			since[k] = now.UTC().Truncate(time.Second)
-		}
+func (m *memory) update(found *report.Report, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.since = m.since.update(found, now)
+	m.attempts.forget(m.since, now)
+}
+
+// oldest returns when the oldest drift of each namespace that has one began.
+func (m *memory) oldest() map[string]time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.since.oldest()
+}
+
+// due reports whether the workload has drifted for that long, and is not left
+// alone for what came of its last rollouts.
+func (m *memory) due(ref inventory.WorkloadRef, age time.Duration, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	since, ok := m.since[ref]
+	return ok && now.Sub(since) >= age && m.attempts.due(ref, now)
+}
+
+// rank is that of attempts, as of now.
+func (m *memory) rank(now time.Time) func(inventory.WorkloadRef) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	copied := m.attempts.clone()
+	return func(ref inventory.WorkloadRef) int { return copied.rank(ref, now) }
+}
+
+// spentIn returns what was spent in the window's occurrence.
+func (m *memory) spentIn(occurrence string) spent {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.window.in(occurrence)
+}
+
+// leftOut takes down that a plan leaves these workloads out.
+func (m *memory) leftOut(refs []inventory.WorkloadRef, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, ref := range refs {
+		m.attempts.ended(ref, refusal, now)
 	}
-	a.since = since
 }
 
-// oldest returns the age of the oldest drift of each namespace that has one.
-func (a *memory) oldest() map[string]time.Time {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	oldest := map[string]time.Time{}
-	for k, since := range a.since {
-		_, workload, _ := strings.Cut(k, " ")
-		namespace, _, _ := strings.Cut(workload, "/")
-		if first, ok := oldest[namespace]; !ok || since.Before(first) {
-			oldest[namespace] = since
-		}
+// begin takes down the worst that can come of a run, and keeps that: all that is
+// planned was spent, and failed. One that does the process harm has its turn later.
+func (m *memory) begin(ctx context.Context, window spent, planned []inventory.WorkloadRef, now time.Time) (former attempts, err error) {
+	m.mu.Lock()
+	former = m.attempts.clone()
+	for _, ref := range planned {
+		m.attempts.ended(ref, failure, now)
 	}
-	return oldest
-}
-
-// age is for how long the workload has drifted.
-func (a *memory) age(item report.Item, now time.Time) time.Duration {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	since, ok := a.since[key(item)]
-	if !ok {
-		return 0
+	m.window = window.in(window.Window)
+	m.window.Workloads += len(planned)
+	m.mu.Unlock()
+	if err = m.save(ctx); err != nil {
+		m.mu.Lock()
+		m.attempts = former
+		m.mu.Unlock()
 	}
-	return now.Sub(since)
+	return former, err
 }
 
-// spentIn returns how many workloads were rolled out in the window's occurrence.
-func (a *memory) spentIn(occurrence string) int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.window.Window != occurrence {
-		return 0
+// end takes down what did come of it.
+func (m *memory) end(ctx context.Context, window spent, former attempts, outcomes map[inventory.WorkloadRef]outcome, now time.Time) error {
+	m.mu.Lock()
+	m.attempts = former
+	for ref, o := range outcomes {
+		m.attempts.ended(ref, o, now)
 	}
-	return a.window.Workloads
+	m.window = window
+	m.mu.Unlock()
+	return m.save(ctx)
 }
 
-// spend takes down how many it will be, and keeps that.
-func (a *memory) spend(ctx context.Context, occurrence string, workloads int) error {
-	a.mu.Lock()
-	a.window = spent{occurrence, workloads}
-	a.mu.Unlock()
-	return a.save(ctx)
-}
-
-// load reads what an earlier leader kept; nothing if there is none.
-func (a *memory) load(ctx context.Context) error {
-	object, err := a.objects.Get(ctx, a.name, metav1.GetOptions{})
+// load reads what an earlier leader kept; nothing if there is none. What cannot be
+// read begins anew, and the error says so; the rest is taken.
+func (m *memory) load(ctx context.Context) error {
+	object, err := m.objects.Get(ctx, m.name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read since when workloads have drifted: %w", err)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	window := object.BinaryData[windowKey]
-	if len(window) > 0 {
-		if err := json.Unmarshal(window, &a.window); err != nil {
-			return fmt.Errorf("ConfigMap %s: %s: %w; it begins anew", a.name, windowKey, err)
-		}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	var since []age
+	var tried []keptAttempt
+	err = errors.Join(
+		m.read(object, windowKey, func(text []byte) error { return json.Unmarshal(text, &m.window) }),
+		m.read(object, attemptsKey, func(text []byte) error { return decode(text, &tried) }),
+		m.read(object, formerAgesKey, func(text []byte) (err error) { since, err = formerAges(text); return err }),
+		m.read(object, agesKey, func(text []byte) error { return decode(text, &since) }),
+	)
+	m.since, m.attempts, m.saved = agesOf(since, now), attemptsOf(tried, now), object.BinaryData
+	return err
+}
+
+func (m *memory) read(object *corev1.ConfigMap, key string, parse func([]byte) error) error {
+	text, ok := object.BinaryData[key]
+	if !ok {
+		return nil
 	}
-	since, err := decodeAges(object.BinaryData[agesKey])
-	if err != nil {
-		return fmt.Errorf("ConfigMap %s: %s: %w; ages begin anew", a.name, agesKey, err)
+	if err := parse(text); err != nil {
+		return fmt.Errorf("ConfigMap %s: %s: %w; it begins anew", m.name, key, err)
 	}
-	a.since, a.saved = since, slices.Concat(object.BinaryData[agesKey], window)
 	return nil
 }
 
 // save keeps it for the next leader, if it changed.
-func (a *memory) save(ctx context.Context) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	ages, err := encodeAges(a.since)
-	if err != nil {
+func (m *memory) save(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var now map[string][]byte
+	since, err1 := encode(m.since.entries(), mostAges)
+	tried, err2 := encode(m.attempts.entries(), mostAttempts)
+	window, err3 := json.Marshal(m.window)
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
-	window, err := json.Marshal(a.window)
-	if err != nil {
-		return err
-	}
-	both := slices.Concat(ages, window)
-	if bytes.Equal(both, a.saved) {
+	now = map[string][]byte{agesKey: since, attemptsKey: tried, windowKey: window}
+	if same(now, m.saved) {
 		return nil
 	}
 	object := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: a.name, Labels: map[string]string{"app.kubernetes.io/component": "auditor"}},
-		BinaryData: map[string][]byte{agesKey: ages, windowKey: window},
+		ObjectMeta: metav1.ObjectMeta{Name: m.name, Labels: map[string]string{"app.kubernetes.io/component": "auditor"}},
+		BinaryData: now,
 	}
-	_, err = a.objects.Update(ctx, object, metav1.UpdateOptions{})
+	_, err := m.objects.Update(ctx, object, metav1.UpdateOptions{})
 	if apierrors.IsNotFound(err) {
-		_, err = a.objects.Create(ctx, object, metav1.CreateOptions{})
+		_, err = m.objects.Create(ctx, object, metav1.CreateOptions{})
 	}
 	if err != nil {
 		return fmt.Errorf("keep since when workloads have drifted: %w", err)
 	}
-	a.saved = both
+	m.saved = now
 	return nil
 }
 
-func encodeAges(since map[string]time.Time) ([]byte, error) {
-	keys := slices.SortedFunc(maps.Keys(since), func(a, b string) int {
-		return cmp.Or(since[a].Compare(since[b]), strings.Compare(a, b))
-	})
-	unix := map[string]int64{}
-	for _, k := range keys[:min(len(keys), maxAges)] {
-		unix[k] = since[k].Unix()
+func same(a, b map[string][]byte) bool {
+	for key, text := range a {
+		if !bytes.Equal(text, b[key]) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// encode is the gzipped JSON list of the entries, the first of them first, that have
+// room in so many bytes before they are compressed: random names can hardly be.
+func encode[T any](entries []T, most int) ([]byte, error) {
+	var list [][]byte
+	room := most - len("[]\n")
+	for _, e := range entries {
+		text, err := json.Marshal(e)
+		if err != nil {
+			return nil, err
+		}
+		if need := len(text) + len(","); need <= room {
+			room -= need
+			list = append(list, text)
+		}
 	}
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	if err := json.NewEncoder(w).Encode(unix); err != nil {
+	if _, err := w.Write(slices.Concat([]byte("["), bytes.Join(list, []byte(",")), []byte("]\n"))); err != nil {
 		return nil, err
 	}
 	err := w.Close()
 	return b.Bytes(), err
 }
 
-// maxDecoded bounds what a ConfigMap of somebody's making can unfold to.
-const maxDecoded = 16 << 20
-
-func decodeAges(encoded []byte) (map[string]time.Time, error) {
+func decode(encoded []byte, into any) error {
 	r, err := gzip.NewReader(bytes.NewReader(encoded))
 	if err != nil {
-		return nil, err
+		return err
 	}
+	return json.NewDecoder(io.LimitReader(r, mostDecoded)).Decode(into)
+}
+
+// formerAges reads what an earlier release kept. A key that could be read in more
+// than one way is left out.
+func formerAges(encoded []byte) ([]age, error) {
 	var unix map[string]int64
-	if err := json.NewDecoder(io.LimitReader(r, maxDecoded)).Decode(&unix); err != nil {
+	if err := decode(encoded, &unix); err != nil {
 		return nil, err
 	}
-	since := map[string]time.Time{}
-	for k, seconds := range unix {
-		since[k] = time.Unix(seconds, 0).UTC()
+	var entries []age
+	for key, seconds := range unix {
+		kind, workload, _ := strings.Cut(key, " ")
+		namespace, name, _ := strings.Cut(workload, "/")
+		if !strings.ContainsAny(workload, " ") && !strings.ContainsAny(name, "/") {
+			entries = append(entries, age{kind, namespace, name, seconds})
+		}
 	}
-	return since, nil
+	return entries, nil
 }

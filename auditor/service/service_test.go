@@ -13,7 +13,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
@@ -187,7 +186,7 @@ func TestAgesOutliveTheirAuditor(t *testing.T) {
 	if err := second.load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]time.Time{"Deployment shop/web": monday, "Deployment shop/api": monday.Add(time.Hour)}
+	want := ages{refOf(workload("web", "")): monday, refOf(workload("api", "")): monday.Add(time.Hour)}
 	if diff := cmp.Diff(want, second.since); diff != "" {
 		t.Errorf("ages (-want +got):\n%s", diff)
 	}
@@ -197,53 +196,5 @@ func TestAgesOutliveTheirAuditor(t *testing.T) {
 	second.update(reportOf(workload("web", verdict.InSync)), monday.Add(2*time.Hour))
 	if len(second.since) != 0 {
 		t.Errorf("ages of what no longer drifts: %v", second.since)
-	}
-}
-
-func TestAgesThatCannotBeRead(t *testing.T) {
-	objects := fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift")
-	a := newMemory(objects, "ages")
-	if err := a.load(t.Context()); err != nil {
-		t.Errorf("none yet: %v", err)
-	}
-	a.update(reportOf(workload("web", verdict.Drifted)), time.Now())
-	if err := a.save(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	object, err := objects.Get(t.Context(), "ages", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	object.BinaryData[agesKey] = []byte("not gzip")
-	if _, err := objects.Update(t.Context(), object, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	again := newMemory(objects, "ages")
-	if err := again.load(t.Context()); err == nil || len(again.since) != 0 {
-		t.Errorf("error %v, ages %v", err, again.since)
-	}
-}
-
-func TestAgesAreBounded(t *testing.T) {
-	since := map[string]time.Time{}
-	for i := range 2 * maxAges {
-		since[fmt.Sprintf("Deployment some-namespace-%d/some-workload-%d", i%97, i)] = time.Unix(int64(i), 0)
-	}
-	encoded, err := encodeAges(since)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(encoded) > 1<<19 {
-		t.Errorf("%d bytes", len(encoded))
-	}
-	kept, err := decodeAges(encoded)
-	if err != nil || len(kept) != maxAges {
-		t.Fatalf("%d kept (%v)", len(kept), err)
-	}
-	for k, at := range kept {
-		if at.Unix() >= maxAges {
-			t.Errorf("%s of %v was kept rather than an older one", k, at)
-			break
-		}
 	}
 }

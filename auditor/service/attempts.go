@@ -1,0 +1,171 @@
+package service
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+)
+
+// How long a workload is left alone after a rollout that failed, and after one
+// that was refused or left out: twice as long each time.
+const (
+	firstFailurePause, longestFailurePause = time.Hour, 7 * 24 * time.Hour
+	firstRefusalPause, longestRefusalPause = 30 * time.Second, 6 * time.Hour
+	// troubledFor is how long a namespace comes after others for a failure.
+	troubledFor = 7 * 24 * time.Hour
+	// mostDoublings keeps a number of attempts from growing without end.
+	mostDoublings = 20
+)
+
+// attempt is what came of a workload's last rollouts, none of which did any good.
+type attempt struct {
+	Failures int       // that failed or did not converge, one after the other
+	Refusals int       // that never began
+	Next     time.Time // not before
+}
+
+// attempts are those of workloads that still drift, and when a rollout last failed
+// in a namespace: a name that fails can be given up for another one.
+type attempts struct {
+	of       map[inventory.WorkloadRef]attempt
+	troubled map[string]time.Time
+}
+
+func newAttempts() attempts {
+	return attempts{of: map[inventory.WorkloadRef]attempt{}, troubled: map[string]time.Time{}}
+}
+
+func (a attempts) clone() attempts {
+	return attempts{of: maps.Clone(a.of), troubled: maps.Clone(a.troubled)}
+}
+
+// outcome is what an attempt's end means for the next one.
+type outcome int
+
+const (
+	unchanged outcome = iota // it was never the workload's turn
+	done
+	refusal
+	failure
+)
+
+// outcomeOf a workload that was planned.
+func outcomeOf(r report.Rollout) outcome {
+	switch r.Result {
+	case report.RolledOut:
+		return done
+	case report.Failed:
+		return failure
+	case report.NotConverging:
+		if r.StartedAt != nil {
+			return failure
+		}
+		return refusal
+	case report.Interrupted: // having begun: it took longer than is waited for
+		if r.StartedAt != nil {
+			return failure
+		}
+		return unchanged
+	case report.Skipped:
+		return refusal
+	}
+	return unchanged
+}
+
+// ended takes down how an attempt ended.
+func (a attempts) ended(ref inventory.WorkloadRef, o outcome, now time.Time) {
+	last := a.of[ref]
+	if !kept(ref) {
+		return
+	}
+	switch o {
+	case unchanged:
+		return
+	case done:
+		delete(a.of, ref)
+		return
+	case refusal:
+		last.Refusals = min(last.Refusals+1, mostDoublings)
+		last.Next = now.Add(doubled(firstRefusalPause, last.Refusals, longestRefusalPause))
+	case failure:
+		last.Failures = min(last.Failures+1, mostDoublings)
+		last.Next = now.Add(doubled(firstFailurePause, last.Failures, longestFailurePause))
+		a.troubled[ref.Namespace] = now
+	}
+	a.of[ref] = last
+}
+
+// doubled is the pause after the nth time.
+func doubled(first time.Duration, n int, longest time.Duration) time.Duration {
+	return min(first<<max(n-1, 0), longest)
+}
+
+// due reports whether it is the workload's time again.
+func (a attempts) due(ref inventory.WorkloadRef, now time.Time) bool {
+	return !now.Before(a.of[ref].Next)
+}
+
+// rank is 0 for what is rolled out first; more for what has failed, or whose
+// namespace's workloads have.
+func (a attempts) rank(ref inventory.WorkloadRef, now time.Time) int {
+	rank := a.of[ref].Failures * 2
+	if at, ok := a.troubled[ref.Namespace]; ok && now.Sub(at) < troubledFor {
+		rank++
+	}
+	return rank
+}
+
+// forget leaves only what still drifts, and namespaces whose trouble is recent.
+func (a attempts) forget(drifting ages, now time.Time) {
+	maps.DeleteFunc(a.of, func(ref inventory.WorkloadRef, _ attempt) bool { _, drifts := drifting[ref]; return !drifts })
+	maps.DeleteFunc(a.troubled, func(_ string, at time.Time) bool { return now.Sub(at) >= troubledFor })
+}
+
+// keptAttempt is how a ConfigMap has one; without a kind and a name, a
+// namespace's trouble.
+type keptAttempt struct {
+	Kind      string `json:"k,omitempty"`
+	Namespace string `json:"ns"`
+	Name      string `json:"n,omitempty"`
+	Failures  int    `json:"f,omitempty"`
+	Refusals  int    `json:"r,omitempty"`
+	At        int64  `json:"t"` // Unix time in seconds
+}
+
+// entries lists them by turns of the namespaces, what failed most first.
+func (a attempts) entries() []keptAttempt {
+	var entries []keptAttempt
+	for ref, of := range a.of {
+		entries = append(entries, keptAttempt{ref.Kind, ref.Namespace, ref.Name, of.Failures, of.Refusals, of.Next.Unix()})
+	}
+	for namespace, at := range a.troubled {
+		entries = append(entries, keptAttempt{Namespace: namespace, Failures: mostDoublings + 1, At: at.Unix()})
+	}
+	slices.SortFunc(entries, func(a, b keptAttempt) int {
+		return cmp.Or(cmp.Compare(b.Failures, a.Failures), cmp.Compare(b.Refusals, a.Refusals),
+			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	})
+	return byTurns(entries, func(e keptAttempt) string { return e.Namespace })
+}
+
+// attemptsOf reads them, and believes no number that cannot have come about here.
+func attemptsOf(entries []keptAttempt, now time.Time) attempts {
+	a := newAttempts()
+	for _, e := range entries {
+		at := time.Unix(min(e.At, now.Add(longestFailurePause).Unix()), 0).UTC()
+		ref := inventory.WorkloadRef{Kind: e.Kind, Namespace: e.Namespace, Name: e.Name}
+		switch {
+		case kept(ref):
+			a.of[ref] = attempt{Failures: clamp(e.Failures), Refusals: clamp(e.Refusals), Next: at}
+		case e.Kind == "" && e.Name == "" && e.Namespace != "" && len(e.Namespace) <= longestLabel && !at.After(now):
+			a.troubled[e.Namespace] = at
+		}
+	}
+	return a
+}
+
+func clamp(n int) int { return min(max(n, 0), mostDoublings) }

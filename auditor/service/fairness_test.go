@@ -1,0 +1,207 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// ward is a patient whose workloads are NAMESPACE/NAME, and whose rollouts come to
+// what result says of each. As in a real run, nothing starts after a failure.
+type ward struct {
+	*patient
+	result func(name string) report.Rollout
+}
+
+func newWard(workloads ...string) *ward {
+	w := &ward{patient: newPatient(fake.NewClientset(), 0)}
+	for _, name := range workloads {
+		w.drifting[name] = true
+	}
+	item := func(name string, state verdict.State) report.Item {
+		namespace, name, _ := strings.Cut(name, "/")
+		return report.Item{Namespace: namespace, Kind: "Deployment", Name: name, State: state, Pods: map[verdict.State]int{state: 1}}
+	}
+	w.answer = func() (*report.Report, error) {
+		var items []report.Item
+		for _, name := range workloads {
+			state := verdict.InSync
+			if w.isDrifting(name) {
+				state = verdict.Drifted
+			}
+			items = append(items, item(name, state))
+		}
+		return reportOf(items...), nil
+	}
+	w.healer.steps.plan = func(_ context.Context, found *report.Report, _ rollout.Options) (*report.Report, error) {
+		for i, item := range found.Items {
+			found.Items[i].Rollout.Result = report.Planned
+			if strings.HasPrefix(item.Name, "unhealthy") {
+				found.Items[i].Rollout.Result = report.Skipped
+			}
+		}
+		return found, nil
+	}
+	w.healer.steps.run = func(_ context.Context, plan *report.Report, opts rollout.Options, _ rollout.AuditFunc) (*report.Report, error) {
+		failures := 0
+		for i, item := range plan.Items {
+			name := item.Namespace + "/" + item.Name
+			switch {
+			case item.Rollout.Result != report.Planned:
+			case failures >= opts.Pace.MaxFailures:
+				plan.Items[i].Rollout.Result = report.Interrupted
+			default:
+				plan.Items[i].Rollout = w.result(name)
+				w.mu.Lock()
+				w.rolled = append(w.rolled, time.Now().In(berlin).Format("Mon 15:04 ")+name)
+				w.drifting[name] = plan.Items[i].Rollout.Result != report.RolledOut
+				w.mu.Unlock()
+				if outcomeOf(plan.Items[i].Rollout) == failure {
+					failures++
+				}
+			}
+		}
+		return plan, nil
+	}
+	w.healer.steps.audit = auditOfDue
+	return w
+}
+
+func began(result report.Result) report.Rollout {
+	now := time.Now()
+	return report.Rollout{Result: result, StartedAt: &now}
+}
+
+// rolledOutOf are those of a namespace.
+func (w *ward) rolledOutOf(namespace string) []string {
+	return slices.DeleteFunc(w.rolledOut(), func(s string) bool { return !strings.Contains(s, " "+namespace+"/") })
+}
+
+// A tenant with fifty Deployments that fail, or are refused, or go on for ever,
+// costs a window one place of its budget and one failure: everybody else's are
+// rolled out in the same night.
+func TestOneNamespaceStopsNobodyElse(t *testing.T) {
+	var workloads []string
+	for i := range 50 {
+		workloads = append(workloads, fmt.Sprintf("aaa-tenant/bad-%02d", i), fmt.Sprintf("aaa-tenant/unhealthy-%02d", i))
+	}
+	for i := range 4 {
+		workloads = append(workloads, fmt.Sprintf("shop/web-%d", i), fmt.Sprintf("team/api-%d", i))
+	}
+	for name, bad := range map[string]struct {
+		how  func() report.Rollout
+		most int // of the tenant's that are tried in a night
+	}{
+		"they fail":         {func() report.Rollout { return began(report.Failed) }, 1},
+		"they never finish": {func() report.Rollout { return began(report.Interrupted) }, 1},
+		"they drift on":     {func() report.Rollout { return began(report.NotConverging) }, 1},
+		"they are refused":  {func() report.Rollout { return report.Rollout{Result: report.Skipped} }, 1 << 20},
+		"they have no harm": {func() report.Rollout { return began(report.RolledOut) }, 1 << 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWard(workloads...)
+				w.conf.AutoRollout.Budget = 12
+				w.result = func(name string) report.Rollout {
+					if strings.HasPrefix(name, "aaa-tenant/") {
+						return bad.how()
+					}
+					return began(report.RolledOut)
+				}
+				sleepUntil(t, "2026-01-13 12:00")
+				w.start(t)
+				sleepUntil(t, "2026-01-14 12:00")
+				synctest.Wait()
+				for _, namespace := range []string{"shop", "team"} {
+					if got := w.rolledOutOf(namespace); len(got) != 4 {
+						t.Errorf("of %s: %v, want all four in one night", namespace, got)
+					}
+				}
+				if got := w.rolledOutOf("aaa-tenant"); len(got) == 0 || len(got) > bad.most {
+					t.Errorf("of the tenant: %v", got)
+				}
+			})
+		})
+	}
+}
+
+// Where it fails in two namespaces, something is wrong with more than a tenant:
+// nobody else's is touched in this window. In the next one those come first that
+// have not failed, names that are new in a namespace of failures last.
+func TestFailuresInSeveralNamespacesEndTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard("a/bad", "b/bad", "c/web", "d/web", "e/web")
+		w.conf.AutoRollout.Budget = 5
+		w.result = func(name string) report.Rollout {
+			if strings.HasSuffix(name, "/bad") {
+				return began(report.Failed)
+			}
+			return began(report.RolledOut)
+		}
+		sleepUntil(t, "2026-01-13 12:00")
+		w.start(t)
+		sleepUntil(t, "2026-01-15 12:00")
+		synctest.Wait()
+		got := w.rolledOut()
+		for i := range got {
+			got[i] = got[i][:4] + got[i][10:]
+		}
+		want := []string{"Tue a/bad", "Tue b/bad", "Wed c/web", "Wed d/web", "Wed e/web", "Wed a/bad", "Wed b/bad"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("rolled out (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Who does the process harm when it is rolled out is not the first one again.
+func TestWhoKillsTheAuditorComesLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard("a/bad", "c/web")
+		sleepUntil(t, "2026-01-13 22:30")
+		planned := []inventory.WorkloadRef{{Kind: "Deployment", Namespace: "a", Name: "bad"}}
+		w.recorded.memory.update(reportOf(drifting("Deployment", "a", "bad"), drifting("Deployment", "c", "web")), time.Now())
+		if _, err := w.recorded.memory.begin(t.Context(), spent{Window: "tonight"}, planned, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		next := newMemory(w.recorded.memory.objects, w.recorded.memory.name)
+		if err := next.load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		rank := next.rank(time.Now())
+		if bad, web := rank(planned[0]), rank(inventory.WorkloadRef{Kind: "Deployment", Namespace: "c", Name: "web"}); bad <= web {
+			t.Errorf("ranks %d and %d", bad, web)
+		}
+		if got := next.spentIn("tonight").Workloads; got != 1 {
+			t.Errorf("spent %d of the budget, want 1", got)
+		}
+	})
+}
+
+// By turns of the namespaces, and what failed last.
+func TestInOrder(t *testing.T) {
+	var items []report.Item
+	for _, name := range strings.Fields("a/1 a/2 a/3 b/1 b/2 c/1") {
+		namespace, name, _ := strings.Cut(name, "/")
+		items = append(items, drifting("Deployment", namespace, name))
+	}
+	ranks := map[string]int{"a/1": 2, "b/1": 1, "b/2": 1}
+	var got []string
+	for _, item := range inOrder(items, func(ref inventory.WorkloadRef) int { return ranks[ref.Namespace+"/"+ref.Name] }) {
+		got = append(got, item.Namespace+"/"+item.Name)
+	}
+	if diff := cmp.Diff("a/2 c/1 a/3 b/1 b/2 a/1", strings.Join(got, " ")); diff != "" {
+		t.Error(diff)
+	}
+}
