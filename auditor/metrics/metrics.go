@@ -1,7 +1,8 @@
 // Package metrics exports what audits and rollouts find to Prometheus.
 //
 // The names are part of the public contract. No label has values whose number
-// grows with the number of Pods.
+// grows with the number of Pods, and none is text of those who may create one: a
+// kind is one of the product's own, or "other".
 package metrics
 
 import (
@@ -11,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
-	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // Metrics are the auditor's. Methods may be called concurrently; a scrape sees
@@ -144,7 +144,7 @@ func (m *Metrics) DryRun(result string) { m.dryRuns.WithLabelValues(result).Inc(
 func (m *Metrics) RolledOut(done *report.Report) {
 	for _, item := range done.Items {
 		if item.Rollout.Result != "" && item.Rollout.Result != report.Skipped {
-			m.rollouts.WithLabelValues(item.Kind, item.Rollout.Strategy, string(item.Rollout.Result)).Inc()
+			m.rollouts.WithLabelValues(kindOf(item), item.Rollout.Strategy, string(item.Rollout.Result)).Inc()
 		}
 	}
 }
@@ -165,18 +165,15 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
-	pods, workloads := count(last.report)
-	for key, n := range pods {
+	for key, n := range pods(last.report) {
 		gauge(podsDesc, float64(n), key.namespace, string(key.state))
 	}
-	for key, n := range workloads {
+	for key, n := range workloads(last.report) {
 		gauge(workloadsDesc, float64(n), key.namespace, key.kind, string(key.state))
 	}
 	if last.each {
-		for _, item := range last.report.Items {
-			for state, n := range item.Pods {
-				gauge(workloadPodsDesc, float64(n), item.Namespace, item.Kind, item.Name, string(state))
-			}
+		for key, n := range workloadPods(last.report) {
+			gauge(workloadPodsDesc, float64(n), key.namespace, key.kind, key.name, string(key.state))
 		}
 	}
 	for namespace, since := range last.oldest {
@@ -184,31 +181,4 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 	gauge(ratioDesc, last.report.Summary.DriftPercent/100)
 	gauge(lastSuccessDesc, float64(last.ended.UnixMilli())/1000)
-}
-
-type series struct {
-	namespace, kind string
-	state           verdict.State
-}
-
-// shownAsZero are the states of which a namespace that is audited has a series
-// even while it has none: an alert on them must see the fall to 0.
-var shownAsZero = []verdict.State{
-	verdict.Blocked, verdict.Drifted, verdict.Missing, verdict.Orphaned, verdict.Modified, verdict.InSync,
-}
-
-// count returns the numbers of Pods by namespace and state, and of workloads by
-// kind, too.
-func count(r *report.Report) (pods, workloads map[series]int) {
-	pods, workloads = map[series]int{}, map[series]int{}
-	for _, item := range r.Items {
-		for _, state := range shownAsZero {
-			pods[series{item.Namespace, "", state}] += 0
-		}
-		for state, n := range item.Pods {
-			pods[series{item.Namespace, "", state}] += n
-		}
-		workloads[series{item.Namespace, item.Kind, item.State}]++
-	}
-	return pods, workloads
 }

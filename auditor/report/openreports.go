@@ -162,6 +162,10 @@ func countOpenResult(summary *openreports.ReportSummary, result openreports.Resu
 	}
 }
 
+// OfKnownKind reports whether the workload is of one of the kinds that an audit
+// knows, and not of one that merely some owner reference names.
+func (item Item) OfKnownKind() bool { return apiVersionOf(item.Kind) != "" }
+
 // apiVersionOf is empty for kinds that an audit knows by name alone.
 func apiVersionOf(kind string) string {
 	switch kind {
