@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -24,45 +25,59 @@ const (
 )
 
 // page shows the last report to people, read-only. Its methods may be called
-// concurrently.
+// concurrently. An audit never waits for what is being drawn.
 type page struct {
 	mask func(name, value string) string
 
-	mu      sync.Mutex
-	last    *report.Report // nil before the first audit
+	shown atomic.Pointer[drawing] // nil before the first audit
+	// history is that of the audits, which come one after the other.
 	history []report.Point
-	html    []byte // rendered once a report
-	data    []byte
 }
 
-// audited shows a report from now on.
+// drawing is the page of one report, drawn once, when it is first asked for.
+type drawing func() (html, data []byte, err error)
+
+// audited shows a report from now on, which must not change any more. It is not to
+// be called concurrently.
 func (p *page) audited(found *report.Report) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.last, p.html, p.data = found, nil, nil
 	if len(p.history) == maxPoints {
-		kept := p.history[:0]
+		kept := make([]report.Point, 0, maxPoints)
 		for i := 0; i < maxPoints; i += 2 {
 			kept = append(kept, p.history[i])
 		}
 		p.history = kept
 	}
+	// Drawings have what was there before; nothing of that is written again.
 	p.history = append(p.history, report.Point{Time: found.GeneratedAt, DriftPercent: found.Summary.DriftPercent})
+	next := p.draw(found, p.history)
+	p.shown.Store(&next)
 }
 
-// render returns the page and its data, gzipped; nil before the first audit.
+func (p *page) draw(found *report.Report, history []report.Point) drawing {
+	type documents struct{ html, data []byte }
+	draw := sync.OnceValues(func() (documents, error) {
+		view := report.Page{Report: found.Masked(p.mask), History: history, Live: report.Live{URL: "report.json", Every: pageEvery}}
+		html, err := gzipped(view.WriteHTML)
+		if err != nil {
+			return documents{}, err
+		}
+		data, err := gzipped(view.WriteJSON)
+		return documents{html, data}, err
+	})
+	return func() (html, data []byte, err error) {
+		drawn, err := draw()
+		return drawn.html, drawn.data, err
+	}
+}
+
+// render returns the page and its data, gzipped; nil before the first audit. Those
+// who ask at the same time wait for one drawing.
 func (p *page) render() (html, data []byte, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.last == nil || p.html != nil {
-		return p.html, p.data, nil
+	shown := p.shown.Load()
+	if shown == nil {
+		return nil, nil, nil
 	}
-	view := report.Page{Report: p.last.Masked(p.mask), History: p.history, Live: report.Live{URL: "report.json", Every: pageEvery}}
-	if p.html, err = gzipped(view.WriteHTML); err != nil {
-		return nil, nil, err
-	}
-	p.data, err = gzipped(view.WriteJSON)
-	return p.html, p.data, err
+	return (*shown)()
 }
 
 func gzipped(write func(io.Writer) error) ([]byte, error) {

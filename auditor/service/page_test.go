@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,5 +76,47 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 	if !p.history[0].Time.Equal(begin) || !p.history[len(p.history)-1].Time.Equal(begin.Add((10*maxPoints-1)*time.Minute)) {
 		t.Error("the first or the last point is gone")
+	}
+}
+
+// An audit does not wait for a page that is being drawn, nor who asks for the next
+// one; and who asks for the same waits for one drawing.
+func TestAuditsDoNotWaitForThePage(t *testing.T) {
+	drawing, drawn := make(chan struct{}, 100), make(chan struct{})
+	p := &page{mask: func(_, value string) string {
+		if value == "slow" {
+			drawing <- struct{}{}
+			<-drawn
+		}
+		return value
+	}}
+	slow := workload("web", verdict.Drifted)
+	slow.Revisions = []report.Revision{{Name: "web-1", State: verdict.Drifted, Changes: []verdict.Change{{
+		Part: "container/proxy", Path: "env[A_TOKEN].value", From: []byte(`"slow"`),
+	}}}}
+	get := func() string {
+		answer := httptest.NewRecorder()
+		p.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/report.json", nil))
+		return answer.Body.String()
+	}
+	p.audited(reportOf(slow))
+	first := *p.shown.Load()
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			if html, data, err := first(); len(html) == 0 || len(data) == 0 || err != nil {
+				t.Errorf("%d and %d bytes, %v", len(html), len(data), err)
+			}
+		})
+	}
+	<-drawing
+	p.audited(reportOf(workload("api", verdict.InSync)))
+	if got := get(); !strings.Contains(got, `"api"`) {
+		t.Errorf("the next page: %.300s", got)
+	}
+	close(drawn)
+	clients.Wait()
+	if len(drawing) > 0 {
+		t.Error("one page was drawn more than once")
 	}
 }
