@@ -58,11 +58,11 @@ func (f finding) recount(pods []inventory.Pod) (_ finding, known bool) {
 	}
 	f.none()
 	for _, alike := range byDigest(pods) {
-		v, judged := f.judged[alike[0].Digest]
+		state, judged := f.judged[alike[0].Digest]
 		if !judged {
 			return f, false
 		}
-		f.count(alike, v.State)
+		f.count(alike, state)
 	}
 	f.revision.Stamps = stamps(pods)
 	f.revision.State = worst(f.pods)

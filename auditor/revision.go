@@ -31,9 +31,9 @@ type finding struct {
 	fresh     verdict.Digest
 	named     bool     // the fresh Pod has a container of Selection.SidecarNames
 	class     class.ID // only where somebody wants to know
-	// judged are the verdicts by the Pods' digests; nil if all Pods have one state
+	// judged are the states by the Pods' digests; nil if all Pods have one state
 	// without a comparison.
-	judged map[verdict.Digest]verdict.Verdict
+	judged map[verdict.Digest]verdict.State
 }
 
 // approximation is the reason beside a verdict on a reconstructed Pod.
@@ -74,7 +74,7 @@ func (f *finding) unjudged(pods []inventory.Pod, state verdict.State, reason str
 	f.judged = nil
 	f.none()
 	f.count(pods, state)
-	f.revision.Reason = reason
+	f.revision.Reason = verdict.Cut(reason, verdict.MaxReason)
 	f.revision.Stamps = stamps(pods)
 	f.revision.State = state
 }
@@ -229,7 +229,7 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 		return fmt.Errorf("fresh Pod: %w", err)
 	}
 	f.named = a.hasNamed(e.fresh)
-	f.fresh, f.judged = e.digest, map[verdict.Digest]verdict.Verdict{}
+	f.fresh, f.judged = e.digest, map[verdict.Digest]verdict.State{}
 	judged := []inventory.Pod{}
 	for _, alike := range byDigest(a.opts.ofSidecars(r.Pods, f.named)) {
 		c, err := a.compare(ctx, r, alike, e)
@@ -242,7 +242,7 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 		}
 		a.results.compare(c)
 		f.add(c.Verdict, alike)
-		f.judged[alike[0].Digest] = c.Verdict
+		f.judged[alike[0].Digest] = c.Verdict.State
 		judged = append(judged, alike...)
 	}
 	f.revision.Stamps = stamps(judged)
@@ -281,17 +281,25 @@ func refs(pods []inventory.Pod) []report.PodRef {
 	return list
 }
 
-// add counts Pods that are alike and collects what distinguishes them.
+// add counts Pods that are alike and collects what distinguishes them, as much as may
+// be kept of one revision.
 func (f *finding) add(v verdict.Verdict, pods []inventory.Pod) {
 	f.count(pods, v.State)
-	f.revision.Changes = union(f.revision.Changes, v.Changes)
-	f.revision.Sidecars = unionOfNames(f.revision.Sidecars, v.Sidecars)
-	f.revision.Loses = unionOfNames(f.revision.Loses, v.Loses)
+	f.revision.MoreChanges += v.More
+	f.revision.Changes = f.bound(union(f.revision.Changes, v.Changes))
+	f.revision.Sidecars = verdict.BoundNames(unionOfNames(f.revision.Sidecars, v.Sidecars))
+	f.revision.Loses = verdict.BoundNames(unionOfNames(f.revision.Loses, v.Loses))
 	f.revision.Ignored += v.Ignored
-	f.revision.Autoscaled = union(f.revision.Autoscaled, v.Autoscaled)
+	f.revision.Autoscaled = f.bound(union(f.revision.Autoscaled, v.Autoscaled))
 	if len(f.revision.Autoscaled) > 0 && f.revision.Reason == "" {
 		f.revision.Reason = autoscalers
 	}
+}
+
+func (f *finding) bound(changes []verdict.Change) []verdict.Change {
+	kept, left := verdict.Bound(changes)
+	f.revision.MoreChanges += left
+	return kept
 }
 
 // union of changes, each once, sorted. Pods of one revision that differ may

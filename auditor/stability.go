@@ -2,6 +2,7 @@ package auditor
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,20 +27,20 @@ const (
 // stability remembers which differences have been probed.
 type stability struct {
 	mu        sync.Mutex
-	confirmed map[string]int // by the paths that differ
+	confirmed map[placesKey]int
 }
 
-func (s *stability) known(paths string) bool {
+func (s *stability) known(paths placesKey) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.confirmed[paths] >= enoughConfirmed
 }
 
-func (s *stability) confirm(paths string) {
+func (s *stability) confirm(paths placesKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.confirmed == nil {
-		s.confirmed = map[string]int{}
+		s.confirmed = map[placesKey]int{}
 	}
 	s.confirmed[paths]++
 }
@@ -50,7 +51,7 @@ func (a *audit) confirm(ctx context.Context, f *finding, r inventory.Revision, e
 	if len(f.revision.Changes) == 0 || len(f.revision.Sidecars) == 0 {
 		return nil
 	}
-	paths := pathsOf(f.revision.Changes)
+	paths := keyOf(f.revision.Changes)
 	if a.stable.known(paths) {
 		return nil
 	}
@@ -72,8 +73,8 @@ func (a *audit) confirm(ctx context.Context, f *finding, r inventory.Revision, e
 		}
 		if len(v.Changes) > 0 {
 			f.unjudged(judged, verdict.Unstable, fmt.Sprintf("fresh injections of the same Pod differ among themselves at %s; --ignore-path leaves fields out",
-				strings.ReplaceAll(pathsOf(v.Changes), "\n", ", ")))
-			f.revision.Changes = v.Changes
+				strings.Join(pathsOf(v.Changes), ", ")))
+			f.revision.Changes, f.revision.MoreChanges = v.Changes, v.More
 			f.revision.Loses = nil
 			return nil
 		}
@@ -82,8 +83,16 @@ func (a *audit) confirm(ctx context.Context, f *finding, r inventory.Revision, e
 	return nil
 }
 
-// pathsOf names the places of changes, each once, a line each.
-func pathsOf(changes []verdict.Change) string {
+// placesKey identifies the places of changes.
+type placesKey [sha256.Size]byte
+
+// keyOf quotes what it joins: paths hold keys of anybody's making.
+func keyOf(changes []verdict.Change) placesKey {
+	return sha256.Sum256(fmt.Appendf(nil, "%q", pathsOf(changes)))
+}
+
+// pathsOf names the places of changes, each once.
+func pathsOf(changes []verdict.Change) []string {
 	var places []string
 	for _, c := range changes {
 		place := c.Part
@@ -92,5 +101,5 @@ func pathsOf(changes []verdict.Change) string {
 		}
 		places = append(places, place)
 	}
-	return strings.Join(slices.Compact(places), "\n")
+	return slices.Compact(places)
 }

@@ -18,7 +18,8 @@ type Refusal struct {
 	// State is Blocked where admission would refuse the workload's own Pod just
 	// the same, Unknown otherwise.
 	State verdict.State
-	// Reason is the API server's message, or says why it was not asked.
+	// Reason is the API server's message, which may quote all of a Pod and is cut
+	// then, or says why it was not asked.
 	Reason string
 	// Webhook is the one that could not be called; empty if there is none.
 	Webhook string
@@ -58,13 +59,13 @@ var (
 // would be), a terminating namespace, missing RBAC and a webhook that is down
 // say nothing about the workload.
 func Classify(err error) *Refusal {
-	r := &Refusal{State: verdict.Unknown, Reason: err.Error()}
+	r := &Refusal{State: verdict.Unknown, Reason: verdict.Cut(err.Error(), verdict.MaxReason)}
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	if !ok {
 		return r
 	}
 	message := status.ErrStatus.Message
-	r.Reason = message
+	r.Reason = verdict.Cut(message, verdict.MaxReason)
 	switch {
 	case denied.MatchString(message), forbidden.MatchString(message):
 		r.State = verdict.Blocked

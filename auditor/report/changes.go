@@ -10,15 +10,29 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
-// longestValue is the number of columns up to which a summary spells a value
-// out.
-const longestValue = 24
+const (
+	// longestValue is the number of columns up to which a summary spells a value
+	// out.
+	longestValue = 24
+	// longestImage is the same of an image, which is cut.
+	longestImage = 200
+	// longestPlace is the number of columns of a part, or of a path, in a summary.
+	longestPlace = 120
+)
+
+// changeKey tells changes apart. Paths hold keys of anybody's making, so that no
+// text of several parts would.
+type changeKey struct{ part, path, from, to string }
+
+func keyOf(c verdict.Change) changeKey {
+	return changeKey{c.Part, c.Path, string(c.From), string(c.To)}
+}
 
 // summarizeChanges says in one line what changed: containers before the rest
 // of the Pod, images first. At most limit changes are spelled out (0: all),
 // and as many as fit into width columns (0: no limit), but always one; the
-// rest are counted.
-func summarizeChanges(changes []verdict.Change, limit, width int) string {
+// rest are counted, and so are those that there are more than changes.
+func summarizeChanges(changes []verdict.Change, more, limit, width int) string {
 	changes = slices.Clone(changes)
 	slices.SortStableFunc(changes, mostTellingFirst)
 
@@ -29,7 +43,7 @@ func summarizeChanges(changes []verdict.Change, limit, width int) string {
 		}
 		text += joint(changes, i) + describe(change)
 		candidate := text
-		if rest := len(changes) - i - 1; rest > 0 {
+		if rest := len(changes) - i - 1 + more; rest > 0 {
 			candidate += fmt.Sprintf(" (+%d more)", rest)
 		}
 		if i > 0 && width > 0 && cells(candidate) > width {
@@ -38,13 +52,13 @@ func summarizeChanges(changes []verdict.Change, limit, width int) string {
 		summary, shown = candidate, i+1
 	}
 	if shown == 1 && width > 0 && cells(summary) > width {
-		more := ""
-		if len(changes) > 1 {
-			more = fmt.Sprintf(" (+%d more)", len(changes)-1)
+		rest := ""
+		if n := len(changes) - 1 + more; n > 0 {
+			rest = fmt.Sprintf(" (+%d more)", n)
 		}
 		head := joint(changes, 0) + describe(changes[0])
-		if room := width - cells(more); room > 0 {
-			return truncate(head, room) + more
+		if room := width - cells(rest); room > 0 {
+			return truncate(head, room) + rest
 		}
 		return truncate(head, width)
 	}
@@ -72,7 +86,7 @@ func joint(changes []verdict.Change, i int) string {
 }
 
 func describe(c verdict.Change) string {
-	path := Printable(c.Path)
+	path := truncate(Printable(c.Path), longestPlace)
 	if path != "" {
 		path += " "
 	}
@@ -85,6 +99,7 @@ func describe(c verdict.Change) string {
 	from, to := displayValue(c.From), displayValue(c.To)
 	if c.Path == "image" {
 		from, to = withoutCommonRepository(from, to)
+		from, to = truncate(from, longestImage), truncate(to, longestImage)
 	}
 	if composite(c.From) || composite(c.To) || c.Path != "image" && max(cells(from), cells(to)) > longestValue {
 		return path + "changed"
@@ -118,9 +133,9 @@ func pathRank(path string) int {
 // partName is the container's name for the parts that are one.
 func partName(part string) string {
 	if _, name, ok := strings.Cut(part, "/"); ok {
-		return Printable(name)
+		part = name
 	}
-	return Printable(part)
+	return truncate(Printable(part), longestPlace)
 }
 
 // withoutCommonRepository leaves only the tags or digests of two images of

@@ -18,7 +18,8 @@ const CSV Format = "csv"
 var csvPods = []verdict.State{verdict.Blocked, verdict.Drifted, verdict.Missing, verdict.Orphaned, verdict.Modified, verdict.InSync}
 
 // writeCSV writes a header and a line a workload, quoted as RFC 4180 says; lines
-// end in LF. Changes are places as --ignore-path takes them, joined by "; ". A
+// end in LF. Changes are places as --ignore-path takes them, joined by "; ", and how
+// many more there are than the report holds. A
 // cluster that could not be audited has a line of kind Cluster, Unknown.
 func (r *Report) writeCSV(w io.Writer) error {
 	header := []string{"cluster", "namespace", "kind", "name", "state", "pods"}
@@ -35,14 +36,18 @@ func (r *Report) writeCSV(w io.Writer) error {
 		items = append(items, cluster.item())
 	}
 	for _, item := range items {
-		changes, reason := worstOf(item)
+		changes, more, reason := worstOf(item)
+		where := places(changes)
+		if more > 0 {
+			where = append(where, fmt.Sprintf("%d more", more))
+		}
 		record := []string{item.Cluster, item.Namespace, item.Kind, item.Name, string(item.State), strconv.Itoa(total(item.Pods))}
 		for _, state := range csvPods {
 			record = append(record, strconv.Itoa(item.Pods[state]))
 		}
 		record = append(record,
 			strconv.FormatBool(approximate(item)), strconv.FormatBool(item.Rollout.Eligible),
-			reason, sentence(item.Rollout.Reason), strings.Join(places(changes), "; "))
+			reason, sentence(item.Rollout.Reason), strings.Join(where, "; "))
 		for i, cell := range record {
 			record[i] = defuse(Printable(cell))
 		}

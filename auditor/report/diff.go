@@ -48,7 +48,7 @@ func WriteChanges(w io.Writer, changes []verdict.Change, o TextOptions) error {
 func differing(item Item) []Revision {
 	var found []Revision
 	for _, revision := range item.Revisions {
-		if len(revision.Changes) > 0 || revision.Reason != "" {
+		if len(revision.Changes) > 0 || revision.MoreChanges > 0 || revision.Reason != "" {
 			found = append(found, revision)
 		}
 	}
@@ -77,6 +77,9 @@ func (o TextOptions) writeRevision(b *strings.Builder, item Item, revision Revis
 		}
 	}
 	o.writeChanges(b, "    ", revision.Changes)
+	if revision.MoreChanges > 0 {
+		fmt.Fprintf(b, "    and %s that the report leaves out\n", count(revision.MoreChanges, "more change"))
+	}
 }
 
 func (o TextOptions) writeChanges(b *strings.Builder, indent string, changes []verdict.Change) {

@@ -17,11 +17,11 @@ func headline(item Item, width int) string {
 	if approximate(item) {
 		text += " (approximate)"
 	}
-	changes, reason := worstOf(item)
+	changes, more, reason := worstOf(item)
 	room := max(width-cells(text)-len(": "), narrowest)
 	detail := truncate(reason, room)
 	if len(changes) > 0 && (reason == "" || !reasonFirst(item.State)) {
-		detail = summarizeChanges(changes, 0, room)
+		detail = summarizeChanges(changes, more, 0, room)
 	}
 	if detail == "" {
 		return text

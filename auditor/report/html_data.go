@@ -51,7 +51,7 @@ func (p Page) json() ([]byte, error) {
 		Details: make([]string, len(p.Report.Items)),
 		History: p.History,
 	}
-	distinct := changeList{all: []verdict.Change{}, index: map[string]int{}}
+	distinct := changeList{all: []verdict.Change{}, index: map[changeKey]int{}}
 	for i, item := range p.Report.Items {
 		data.Details[i] = strings.Join(details(item, 0), " ")
 		data.Report.Items[i] = pageItem{Item: item, Revisions: distinct.revisions(item.Revisions)}
@@ -70,7 +70,7 @@ func (p Page) json() ([]byte, error) {
 // changeList holds each change once.
 type changeList struct {
 	all   []verdict.Change
-	index map[string]int
+	index map[changeKey]int
 }
 
 func (l *changeList) revisions(of []Revision) []pageRevision {
@@ -84,7 +84,7 @@ func (l *changeList) revisions(of []Revision) []pageRevision {
 func (l *changeList) indices(of []verdict.Change) []int {
 	found := make([]int, len(of))
 	for i, change := range of {
-		key := strings.Join([]string{change.Part, change.Path, string(change.From), string(change.To)}, "\x00")
+		key := keyOf(change)
 		at, known := l.index[key]
 		if !known {
 			at = len(l.all)

@@ -12,11 +12,12 @@ import (
 // New makes a report of kind [DriftReport] or [RolloutReport]: the items
 // sorted, the summary counted, every list and map non-null. notJudged numbers
 // the Pods that were left out because they are finished, being deleted or
-// static. The items are copied.
+// static. The items are copied, and what a stranger may have written into them is
+// bounded.
 func New(kind string, now time.Time, items []Item, notJudged int) *Report {
 	items = append([]Item{}, items...)
 	for i := range items {
-		items[i] = withoutNulls(items[i])
+		items[i] = bounded(withoutNulls(items[i]))
 	}
 	slices.SortStableFunc(items, worstFirst)
 	return &Report{

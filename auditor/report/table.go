@@ -18,13 +18,18 @@ const (
 	// narrowest is the least width of the last column: where a terminal has
 	// less left, lines are left to wrap.
 	narrowest = 20
+	// longestCell is the number of columns of a cell: nobody's name shall make
+	// everybody's lines long.
+	longestCell = 64
 )
 
 // A grid is lines of cells; all columns but the last are padded to their
-// widest cell.
+// widest cell, and to longestCell at most.
 type grid struct {
 	titles []string
 	rows   []row
+	// whole: longer cells are not cut, and push the rest of their own line.
+	whole bool
 }
 
 type row struct {
@@ -52,7 +57,7 @@ func (r *Report) writeTable(w io.Writer, o TextOptions) error {
 }
 
 func (r *Report) writeWide(w io.Writer, o TextOptions) error {
-	g := grid{titles: []string{"NAMESPACE", "KIND", "NAME", "STATE", "PODS", "REVISIONS", "SIDECARS", "ELIGIBLE", "CHANGES"}}
+	g := grid{titles: []string{"NAMESPACE", "KIND", "NAME", "STATE", "PODS", "REVISIONS", "SIDECARS", "ELIGIBLE", "CHANGES"}, whole: true}
 	for _, item := range r.Items {
 		g.rows = append(g.rows, row{
 			cells: []string{
@@ -106,7 +111,10 @@ func (g grid) write(b *strings.Builder, o TextOptions) {
 		widths[i] = len(g.titles[i])
 		for _, row := range g.rows {
 			row.cells[i] = Printable(row.cells[i])
-			widths[i] = max(widths[i], cells(row.cells[i]))
+			if !g.whole {
+				row.cells[i] = truncate(row.cells[i], longestCell)
+			}
+			widths[i] = max(widths[i], min(cells(row.cells[i]), longestCell))
 		}
 	}
 	indent := 0
@@ -127,7 +135,7 @@ func (g grid) write(b *strings.Builder, o TextOptions) {
 		var line strings.Builder
 		for i, cell := range row.cells {
 			line.WriteString(o.paint(row.styled[i], cell))
-			line.WriteString(strings.Repeat(" ", widths[i]-cells(cell)+2))
+			line.WriteString(strings.Repeat(" ", max(0, widths[i]-cells(cell))+2))
 		}
 		for i, detail := range row.details(left) {
 			if i > 0 {
@@ -154,16 +162,16 @@ func podsOf(item Item) string {
 // details is what the table says of a workload beside its state. It is never
 // empty, so that each row has a line.
 func details(item Item, width int) []string {
-	changes, reason := worstOf(item)
+	changes, more, reason := worstOf(item)
 	if reasonFirst(item.State) && reason != "" || len(changes) == 0 {
 		return wrap(reason, width, reasonLines)
 	}
-	return []string{summarizeChanges(changes, tableChanges, width)}
+	return []string{summarizeChanges(changes, more, tableChanges, width)}
 }
 
 func everyDetail(item Item) string {
-	changes, reason := worstOf(item)
-	texts := []string{summarizeChanges(changes, 0, 0), reason}
+	changes, more, reason := worstOf(item)
+	texts := []string{summarizeChanges(changes, more, 0, 0), reason}
 	if reasonFirst(item.State) {
 		slices.Reverse(texts)
 	}
@@ -176,27 +184,44 @@ func reasonFirst(state verdict.State) bool {
 	return state == verdict.Blocked || state == verdict.Unknown || state == verdict.Unstable
 }
 
+const (
+	// manyChanges is how many changes of a workload are looked at, and manyReasons
+	// how many reasons.
+	manyChanges = 200
+	manyReasons = 3
+	// manyNames is how many names a cell lists.
+	manyNames = 10
+)
+
 // worstOf gathers the changes and reasons of the revisions in the workload's
-// own state, each once.
-func worstOf(item Item) (changes []verdict.Change, reason string) {
-	seen := map[string]bool{}
+// own state, each once. More is how many changes there are besides.
+func worstOf(item Item) (changes []verdict.Change, more int, reason string) {
+	seen := map[changeKey]bool{}
 	var reasons []string
 	for _, revision := range item.Revisions {
 		if revision.State != item.State {
 			continue
 		}
+		more += revision.MoreChanges
 		for _, c := range revision.Changes {
-			key := strings.Join([]string{c.Part, c.Path, string(c.From), string(c.To)}, "\x00")
-			if !seen[key] {
+			key := keyOf(c)
+			switch {
+			case seen[key]:
+			case len(seen) == manyChanges:
+				more++
+			default:
 				seen[key] = true
 				changes = append(changes, c)
 			}
 		}
-		if text := sentence(revision.Reason); text != "" && !slices.Contains(reasons, text) {
+		if text := sentence(revision.Reason); text != "" && !slices.Contains(reasons, text) && len(reasons) <= manyReasons {
 			reasons = append(reasons, text)
 		}
 	}
-	return changes, strings.Join(reasons, "; ")
+	if len(reasons) > manyReasons {
+		reasons[manyReasons] = "and others"
+	}
+	return changes, more, strings.Join(reasons, "; ")
 }
 
 func revisionNames(item Item) string {
@@ -208,6 +233,14 @@ func revisionNames(item Item) string {
 		}
 		names = append(names, name)
 	}
+	return list(names)
+}
+
+// list joins names, as many as a cell lists.
+func list(names []string) string {
+	if more := len(names) - manyNames; more > 0 {
+		names = append(slices.Clone(names[:manyNames]), fmt.Sprintf("+%d more", more))
+	}
 	return strings.Join(names, ",")
 }
 
@@ -217,7 +250,7 @@ func sidecarNames(item Item) string {
 		names = append(names, revision.Sidecars...)
 	}
 	slices.Sort(names)
-	return strings.Join(slices.Compact(names), ",")
+	return list(slices.Compact(names))
 }
 
 // eligibility says whether a rollout would take the workload.

@@ -96,7 +96,7 @@ func FuzzSummaryFitsItsWidth(f *testing.F) {
 			{Part: part, Path: "image", From: value(to), To: value(from)},
 			{Part: "pod", Path: path, To: value(to)},
 		}
-		if got := summarizeChanges(changes, tableChanges, width); utf8.RuneCountInString(got) > width {
+		if got := summarizeChanges(changes, 0, tableChanges, width); utf8.RuneCountInString(got) > width {
 			t.Errorf("%d columns in %d: %q", utf8.RuneCountInString(got), width, got)
 		}
 	})

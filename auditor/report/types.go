@@ -83,7 +83,10 @@ type Revision struct {
 	Stamps  []StampCount     `json:"stamps"`
 	Fresh   string           `json:"fresh"`
 	Changes []verdict.Change `json:"changes"`
-	Reason  string           `json:"reason"`
+	// MoreChanges is how many there are besides Changes and Autoscaled, which a
+	// report does not hold.
+	MoreChanges int    `json:"moreChanges,omitempty"`
+	Reason      string `json:"reason"`
 	// Sidecars names the injected containers, live or fresh, sorted.
 	Sidecars []string `json:"sidecars"`
 	// Loses names the injected containers that a live Pod has and the fresh

@@ -17,7 +17,9 @@ type Change struct {
 	// the whole part came or went.
 	Path string `json:"path"`
 	// From is the live value as stored, To the fresh one; nil where that side
-	// has none.
+	// has none. A text of more than 2,048 bytes, and an object or a list of more than
+	// 8,192, hold their beginning and a mark such as "… (1234567 bytes, sha256
+	// 0123456789abcdef)".
 	From json.RawMessage `json:"from,omitempty"`
 	To   json.RawMessage `json:"to,omitempty"`
 }
@@ -46,8 +48,12 @@ type Input struct {
 // Verdict is the outcome of a comparison.
 type Verdict struct {
 	State   State
-	Changes []Change // sorted by part, then path; never nil
-	// Sidecars names the injected containers, live or fresh, sorted.
+	Changes []Change // sorted by part, then path; never nil; bounded: see [Bound]
+	// More is how many changes were left out of Changes and Autoscaled, as there are
+	// too many.
+	More int
+	// Sidecars names the injected containers, live or fresh, sorted; at most 200, as
+	// Loses.
 	Sidecars []string
 	// Loses names the injected containers that Live has and Fresh lacks: a
 	// re-creation would take them away.

@@ -110,14 +110,14 @@ func (c *comparison) containers() {
 	for _, l := range c.live.Containers() {
 		i := slices.IndexFunc(fresh, func(f podspec.Container) bool { return f.Init == l.Init && f.Name == l.Name })
 		if i < 0 {
-			c.whole(l, Change{From: raw(l.Node)})
+			c.whole(l, Change{From: stored(l.Node)})
 			continue
 		}
 		c.container(l, fresh[i])
 		fresh = slices.Delete(fresh, i, i+1)
 	}
 	for _, f := range fresh {
-		c.whole(f, Change{To: raw(f.Node)})
+		c.whole(f, Change{To: stored(f.Node)})
 	}
 }
 
@@ -140,6 +140,7 @@ func (c *comparison) record(change Change) (taken bool) {
 		c.ignored++
 		return false
 	}
+	change.Part, change.Path = Cut(change.Part, maxPath), Cut(change.Path, maxPath)
 	if c.isAutoscaled(change) {
 		c.autoscaled = append(c.autoscaled, change)
 		return false
@@ -242,7 +243,7 @@ func (c *comparison) members(part string, live, fresh podspec.Member) {
 }
 
 func (c *comparison) add(part string, d podspec.Difference) (taken bool) {
-	return c.record(Change{Part: part, Path: d.Path, From: raw(d.A), To: raw(d.B)})
+	return c.record(Change{Part: part, Path: d.Path, From: stored(d.A), To: stored(d.B)})
 }
 
 // verdict decides by what was found.
@@ -250,21 +251,23 @@ func (c *comparison) verdict() Verdict {
 	slices.SortFunc(c.changes, CompareChanges)
 	slices.SortFunc(c.autoscaled, CompareChanges)
 	v := Verdict{
-		Changes:  c.changes,
-		Sidecars: sortedNames(c.sidecars),
+		Sidecars: BoundNames(sortedNames(c.sidecars)),
 		Loses:    []string{},
 		Ignored:  c.ignored,
-
-		Autoscaled: c.autoscaled,
 	}
+	v.Changes, v.More = Bound(c.changes)
 	if v.Changes == nil {
 		v.Changes = []Change{}
 	}
+	var more int
+	v.Autoscaled, more = Bound(c.autoscaled)
+	v.More += more
 	for _, name := range sortedNames(c.liveHas) {
 		if !c.newHas[name] {
 			v.Loses = append(v.Loses, name)
 		}
 	}
+	v.Loses = BoundNames(v.Loses)
 	switch changed := len(c.changes) > 0; {
 	case len(c.sidecars) == 0 && changed:
 		v.State = Mutated
@@ -292,13 +295,6 @@ func CompareChanges(a, b Change) int {
 	return strings.Compare(a.Path, b.Path)
 }
 
-func raw(n jsontree.Node) json.RawMessage {
-	if !n.Exists() {
-		return nil
-	}
-	return slices.Clone(n.Raw())
-}
-
 func join(field, path string) string {
 	if path == "" || strings.HasPrefix(path, "[") {
 		return field + path
@@ -321,7 +317,11 @@ func sequence(order [2][]string) json.RawMessage {
 	if err != nil { // strings always marshal
 		panic(err)
 	}
-	return b
+	names, err := jsontree.Parse(b)
+	if err != nil {
+		panic(err)
+	}
+	return stored(names)
 }
 
 func union(a, b map[string]bool) map[string]bool {
