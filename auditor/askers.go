@@ -21,7 +21,7 @@ type askers struct {
 	mu    sync.Mutex
 	read  bool
 	chain *injection.Chain // nil: not readable
-	err   error            // why something was not
+	err   error            // why it is not
 }
 
 // steps returns what the creation of the Pod, or of Pods of the template, passes,
@@ -36,15 +36,13 @@ func (s *askers) steps(ctx context.Context, client rest.Interface, namespace str
 	if s.chain == nil {
 		return nil, nil
 	}
+	// What is wrong with one namespace, which is just being deleted, say, is no note
+	// on all.
 	steps, err := s.chain.Steps(ctx, namespace, pod)
 	if err != nil {
-		s.err = err
 		return nil, nil
 	}
-	labels, err := s.chain.NamespaceLabels(ctx, namespace)
-	if err != nil {
-		s.err = err
-	}
+	labels, _ := s.chain.NamespaceLabels(ctx, namespace) // which Steps has read
 	return steps, labels
 }
 
@@ -76,12 +74,8 @@ func (a *audit) markAsker(ctx context.Context, f *finding, r inventory.Revision)
 		return
 	}
 	f.revision.Approximate = true
-	reason := fmt.Sprintf("%s looks at who creates a Pod, and may answer its controller otherwise (to ask as that: --as=system:serviceaccount:kube-system:%s)",
-		steps[at].Name, controllerAccount(r.Owner.Kind))
-	if f.revision.Reason != "" {
-		reason = f.revision.Reason + "; " + reason
-	}
-	f.revision.Reason = reason
+	f.also(fmt.Sprintf("%s looks at who creates a Pod, and may answer its controller otherwise (to ask as that: --as=system:serviceaccount:kube-system:%s)",
+		steps[at].Name, controllerAccount(r.Owner.Kind)))
 }
 
 // names reports whether a refusal names the webhook or policy, as the API server

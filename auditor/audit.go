@@ -64,10 +64,15 @@ func (o Options) limiter() *pace.Limiter {
 }
 
 // Audit asks the API server for a fresh injection of every selected revision
-// that has live Pods, and compares. A workload that cannot be judged is Unknown
-// and no error. Errors are what ends an audit as a whole: what must be listed is
-// not readable, a named workload does not exist, or the identity may create no
-// Pod, not even in a dry run.
+// that has live Pods, and compares.
+//
+// This ends an audit as a whole, and nothing else: ctx is done; the API server
+// cannot be reached, or knows or lets the identity not list Pods, or the owners that
+// Pods have, or create a Pod in a dry run; a workload that was named does not
+// exist. All of that is up to who runs the audit or the cluster. Whatever is wrong
+// with an object that anybody may write (a Pod, its owners and what it says of them,
+// a ControllerRevision, an autoscaler, a namespace) is what is said of one
+// workload: Unknown, or approximate, with the reason.
 //
 // The API server should be Kubernetes 1.30 or later.
 func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report, error) {
@@ -90,7 +95,7 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	found := opts.report(a.results.findings, pods.NotJudged+a.results.gone)
-	found.Notes = append(found.Notes, a.unread()...)
+	found.Notes = append(found.Notes, a.unread(pods.Unread)...)
 	if !opts.Preview.Empty() {
 		if err := a.markPreview(ctx, found); err != nil {
 			return nil, fmt.Errorf("audit: %w", err)
@@ -109,8 +114,12 @@ func (o Options) report(findings []finding, notJudged int) *report.Report {
 }
 
 // unread are notes on what could not be read, where that may matter.
-func (a *audit) unread() []string {
-	return slices.DeleteFunc([]string{a.autoscaling.unread(), a.askers.unread()}, func(note string) bool { return note == "" })
+func (a *audit) unread(pods int) []string {
+	notes := []string{a.autoscaling.unread(), a.askers.unread()}
+	if pods > 0 {
+		notes = append(notes, fmt.Sprintf("Pods that could not be read, and are in no number: %d", pods))
+	}
+	return slices.DeleteFunc(notes, func(note string) bool { return note == "" })
 }
 
 // Workload audits one workload, whole, whatever else the options select. It
@@ -118,10 +127,15 @@ func (a *audit) unread() []string {
 func Workload(ctx context.Context, cfg *rest.Config, opts Options, workload inventory.WorkloadRef) (*report.Item, error) {
 	opts.Selection = inventory.Selection{Namespace: workload.Namespace, Workloads: []inventory.WorkloadRef{workload}}
 	found, err := Audit(ctx, cfg, opts)
-	if err != nil || len(found.Items) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	return &found.Items[0], nil
+	for i, item := range found.Items {
+		if workload == (inventory.WorkloadRef{Kind: item.Kind, Namespace: item.Namespace, Name: item.Name}) {
+			return &found.Items[i], nil
+		}
+	}
+	return nil, nil
 }
 
 type audit struct {

@@ -33,7 +33,7 @@ func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, t
 		if a.autoscaling.err != nil {
 			return verdict.Verdict{}, a.autoscaling.err
 		}
-		in.Autoscaler = a.autoscaling.known.Of(r)
+		in.Autoscaler, in.AutoscalersKnown = a.autoscaling.known.Of(r), a.autoscaling.known.Unread == nil
 	}
 	return verdict.Judge(in)
 }
@@ -41,8 +41,8 @@ func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, t
 // unread says that autoscalers could not be read, where that may matter; else
 // nothing.
 func (s *autoscaling) unread() string {
-	if s.known == nil || s.known.Refused == nil {
+	if s.known == nil || s.known.Unread == nil {
 		return ""
 	}
-	return "VerticalPodAutoscalers could not be read, so that only annotations tell which Pods they size: " + s.known.Refused.Error()
+	return "VerticalPodAutoscalers could not be read, so that only annotations tell which Pods they size: " + s.known.Unread.Error()
 }

@@ -37,7 +37,7 @@ func Admission(ctx context.Context, cfg *rest.Config, namespace, pod string) ([]
 	if err != nil {
 		return nil, err
 	}
-	live, err := client.Get().AbsPath("/api/v1/namespaces/" + namespace + "/pods/" + pod).Do(ctx).Raw()
+	live, err := client.Get().AbsPath("/api/v1").Namespace(namespace).Resource("pods").Name(pod).Do(ctx).Raw()
 	if err != nil {
 		return nil, fmt.Errorf("get Pod %s/%s: %w", namespace, pod, err)
 	}

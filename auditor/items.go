@@ -15,15 +15,20 @@ const strategy = "restart"
 
 // items puts the revisions of each workload together.
 func items(findings []finding) []report.Item {
-	byWorkload := map[inventory.WorkloadRef]*report.Item{}
+	type workload struct {
+		inventory.WorkloadRef
+		group string
+	}
+	byWorkload := map[workload]*report.Item{}
 	for _, f := range findings {
-		item := byWorkload[f.workload]
+		key := workload{f.workload, f.group}
+		item := byWorkload[key]
 		if item == nil {
 			item = &report.Item{
 				Namespace: f.workload.Namespace, Kind: f.workload.Kind, Name: f.workload.Name,
 				Pods: map[verdict.State]int{},
 			}
-			byWorkload[f.workload] = item
+			byWorkload[key] = item
 		}
 		item.Revisions = append(item.Revisions, f.revision)
 		if !f.oldest.IsZero() && (item.OldestPod == nil || f.oldest.Before(*item.OldestPod)) {

@@ -21,6 +21,7 @@ import (
 // finding is what became of one revision.
 type finding struct {
 	workload inventory.WorkloadRef
+	group    string // the workload's API group
 	revision report.Revision
 	pods     map[verdict.State]int
 	oldest   time.Time // when the first of its Pods was started; zero: none was
@@ -43,16 +44,16 @@ const approximation = "compared with a Pod reconstructed from the fields that it
 // else goes wrong is a state.
 func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, error) {
 	f := finding{
-		workload: r.Workload,
-		revision: report.Revision{Name: r.Name, Approximate: r.Template == nil},
+		workload: r.Workload, group: r.Group,
+		revision: report.Revision{Name: r.Name, Approximate: r.Template == nil || r.Doubt != ""},
 		pods:     map[verdict.State]int{},
 	}
-	if f.revision.Approximate {
+	if r.Template == nil {
 		f.revision.Reason = approximation
 	}
-	fresh, err := a.fresh(ctx, r, &f.submitted)
+	err := r.Broken
 	if err == nil {
-		err = a.judge(ctx, &f, r, fresh)
+		err = a.ask(ctx, &f, r)
 	}
 	switch refusal, refused := errors.AsType[*injection.Refusal](err); {
 	case ctx.Err() != nil:
@@ -65,8 +66,29 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 	case err != nil:
 		f.unjudged(a.opts.ofSidecars(r.Pods, false), verdict.Unknown, err.Error())
 	}
+	f.also(r.Doubt)
 	a.markAsker(ctx, &f, r)
 	return f, nil
+}
+
+// ask asks for a fresh Pod and compares.
+func (a *audit) ask(ctx context.Context, f *finding, r inventory.Revision) error {
+	fresh, err := a.fresh(ctx, r, &f.submitted)
+	if err != nil {
+		return err
+	}
+	return a.judge(ctx, f, r, fresh)
+}
+
+// also adds to the revision's reason.
+func (f *finding) also(reason string) {
+	switch {
+	case reason == "":
+	case f.revision.Reason == "":
+		f.revision.Reason = reason
+	default:
+		f.revision.Reason += "; " + reason
+	}
 }
 
 // unjudged gives all Pods one state without a comparison.
@@ -166,7 +188,7 @@ func (a *audit) live(ctx context.Context, namespace string, pods []inventory.Pod
 		return parse("Pod "+namespace+"/"+pods[at].Name, pods[at].JSON)
 	}
 	for _, pod := range pods {
-		result := a.client.Get().AbsPath("/api/v1/namespaces/" + namespace + "/pods/" + pod.Name).Do(ctx)
+		result := a.client.Get().AbsPath("/api/v1").Namespace(namespace).Resource("pods").Name(pod.Name).Do(ctx)
 		err := result.Error()
 		if apierrors.IsNotFound(err) {
 			continue

@@ -57,8 +57,13 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 	asked := 0
 	for len(ask) > 0 {
 		asked += len(ask)
-		if err := this.run(ctx, a.pods.Of(inList(ask), len(ask) <= few)); err != nil {
+		pods := a.pods.Of(inList(ask), len(ask) <= few)
+		if err := this.run(ctx, pods); err != nil {
 			return Round{}, err
+		}
+		for _, key := range pods.Disowned {
+			a.pods.Disown(key)
+			delete(a.findings, key)
 		}
 		ask = map[inventory.Key]inventory.Group{}
 		a.choose(ask, a.ledger.Moving(), live)
@@ -138,6 +143,6 @@ func (a *Auditor) result(this *audit, notJudged, asked, splits int) Round {
 		this.autoscaling.known = a.autoscalers
 	}
 	a.autoscalers = this.autoscaling.known
-	found.Notes = append(found.Notes, this.unread()...)
+	found.Notes = append(found.Notes, this.unread(a.pods.Unread())...)
 	return Round{Report: found, Asked: asked, Splits: splits, Classes: a.ledger.Sizes()}
 }

@@ -11,8 +11,10 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
-// failuresToOpen is how many calls to a webhook must fail before nothing is
-// asked any more that it would be called for.
+// failuresToOpen is how many calls to a webhook must fail before nothing is asked
+// any more that it would be called for: in one namespace for that namespace, and in
+// so many namespaces for all. Some Pods, of more than a megabyte say, make every call
+// fail; who creates those speaks for no other namespace.
 const failuresToOpen = 3
 
 // breaker remembers the webhooks that are down.
@@ -23,43 +25,59 @@ type breaker struct {
 	namespaces *namespaces
 
 	mu       sync.Mutex
-	failures map[string]int
+	failures map[string]map[string]int // by webhook and namespace
 	open     map[string]outage
 }
 
-// outage is a webhook that is down, and what it is called for.
+// outage is a webhook that is down, where, and what it is called for.
 type outage struct {
 	reason      string
+	everywhere  bool
+	in          map[string]bool // namespaces
 	definitions []definition
 }
 
 func newBreaker(client rest.Interface, log logr.Logger) *breaker {
 	return &breaker{
 		client: client, log: log, namespaces: newNamespaces(client),
-		failures: map[string]int{}, open: map[string]outage{},
+		failures: map[string]map[string]int{}, open: map[string]outage{},
 	}
 }
 
-// note counts a refusal. At the third that names one webhook it finds out what
-// that is called for.
-func (b *breaker) note(ctx context.Context, refusal *Refusal) {
+// note counts a refusal in a namespace. At the third that names one webhook, or in
+// a third namespace, it finds out what that is called for.
+func (b *breaker) note(ctx context.Context, namespace string, refusal *Refusal) {
 	if refusal.Webhook == "" {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.failures[refusal.Webhook]++
-	if b.failures[refusal.Webhook] != failuresToOpen {
+	failures := b.failures[refusal.Webhook]
+	if failures == nil {
+		failures = map[string]int{}
+		b.failures[refusal.Webhook] = failures
+	}
+	failures[namespace]++
+	everywhere := len(failures) == failuresToOpen && failures[namespace] == 1
+	if !everywhere && failures[namespace] != failuresToOpen {
 		return
 	}
-	definitions, err := b.definitions(ctx, refusal.Webhook)
-	if err != nil {
-		b.log.Error(err, "Cannot tell what a webhook that is down is called for: every workload is asked about", "webhook", refusal.Webhook)
-		return
+	down, known := b.open[refusal.Webhook]
+	if !known {
+		definitions, err := b.definitions(ctx, refusal.Webhook)
+		if err != nil {
+			b.log.Error(err, "Cannot tell what a webhook that is down is called for: every workload is asked about", "webhook", refusal.Webhook)
+			return
+		}
+		down = outage{reason: refusal.Reason, in: map[string]bool{}, definitions: definitions}
 	}
+	where := namespace
+	if down.in[namespace] = true; everywhere {
+		down.everywhere, where = true, "all namespaces"
+	}
+	b.open[refusal.Webhook] = down
 	b.log.Info("A webhook is down: what it is called for is not asked about any more",
-		"webhook", refusal.Webhook, "failure", refusal.Reason)
-	b.open[refusal.Webhook] = outage{refusal.Reason, definitions}
+		"webhook", refusal.Webhook, "in", where, "failure", refusal.Reason)
 }
 
 func (b *breaker) definitions(ctx context.Context, webhook string) ([]definition, error) {
@@ -100,6 +118,9 @@ func (b *breaker) refuse(ctx context.Context, namespace string, pod []byte) *Ref
 		return nil // the API server says what is wrong with it
 	}
 	for webhook, outage := range b.open {
+		if !outage.everywhere && !outage.in[namespace] {
+			continue
+		}
 		for _, d := range outage.definitions {
 			if d.mustBeCalled(inNamespace, onPod) {
 				return &Refusal{

@@ -30,15 +30,15 @@ func New(client rest.Interface, log logr.Logger) *Injector {
 //
 // Nothing is tried twice but what the API server says should be, and what it did
 // not answer to the end: a webhook that is down costs its timeout each time. When
-// three calls to one have failed, nothing is asked any more that it would be called
-// for.
+// three calls to one have failed in a namespace, nothing is asked any more there that
+// it would be called for.
 func (i *Injector) Inject(ctx context.Context, namespace string, pod []byte) ([]byte, error) {
 	if refusal := i.breaker.refuse(ctx, namespace, pod); refusal != nil {
 		return nil, refusal
 	}
 	for attempt := 1; ; attempt++ {
 		result := i.client.Post().
-			AbsPath("/api/v1/namespaces/"+namespace+"/pods").
+			AbsPath("/api/v1").Namespace(namespace).Resource("pods").
 			Param("dryRun", "All").
 			SetHeader("Content-Type", "application/json").
 			Body(pod).
@@ -54,7 +54,7 @@ func (i *Injector) Inject(ctx context.Context, namespace string, pod []byte) ([]
 			continue
 		}
 		refusal := Classify(err)
-		i.breaker.note(ctx, refusal)
+		i.breaker.note(ctx, namespace, refusal)
 		return nil, refusal
 	}
 }

@@ -29,7 +29,7 @@ func (n *namespaces) labels(ctx context.Context, namespace string) (labels.Set, 
 	if set, ok := n.known[namespace]; ok {
 		return set, nil
 	}
-	result := n.client.Get().AbsPath("/api/v1/namespaces/" + namespace).Do(ctx)
+	result := n.client.Get().AbsPath("/api/v1").Resource("namespaces").Name(namespace).Do(ctx)
 	if err := result.Error(); err != nil {
 		return nil, fmt.Errorf("get namespace %s: %w", namespace, err)
 	}

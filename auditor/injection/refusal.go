@@ -35,7 +35,7 @@ func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.State, r.Reaso
 // Messages of admission, each in front of its explanation. None of them has a
 // field of its own in the API's Status, and webhooks choose their own codes.
 var (
-	webhookFailed = regexp.MustCompile(`failed calling webhook "([^"]+)"`)
+	webhookFailed = regexp.MustCompile(`^(?:Internal error occurred: )?failed calling webhook "([^"]+)"`)
 	noDryRun      = regexp.MustCompile(`^admission webhook "([^"]+)" does not support dry run`)
 	denied        = regexp.MustCompile(`^admission webhook "[^"]+" denied the request`)
 	rbac          = regexp.MustCompile(`^pods is forbidden: User "[^"]*" cannot create resource "pods"`)

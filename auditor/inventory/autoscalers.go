@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,9 +16,8 @@ var verticalPodAutoscalers = resource{"autoscaling.k8s.io", "v1", "verticalpodau
 // Autoscalers are the VerticalPodAutoscalers that size Pods when they are
 // created, by the workload.
 type Autoscalers struct {
-	// Refused is that the API server knows autoscalers and does not let those of
-	// some namespace be listed; else nil.
-	Refused error
+	// Unread is why those of some namespace could not be listed; nil if all were.
+	Unread error
 
 	byTarget map[target]autoscaler
 }
@@ -33,7 +31,7 @@ type autoscaler struct {
 }
 
 // ReadAutoscalers lists the VerticalPodAutoscalers where workloads are selected.
-// An API server without the kind has none, and a refusal is no error.
+// An API server without the kind has none. The error is the context's.
 func ReadAutoscalers(ctx context.Context, client rest.Interface, selection Selection) (*Autoscalers, error) {
 	a := &Autoscalers{byTarget: map[target]autoscaler{}}
 	for _, namespace := range selection.workloadNamespaces() {
@@ -42,13 +40,13 @@ func ReadAutoscalers(ctx context.Context, client rest.Interface, selection Selec
 		switch {
 		case apierrors.IsNotFound(err):
 			return a, nil
-		case apierrors.IsForbidden(err) && a.Refused != nil:
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err == nil, a.Unread != nil:
 		case apierrors.IsForbidden(err) && !served(ctx, client, q.resource):
 			return a, nil
-		case apierrors.IsForbidden(err):
-			a.Refused = err
-		case err != nil:
-			return nil, err
+		default:
+			a.Unread = err
 		}
 	}
 	return a, nil
@@ -82,7 +80,7 @@ func (s Selection) workloadNamespaces() []string {
 func (a *Autoscalers) add(raw []byte) error {
 	object, err := jsontree.Parse(raw)
 	if err != nil {
-		return fmt.Errorf("a VerticalPodAutoscaler: %w", err)
+		return nil // a custom resource that says nothing
 	}
 	metadata, spec := object.Get("metadata"), object.Get("spec")
 	if spec.Get("updatePolicy", "updateMode").String() == "Off" {

@@ -15,9 +15,15 @@ type Inventory struct {
 	// NotJudged numbers the selected Pods that are finished, being deleted or
 	// static.
 	NotJudged int
+	// Unread numbers Pods that could not be read.
+	Unread int
+	// Disowned are the groups whose Pods have no such owner as they say, known when
+	// Revisions has returned. It has handed each of their Pods on as one of its own.
+	Disowned []Key
 
 	client    rest.Interface
 	selection Selection
+	workloads *workloads
 	kept      map[keptKey]bool // whose JSON is kept
 	spare     int              // bytes of JSON that may still be kept
 	groups    map[Key]*group
@@ -25,9 +31,11 @@ type Inventory struct {
 	named     *named            // nil where no workload was named
 }
 
-// Key tells apart what Pods were made from: a revision of a workload.
+// Key tells apart what Pods were made from: a revision of a workload. None of its
+// parts is joined of others, as all but the namespace may be anybody's text.
 type Key struct {
-	uid      string // of the controller; of the Pod if it has none
+	claim
+	pod      string // the UID of one that has no owner
 	revision string // where a controller has several: their label
 	// digest is set where the template is not known: then Pods that differ may
 	// well have had different ones.
@@ -37,14 +45,19 @@ type Key struct {
 // group is the live Pods of one revision.
 type group struct {
 	namespace string
-	owner     Owner // zero: none
+	owner     Owner  // zero: none
+	doubt     string // why an owner that its one Pod names is none
+	broken    error  // why its one Pod cannot be judged
 	revision  string
 	index     string
 	pods      []Pod
 }
 
 func newGroup(r record) *group {
-	return &group{namespace: r.namespace, owner: r.owner, revision: r.key().revision, index: r.index}
+	return &group{
+		namespace: r.namespace, owner: r.owner, doubt: r.doubt, broken: r.broken,
+		revision: r.key().revision, index: r.index,
+	}
 }
 
 // keptKey is what Pods are alike by.
@@ -68,7 +81,7 @@ func Take(ctx context.Context, client rest.Interface, selection Selection) (*Inv
 	var i *Inventory
 	err := retryUnread(func() error {
 		i = &Inventory{
-			client: client, selection: selection,
+			client: client, selection: selection, workloads: newWorkloads(client, selection, false),
 			groups: map[Key]*group{}, stamps: map[string]string{},
 			kept: map[keptKey]bool{}, spare: keptJSON,
 		}
@@ -108,10 +121,9 @@ func all(record) bool { return true }
 func (i *Inventory) takePods(ctx context.Context, q query, wanted func(record) bool) error {
 	return list(ctx, i.client, q, func(raw []byte) error {
 		r, err := i.selection.readRecord(raw)
-		if err != nil {
-			return err
-		}
 		switch {
+		case err != nil:
+			i.Unread++
 		case !r.selected || !wanted(r):
 		case !r.judged:
 			i.NotJudged++
@@ -144,16 +156,17 @@ func (i *Inventory) add(r record, raw []byte) {
 }
 
 func (r record) key() Key {
+	key := Key{claim: claim{r.namespace, r.owner.key()}}
 	switch {
 	case r.owner == Owner{}:
-		return Key{uid: r.UID}
+		key.pod = r.UID
 	case replicaSets.owns(r.owner), jobs.owns(r.owner):
-		return Key{uid: r.owner.UID}
 	case statefulSets.owns(r.owner), daemonSets.owns(r.owner):
-		return Key{uid: r.owner.UID, revision: r.revision}
+		key.revision = r.revision
 	default:
-		return Key{uid: r.owner.UID, digest: r.Digest}
+		key.digest = r.Digest
 	}
+	return key
 }
 
 // claim takes a group out of the inventory, or returns nil if there is none: its

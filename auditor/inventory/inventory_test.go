@@ -22,7 +22,7 @@ func TestAddKeepsWhatHasRoom(t *testing.T) {
 	}
 	copy(buffer, "*********") // the next Pod is read into it
 	got := map[string]string{}
-	for _, pod := range i.groups[Key{uid: "a"}].pods {
+	for _, pod := range i.groups[Key{claim: claim{owner: owner.key()}}].pods {
 		got[pod.Name] = string(pod.JSON)
 	}
 	want := map[string]string{"first": "123456", "alike": "", "too large": "", "small": "1234", "no room": ""}

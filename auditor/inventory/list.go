@@ -31,7 +31,11 @@ type query struct {
 	resource
 	namespace      string // empty means all
 	labels, fields string // selectors
+	metadata       bool   // of the objects nothing else is wanted
 }
+
+// onlyMetadata has the API server answer with nothing but metadata, if it can.
+const onlyMetadata = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 // list reads all pages of a list. It calls item with the raw JSON of each
 // object, which is only valid during the call, and page after each page: only
@@ -70,7 +74,10 @@ func continueFromNow(err error) string {
 }
 
 func listPage(ctx context.Context, client rest.Interface, q query, token string, item func([]byte) error) (string, error) {
-	request := client.Get().AbsPath(q.path(q.namespace, "")).Param("limit", strconv.Itoa(pageSize))
+	request := q.in(client.Get(), q.namespace).Param("limit", strconv.Itoa(pageSize))
+	if q.metadata {
+		request.SetHeader("Accept", onlyMetadata)
+	}
 	for name, value := range map[string]string{
 		"continue": token, "labelSelector": q.labels, "fieldSelector": q.fields,
 	} {
@@ -100,9 +107,13 @@ type page struct {
 	version string
 }
 
+// anything is JSON of which somebody may have written a part: what is wrong with an
+// item is for those to say who read that.
+var anything = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
 // readPage reads a list object.
 func readPage(body io.Reader, item func([]byte) error) (read page, err error) {
-	d := jsontext.NewDecoder(body)
+	d := jsontext.NewDecoder(body, anything...)
 	if err := expect(d, '{'); err != nil {
 		return read, err
 	}
@@ -167,7 +178,7 @@ func expect(d *jsontext.Decoder, kind jsontext.Kind) error {
 
 // get reads one object.
 func get(ctx context.Context, client rest.Interface, r resource, namespace, name string) ([]byte, error) {
-	result := client.Get().AbsPath(r.path(namespace, name)).Do(ctx)
+	result := r.in(client.Get(), namespace).Name(name).Do(ctx)
 	if err := result.Error(); err != nil {
 		return nil, r.refused("get", namespace, name, err)
 	}

@@ -3,6 +3,7 @@ package inventory
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"k8s.io/client-go/rest"
 
@@ -16,11 +17,15 @@ type Live struct {
 	client    rest.Interface
 	selection Selection
 	sources   []*source
+	workloads *workloads
+	unread    atomic.Int64 // Pods that could not be read
 
 	mu     sync.Mutex
 	pods   map[string]place // by UID
 	groups map[Key]*liveGroup
 	stamps map[string]string // one copy of each
+	// disowned numbers the Pods whose owner was looked for and is none.
+	disowned map[claim]int
 	// notJudged numbers the Pods that are finished, being deleted or static.
 	notJudged int
 	changed   chan struct{} // holds one
@@ -28,8 +33,7 @@ type Live struct {
 
 // place is where a Pod is kept.
 type place struct {
-	group  Key
-	judged bool
+	group  *liveGroup // nil: it is not judged
 	source *source
 	read   int // which reading of the source it was last seen in
 }
@@ -38,6 +42,8 @@ type place struct {
 // they are copied before they change.
 type liveGroup struct {
 	group
+	key    Key
+	denied claim // what its Pods say of their owner, if that is none
 	shared bool
 }
 
@@ -53,7 +59,8 @@ type Group struct {
 func NewLive(client rest.Interface, selection Selection) *Live {
 	l := &Live{
 		client: client, selection: selection,
-		pods: map[string]place{}, groups: map[Key]*liveGroup{}, stamps: map[string]string{},
+		workloads: newWorkloads(client, selection, true),
+		pods:      map[string]place{}, groups: map[Key]*liveGroup{}, stamps: map[string]string{}, disowned: map[claim]int{},
 		changed: make(chan struct{}, 1),
 	}
 	for _, namespace := range selection.namespaces() {
@@ -66,6 +73,9 @@ func NewLive(client rest.Interface, selection Selection) *Live {
 
 // Changed receives when Pods came, went, or changed in what counts.
 func (l *Live) Changed() <-chan struct{} { return l.changed }
+
+// Unread is how many Pods could not be read so far.
+func (l *Live) Unread() int { return int(l.unread.Load()) }
 
 // Groups returns the Pods as they are now, and the number of selected ones that
 // are not judged.
@@ -81,25 +91,47 @@ func (l *Live) Groups() (groups []Group, notJudged int) {
 }
 
 // put takes a Pod in, as it is now.
-func (l *Live) put(from *source, pod jsontree.Node) error {
-	r, err := l.selection.record(pod)
-	if err != nil {
-		return err
-	}
+func (l *Live) put(from *source, pod jsontree.Node) {
+	r := l.selection.record(pod)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := r.key()
+	denied := claim{r.namespace, r.owner.key()}
+	if l.disowned[denied] > 0 {
+		r.doubt, r.owner = doubtful(r.owner, notThere), Owner{}
+	} else {
+		denied = claim{}
+	}
 	before, known := l.pods[r.UID]
-	l.pods[r.UID] = place{group: key, judged: r.judged, source: from, read: from.read}
-	if known && before.judged == r.judged && (!r.judged || before.group == key && l.replace(key, r)) {
-		return nil
+	now := place{source: from, read: from.read}
+	if known && (before.group != nil) == r.judged && (!r.judged || before.group.key == r.key() && before.group.replace(l, r)) {
+		now.group = before.group
+		l.pods[r.UID] = now
+		return
 	}
 	if known {
 		l.leave(r.UID, before)
 	}
-	l.enter(key, r)
+	now.group = l.enter(r, denied)
+	l.pods[r.UID] = now
 	l.tell()
-	return nil
+}
+
+// Disown makes the Pods of a group whose owner is none Pods of their own, and those
+// that come and say the same.
+func (l *Live) Disown(key Key) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g := l.groups[key]
+	if g == nil {
+		return // they have gone meanwhile
+	}
+	doubt := doubtful(g.owner, notThere)
+	for _, pod := range slices.Clone(g.pods) {
+		at := l.pods[pod.UID]
+		l.leave(pod.UID, at)
+		at.group = l.enter(record{Pod: pod, namespace: g.namespace, doubt: doubt, judged: true}, key.claim)
+		l.pods[pod.UID] = at
+	}
 }
 
 func (l *Live) tell() {
@@ -109,9 +141,8 @@ func (l *Live) tell() {
 	}
 }
 
-// replace brings a Pod up to date that stays in its group.
-func (l *Live) replace(key Key, r record) bool {
-	g := l.groups[key]
+// replace brings a Pod up to date that stays in the group.
+func (g *liveGroup) replace(l *Live, r record) bool {
 	at := slices.IndexFunc(g.pods, func(p Pod) bool { return p.UID == r.UID })
 	if at < 0 {
 		return false
@@ -136,18 +167,24 @@ func (g *liveGroup) own() []Pod {
 	return g.pods
 }
 
-func (l *Live) enter(key Key, r record) {
+// enter puts a Pod into the group of its revision, or into none if it is not judged.
+func (l *Live) enter(r record, denied claim) *liveGroup {
 	if !r.judged {
 		l.notJudged++
-		return
+		return nil
 	}
+	key := r.key()
 	g := l.groups[key]
 	if g == nil {
-		g = &liveGroup{group: *newGroup(r)}
+		g = &liveGroup{group: *newGroup(r), key: key, denied: denied}
 		l.groups[key] = g
+	}
+	if denied != (claim{}) {
+		l.disowned[denied]++
 	}
 	r.Stamp = l.interned(r.Stamp)
 	g.pods = append(g.own(), r.Pod)
+	return g
 }
 
 func (l *Live) interned(stamp string) string {
@@ -160,14 +197,20 @@ func (l *Live) interned(stamp string) string {
 
 // leave takes a Pod out of its place.
 func (l *Live) leave(uid string, at place) {
-	if !at.judged {
+	g := at.group
+	if g == nil {
 		l.notJudged--
 		return
 	}
-	g := l.groups[at.group]
 	g.pods = slices.DeleteFunc(g.own(), func(p Pod) bool { return p.UID == uid })
 	if len(g.pods) == 0 {
-		delete(l.groups, at.group)
+		delete(l.groups, g.key)
+	}
+	if g.denied == (claim{}) {
+		return
+	}
+	if l.disowned[g.denied]--; l.disowned[g.denied] == 0 {
+		delete(l.disowned, g.denied)
 	}
 }
 
@@ -200,8 +243,12 @@ func (l *Live) prune(from *source) {
 // Of returns an inventory of the groups, to read their revisions. Few are read
 // by name, many by lists.
 func (l *Live) Of(groups []Group, few bool) *Inventory {
-	i := &Inventory{client: l.client, selection: l.selection, groups: map[Key]*group{}}
+	i := &Inventory{
+		client: l.client, selection: l.selection, groups: map[Key]*group{},
+		workloads: newWorkloads(l.client, l.selection, false),
+	}
 	if few {
+		i.workloads = l.workloads
 		i.named = &named{uids: map[string]bool{}}
 	}
 	for _, g := range groups {

@@ -73,26 +73,20 @@ func TestLiveIsWhatCameLast(t *testing.T) {
 						delete(model, uid)
 						continue
 					}
-					if err := l.put(from, model[uid].node(t)); err != nil {
-						t.Fatal(err)
-					}
+					l.put(from, model[uid].node(t))
 				}
 				l.prune(from)
 			default:
 				p := livePod{uid, pick("", "web-1", "web-2", "api-1"), pick("a:1", "a:2"), pick("x", "y"), pick("Running", "Running", "Running", "Succeeded")}
 				model[uid] = p
-				if err := l.put(from, p.node(t)); err != nil {
-					t.Fatal(err)
-				}
+				l.put(from, p.node(t))
 			}
 			groups, notJudged := l.Groups()
 			handedOut, as = append(handedOut, groups), append(as, lines(groups))
 			anew := NewLive(nil, Selection{})
 			finished := 0
 			for _, p := range model {
-				if err := anew.put(anew.sources[0], p.node(t)); err != nil {
-					t.Fatal(err)
-				}
+				anew.put(anew.sources[0], p.node(t))
 				if p.phase == "Succeeded" {
 					finished++
 				}
@@ -135,9 +129,7 @@ func TestLiveTellsWhatCounts(t *testing.T) {
 		{"it ends", func() { p.phase = "Failed" }, true},
 	} {
 		step.change()
-		if err := l.put(l.sources[0], p.node(t)); err != nil {
-			t.Fatal(err)
-		}
+		l.put(l.sources[0], p.node(t))
 		if got := told(); got != step.want {
 			t.Errorf("%s: told %t", step.name, got)
 		}

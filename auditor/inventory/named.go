@@ -21,6 +21,15 @@ type named struct {
 	seen    map[string]bool   // UIDs of Pods
 }
 
+// object is one that was read already.
+func (n *named) object(uid string) ([]byte, bool) {
+	if n == nil {
+		return nil, false
+	}
+	raw, read := n.objects[uid]
+	return raw, read
+}
+
 func (i *Inventory) takeNamed(ctx context.Context) error {
 	i.named = &named{uids: map[string]bool{}, objects: map[string][]byte{}, seen: map[string]bool{}}
 	for _, workload := range i.selection.Workloads {
@@ -54,8 +63,9 @@ func (i *Inventory) takeWorkload(ctx context.Context, workload WorkloadRef) erro
 	}
 	uid := object.Get("metadata", "uid").String()
 	i.named.uids[uid], i.named.objects[uid] = true, raw
+	i.workloads.add(kind, object)
 	var selector string
-	wanted := func(r record) bool { return r.owner.UID == uid }
+	wanted := func(r record) bool { return r.owner.UID == uid && kind.owns(r.owner) }
 	switch kind {
 	case cronJobs:
 		selector, err = i.jobsOf(ctx, workload.Namespace, uid)

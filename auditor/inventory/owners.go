@@ -2,8 +2,10 @@ package inventory
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,8 +18,16 @@ import (
 // reader reads the owners of an inventory's Pods.
 type reader struct {
 	*Inventory
-	sets  map[string]set // StatefulSets and DaemonSets, by UID
-	ready []Revision     // read, and not yet handed on
+	sets  map[claim]set // StatefulSets and DaemonSets
+	ready []ready
+	yield func(Revision) error
+}
+
+// ready is a revision that was read and not yet handed on. controller is what its
+// owner says controls it, which is then the workload, if it is there.
+type ready struct {
+	Revision
+	controller Owner
 }
 
 // set is a StatefulSet or DaemonSet, whose templates are elsewhere: in its
@@ -33,32 +43,19 @@ type set struct {
 const generationAnnotation = "deprecated.daemonset.template.generation"
 
 // readOwners reads the owners of one kind that the Pods have, and hands on the
-// revisions that are then complete.
-func (r *reader) readOwners(ctx context.Context, kind resource, read func(jsontree.Node) error, yield func(Revision) error) error {
+// revisions that are then complete. What is wrong with one of them is not its error:
+// its Pods are left to rest, or broken.
+func (r *reader) readOwners(ctx context.Context, kind resource, read func(jsontree.Node)) error {
 	names := r.wanted(kind)
 	if len(names) == 0 {
 		return nil
 	}
-	item := func(raw []byte) error {
-		object, err := jsontree.Parse(raw)
-		if err == nil {
-			err = read(object)
+	item := func(raw []byte) {
+		if object, err := jsontree.Parse(raw); err == nil {
+			read(object)
 		}
-		if err != nil {
-			metadata := object.Get("metadata")
-			return fmt.Errorf("%s %s/%s: %w", kind.kind, metadata.Get("namespace"), metadata.Get("name"), err)
-		}
-		return nil
 	}
-	flush := func() error {
-		defer func() { r.ready = nil }()
-		for _, revision := range r.ready {
-			if err := yield(revision); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	flush := func() error { return r.handOn(ctx) }
 	if r.named != nil {
 		return r.readNamed(ctx, kind, names, item, flush)
 	}
@@ -66,35 +63,73 @@ func (r *reader) readOwners(ctx context.Context, kind resource, read func(jsontr
 		q := query{resource: kind, namespace: namespace, fields: r.selection.fieldSelector()}
 		// What was handed on is claimed: a list that is begun again adds
 		// nothing twice.
-		if err := retryUnread(func() error { return list(ctx, r.client, q, item, flush) }); err != nil {
+		err := retryUnread(func() error {
+			return list(ctx, r.client, q, func(raw []byte) error { item(raw); return nil }, flush)
+		})
+		if errors.Is(err, errCut) && ctx.Err() == nil {
+			// One object that cannot be read, such as one with data that is nested
+			// as deeply as can be stored, keeps a whole list from being read.
+			return r.readNamed(ctx, kind, names, item, flush)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// readNamed reads owners one by one. Those that have just gone stay unread.
-func (r *reader) readNamed(ctx context.Context, kind resource, names []objectName, item func([]byte) error, flush func() error) error {
+// readNamed reads owners one by one. Those that have just gone stay unread, and so
+// do those that the API server answers nothing about.
+func (r *reader) readNamed(ctx context.Context, kind resource, names []objectName, item func([]byte), flush func() error) error {
 	for _, name := range names {
-		raw, read := r.named.objects[name.uid]
+		raw, read := r.named.object(name.uid)
 		if !read {
 			var err error
 			raw, err = get(ctx, r.client, kind, name.namespace, name.name)
-			if apierrors.IsNotFound(err) {
+			if isOfOne(err) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
 		}
-		if err := item(raw); err != nil {
-			return err
-		}
+		item(raw)
 		if err := flush(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// handOn yields what is ready, once it is known whose it is.
+func (r *reader) handOn(ctx context.Context) error {
+	defer func() { r.ready = nil }()
+	for _, one := range r.ready {
+		if one.controller != (Owner{}) {
+			r.settle(ctx, &one)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := r.yield(one.Revision); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle makes the controller the workload, if it is there.
+func (r *reader) settle(ctx context.Context, one *ready) {
+	controller := one.controller
+	there, err := r.workloads.exist(ctx, claim{one.Workload.Namespace, controller.key()}, controller)
+	switch {
+	case err != nil:
+		one.Doubt = fmt.Sprintf("%s controls it by its own word alone: %v", controller, err)
+	case !there:
+		one.Doubt = doubtful(controller, notThere)
+		return
+	}
+	one.Workload.Kind, one.Workload.Name, one.Group = controller.kind(), controller.Name, controller.group()
 }
 
 // objectName names an object to read; uid is empty where it is not known.
@@ -107,7 +142,7 @@ func (r *reader) wanted(kind resource) []objectName {
 		switch {
 		case kind.owns(g.owner):
 			names = append(names, objectName{g.namespace, g.owner.Name, g.owner.UID})
-		case kind != controllerRevisions:
+		case kind != controllerRevisions || g.revision == "":
 		case statefulSets.owns(g.owner):
 			names = append(names, objectName{namespace: g.namespace, name: g.revision})
 		case daemonSets.owns(g.owner):
@@ -115,43 +150,43 @@ func (r *reader) wanted(kind resource) []objectName {
 		}
 	}
 	slices.SortFunc(names, func(a, b objectName) int {
-		return bytes.Compare([]byte(a.namespace+"/"+a.name), []byte(b.namespace+"/"+b.name))
+		return cmp.Or(cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name), cmp.Compare(a.uid, b.uid))
 	})
 	return slices.Compact(names)
 }
 
-func (r *reader) replicaSet(object jsontree.Node) error {
-	return r.templated(object, replicaSets, func(Owner) bool { return true })
+func (r *reader) replicaSet(object jsontree.Node) {
+	r.templated(object, replicaSets, func(Owner) bool { return true })
 }
 
-func (r *reader) job(object jsontree.Node) error {
-	return r.templated(object, jobs, cronJobs.owns)
+func (r *reader) job(object jsontree.Node) {
+	r.templated(object, jobs, cronJobs.owns)
 }
 
 // templated completes the revision of an owner that holds its one template
 // itself. Its own controller is the workload, if that is one that counts.
-func (r *reader) templated(object jsontree.Node, kind resource, counts func(Owner) bool) error {
+func (r *reader) templated(object jsontree.Node, kind resource, counts func(Owner) bool) {
 	metadata := object.Get("metadata")
-	g := r.claim(Key{uid: metadata.Get("uid").String()})
-	if g == nil {
-		return nil
-	}
 	owner := ownerFrom(metadata, kind)
+	key := Key{claim: claim{metadata.Get("namespace").String(), owner.key()}}
+	g := r.claim(key)
+	if g == nil {
+		return
+	}
 	controller := controllerOf(metadata)
 	if r.named != nil && !r.named.uids[owner.UID] && !r.named.uids[controller.UID] {
-		return nil // another workload's, whose Pods have the same labels
+		return // another workload's, whose Pods have the same labels
 	}
-	manager := owner
-	if controller != (Owner{}) && counts(controller) {
-		manager = controller
-	}
-	r.ready = append(r.ready, Revision{
-		Key:      Key{uid: owner.UID},
-		Workload: WorkloadRef{manager.Kind, g.namespace, manager.Name}, Group: manager.group(),
+	one := ready{Revision: Revision{
+		Key:      key,
+		Workload: WorkloadRef{kind.kind, g.namespace, owner.Name}, Group: kind.group,
 		Name: owner.Name, Owner: owner, Pods: g.pods,
 		Template: bytes.Clone(object.Get("spec", "template").Raw()), CompletionIndex: g.index,
-	})
-	return nil
+	}}
+	if counts(controller) {
+		one.controller = controller
+	}
+	r.ready = append(r.ready, one)
 }
 
 func ownerFrom(metadata jsontree.Node, kind resource) Owner {
@@ -161,77 +196,77 @@ func ownerFrom(metadata jsontree.Node, kind resource) Owner {
 	}
 }
 
-func (r *reader) statefulSet(object jsontree.Node) error {
+func (r *reader) statefulSet(object jsontree.Node) {
 	spec := object.Get("spec")
 	ordinals := Ordinals{ServiceName: spec.Get("serviceName").String()}
 	for claim := range spec.Get("volumeClaimTemplates").Children() {
 		ordinals.Claims = append(ordinals.Claims, claim.Get("metadata", "name").String())
 	}
 	for _, count := range []jsontree.Node{spec.Get("replicas"), spec.Get("ordinals", "start")} {
-		if !count.Exists() {
-			continue
+		if n, err := strconv.Atoi(count.String()); err == nil { // absent: none
+			ordinals.Free += n
 		}
-		n, err := strconv.Atoi(count.String())
-		if err != nil {
-			return err
-		}
-		ordinals.Free += n
 	}
-	r.keep(object, statefulSets, set{ordinals: ordinals})
-	return nil
+	r.keep(object, statefulSets, ordinals)
 }
 
-func (r *reader) daemonSet(object jsontree.Node) error {
-	r.keep(object, daemonSets, set{})
-	return nil
-}
+func (r *reader) daemonSet(object jsontree.Node) { r.keep(object, daemonSets, Ordinals{}) }
 
-func (r *reader) keep(object jsontree.Node, kind resource, s set) {
+func (r *reader) keep(object jsontree.Node, kind resource, ordinals Ordinals) {
 	metadata := object.Get("metadata")
-	s.owner = ownerFrom(metadata, kind)
-	s.workload = WorkloadRef{kind.kind, metadata.Get("namespace").String(), s.owner.Name}
-	r.sets[s.owner.UID] = s
+	namespace, owner := metadata.Get("namespace").String(), ownerFrom(metadata, kind)
+	r.sets[claim{namespace, owner.key()}] = set{WorkloadRef{kind.kind, namespace, owner.Name}, owner, ordinals}
 }
 
 // controllerRevision completes the revision of a StatefulSet or DaemonSet. A
 // StatefulSet labels its Pods with the ControllerRevision's name, a DaemonSet
-// with its hash.
-func (r *reader) controllerRevision(object jsontree.Node) error {
+// with its hash. Data without a template breaks the revision.
+func (r *reader) controllerRevision(object jsontree.Node) {
 	metadata := object.Get("metadata")
-	s, ok := r.sets[controllerOf(metadata).UID]
+	of := claim{metadata.Get("namespace").String(), controllerOf(metadata).key()}
+	s, ok := r.sets[of]
 	if !ok {
-		return nil
+		return
 	}
 	name := metadata.Get("name").String()
 	hash := name
 	if s.owner.Kind == daemonSets.kind {
 		hash = metadata.Get("labels", revisionLabel).String()
 	}
-	key := Key{uid: s.owner.UID, revision: hash}
+	key := Key{claim: of, revision: hash}
 	g := r.claim(key)
 	if g == nil {
-		return nil
+		return
 	}
 	template, err := templateIn(object.Get("data", "spec", "template").Raw())
 	if err != nil {
-		return fmt.Errorf("data.spec.template: %w", err)
+		err = fmt.Errorf("ControllerRevision %s: data.spec.template: %w", name, err)
 	}
-	r.ready = append(r.ready, Revision{
+	r.ready = append(r.ready, ready{Revision: Revision{
 		Key:      key,
 		Workload: s.workload, Group: s.owner.group(), Name: name, Owner: s.owner, Template: template, Pods: g.pods,
-		Hash: hash, Ordinals: s.ordinals,
-		Generation: metadata.Get("annotations", generationAnnotation).String(),
-	})
-	return nil
+		Broken: err, Hash: hash, Ordinals: s.ordinals,
+		Generation: beginning(metadata.Get("annotations", generationAnnotation), maxKind),
+	}})
 }
 
 // templateIn takes the template out of a ControllerRevision's data, which is a
-// strategic merge patch that replaces it.
+// strategic merge patch that replaces it. Nothing but its controllers' habit says
+// what the data hold.
 func templateIn(patch []byte) ([]byte, error) {
 	var template map[string]json.RawMessage
 	if err := json.Unmarshal(patch, &template); err != nil {
 		return nil, err
 	}
+	if spec := template["spec"]; len(spec) == 0 || spec[0] != '{' {
+		return nil, errors.New("it has no spec")
+	}
 	delete(template, "$patch")
 	return json.Marshal(template)
+}
+
+// isOfOne reports whether an error is about the one object that was asked for:
+// then it is not there, or the API server cannot give it.
+func isOfOne(err error) bool {
+	return apierrors.IsNotFound(err) || apierrors.IsInternalError(err)
 }

@@ -3,7 +3,6 @@ package inventory
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -25,17 +24,6 @@ type Pod struct {
 	JSON []byte
 }
 
-// Owner is a controller, as its dependents refer to it.
-type Owner struct{ APIVersion, Kind, Name, UID string }
-
-func (o Owner) group() string {
-	group, _, found := strings.Cut(o.APIVersion, "/")
-	if !found {
-		return ""
-	}
-	return group
-}
-
 // Labels and annotations that say how a Pod came to be.
 const (
 	revisionLabel    = "controller-revision-hash"
@@ -43,11 +31,16 @@ const (
 	mirrorAnnotation = "kubernetes.io/config.mirror"
 )
 
+// maxStamp bounds what is kept of a stamp, which anybody may have written.
+const maxStamp = 80
+
 // record is what is read of a Pod before it is grouped.
 type record struct {
 	Pod
 	namespace string
 	owner     Owner  // zero: none
+	doubt     string // why an owner that the Pod names is none
+	broken    error  // why the Pod cannot be judged
 	revision  string // as its controller labelled it
 	index     string // of an Indexed Job's Pod
 	// judged is false for Pods that are finished, being deleted or static.
@@ -59,20 +52,20 @@ type record struct {
 func (s Selection) readRecord(raw []byte) (record, error) {
 	pod, err := jsontree.Parse(raw)
 	if err != nil {
-		return record{}, fmt.Errorf("a Pod: %w", err)
+		return record{}, err
 	}
-	return s.record(pod)
+	return s.record(pod), nil
 }
 
 // record shares no memory with the Pod's JSON.
-func (s Selection) record(pod jsontree.Node) (record, error) {
+func (s Selection) record(pod jsontree.Node) record {
 	metadata := pod.Get("metadata")
 	labels, annotations := metadata.Get("labels"), metadata.Get("annotations")
 	r := record{
 		Pod: Pod{
 			Name:  metadata.Get("name").String(),
 			UID:   metadata.Get("uid").String(),
-			Stamp: annotations.Get(fingerprint.StampAnnotation).String(),
+			Stamp: beginning(annotations.Get(fingerprint.StampAnnotation), maxStamp),
 			Named: s.named(pod.Get("spec")),
 		},
 		namespace: metadata.Get("namespace").String(),
@@ -81,15 +74,22 @@ func (s Selection) record(pod jsontree.Node) (record, error) {
 		index:     labels.Get(completionIndex).String(),
 		judged:    live(pod),
 	}
-	var err error
-	if r.Started, err = startTime(pod); err == nil && r.judged {
-		r.Digest, err = verdict.DigestOf(pod)
+	if r.Started, r.broken = startTime(pod); r.judged && r.broken == nil {
+		r.Digest, r.broken = verdict.DigestOf(pod)
 	}
 	r.selected = s.started(r.Started)
-	if err != nil {
-		return record{}, fmt.Errorf("Pod %s/%s: %w", r.namespace, r.Name, err)
+	switch err := r.owner.check(); {
+	case r.broken != nil:
+		r.owner = Owner{}
+	case r.owner != Owner{} && err != nil:
+		r.doubt, r.owner = doubtful(r.owner, err.Error()), Owner{}
 	}
-	return r, nil
+	return r
+}
+
+// doubtful says that a reference is to no owner.
+func doubtful(claimed Owner, why string) string {
+	return fmt.Sprintf("it says that %s controls it, which does not hold: %s", claimed, why)
 }
 
 func startTime(pod jsontree.Node) (time.Time, error) {
@@ -109,8 +109,17 @@ func live(pod jsontree.Node) bool {
 	case "Succeeded", "Failed":
 		return false
 	}
-	return !pod.Get("metadata", "deletionTimestamp").Exists() &&
-		!pod.Get("metadata", "annotations", mirrorAnnotation).Exists()
+	return !pod.Get("metadata", "deletionTimestamp").Exists() && !mirror(pod)
+}
+
+// mirror reports whether the Pod stands for a static one: its node's kubelet makes
+// the node its owner, where the annotation alone is anybody's.
+// https://kubernetes.io/docs/tasks/configure-pod-container/static-pod/
+func mirror(pod jsontree.Node) bool {
+	metadata := pod.Get("metadata")
+	owner, node := controllerOf(metadata), pod.Get("spec", "nodeName").Text()
+	return metadata.Get("annotations", mirrorAnnotation).Exists() &&
+		owner.APIVersion == "v1" && owner.Kind == "Node" && owner.Name == string(node)
 }
 
 func (s Selection) named(spec jsontree.Node) bool {
@@ -125,19 +134,4 @@ func (s Selection) named(spec jsontree.Node) bool {
 		}
 	}
 	return false
-}
-
-// controllerOf returns the owner that controls the object, or the zero Owner.
-func controllerOf(metadata jsontree.Node) Owner {
-	for owner := range metadata.Get("ownerReferences").Children() {
-		if owner.Get("controller").Kind() == jsontree.True {
-			return Owner{
-				APIVersion: owner.Get("apiVersion").String(),
-				Kind:       owner.Get("kind").String(),
-				Name:       owner.Get("name").String(),
-				UID:        owner.Get("uid").String(),
-			}
-		}
-	}
-	return Owner{}
 }

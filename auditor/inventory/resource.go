@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/rest"
 )
 
 // resource is a kind that is read, and where the API server serves it.
@@ -26,19 +27,17 @@ var workloadKinds = []resource{
 	deployments, statefulSets, daemonSets, replicaSets, pods, jobs, cronJobs, rollouts,
 }
 
-func (r resource) path(namespace, name string) string {
+// in aims a request at the objects of this kind in a namespace, an empty one
+// meaning all; Name then refuses what is no path segment.
+func (r resource) in(request *rest.Request, namespace string) *rest.Request {
 	path := "/apis/" + r.group + "/" + r.version
 	if r.group == "" {
 		path = "/api/" + r.version
 	}
-	if namespace != "" {
-		path += "/namespaces/" + namespace
+	if request.AbsPath(path).Resource(r.plural); namespace != "" {
+		request.Namespace(namespace)
 	}
-	path += "/" + r.plural
-	if name != "" {
-		path += "/" + name
-	}
-	return path
+	return request
 }
 
 // String returns the name that RBAC and kubectl know: replicasets.apps.

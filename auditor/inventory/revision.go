@@ -23,6 +23,11 @@ type Revision struct {
 	// Template is the PodTemplateSpec as JSON; nil if it is not known.
 	Template []byte
 	Pods     []Pod
+	// Doubt is why the Pods may belong to something else than they say, and count
+	// as the Workload's; empty if nothing says so.
+	Doubt string
+	// Broken is why nothing can be said of the Pods; nil if there is no reason.
+	Broken error
 
 	// Hash is what StatefulSets and DaemonSets label their Pods with:
 	// controller-revision-hash.
@@ -47,10 +52,10 @@ type Ordinals struct {
 // particular order. It ends with the first error that yield returns; yield may
 // take its time.
 func (i *Inventory) Revisions(ctx context.Context, yield func(Revision) error) error {
-	r := reader{Inventory: i, sets: map[string]set{}}
+	r := reader{Inventory: i, sets: map[claim]set{}, yield: yield}
 	for _, kind := range []struct {
 		resource
-		read func(jsontree.Node) error
+		read func(jsontree.Node)
 	}{
 		{replicaSets, r.replicaSet},
 		{jobs, r.job},
@@ -58,26 +63,64 @@ func (i *Inventory) Revisions(ctx context.Context, yield func(Revision) error) e
 		{daemonSets, r.daemonSet},
 		{controllerRevisions, r.controllerRevision},
 	} {
-		if err := r.readOwners(ctx, kind.resource, kind.read, yield); err != nil {
+		if err := r.readOwners(ctx, kind.resource, kind.read); err != nil {
 			return err
 		}
 	}
-	return r.rest(yield)
+	return r.rest()
 }
 
-// rest hands on the Pods whose template nothing says: those without a
-// controller, with one of an unknown kind, or whose owner has just gone.
-func (r *reader) rest(yield func(Revision) error) error {
+// rest hands on the Pods whose template nothing says: those without a controller,
+// with one of an unknown kind, or with one that is not there, because it has just
+// gone or never was.
+func (r *reader) rest() error {
 	for key, g := range r.groups {
 		delete(r.groups, key)
-		revision := Revision{Key: key, Group: g.owner.group(), Name: g.pods[0].Name, Owner: g.owner, Pods: g.pods}
-		revision.Workload = WorkloadRef{pods.kind, g.namespace, revision.Name}
-		if g.owner != (Owner{}) {
-			revision.Workload = WorkloadRef{g.owner.Kind, g.namespace, g.owner.Name}
+		if r.named != nil && g.owner != (Owner{}) && !r.named.uids[g.owner.UID] {
+			continue // they only have the labels of what was named
 		}
-		if err := yield(revision); err != nil {
-			return err
+		revisions := []Revision{{
+			Key: key, Group: g.owner.group(), Owner: g.owner, Doubt: g.doubt, Broken: g.broken,
+			Name: g.pods[0].Name, Workload: WorkloadRef{g.owner.kind(), g.namespace, g.owner.Name}, Pods: g.pods,
+		}}
+		switch {
+		case g.owner == Owner{}:
+			revisions[0].Workload = WorkloadRef{pods.kind, g.namespace, g.pods[0].Name}
+		case r.unanswered(key.claim, g.owner):
+			revisions = g.apart()
+			r.Disowned = append(r.Disowned, key)
+		}
+		for _, revision := range revisions {
+			if err := r.yield(revision); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// unanswered reports whether there is no object that a claim is about, of a kind of
+// which all have been read.
+func (r *reader) unanswered(c claim, owner Owner) bool {
+	if statefulSets.owns(owner) || daemonSets.owns(owner) {
+		_, read := r.sets[c] // and its ControllerRevision is not there
+		return !read
+	}
+	return replicaSets.owns(owner) || jobs.owns(owner)
+}
+
+// notThere is why a claim does not hold.
+const notThere = "there is no such object with this UID in the namespace"
+
+// apart are the Pods of a group whose owner is none, each of its own.
+func (g *group) apart() []Revision {
+	revisions := make([]Revision, len(g.pods))
+	for i, pod := range g.pods {
+		revisions[i] = Revision{
+			Key:      Key{claim: claim{namespace: g.namespace}, pod: pod.UID},
+			Workload: WorkloadRef{pods.kind, g.namespace, pod.Name}, Name: pod.Name,
+			Pods: g.pods[i : i+1 : i+1], Doubt: doubtful(g.owner, notThere),
+		}
+	}
+	return revisions
 }

@@ -173,11 +173,12 @@ func (l *Live) list(ctx context.Context, s *source) error {
 	}
 	defer body.Close()
 	read, err := readPage(body, func(raw []byte) error {
-		pod, err := jsontree.Parse(raw)
-		if err != nil {
-			return err
+		if pod, err := jsontree.Parse(raw); err == nil {
+			l.put(s, pod)
+		} else {
+			l.unread.Add(1)
 		}
-		return l.put(s, pod)
+		return nil
 	})
 	if err != nil {
 		return s.refused("list", s.namespace, "", fmt.Errorf("%w: %w", errCut, err))
@@ -195,7 +196,7 @@ func (l *Live) known(s *source, version string) {
 
 // request is what lists and watches of the source have in common.
 func (l *Live) request(s *source) *rest.Request {
-	r := l.client.Get().AbsPath(s.path(s.namespace, ""))
+	r := s.in(l.client.Get(), s.namespace)
 	for name, value := range map[string]string{"labelSelector": s.labels, "fieldSelector": s.fields} {
 		if value != "" {
 			r.Param(name, value)
@@ -222,7 +223,7 @@ func (l *Live) stream(ctx context.Context, s *source, whole bool) error {
 	if !whole {
 		s.set(true, nil)
 	}
-	events := jsontext.NewDecoder(body, jsontext.AllowDuplicateNames(true)) // refused below
+	events := jsontext.NewDecoder(body, anything...)
 	for {
 		event, err := events.ReadValue()
 		if errors.Is(err, io.EOF) && s.version != "" {
@@ -241,15 +242,14 @@ func (l *Live) stream(ctx context.Context, s *source, whole bool) error {
 func (l *Live) take(s *source, event []byte) error {
 	parsed, err := jsontree.Parse(event)
 	if err != nil {
-		return err
+		l.unread.Add(1)
+		return nil
 	}
 	object := parsed.Get("object")
 	metadata := object.Get("metadata")
 	switch kind := watch.EventType(parsed.Get("type").String()); kind {
 	case watch.Added, watch.Modified:
-		if err := l.put(s, object); err != nil {
-			return err
-		}
+		l.put(s, object)
 	case watch.Deleted:
 		l.remove(metadata.Get("uid").String())
 	case watch.Bookmark:

@@ -27,6 +27,16 @@ func (a *Autoscaler) sizes(container string) bool {
 	return true
 }
 
+// sizedByAnnotation reports whether annotations alone tell that an autoscaler sizes
+// the Pods. Anybody may write them into a template or on a live Pod; where it matters
+// they count only if admission has just added them.
+func (in Input) sizedByAnnotation() bool {
+	if !in.AutoscalersKnown {
+		return annotated(in.Live) || annotated(in.Fresh)
+	}
+	return in.Template.Exists() && annotated(in.Fresh) && !annotated(in.Template)
+}
+
 // annotated reports whether a VerticalPodAutoscaler's admission controller has
 // sized the Pod: it says so in these annotations, and would size the next Pod
 // differently.

@@ -53,3 +53,40 @@ func TestAutoscaled(t *testing.T) {
 		}
 	}
 }
+
+// TestAnnotationsOfAnybody: where autoscalers are known, an annotation tells that one
+// sizes the Pods only if admission has just added it.
+func TestAnnotationsOfAnybody(t *testing.T) {
+	const vpa = `"vpaUpdates":"Pod resources updated by web"`
+	pod := func(annotations, cpu string) []byte {
+		return []byte(`{"metadata":{"annotations":{` + annotations + `}},"spec":{"containers":[{"name":"web"},{"name":"proxy","resources":{"requests":{"cpu":"` + cpu + `"}}}]}}`)
+	}
+	for name, test := range map[string]struct {
+		template, live, fresh string
+		known                 bool
+		autoscaler            *Autoscaler
+		want                  State
+	}{
+		"in the template":                     {vpa, vpa, vpa, true, nil, Drifted},
+		"in the template, none are known":     {vpa, vpa, vpa, false, nil, InSync},
+		"in the template, and there is one":   {vpa, vpa, vpa, true, &Autoscaler{}, InSync},
+		"on the live Pod":                     {"", vpa, "", true, nil, Drifted},
+		"on the live Pod, none are known":     {"", vpa, "", false, nil, InSync},
+		"by admission":                        {"", "", vpa, true, nil, InSync},
+		"of an observer, in the template":     {`"vpaObservedContainers":"web"`, vpa, vpa, true, nil, Drifted},
+		"by admission, over the template's":   {vpa, "", vpa, true, nil, Drifted},
+		"nowhere, and autoscalers are unread": {"", "", "", false, nil, Drifted},
+	} {
+		template := []byte(`{"metadata":{"annotations":{` + test.template + `}},"spec":{"containers":[{"name":"web"}]}}`)
+		v, err := Judge(Input{
+			Live: parse(t, pod(test.live, "1")), Fresh: parse(t, pod(test.fresh, "2")), Template: parse(t, template),
+			AutoscalersKnown: test.known, Autoscaler: test.autoscaler,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.State != test.want {
+			t.Errorf("%s: %s, want %s", name, v.State, test.want)
+		}
+	}
+}

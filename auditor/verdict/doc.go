@@ -40,9 +40,11 @@ type Input struct {
 	// IncludeAutoscaled has the resources of Pods that an autoscaler sizes
 	// count as any other field.
 	IncludeAutoscaled bool
-	// Autoscaler covers the Pods' workload. Nil means that none is known: then
-	// annotations of either Pod tell whether one sizes its containers.
+	// Autoscaler covers the Pods' workload; nil if none is known to.
 	Autoscaler *Autoscaler
+	// AutoscalersKnown says that one would be known, so that annotations that anybody
+	// may write excuse nothing. Where they are not, annotations of either Pod tell.
+	AutoscalersKnown bool
 }
 
 // Verdict is the outcome of a comparison.

@@ -54,7 +54,7 @@ type comparison struct {
 	ignore          []PathPattern
 	ignored         int         // changes that are left out
 	moving          bool        // an autoscaler sizes the Pod, and that is not to count
-	autoscaler      *Autoscaler // nil: only annotations tell
+	autoscaler      *Autoscaler // nil: annotations tell, or none sizes it
 	autoscaled      []Change    // what it differs by
 }
 
@@ -80,7 +80,7 @@ func newComparison(in Input) (*comparison, error) {
 		edits:    podspec.Union(podspec.Later(managers)).Field([]byte("spec")),
 
 		ignore: in.Ignore,
-		moving: !in.IncludeAutoscaled && (in.Autoscaler != nil || annotated(in.Live) || annotated(in.Fresh)),
+		moving: !in.IncludeAutoscaled && (in.Autoscaler != nil || in.sizedByAnnotation()),
 
 		autoscaler: in.Autoscaler,
 	}
