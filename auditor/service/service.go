@@ -49,6 +49,9 @@ type Options struct {
 	MetricsBindAddress, HealthProbeBindAddress string
 	// PageBindAddress is where the page for people is served; "0" means nowhere.
 	PageBindAddress string
+	// PageHosts are names and addresses by which the page may be called beside
+	// localhost; requests for another Host are refused.
+	PageHosts []string
 	// PprofBindAddress is where profiles of the process are served, over plain HTTP
 	// to whoever asks; "0" means nowhere.
 	PprofBindAddress string
@@ -94,7 +97,8 @@ func (o Options) Validate() error {
 	case o.Namespace == "" || o.Name == "":
 		return errors.New("the Lease and the ConfigMap need a namespace and a name")
 	}
-	return nil
+	_, err := newHosts(o.PageHosts)
+	return err
 }
 
 // local reports whether an address is reached from this machine alone, or not at
@@ -231,8 +235,12 @@ func serving(address string, options Options) metricsserver.Options {
 // knows certificates and authorization, and has every replica serve it: one that
 // does not audit says so.
 func addPage(mgr manager.Manager, p *page, options Options) error {
+	known, err := newHosts(options.PageHosts)
+	if err != nil {
+		return err
+	}
 	o := serving(options.PageBindAddress, options)
-	o.ExtraHandlers = map[string]http.Handler{"/": p}
+	o.ExtraHandlers = map[string]http.Handler{"/": known.only(p)}
 	server, err := metricsserver.NewServer(o, mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil || server == nil {
 		return err

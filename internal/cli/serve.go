@@ -90,6 +90,7 @@ NAME serve --kubeconfig ~/.kube/config --interval 1m`),
 		flags.DurationVar(&o.service.LeaseDuration, "lease-duration", o.service.LeaseDuration, "After which another replica takes over from one that is gone. An API server that is away for less ends nothing.")
 		flags.StringVar(&o.service.MetricsBindAddress, "metrics-bind-address", o.service.MetricsBindAddress, "The `address` of /metrics; 0 turns it off.")
 		flags.StringVar(&o.service.PageBindAddress, "page-bind-address", o.service.PageBindAddress, "The `address` of the page for people; 0 turns it off.")
+		flags.StringSliceVar(&o.service.PageHosts, "page-host", nil, "DNS name or IP address, `HOST,…`, by which the page may be called; others than these and localhost are refused. Repeatable.")
 		flags.StringVar(&o.service.HealthProbeBindAddress, "health-probe-bind-address", o.service.HealthProbeBindAddress, "The `address` of /healthz and /readyz; 0 turns them off.")
 		flags.StringVar(&o.service.PprofBindAddress, "pprof-bind-address", o.service.PprofBindAddress, "The `address` of /debug/pprof, which asks nobody who they are: 127.0.0.1:6060, say, for kubectl port-forward; 0 turns it off.")
 		addSwitch(flags, &o.service.RequireAuthorization, "require-authorization", "Serve metrics and page over TLS, and only to those whose bearer token may get the path, as a TokenReview and a SubjectAccessReview say.")

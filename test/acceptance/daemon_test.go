@@ -200,7 +200,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: watch-injector}
 subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sidecar-drift}]
 `)
 	deployWeb(t, c, namespace, 2, "web")
-	args := []string{"--lease-duration", "10s", "--include-namespace", namespace, "--interval", "1h", "--watch", "ConfigMap/" + namespace + "/injector"}
+	args := []string{"--lease-duration", "10s", "--include-namespace", namespace, "--interval", "1h", "--watch", "ConfigMap/" + namespace + "/injector", "--page-host", pageHost}
 	one, other := startDaemon(t, c, args...), startDaemon(t, c, args...)
 	pods := func(state string) model.LabelSet {
 		return model.LabelSet{"namespace": model.LabelValue(namespace), "state": model.LabelValue(state)}
@@ -225,6 +225,7 @@ subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sideca
 
 	checkPage(t, leader.page, http.StatusOK, namespace)
 	checkPage(t, follower.page, http.StatusServiceUnavailable, "holder of the Lease")
+	checkHosts(t, leader.page)
 
 	// Its replica is killed: the other takes over, and knows since when.
 	leader.Kill()
