@@ -39,7 +39,7 @@ func (c *connections) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		address := addressOf(accepted)
+		address := addressOf(accepted.RemoteAddr().String())
 		if c.enter(address) {
 			return &connection{Conn: accepted, leave: sync.OnceFunc(func() { c.leave(address) })}, nil
 		}
@@ -70,8 +70,8 @@ func (c *connections) leave(from netip.Addr) {
 
 // addressOf returns the client's address; all that are of no IP network count
 // as one.
-func addressOf(c net.Conn) netip.Addr {
-	address, err := netip.ParseAddrPort(c.RemoteAddr().String())
+func addressOf(remote string) netip.Addr {
+	address, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Addr{}
 	}

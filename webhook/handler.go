@@ -20,6 +20,9 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
+// past as a deadline ends reading or writing at once, for another goroutine.
+var past = time.Unix(1, 0)
+
 // verbose is the level of logs that there is one of for each Pod.
 const verbose = 4
 
@@ -29,15 +32,15 @@ const verbose = 4
 type Handler struct {
 	log         logr.Logger
 	metrics     *metrics
-	room        room
-	buffers     buffers
+	room        *room
+	bodies      *bodies
 	fingerprint func(pod jsontree.Node, names ...string) (fingerprint.Fingerprint, error)
 }
 
 // NewHandler returns a Handler that registers its metrics with registry. It
 // panics if registry has them already.
 func NewHandler(log logr.Logger, registry prometheus.Registerer) *Handler {
-	return &Handler{log: log, metrics: newMetrics(registry), room: newRoom(), fingerprint: fingerprint.Of}
+	return &Handler{log: log, metrics: newMetrics(registry), room: newRoom(), bodies: newBodies(), fingerprint: fingerprint.Of}
 }
 
 // ServeHTTP allows every object under review, and patches Pods. What is no
@@ -51,25 +54,31 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.metrics.observe(result, time.Since(start))
 }
 
-// serve reads a review, in its lane, and answers it unless it fails.
+// serve reads a review and answers it unless it fails.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (outcome, error) {
 	if err := checkHeaders(w, r); err != nil {
 		return failed, err
 	}
-	lane, size := h.room.lane(r.ContentLength)
-	if err := lane.enter(size); err != nil {
-		return failed, err
-	}
-	defer lane.leave(size)
-	buffer := h.buffers.get()
-	defer h.buffers.put(buffer)
-	body, err := readBody(buffer, w, r)
+	connection := http.NewResponseController(w)
+	stay, err := h.room.enter(addressOf(r.RemoteAddr), func() { _ = connection.SetReadDeadline(past) })
 	if err != nil {
 		return failed, err
 	}
-	response, result, err := h.judge(r.Context(), lane, body)
+	defer stay.leave()
+	body := h.bodies.get()
+	defer h.bodies.put(body)
+	if err := h.bodies.read(body, http.MaxBytesReader(w, r.Body, maxBody), stay.hold); err != nil {
+		if stay.wasEvicted() {
+			err = overloaded
+		}
+		return failed, err
+	}
+	response, result, err := h.judge(r.Context(), stay, body)
 	if err != nil {
 		return result, err
+	}
+	if err := stay.begin(answered, func() { _ = connection.SetWriteDeadline(past) }); err != nil {
+		return failed, err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if _, err := w.Write(response); err != nil {
@@ -79,14 +88,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (outcome, error)
 }
 
 // judge is answer, in its turn.
-func (h *Handler) judge(ctx context.Context, lane *lane, body []byte) ([]byte, outcome, error) {
-	if err := lane.turn(ctx); err != nil {
+func (h *Handler) judge(ctx context.Context, stay *stay, body *body) ([]byte, outcome, error) {
+	if err := stay.turn(ctx); err != nil {
 		return nil, failed, err
 	}
-	defer lane.endTurn()
-	reader := lane.reader()
-	defer lane.putReader(reader)
-	return h.answer(reader, body)
+	defer stay.endTurn()
+	desk := stay.lane.desk()
+	defer stay.lane.putDesk(desk)
+	return h.answer(&desk.reader, body.join(&desk.joined))
 }
 
 // refuse answers with the status that err asks for, by default 400.

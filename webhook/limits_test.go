@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -102,58 +101,6 @@ func TestConnections(t *testing.T) {
 		status, _, err := s.post(s.client(), bytes.NewReader(readFixture(t)))
 		return err == nil && status == http.StatusOK
 	})
-}
-
-// TestLargeReviews: those that there is no room for get a status at once that
-// the API server takes for a failed call. Ordinary ones are answered meanwhile,
-// and large ones afterwards.
-func TestLargeReviews(t *testing.T) {
-	t.Parallel()
-	s := startReady(t)
-	ctx, release := context.WithCancel(t.Context())
-	defer release()
-	held := make(chan error)
-	const holders = largeBodies / maxBody
-	for range holders {
-		go func() { held <- s.hold(ctx) }()
-	}
-	large := strings.Repeat(" ", ordinaryBody) + string(readFixture(t))
-	eventually(t, func() bool {
-		status, _, err := s.post(s.client(), strings.NewReader(large))
-		must(t, err)
-		return status == http.StatusServiceUnavailable
-	})
-	s.wantAnswer(t)
-
-	release()
-	for range holders {
-		if err := <-held; !errors.Is(err, context.Canceled) {
-			t.Errorf("a held request: %v", err)
-		}
-	}
-	eventually(t, func() bool {
-		status, _, err := s.post(s.client(), strings.NewReader(large))
-		must(t, err)
-		return status == http.StatusOK
-	})
-}
-
-// hold keeps room for a large review, whose body never comes, until ctx is done.
-func (s *stamper) hold(ctx context.Context) error {
-	for {
-		body, _ := io.Pipe()
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.stampURL(), body)
-		if err != nil {
-			return err
-		}
-		request.Header.Set("Content-Type", "application/json")
-		request.ContentLength = maxBody
-		response, err := s.client().Do(request)
-		if err != nil {
-			return err
-		}
-		_ = response.Body.Close() // refused, or cut off: once more
-	}
 }
 
 // TestManyLargeReviews: some of them are judged, all are answered.

@@ -1,14 +1,10 @@
 package webhook
 
 import (
-	"context"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/semaphore"
-
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
 // Bounds of the reviews under way. Together with the connections' they keep the
@@ -18,9 +14,6 @@ const (
 	// ordinaryBody is more than nearly all reviews have; an injected Pod's is
 	// some 10 KiB.
 	ordinaryBody = 64 << 10
-	// leastBody is what a review under way counts at least: the request itself
-	// takes memory too.
-	leastBody = 16 << 10
 
 	ordinaryBodies = 8 << 20
 	largeBodies    = 3 * maxBody
@@ -28,83 +21,110 @@ const (
 	// How many reviews are judged at once. An ordinary one takes some 100 µs.
 	ordinaryTurns = 2
 	largeTurns    = 1
-)
 
-// patience is how long a review waits for its turn, well within the two seconds
-// that the API server waits for the answer.
-const patience = time.Second
+	// overdue is how long a review may arrive, or its answer may leave, before it has
+	// to go when others need its room. An API server takes a few milliseconds.
+	overdue = 100 * time.Millisecond
+)
 
 // overloaded is answered without a Retry-After: it would make the API server
 // ask again, and hold up the creation of a Pod.
 var overloaded = refusal{http.StatusServiceUnavailable, "too many reviews are under way"}
 
-// room is where reviews are read and judged. Large ones have a lane of their
-// own: whoever sends many of them keeps no ordinary Pod from its stamp.
-type room struct{ ordinary, large lane }
+// room is the memory for reviews. What is held of one is what has arrived, a
+// chunk at a time, whatever it announced. When there is no more room, somebody
+// goes who holds it longer or more than the one who asks: so one client, be it
+// slow or greedy, does not keep another from an answer.
+//
+// What has grown large is in a lane of its own: whoever sends many of those keeps
+// no ordinary Pod from its stamp.
+type room struct {
+	now func() time.Time
 
-func newRoom() room {
-	return room{ordinary: newLane(ordinaryBodies, ordinaryTurns), large: newLane(largeBodies, largeTurns)}
+	mu              sync.Mutex
+	ordinary, large *lane
 }
 
-// lane returns the lane for a body of this length, and what it counts there. A
-// length that is not announced may be any.
-func (r *room) lane(length int64) (*lane, int64) {
-	switch {
-	case length < 0:
-		return &r.large, maxBody
-	case length > ordinaryBody:
-		return &r.large, length
-	default:
-		return &r.ordinary, max(length, leastBody)
+func newRoom() *room {
+	return &room{now: time.Now, ordinary: newLane(ordinaryBodies, ordinaryTurns), large: newLane(largeBodies, largeTurns)}
+}
+
+// stay is the stay of one review in the room, from its headers to its answer.
+type stay struct {
+	room *room
+	from netip.Addr
+
+	// The room's lock guards these.
+	lane    *lane
+	phase   phase
+	since   time.Time // of the phase
+	end     func()    // of the phase; must not block
+	evicted bool
+}
+
+type phase int
+
+const (
+	arriving phase = iota
+	waiting        // for its turn
+	judged         // which nothing ends
+	answered
+)
+
+// enter begins the stay of a review of which the headers have arrived; leave must
+// follow. The review itself takes memory, too: it counts as its first chunk. If it
+// is evicted end is called, once.
+func (r *room) enter(from netip.Addr, end func()) (*stay, error) {
+	s := &stay{room: r, from: from, since: r.now(), lane: r.ordinary, end: end}
+	return s, s.hold(chunkSize)
+}
+
+// hold makes room for a body of that many bytes in all, which have arrived.
+func (s *stay) hold(size int64) error {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	lane := s.room.ordinary
+	if size > ordinaryBody {
+		lane = s.room.large
 	}
-}
-
-// lane bounds the bytes of bodies, which are refused when there is no room, and
-// the reviews that are judged at once, which wait.
-type lane struct {
-	bodies, turns *semaphore.Weighted
-	readers       *sync.Pool // no more than turns are in use
-}
-
-func newLane(bodies, turns int64) lane {
-	return lane{
-		bodies:  semaphore.NewWeighted(bodies),
-		turns:   semaphore.NewWeighted(turns),
-		readers: &sync.Pool{New: func() any { return new(jsontree.Reader) }},
-	}
-}
-
-// enter takes room for a body. What it takes must be given back with leave.
-func (l *lane) enter(size int64) error {
-	if !l.bodies.TryAcquire(size) {
+	if s.evicted || !lane.take(s, size) {
 		return overloaded
+	}
+	if lane != s.lane {
+		s.lane.release(s)
+		s.lane = lane
 	}
 	return nil
 }
 
-func (l *lane) leave(size int64) { l.bodies.Release(size) }
-
-// turn waits until a review may be judged; endTurn must follow. It gives up when
-// ctx is done, or its patience is at an end.
-func (l *lane) turn(ctx context.Context) error {
-	if l.turns.TryAcquire(1) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if l.turns.Acquire(ctx, 1) != nil {
+// begin begins a phase, which end ends early; it fails after an eviction.
+func (s *stay) begin(p phase, end func()) error {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	if s.evicted {
 		return overloaded
 	}
+	s.phase, s.since, s.end = p, s.room.now(), end
 	return nil
 }
 
-// reader returns the memory for a review whose turn it is; putReader must
-// follow. What a large review takes, no ordinary one keeps: lanes do not share.
-func (l *lane) reader() *jsontree.Reader { return l.readers.Get().(*jsontree.Reader) }
-
-func (l *lane) putReader(r *jsontree.Reader) {
-	r.Forget()
-	l.readers.Put(r)
+// evict gives the room of a review to others, under the room's lock. The memory
+// follows when its handler has heard of it.
+func (s *stay) evict() {
+	s.evicted = true
+	s.lane.release(s)
+	s.end()
 }
 
-func (l *lane) endTurn() { l.turns.Release(1) }
+func (s *stay) wasEvicted() bool {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	return s.evicted
+}
+
+// leave gives the room back. No end is called afterwards.
+func (s *stay) leave() {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	s.lane.release(s)
+}
