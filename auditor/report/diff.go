@@ -7,9 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 // longestPath is the number of columns to which paths are padded at most.
@@ -137,7 +136,7 @@ func sideLines(path string, value json.RawMessage, width int) []string {
 
 // yamlLines is a composite value as YAML, and as it stands if it is no JSON.
 func yamlLines(value json.RawMessage) []string {
-	text, err := yaml.JSONToYAML(value)
+	text, err := printable.YAML(value)
 	if err != nil {
 		return []string{Printable(string(value))}
 	}

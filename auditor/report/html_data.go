@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 // pageData is a page's JSON: the report's, but that changes stand in a list of
@@ -44,7 +45,7 @@ type pageLive struct {
 }
 
 // json is the page's data, safe within a script element: json.Marshal escapes
-// <, > and &, and escapeJSON whatever hides in plain sight.
+// <, > and &, and printable.JSON whatever hides in plain sight.
 func (p Page) json() ([]byte, error) {
 	data := pageData{
 		Report:  pageReport{Report: p.Report, Items: make([]pageItem, len(p.Report.Items))},
@@ -64,7 +65,7 @@ func (p Page) json() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode the page's data: %w", err)
 	}
-	return escapeJSON(text), nil
+	return printable.JSON(text), nil
 }
 
 // changeList holds each change once.

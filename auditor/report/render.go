@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 
-	"sigs.k8s.io/yaml"
+	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 // Format is a rendering of a report.
@@ -66,7 +66,7 @@ func Marshal(w io.Writer, format Format, value any) error {
 		return err
 	}
 	if format == YAML {
-		if out, err = yaml.JSONToYAML(out); err != nil {
+		if out, err = printable.YAML(out); err != nil {
 			return fmt.Errorf("encode %T as YAML: %w", value, err)
 		}
 	}
@@ -84,7 +84,7 @@ func encode(prefix string, value any) ([]byte, error) {
 	if err := encoder.Encode(value); err != nil {
 		return nil, fmt.Errorf("encode %T: %w", value, err)
 	}
-	return escapeJSON(text.Bytes()), nil
+	return printable.JSON(text.Bytes()), nil
 }
 
 // writeJSON writes what Marshal does, one item after the other: of a large report

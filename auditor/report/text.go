@@ -1,14 +1,11 @@
 package report
 
 import (
-	"fmt"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 // style is an ANSI "select graphic rendition" code.
@@ -26,11 +23,27 @@ const (
 	alarm  style = "1;31"
 )
 
+// end is the style in which text is as it was before.
+const end style = "0"
+
+// sequence is what puts a terminal into the style.
+func (s style) sequence() string { return "\x1b[" + string(s) + "m" }
+
+// Sequences are all that colours a rendering.
+func Sequences() []string {
+	var all []string
+	for _, s := range []style{bold, dim, red, green, yellow, purple, cyan, alarm, end} {
+		all = append(all, s.sequence())
+	}
+	return all
+}
+
 func (o TextOptions) paint(s style, text string) string {
+	text = Printable(text)
 	if !o.Colour || s == plain || text == "" {
 		return text
 	}
-	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+	return s.sequence() + text + end.sequence()
 }
 
 func stateStyle(state verdict.State) style {
@@ -92,63 +105,12 @@ func (o TextOptions) PaintDiff(line string) string {
 // Printable escapes what a terminal would not show as it stands. Names,
 // values and messages come from whoever may create a Pod: an escape sequence
 // in one must not reach the terminal.
-func Printable(s string) string {
-	clean := true
-	for _, r := range s {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			clean = false
-			break
-		}
-	}
-	if clean {
-		return s
-	}
-	var b strings.Builder
-	for len(s) > 0 {
-		r, size := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-		s = s[size:]
-	}
-	return b.String()
-}
+func Printable(s string) string { return printable.Text(s) }
 
 // sentence is printable text on one line: an API server's message may hold
 // line breaks.
 func sentence(s string) string {
 	return Printable(strings.Join(strings.Fields(s), " "))
-}
-
-// escapeJSON escapes what encoding/json leaves as it is and a terminal may obey
-// or hide: DEL, the C1 control characters, changes of the writing direction. In
-// JSON text they can stand only within strings.
-func escapeJSON(text []byte) []byte {
-	var out []byte
-	done := 0
-	for i := 0; i < len(text); i++ {
-		r, size := rune(text[i]), 1
-		if text[i] >= utf8.RuneSelf {
-			r, size = utf8.DecodeRune(text[i:])
-		}
-		if r >= 0x7f && !unicode.IsPrint(r) {
-			out = append(out, text[done:i]...)
-			for _, unit := range utf16.Encode([]rune{r}) {
-				out = fmt.Appendf(out, `\u%04x`, unit)
-			}
-			done = i + size
-		}
-		i += size - 1
-	}
-	if out == nil {
-		return text
-	}
-	return append(out, text[done:]...)
 }
 
 // cells is the number of columns that printable text takes; the sequences that

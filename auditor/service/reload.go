@@ -12,6 +12,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
+	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 // reloadEvery is how often the configuration is looked at. The kubelet takes a
@@ -82,7 +83,7 @@ func (r *reloader) reload() {
 	if err != nil {
 		r.metrics.Reloaded(false)
 		r.log.Error(err, "The configuration is invalid: the one before it stays in force")
-		r.events.Eventf(r.about, nil, corev1.EventTypeWarning, "InvalidConfiguration", "Reload", "%s", err.Error())
+		r.events.Eventf(r.about, nil, corev1.EventTypeWarning, "InvalidConfiguration", "Reload", "%s", printable.Lines(err.Error()))
 		return
 	}
 	if next == nil {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/memorylimit"
+	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 // exitFailure is the code of bad usage and of every error.
@@ -18,7 +19,7 @@ const exitFailure = 2
 
 func main() {
 	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
+		fmt.Fprintln(os.Stderr, "error:", printable.Lines(err.Error()))
 		os.Exit(exitFailure)
 	}
 }
@@ -30,5 +31,5 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	defer stop()
-	return newCommand(os.Stdout, os.Stderr).ExecuteContext(ctx)
+	return newCommand(printable.NewWriter(os.Stdout), printable.NewWriter(os.Stderr)).ExecuteContext(ctx)
 }

@@ -94,6 +94,7 @@ func (o *certsOptions) Run(ctx context.Context) error {
 		return err
 	}
 	o.certs.Logger = o.logging.logger(o.ErrOut)
+	adoptLogs(o.certs.Logger)
 	o.certs.Registry = ctrlmetrics.Registry // which controller-runtime serves
 	return o.run(ctx, config, o.certs)
 }

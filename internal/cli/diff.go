@@ -15,13 +15,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"sigs.k8s.io/yaml"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 // externalDiff names the variable that kubectl reads, too.
@@ -99,7 +99,7 @@ func (o *diffOptions) Run(ctx context.Context) error {
 	}
 	for _, item := range found.Items {
 		if item.State == verdict.Unstable {
-			fmt.Fprintf(o.ErrOut, "warning: %s %s/%s is Unstable: %s\n", item.Kind, item.Namespace, item.Name, report.Printable(item.Revisions[0].Reason))
+			fmt.Fprintf(o.ErrOut, "warning: %s is Unstable: %s\n", report.Printable(fmt.Sprintf("%s %s/%s", item.Kind, item.Namespace, item.Name)), report.Printable(item.Revisions[0].Reason))
 		}
 	}
 	if err := notCompared(found); err != nil {
@@ -171,7 +171,7 @@ func subject(c auditor.Comparison) string {
 }
 
 func (o *diffOptions) text(pod jsontree.Node) (string, error) {
-	text, err := yaml.JSONToYAML(podspec.NewView(pod).AppendClean(nil, o.mask))
+	text, err := printable.YAML(podspec.NewView(pod).AppendClean(nil, o.mask))
 	return string(text), err
 }
 
@@ -195,7 +195,8 @@ func (o *diffOptions) runExternal(ctx context.Context, program string, c auditor
 		words = append(words, file)
 	}
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	cmd.Stdout, cmd.Stderr = o.Out, o.ErrOut
+	// The terminal itself: what the program is given to show is printable.
+	cmd.Stdout, cmd.Stderr = behind(o.Out), behind(o.ErrOut)
 	err = cmd.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
 		return nil

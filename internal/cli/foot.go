@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"sync"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
 // foot is some lines at the foot of a terminal that are overwritten as work goes
@@ -36,7 +38,7 @@ func (f *foot) show(lines ...string) {
 	shown := make([]string, len(lines))
 	for i, line := range lines {
 		// The last column stays free: some terminals wrap once it is written.
-		shown[i] = cut(line, columns-1)
+		shown[i] = cut(report.Printable(line), columns-1)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -45,7 +47,7 @@ func (f *foot) show(lines ...string) {
 	}
 	erasing := f.erasing()
 	f.lines = shown
-	fmt.Fprint(f.out, erasing+strings.Join(shown, "\n"))
+	fmt.Fprint(behind(f.out), erasing+strings.Join(shown, "\n"))
 }
 
 func cut(line string, columns int) string {
@@ -59,7 +61,7 @@ func cut(line string, columns int) string {
 func (f *foot) erase() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fmt.Fprint(f.out, f.erasing())
+	fmt.Fprint(behind(f.out), f.erasing())
 	f.lines = nil
 }
 
@@ -79,12 +81,12 @@ func (f *foot) erasing() string {
 func (f *foot) Write(text []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, err := fmt.Fprint(f.out, f.erasing()); err != nil {
+	if _, err := fmt.Fprint(behind(f.out), f.erasing()); err != nil {
 		return 0, err
 	}
 	n, err := f.out.Write(text)
 	if err == nil {
-		_, err = fmt.Fprint(f.out, strings.Join(f.lines, "\n"))
+		_, err = fmt.Fprint(behind(f.out), strings.Join(f.lines, "\n"))
 	}
 	return n, err
 }

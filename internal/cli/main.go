@@ -21,6 +21,9 @@ func Main(args []string, streams genericiooptions.IOStreams) int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
+	streams = printing(streams)
+	defer flush(streams)
+	adoptLogs((&logging{}).logger(streams.ErrOut))
 	root := NewCommand(programName(args[0]), streams)
 	root.SetArgs(args[1:])
 	profiles := addProfiling(root)

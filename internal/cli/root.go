@@ -12,6 +12,7 @@ import (
 // NewCommand returns the root command. The name is what the user types:
 // "sidecar-drift", or "kubectl sidecar-drift" for the plugin.
 func NewCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
+	streams = printing(streams)
 	root := &cobra.Command{
 		Use:   "sidecar-drift",
 		Short: "Find and roll out sidecars that drifted from what admission would inject now",

@@ -147,6 +147,7 @@ func (o *serveOptions) Run(ctx context.Context) error {
 	}
 	defer collectMore()()
 	o.service.Logger = o.logging.logger(o.ErrOut)
+	adoptLogs(o.service.Logger)
 	o.service.Registry = ctrlmetrics.Registry // which controller-runtime serves
 	return o.run(ctx, cluster, o.service)
 }

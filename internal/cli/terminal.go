@@ -14,17 +14,27 @@ func textOptions(out io.Writer) report.TextOptions {
 	return report.TextOptions{Width: terminalWidth(out), Colour: colours(out)}
 }
 
-func isTerminal(stream any) bool {
-	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
+// terminalOf is the terminal that a stream, an io.Reader or io.Writer, is; nil if it
+// is none.
+func terminalOf(stream any) *os.File {
+	if out, is := stream.(io.Writer); is {
+		stream = behind(out)
+	}
+	if file, is := stream.(*os.File); is && term.IsTerminal(int(file.Fd())) {
+		return file
+	}
+	return nil
 }
+
+func isTerminal(stream any) bool { return terminalOf(stream) != nil }
 
 // terminalSize is the number of columns and rows; 0 if the stream is no terminal.
 func terminalSize(stream any) (columns, rows int) {
-	if !isTerminal(stream) {
+	terminal := terminalOf(stream)
+	if terminal == nil {
 		return 0, 0
 	}
-	columns, rows, err := term.GetSize(int(stream.(*os.File).Fd()))
+	columns, rows, err := term.GetSize(int(terminal.Fd()))
 	if err != nil {
 		return 0, 0
 	}
