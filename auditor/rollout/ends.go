@@ -7,7 +7,7 @@ import (
 	"net/url"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 )
@@ -43,7 +43,7 @@ func refused(err error) bool {
 // of owners are what a Pod says they are, and become parts of a request's path.
 func impossible(ref inventory.WorkloadRef) string {
 	for _, segment := range []struct{ what, name string }{{"namespace", ref.Namespace}, {"name", ref.Name}} {
-		switch problems := path.IsValidPathSegmentName(segment.name); {
+		switch problems := content.IsPathSegmentName(segment.name); {
 		case segment.name == "":
 			return "its " + segment.what + " is empty"
 		case len(segment.name) > longestName:

@@ -25,7 +25,7 @@ func TestNamesThatNothingCanHave(t *testing.T) {
 		change func(*report.Item)
 		want   string // Planned if empty
 	}{
-		"a name":               {func(i *report.Item) {}, ""},
+		"a name":               {func(*report.Item) {}, ""},
 		"of 253 characters":    {func(i *report.Item) { i.Name = strings.Repeat("a", 253) }, ""},
 		"of 254":               {func(i *report.Item) { i.Name = strings.Repeat("a", 254) }, "longer than that of any object"},
 		"of 690 kB":            {func(i *report.Item) { i.Name = strings.Repeat("a", 690_000) }, "longer than that of any object"},

@@ -86,7 +86,7 @@ func (e *eviction) finish(ctx context.Context, begun *unstructured.Unstructured,
 		last = message
 		waiting(message)
 	})
-	return clock.explain(ctx, err, last)
+	return clock.explain(ctx, err, "no progress within %s (%s)", last)
 }
 
 // evictAll tells how much is left to be done.

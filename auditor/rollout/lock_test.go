@@ -170,7 +170,7 @@ func TestLostLease(t *testing.T) {
 				return true, nil, apierrors.NewConflict(leases, LeaseName, errors.New("newer"))
 			})
 		}, true},
-		"it is gone": {func(t *testing.T, c *fake.Clientset) {
+		"it is gone": {func(_ *testing.T, c *fake.Clientset) {
 			c.PrependReactor("*", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
 				return true, nil, apierrors.NewNotFound(leases, LeaseName)
 			})

@@ -106,13 +106,14 @@ func (c *clock) again() {
 	c.least = -1
 }
 
-// explain turns the end of a wait into an error that says what was waited for.
-func (c *clock) explain(ctx context.Context, err error, last string) error {
+// explain turns the end of a wait into an error that says what was waited for;
+// stalled has places for how long without progress, and for that.
+func (c *clock) explain(ctx context.Context, err error, stalled, last string) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(context.Cause(ctx), errStalled):
-		return fmt.Errorf("not settled within %s of the last progress (%s): %w", c.patience.step, last, errStalled)
+		return fmt.Errorf(stalled, c.patience.step, last)
 	case errors.Is(context.Cause(ctx), errSlow):
 		return fmt.Errorf("%w: more than %s (%s)", errSlow, c.patience.whole, last)
 	}

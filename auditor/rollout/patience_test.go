@@ -48,9 +48,12 @@ func TestPatience(t *testing.T) {
 				if lasted := time.Since(begin); lasted != test.lasts {
 					t.Errorf("lasted %s, want %s", lasted, test.lasts)
 				}
-				err := clock.explain(ctx, ctx.Err(), "2 of 4 updated replicas are available")
-				if test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), "2 of 4 updated") {
-					t.Errorf("ended with %v, want %v", err, test.want)
+				if cause := context.Cause(ctx); test.want != nil && !errors.Is(cause, test.want) {
+					t.Errorf("ended with %v, want %v", cause, test.want)
+				}
+				err := clock.explain(ctx, ctx.Err(), "no progress within %s (%s)", "2 of 4 updated replicas are available")
+				if !strings.Contains(err.Error(), "2 of 4 updated") {
+					t.Errorf("ended with %v", err)
 				}
 			})
 		})
@@ -64,7 +67,7 @@ func TestPatienceIsInterrupted(t *testing.T) {
 	defer clock.stop()
 	cancel()
 	<-waiting.Done()
-	if err := clock.explain(waiting, waiting.Err(), ""); !errors.Is(err, context.Canceled) {
+	if err := clock.explain(waiting, waiting.Err(), "%s (%s)", ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v", err)
 	}
 }

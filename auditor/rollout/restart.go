@@ -155,5 +155,5 @@ func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, 
 		clock.left(left)
 		return false, nil
 	})
-	return clock.explain(ctx, err, last)
+	return clock.explain(ctx, err, "not settled within %s of the last progress (%s)", last)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -82,6 +84,23 @@ func awaitRestarted(t *testing.T, c *cluster.Cluster, namespace string, n int) {
 	}
 }
 
+// awaitHolder waits until the rollout's Lease has a holder that is called so.
+func awaitHolder(t *testing.T, c *cluster.Cluster, part string) *coordinationv1.Lease {
+	t.Helper()
+	var lease *coordinationv1.Lease
+	err := cluster.Poll(t.Context(), "the Lease's holder "+part, func(ctx context.Context) (err error) {
+		lease, err = c.Client().CoordinationV1().Leases(install.Namespace).Get(ctx, rollout.LeaseName, metav1.GetOptions{})
+		if err == nil && (lease.Spec.HolderIdentity == nil || !strings.Contains(*lease.Spec.HolderIdentity, part)) {
+			err = errors.New("held by another one")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lease
+}
+
 // driftedDeployments are n Deployments d-00, d-01, … that drifted.
 func driftedDeployments(t *testing.T, c *cluster.Cluster, injector *istio.Injector, n int) (namespace string) {
 	t.Helper()
@@ -113,37 +132,32 @@ spec:
 // is left and restarts nothing twice.
 func TestRolloutIsKilledAndRunAgain(t *testing.T) {
 	c, injector := fenced(t), testIstio(t)
-	namespace := driftedDeployments(t, c, injector, 5)
+	const workloads = 8
+	namespace := driftedDeployments(t, c, injector, workloads)
 	first := startRollout(t, c, "-n", namespace, "--confirm")
-	awaitRestarted(t, c, namespace, 2)
-
+	lease := awaitHolder(t, c, fmt.Sprintf("process %d,", first.Process.Pid))
 	second := startRollout(t, c, "-n", namespace, "--confirm")
-	second.end(t, 1)
-	lease, err := c.Client().CoordinationV1().Leases(install.Namespace).Get(t.Context(), rollout.LeaseName, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
+	if second.end(t, 1); second.out.Len() > 0 {
+		t.Errorf("stdout %q", &second.out)
 	}
-	for _, want := range []string{*lease.Spec.HolderIdentity, fmt.Sprintf("process %d", first.Process.Pid), lease.Spec.AcquireTime.UTC().Format(time.RFC3339)} {
+	for _, want := range []string{*lease.Spec.HolderIdentity, lease.Spec.AcquireTime.UTC().Format(time.RFC3339), "watching for at most"} {
 		if !strings.Contains(second.errOut.String(), want) {
 			t.Errorf("stderr %q, want %q in it", &second.errOut, want)
 		}
 	}
-	if second.out.Len() > 0 {
-		t.Errorf("stdout %q", &second.out)
-	}
-	plan := startRollout(t, c, "-n", namespace)
-	plan.end(t, 0) // a plan needs no Lease
-
+	awaitRestarted(t, c, namespace, 2)
 	if err := first.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	_ = first.Wait()
 	before := restartTimes(t, c, namespace)
-	if len(before) == 5 {
+	if len(before) == workloads {
 		t.Fatal("all were restarted before the run was killed")
 	}
-	err = cluster.Poll(t.Context(), "the Lease's end", func(context.Context) error {
-		again := startRollout(t, c, "-n", namespace, "--confirm", "--parallel-rollouts", "5", "-o", "json")
+	plan := startRollout(t, c, "-n", namespace)
+	plan.end(t, 0) // a plan needs no Lease
+	err := cluster.Poll(t.Context(), "the Lease's end", func(context.Context) error {
+		again := startRollout(t, c, "-n", namespace, "--confirm", "--parallel-rollouts", "8", "-o", "json")
 		if _ = again.Wait(); again.ProcessState.ExitCode() != 0 {
 			time.Sleep(time.Second) // each is a whole run
 			return fmt.Errorf("exit code %d: %s", again.ProcessState.ExitCode(), &again.errOut)
@@ -168,11 +182,14 @@ func TestRolloutIsKilledAndRunAgain(t *testing.T) {
 			t.Errorf("%s was restarted twice: %s and %s", name, at, after[name])
 		}
 	}
-	if len(after) != 5 {
-		t.Errorf("restarted: %v, want all five", after)
+	if len(after) != workloads {
+		t.Errorf("restarted: %v, want all of them", after)
 	}
-	auditNamespace(t, c, namespace, "Deployment/d-00 InSync 1", "Deployment/d-01 InSync 1", "Deployment/d-02 InSync 1",
-		"Deployment/d-03 InSync 1", "Deployment/d-04 InSync 1")
+	var inSync []string
+	for i := range workloads {
+		inSync = append(inSync, fmt.Sprintf("Deployment/d-%02d InSync 1", i))
+	}
+	auditNamespace(t, c, namespace, inSync...)
 	if free := startRollout(t, c, "-n", namespace, "--confirm"); true {
 		free.end(t, 0) // at once: the last run gave the Lease back
 	}
