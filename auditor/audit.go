@@ -249,5 +249,5 @@ func (r *results) refused() error {
 		return nil
 	}
 	return errors.New("create pods (dry run): " + r.forbidden.Reason +
-		"; bind the ClusterRole sidecar-drift-audit to this identity: the API server wants the right to create Pods for a dry run, too")
+		"; the API server wants the right to create Pods for a dry run, too: " + inventory.AskAsAuditor)
 }

@@ -52,6 +52,12 @@ func (r resource) String() string {
 // whatever its version.
 func (r resource) owns(o Owner) bool { return o.Kind == r.kind && o.group() == r.group }
 
+// AskAsAuditor is what to do without the rights of an audit. It does not say to
+// bind the role: whom the policies do not fence could then create real Pods
+// everywhere.
+const AskAsAuditor = "the rights of an audit are in the ClusterRole sidecar-drift-audit, which only fenced identities should have: " +
+	"ask as one (--as=system:serviceaccount:sidecar-drift:sidecar-drift-auditor), or see docs/install.md#people"
+
 // refused says what could not be read, and what to do about it.
 func (r resource) refused(verb, namespace, name string, err error) error {
 	where := "in all namespaces"
@@ -64,9 +70,9 @@ func (r resource) refused(verb, namespace, name string, err error) error {
 	advice := ""
 	switch {
 	case apierrors.IsForbidden(err) && namespace == "":
-		advice = "; bind the ClusterRole sidecar-drift-audit to this identity, or audit one namespace (-n)"
+		advice = "; " + AskAsAuditor + "; or audit one namespace (-n)"
 	case apierrors.IsForbidden(err):
-		advice = "; bind the ClusterRole sidecar-drift-audit to this identity"
+		advice = "; " + AskAsAuditor
 	case apierrors.IsNotFound(err) && name != "":
 		advice = "; check the kind, the name and the namespace (-n)"
 	case apierrors.IsUnauthorized(err):

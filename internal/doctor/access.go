@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 )
 
 // questions at a time, of some sixty.
@@ -217,7 +219,7 @@ func judgeIdentity(i identity, allowed []bool) []Finding {
 // namespaces and in one.
 func judgeOwnAccess(in string, everywhere, here []authorizationv1.ResourceAttributes) Finding {
 	t := topic{checkAccess, "you"}
-	const remedy = "be bound to the ClusterRole sidecar-drift-audit, or audit where you may: --namespace"
+	const remedy = inventory.AskAsAuditor + "; or audit where you may: --namespace"
 	switch {
 	case len(everywhere) == 0:
 		return t.ok("may audit all namespaces")

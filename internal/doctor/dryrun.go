@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
 )
 
@@ -87,7 +88,7 @@ func judgeDryRun(namespace string, err error, took time.Duration) Finding {
 	case refusal.Webhook != "":
 		return t.wrong("see docs/troubleshooting.md#unknown", "a webhook stands in the way of every Pod that it matches: %s", refusal.Reason)
 	case refusal.Forbidden:
-		return t.notChecked("audit with an identity that has the ClusterRole sidecar-drift-audit", "you may not ask: %s", refusal.Reason)
+		return t.notChecked(inventory.AskAsAuditor, "you may not ask: %s", refusal.Reason)
 	default:
 		return t.notChecked("choose a namespace that takes the Pod: --namespace", "%s", refusal.Reason)
 	}
