@@ -28,6 +28,8 @@ type reloader struct {
 	about   *corev1.ConfigMap // what Events are about
 	log     logr.Logger
 
+	said string // of the last Event
+
 	mu      sync.Mutex
 	current config.Configuration
 	changed func(before, after config.Configuration)
@@ -83,12 +85,16 @@ func (r *reloader) reload() {
 	if err != nil {
 		r.metrics.Reloaded(false)
 		r.log.Error(err, "The configuration is invalid: the one before it stays in force")
-		r.events.Eventf(r.about, nil, corev1.EventTypeWarning, "InvalidConfiguration", "Reload", "%s", printable.Lines(err.Error()))
+		if r.said != err.Error() { // a file that is away is so each time
+			r.said = err.Error()
+			r.events.Eventf(r.about, nil, corev1.EventTypeWarning, "InvalidConfiguration", "Reload", "%s", printable.Lines(r.said))
+		}
 		return
 	}
 	if next == nil {
 		return
 	}
+	r.said = ""
 	r.metrics.Reloaded(true)
 	r.log.Info("The configuration has changed")
 	r.mu.Lock()

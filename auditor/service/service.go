@@ -24,6 +24,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
+	"github.com/sidecar-drift/sidecar-drift/auditor/fence"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -147,19 +148,21 @@ func newManager(cluster *rest.Config, options Options) (manager.Manager, error) 
 	if err != nil {
 		return nil, err
 	}
-	for name, add := range map[string]func(string, healthz.Checker) error{"healthz": mgr.AddHealthzCheck, "readyz": mgr.AddReadyzCheck} {
-		if err := add(name, healthz.Ping); err != nil {
-			return nil, err
-		}
-	}
-	return mgr, addLoop(mgr, cluster, options)
-}
-
-func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 	client, err := kubernetes.NewForConfigAndClient(cluster, mgr.GetHTTPClient())
 	if err != nil {
-		return err
+		return nil, err
 	}
+	gate := fence.NewGate(client, options.Config.AutoRollout.Enabled, options.Logger)
+	if err := mgr.AddHealthzCheck("healthz", healthz.Ping); err != nil {
+		return nil, err
+	}
+	if err := mgr.AddReadyzCheck("fence", gate.Ready); err != nil {
+		return nil, err
+	}
+	return mgr, addLoop(mgr, cluster, client, gate, options)
+}
+
+func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interface, gate *fence.Gate, options Options) error {
 	objects, err := metadata.NewForConfigAndClient(cluster, mgr.GetHTTPClient())
 	if err != nil {
 		return err
@@ -190,8 +193,18 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 		},
 		rows: rows,
 	}}
-	l.heal = healer.heal
-	current := newReloader(options, l.metrics, mgr.GetEventRecorder("sidecar-drift"))
+	l.heal = func(ctx context.Context, c config.Configuration, found *report.Report) {
+		if !c.AutoRollout.Enabled {
+			return
+		}
+		// Rollouts may have been enabled since the start.
+		if err := gate.ProveRollouts(ctx); err != nil {
+			options.Logger.Error(err, "Nothing is rolled out")
+			return
+		}
+		healer.heal(ctx, c, found)
+	}
+	current := newReloader(options, l.metrics, &eventWriter{client, options.Logger})
 	l.config = current.config
 	watch := func(ctx context.Context, objectsToWatch []config.Object) {
 		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedObjects(objectsToWatch), options.Logger)
@@ -199,7 +212,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 	if err := l.reports.connect(cluster, mgr, options); err != nil {
 		return err
 	}
-	for _, each := range []manager.Runnable{current, l.reports} {
+	for _, each := range []manager.Runnable{gate, current, l.reports} {
 		if err := mgr.Add(each); err != nil {
 			return err
 		}
@@ -209,6 +222,9 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, options Options) error {
 	}
 	// A Runnable waits for leadership unless it says otherwise.
 	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		if gate.Wait(ctx) != nil {
+			return nil
+		}
 		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedKinds(), options.Logger)
 		current.follow(func(before, after config.Configuration) {
 			watch(ctx, newObjects(before.Watch, after.Watch))
