@@ -117,6 +117,9 @@ tidy-check: # Every module's go.mod and go.sum are complete and hold nothing mor
 image: ## Build the container image; IMG names it, CONTAINER_TOOL builds it (docker).
 	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) -t $(or $(IMG),$(IMAGE):$(VERSION)) .
 
+# The fence stands before anything is bound to what it fences.
+POLICIES := -f manifests/base/dry-run-only-policy.yaml -f manifests/base/rollout-only-policy.yaml
+
 .PHONY: deploy
 deploy: ## Install into the cluster of KUBECONFIG; IMG=REF names an image that it can pull.
 	@if [ -z '$(IMG)' ]; then \
@@ -125,6 +128,7 @@ deploy: ## Install into the cluster of KUBECONFIG; IMG=REF names an image that i
 	  echo '  make deploy IMG=REF  installs it'; \
 	  exit 2; \
 	fi >&2
+	$(KUBECTL) apply --server-side $(POLICIES)
 	$(KUBECTL) kustomize manifests | sed 's#image: $(IMAGE).*#image: $(IMG)#' | $(KUBECTL) apply --server-side -f -
 	$(KUBECTL) -n sidecar-drift rollout status deployment/sidecar-drift-webhook --timeout 120s
 

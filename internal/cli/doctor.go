@@ -67,7 +67,7 @@ NAME doctor --probe-policy`),
 	group(cmd, "Checks", func(flags *pflag.FlagSet) {
 		flags.StringVarP(o.connection.flags.Namespace, "namespace", "n", "", "The namespace to ask for a dry-run Pod in; that of the kubeconfig's context by default.")
 		flags.StringVar(&o.webhookURL, "webhook-url", "", "Where the stamper can be reached from here, as an https `URL`. Its certificate must still be for the name that API servers call it by.")
-		addSwitch(flags, &o.probePolicy, "probe-policy", "Try what the policies forbid, as the identities that they are for: a Pod that could never run (deleted should it come to be), and a dry-run patch.")
+		addSwitch(flags, &o.probePolicy, "probe-policy", "Try what the policies forbid, as the identities that they are for: a Pod that no API server stores, and an eviction and a patch in a dry run. Nothing is changed.")
 	})
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
 		addOutput(flags, &o.format, report.Table, report.JSON)

@@ -62,8 +62,8 @@ func serviceRights() []authorizationv1.ResourceAttributes {
 		within(auditor, rights("coordination.k8s.io", "get update", "leases")),
 		within("", rights("", "create", "configmaps")),
 		within(auditor, rights("", "get update", "configmaps")),
-		within("", rights("", "create patch", "events")),
-		within("", rights("events.k8s.io", "create patch", "events")),
+		within("", rights("", "create", "events")),
+		within("", rights("events.k8s.io", "create", "events")),
 	)
 }
 
@@ -74,8 +74,8 @@ func rolloutRights() []authorizationv1.ResourceAttributes {
 		rights("apps", "patch", "deployments", "statefulsets", "daemonsets", "replicasets"),
 		rights("argoproj.io", "patch", "rollouts"),
 		rights("", "create", "pods/eviction"),
-		rights("", "create patch", "events"),
-		rights("events.k8s.io", "create patch", "events"),
+		rights("", "create", "events"),
+		rights("events.k8s.io", "create", "events"),
 		within("", rights("coordination.k8s.io", "create", "leases")),
 		within(rollout, rights("coordination.k8s.io", "get update patch delete", "leases")),
 	)
@@ -90,6 +90,7 @@ func powers() []authorizationv1.ResourceAttributes {
 		rights("", "create", "pods/exec", "serviceaccounts/token"),
 		rights("", "impersonate", "users", "groups", "serviceaccounts"),
 		rights("", "delete", "pods"),
+		rights("", "patch update", "events"),
 		rights("apps", "update", "deployments"),
 		rights("admissionregistration.k8s.io", "patch", "mutatingwebhookconfigurations", "validatingadmissionpolicies"),
 		rights("rbac.authorization.k8s.io", "create", "clusterrolebindings"),
@@ -117,8 +118,8 @@ func (e *examiner) access(ctx context.Context) {
 	for _, i := range identities {
 		allowed, err := e.ask(ctx, slices.Concat(i.needs, i.mustNot), func(ctx context.Context, r authorizationv1.ResourceAttributes) (bool, error) {
 			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-				User: userOf(i.account), ResourceAttributes: &r,
-				Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
+				User: userOf(e.home(), i.account), ResourceAttributes: &r,
+				Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + e.home(), "system:authenticated"},
 			}}
 			review, err := e.objects.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 			return err == nil && review.Status.Allowed, err

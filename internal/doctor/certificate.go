@@ -207,7 +207,7 @@ func hostPort(u *url.URL) string {
 func (e *examiner) replicas(reference *admissionregistrationv1.ServiceReference) ([]endpoint, []Finding) {
 	t := topic{checkCertificate, "Service " + reference.Name}
 	switch {
-	case reference.Namespace != namespace || reference.Name != stamper:
+	case reference.Namespace != e.home() || reference.Name != stamper:
 		return nil, []Finding{t.wrong(applyAgain, "API servers call a Service in the namespace %s that is not this installation's", reference.Namespace)}
 	case e.installed.service.missing():
 		return nil, []Finding{t.wrong(applyAgain, "does not exist: new Pods are not stamped")}

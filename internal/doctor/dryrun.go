@@ -5,51 +5,22 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/fence"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
 )
 
-// probePod is a Pod that the strictest Pod Security level and a quota let pass,
-// and that a scheduling gate, which nobody removes, keeps from ever running.
-func probePod() *corev1.Pod {
-	resources := corev1.ResourceList{
-		corev1.ResourceCPU:    resource.MustParse("10m"),
-		corev1.ResourceMemory: resource.MustParse("16Mi"),
-	}
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			GenerateName: "sidecar-drift-doctor-",
-			Labels:       map[string]string{"app.kubernetes.io/name": "sidecar-drift-doctor"},
-		},
-		Spec: corev1.PodSpec{
-			AutomountServiceAccountToken: new(false),
-			SchedulingGates:              []corev1.PodSchedulingGate{{Name: "sidecar-drift.io/doctor"}},
-			SecurityContext: &corev1.PodSecurityContext{
-				RunAsNonRoot:   new(true),
-				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-			},
-			Containers: []corev1.Container{{
-				Name: "never", Image: "sidecar-drift/never-runs",
-				Resources: corev1.ResourceRequirements{Requests: resources, Limits: resources},
-				SecurityContext: &corev1.SecurityContext{
-					AllowPrivilegeEscalation: new(false),
-					Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-				},
-			}},
-		},
-	}
-}
-
 // dryRun asks for one Pod, as an audit does, and looks for its stamp.
 func (e *examiner) dryRun(ctx context.Context) {
 	in := e.options.Namespace
+	probe := fence.Pod()
+	probe.GenerateName = "sidecar-drift-doctor-"
 	started := e.options.Now()
-	pod, err := e.objects.CoreV1().Pods(in).Create(ctx, probePod(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	pod, err := e.objects.CoreV1().Pods(in).Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	took := e.options.Now().Sub(started)
 	e.add(judgeDryRun(in, e.note(err), took))
 	if e.installed.nothing() {

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -9,6 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/fence"
 )
 
 // answered is an error as the API server answers it.
@@ -61,19 +64,19 @@ func TestStamp(t *testing.T) {
 func TestProof(t *testing.T) {
 	topic := topic{checkPolicyProof, dryRunPolicy}
 	judge := func(message string) Finding {
-		return judgeProof(topic, dryRunPolicy, answered(http.StatusForbidden, metav1.StatusReasonForbidden, message))
+		return judgeProof(topic, fmt.Errorf("not known: %w", answered(http.StatusForbidden, metav1.StatusReasonForbidden, message)))
 	}
 	check(t, []Finding{
-		judge(`pods "x" is forbidden: ValidatingAdmissionPolicy 'sidecar-drift-dry-run-only' with binding 'sidecar-drift-dry-run-only' denied request: sidecar-drift may create Pods in a dry run only`),
-		judgeProof(topic, dryRunPolicy, nil),
+		judgeProof(topic, nil),
+		judgeProof(topic, &fence.OpenError{Policy: dryRunPolicy}),
 		judge(`serviceaccounts "sidecar-drift-auditor" is forbidden: User "anna" cannot impersonate resource "serviceaccounts" in API group "" in the namespace "sidecar-drift"`),
 		judge(`pods "x" is forbidden: ValidatingAdmissionPolicy 'other' with binding 'other' denied request: no`),
-		judgeProof(topic, dryRunPolicy, errors.New("a failure")),
+		judgeProof(topic, errors.New("a failure")),
 	},
 		expected{state: OK, message: "was refused"},
 		expected{state: Wrong, message: "was allowed", remedy: "kubectl delete clusterrolebinding"},
 		expected{state: NotChecked, message: "you may not act as that identity"},
 		expected{state: NotChecked, message: "not by the policy"},
-		expected{state: NotChecked, message: "not by the policy"},
+		expected{state: NotChecked, message: "not by the policy: a failure"},
 	)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -41,7 +42,7 @@ func Run(ctx context.Context, config *rest.Config, options Options) (*Report, er
 	if err := e.examine(ctx, e.apiServer, e.installation, e.admission); err != nil {
 		return nil, err
 	}
-	others := []func(context.Context){e.webhook, e.certificates, e.dryRun, e.policies, e.proofs, e.access, e.workloads}
+	others := []func(context.Context){e.webhook, e.certificates, e.dryRun, e.policies, e.proofs, e.access, e.others, e.workloads}
 	if e.installed.nothing() {
 		others = []func(context.Context){e.dryRun, e.ownAccess}
 	}
@@ -87,7 +88,14 @@ func newExaminer(config *rest.Config, options Options) (*examiner, error) {
 	return &examiner{options: options, config: config, objects: objects}, nil
 }
 
-func (e *examiner) add(findings ...Finding) { e.findings = append(e.findings, findings...) }
+// add takes findings down. Their remedies are written for the namespace of the
+// manifests.
+func (e *examiner) add(findings ...Finding) {
+	for _, f := range findings {
+		f.Remedy = strings.ReplaceAll(f.Remedy, "-n "+namespace+" ", "-n "+e.home()+" ")
+		e.findings = append(e.findings, f)
+	}
+}
 
 // note returns the error of a request, after a look at whether an API server
 // answered at all.

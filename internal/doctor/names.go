@@ -1,10 +1,14 @@
 package doctor
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/fence"
+)
 
 // Names of the installed objects, as in manifests/.
 const (
-	namespace         = "sidecar-drift"
+	namespace         = "sidecar-drift" // of the manifests, if no kustomization says otherwise
 	configurationName = "zz-sidecar-drift"
 	webhookName       = "stamp.sidecar-drift.io"
 
@@ -13,12 +17,17 @@ const (
 	certificate = "sidecar-drift-certs"   // Deployment
 	rollout     = "sidecar-drift-rollout" // ServiceAccount
 
-	dryRunPolicy  = "sidecar-drift-dry-run-only"
-	rolloutPolicy = "sidecar-drift-rollout-only"
+	dryRunPolicy  = fence.DryRunOnly
+	rolloutPolicy = fence.RolloutOnly
+
+	auditRole   = "sidecar-drift-audit"   // ClusterRole
+	rolloutRole = "sidecar-drift-rollout" // ClusterRole
 )
 
-// userOf is how the API server knows a ServiceAccount of the installation.
-func userOf(account string) string { return "system:serviceaccount:" + namespace + ":" + account }
+// userOf is how the API server knows a ServiceAccount.
+func userOf(namespace, account string) string {
+	return "system:serviceaccount:" + namespace + ":" + account
+}
 
 // list joins names as a sentence does: "a, b and c".
 func list(names []string) string {

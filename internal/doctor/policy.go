@@ -2,37 +2,41 @@ package doctor
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 )
 
-// fence is one of the two policies that keep our own identities from most of what
+// policyFence is one of the two policies that keep our own identities from most of what
 // RBAC lets them do.
-type fence struct {
+type policyFence struct {
 	policy   string
 	resource string // that it must cover
 	forbids  string
+	users    []string // whom it must be about
 }
 
-func fences() []fence {
-	return []fence{
-		{dryRunPolicy, "pods", "the creation of Pods"},
-		{rolloutPolicy, "deployments", "any change of a workload but a restart"},
+// fences of an installation in a namespace.
+func fences(home string) []policyFence {
+	users := []string{userOf(home, auditor), userOf(home, rollout)}
+	return []policyFence{
+		{dryRunPolicy, "pods", "the creation of Pods", users},
+		{rolloutPolicy, "deployments", "any change of a workload but a restart", users},
 	}
 }
 
+func (e *examiner) fences() []policyFence { return fences(e.home()) }
+
 func (e *examiner) policies(context.Context) {
-	for _, f := range fences() {
+	for _, f := range e.fences() {
 		e.add(judgePolicy(f, e.installed.policies[f.policy], e.installed.bindings)...)
 	}
 }
 
 // judgePolicy says whether a fence stands, as far as that can be seen without
 // running into it.
-func judgePolicy(f fence, policy read[admissionregistrationv1.ValidatingAdmissionPolicy], bindings read[admissionregistrationv1.ValidatingAdmissionPolicyBindingList]) []Finding {
+func judgePolicy(f policyFence, policy read[admissionregistrationv1.ValidatingAdmissionPolicy], bindings read[admissionregistrationv1.ValidatingAdmissionPolicyBindingList]) []Finding {
 	t := topic{checkPolicy, f.policy}
 	const remedy = applyAgain + "; until then, unbind the identities: kubectl delete clusterrolebinding sidecar-drift-auditor sidecar-drift-rollout"
 	switch {
@@ -63,7 +67,7 @@ func judgePolicy(f fence, policy read[admissionregistrationv1.ValidatingAdmissio
 }
 
 // holes are the ways in which a policy lets our identities pass.
-func holes(f fence, policy *admissionregistrationv1.ValidatingAdmissionPolicy) []string {
+func holes(f policyFence, policy *admissionregistrationv1.ValidatingAdmissionPolicy) []string {
 	var found []string
 	spec := policy.Spec
 	if spec.FailurePolicy != nil && *spec.FailurePolicy != admissionregistrationv1.Fail {
@@ -77,21 +81,12 @@ func holes(f fence, policy *admissionregistrationv1.ValidatingAdmissionPolicy) [
 	}) {
 		found = append(found, "does not cover "+f.resource)
 	}
-	for _, account := range []string{auditor, rollout} {
-		if !mentions(spec.MatchConditions, userOf(account)) {
-			found = append(found, fmt.Sprintf("does not name %s", userOf(account)))
+	for _, user := range f.users {
+		if covered, err := covers(spec.MatchConditions, user, nil); !covered || err != nil {
+			found = append(found, "is not about "+user)
 		}
 	}
 	return found
-}
-
-// mentions reports whether a policy's conditions are about the user; without any,
-// they are about everybody.
-func mentions(conditions []admissionregistrationv1.MatchCondition, user string) bool {
-	return len(conditions) == 0 ||
-		slices.ContainsFunc(conditions, func(c admissionregistrationv1.MatchCondition) bool {
-			return strings.Contains(c.Expression, "'"+user+"'")
-		})
 }
 
 // denies reports whether the binding puts the policy in force for everything.

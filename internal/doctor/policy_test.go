@@ -14,9 +14,9 @@ func TestPolicy(t *testing.T) {
 		bindings = admissionregistrationv1.ValidatingAdmissionPolicyBindingList
 	)
 	for _, f := range []struct {
-		fence
+		policyFence
 		file string
-	}{{fences()[0], "dry-run-only-policy.yaml"}, {fences()[1], "rollout-only-policy.yaml"}} {
+	}{{fences("platform-tools")[0], "dry-run-only-policy.yaml"}, {fences("platform-tools")[1], "rollout-only-policy.yaml"}} {
 		for _, tt := range []struct {
 			name   string
 			change func(*policy, *binding)
@@ -24,12 +24,19 @@ func TestPolicy(t *testing.T) {
 		}{
 			{"as in the manifests", func(*policy, *binding) {}, []expected{{state: OK}}},
 			{"fails open", func(p *policy, _ *binding) { p.Spec.FailurePolicy = new(admissionregistrationv1.Ignore) }, []expected{{state: Wrong, message: "fails open"}}},
-			{"for somebody else", func(p *policy, _ *binding) {
-				p.Spec.MatchConditions[0].Expression = "request.userInfo.username == 'system:serviceaccount:other:sidecar-drift-auditor'"
+			{"for the accounts of another namespace", func(p *policy, _ *binding) {
+				p.Spec.MatchConditions[0].Expression = `request.userInfo.username in [
+					'system:serviceaccount:sidecar-drift:sidecar-drift-auditor', 'system:serviceaccount:sidecar-drift:sidecar-drift-rollout']`
 			}, []expected{
-				{state: Wrong, message: "does not name system:serviceaccount:sidecar-drift:sidecar-drift-auditor"},
-				{state: Wrong, message: "does not name system:serviceaccount:sidecar-drift:sidecar-drift-rollout"},
+				{state: Wrong, message: "is not about system:serviceaccount:platform-tools:sidecar-drift-auditor"},
+				{state: Wrong, message: "is not about system:serviceaccount:platform-tools:sidecar-drift-rollout"},
 			}},
+			{"for one of both", func(p *policy, _ *binding) {
+				p.Spec.MatchConditions[0].Expression = "request.userInfo.username.endsWith(':sidecar-drift-auditor')"
+			}, []expected{{state: Wrong, message: "is not about system:serviceaccount:platform-tools:sidecar-drift-rollout"}}},
+			{"for some requests", func(p *policy, _ *binding) {
+				p.Spec.MatchConditions = append(p.Spec.MatchConditions, admissionregistrationv1.MatchCondition{Name: "more", Expression: "object.metadata.name == 'a'"})
+			}, []expected{{state: Wrong, message: "is not about"}, {state: Wrong, message: "is not about"}}},
 			{"for everybody", func(p *policy, _ *binding) { p.Spec.MatchConditions = nil }, []expected{{state: OK}}},
 			{"for nothing", func(p *policy, _ *binding) { p.Spec.MatchConstraints = nil }, []expected{{state: Wrong, message: "does not cover " + f.resource}}},
 			{"for one name", func(p *policy, _ *binding) {
@@ -57,12 +64,12 @@ func TestPolicy(t *testing.T) {
 					PolicyName: f.policy, ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny},
 				}}}}
 				tt.change(p, &b.Items[0])
-				check(t, judgePolicy(f.fence, there(p), there(b)), tt.want...)
+				check(t, judgePolicy(f.policyFence, there(p), there(b)), tt.want...)
 			})
 		}
-		check(t, judgePolicy(f.fence, notThere[policy](), there(&bindings{})), expected{Wrong, f.policy, "does not exist", "kubectl delete clusterrolebinding"})
-		check(t, judgePolicy(f.fence, notAllowed[policy](), there(&bindings{})), expected{state: NotChecked})
+		check(t, judgePolicy(f.policyFence, notThere[policy](), there(&bindings{})), expected{Wrong, f.policy, "does not exist", "kubectl delete clusterrolebinding"})
+		check(t, judgePolicy(f.policyFence, notAllowed[policy](), there(&bindings{})), expected{state: NotChecked})
 		p := manifest[policy](t, f.file)
-		check(t, judgePolicy(f.fence, there(p), notAllowed[bindings]()), expected{state: NotChecked, message: "you may not"})
+		check(t, judgePolicy(f.policyFence, there(p), notAllowed[bindings]()), expected{state: NotChecked, message: "you may not"})
 	}
 }

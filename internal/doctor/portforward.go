@@ -24,7 +24,7 @@ import (
 // a connection from coming about is then an error, and not a line in a log.
 func (e *examiner) forward(pod string, port int32) func(context.Context) (net.Conn, error) {
 	at := e.objects.CoreV1().RESTClient().Get().
-		Namespace(namespace).Resource("pods").Name(pod).SubResource("portforward").URL()
+		Namespace(e.home()).Resource("pods").Name(pod).SubResource("portforward").URL()
 	return func(ctx context.Context) (net.Conn, error) {
 		dialer, err := newDialer(e.config, at)
 		if err != nil {

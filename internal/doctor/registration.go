@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -23,7 +24,7 @@ func (e *examiner) webhook(context.Context) {
 	if e.installed.namespace.err == nil {
 		own = e.installed.namespace.value.Labels
 	}
-	e.add(judgeWebhook(e.installed.configuration, own)...)
+	e.add(judgeWebhook(e.installed.configuration, withName(own, e.home()))...)
 }
 
 // stampWebhook is our webhook in its configuration; nil if it is not in it.
@@ -93,7 +94,7 @@ func seconds(w *admissionregistrationv1.MutatingWebhook) int32 {
 // those that the cluster itself consists of, delays them when it is down.
 func judgeSelector(t topic, w *admissionregistrationv1.MutatingWebhook, ownLabels labels.Set) []Finding {
 	var problems []Finding
-	for _, left := range []labels.Set{withName(nil, metav1.NamespaceSystem), withName(ownLabels, namespace)} {
+	for _, left := range []labels.Set{withName(nil, metav1.NamespaceSystem), withName(ownLabels, cmp.Or(ownLabels[corev1.LabelMetadataName], namespace))} {
 		if selects(w.NamespaceSelector, left) {
 			problems = append(problems, t.wrong(applyAgain, "is asked about Pods in %s, which its namespaceSelector must leave out", left[corev1.LabelMetadataName]))
 		}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -23,7 +24,7 @@ func (e *examiner) workloads(ctx context.Context) {
 	}
 	nodes, err := e.objects.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	e.add(judgeSpread(i.deployments[stamper], i.pods, as(e, nodes, err)))
-	budgets, err := e.objects.PolicyV1().PodDisruptionBudgets(namespace).List(ctx, metav1.ListOptions{})
+	budgets, err := e.objects.PolicyV1().PodDisruptionBudgets(e.home()).List(ctx, metav1.ListOptions{})
 	for _, name := range []string{stamper, auditor} {
 		if !i.deployments[name].missing() {
 			e.add(judgeDisruption(name, i.deployments[name], as(e, budgets, err))...)
@@ -34,16 +35,16 @@ func (e *examiner) workloads(ctx context.Context) {
 // judgePodSecurity judges the level that our namespace enforces, and whether any
 // of our Pods was refused.
 func judgePodSecurity(own read[corev1.Namespace], deployments map[string]read[appsv1.Deployment]) []Finding {
-	t := topic{checkPodSecurity, "namespace " + namespace}
 	if own.err != nil {
-		return []Finding{t.unread(own.err)}
+		return []Finding{topic{checkPodSecurity, "our namespace"}.unread(own.err)}
 	}
+	t := topic{checkPodSecurity, "namespace " + cmp.Or(own.value.Name, namespace)}
 	var problems []Finding
 	if level := own.value.Labels[enforceLabel]; level != "restricted" {
 		if level == "" {
 			level = "nothing"
 		}
-		problems = append(problems, t.warning("kubectl label namespace "+namespace+" "+enforceLabel+"=restricted --overwrite",
+		problems = append(problems, t.warning("kubectl label namespace "+cmp.Or(own.value.Name, namespace)+" "+enforceLabel+"=restricted --overwrite",
 			"enforces %s, and our Pods conform to restricted: any other Pod could run here, too", level))
 	}
 	for _, name := range []string{stamper, auditor, certificate} {

@@ -99,3 +99,31 @@ func (p patient) isDamaged(t *testing.T) {
 	}
 	p.eventually(t, []string{"-n", "closed"}, []string{"dry-run Wrong namespace closed", `failed calling webhook "closed.example.com"`})
 }
+
+// isMoved: where a kustomization has moved the installation, it is examined there,
+// and its accounts are fenced.
+func (p patient) isMoved(t *testing.T) {
+	p.kubectl(t, "delete", "mutatingwebhookconfiguration", "zz-sidecar-drift") // whose clientConfig others have written
+	if err := p.InstallManifests(t.Context(), moved, 1); err != nil {
+		t.Fatal(err)
+	}
+	p.eventually(t, []string{"--probe-policy"},
+		[]string{"installation OK platform-tools"},
+		[]string{"policy OK sidecar-drift-dry-run-only"},
+		[]string{"policy OK sidecar-drift-rollout-only"},
+		[]string{"policy-proof OK sidecar-drift-dry-run-only, as sidecar-drift-auditor"},
+		[]string{"policy-proof OK sidecar-drift-dry-run-only, as sidecar-drift-rollout"},
+		[]string{"policy-proof OK sidecar-drift-rollout-only, as sidecar-drift-rollout"},
+		[]string{"pod-security OK namespace platform-tools"},
+	)
+	config, err := p.ServiceAccountConfig(t.Context(), "platform-tools", "sidecar-drift-auditor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	evil := newPod("kube-system")
+	evil.Spec.HostNetwork = true
+	checkRefused(t, newClient(t, config).Create(t.Context(), evil), dryRunPolicy, "dry run only")
+
+	p.kubectl(t, "create", "clusterrolebinding", "to-anna", "--clusterrole=sidecar-drift-audit", "--user=anna")
+	p.eventually(t, nil, []string{"access Warning others", `User "anna" may really create Pods`})
+}

@@ -42,6 +42,7 @@ func TestDoctor(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("certificates of replicas", p.servesCertificates)
+	t.Run("in another namespace", p.isMoved)
 }
 
 // patient is a cluster to examine.

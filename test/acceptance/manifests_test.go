@@ -37,6 +37,8 @@ const (
 	// all of this, by the components.
 	withPolicyReports  = "../../manifests/overlays/policy-reports"
 	autoWithComponents = "testdata/auto-rollout-with-components"
+	// moved is in another namespace, with a group of people.
+	moved = "testdata/moved"
 )
 
 // fenced returns the cluster with the product installed and both policies in
@@ -243,6 +245,40 @@ func TestManifestsComponentsFollowTheAuditor(t *testing.T) {
 		if want := 1 + tt.bindings; checked != want {
 			t.Errorf("%s: %d of %d objects found", dir, checked, want)
 		}
+	}
+}
+
+// A namespace of one's own moves accounts and what is bound to them, and a group of
+// one's own is bound and fenced alike.
+func TestManifestsMove(t *testing.T) {
+	conditions := 0
+	for _, object := range render(t, testCluster(t), moved) {
+		if namespace := object.GetNamespace(); namespace != "" && namespace != "platform-tools" {
+			t.Errorf("%s %s stays in %s", object.GetKind(), object.GetName(), namespace)
+		}
+		subjects, _, _ := unstructured.NestedSlice(object.Object, "subjects")
+		for _, s := range subjects {
+			switch subject := s.(map[string]any); subject["kind"] {
+			case "ServiceAccount":
+				if subject["namespace"] != "platform-tools" {
+					t.Errorf("%s %s is for %v", object.GetKind(), object.GetName(), subject)
+				}
+			case "Group":
+				if subject["name"] != "platform-auditors" {
+					t.Errorf("%s %s is for %v", object.GetKind(), object.GetName(), subject)
+				}
+			}
+		}
+		if object.GetKind() == "ValidatingAdmissionPolicy" {
+			conditions++
+			found, _, _ := unstructured.NestedSlice(object.Object, "spec", "matchConditions")
+			if text := fmt.Sprint(found); !strings.Contains(text, "'platform-auditors' in request.userInfo.groups") || strings.Contains(text, "sidecar-drift:auditors") {
+				t.Errorf("%s is about %s", object.GetName(), text)
+			}
+		}
+	}
+	if conditions != 2 {
+		t.Errorf("%d policies, want 2", conditions)
 	}
 }
 

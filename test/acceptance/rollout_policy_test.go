@@ -3,9 +3,11 @@ package acceptance
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -42,7 +44,7 @@ func TestRolloutMayRestart(t *testing.T) {
 			steps := []struct{ what, patch string }{
 				{"restart", restartPatch},
 				{"restart again", `{"spec":{"template":{"metadata":{"annotations":{"sidecarRollout.rollout.timestamp":"2026-01-03T00:00:00Z"}}}}}`},
-				{"restart under another prefix", `{"spec":{"template":{"metadata":{"annotations":{"my.org/x.rollout.timestamp":"1","my.org/x.rollout.reason":"2"}}}}}`},
+				{"restart as kubectl does", `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"2026-01-03T00:00:00+01:00"}}}}}`},
 				{"restart with the uid as precondition", fmt.Sprintf(`{"metadata":{"uid":%q},%s`, workload.GetUID(), restartPatch[1:])},
 				{"write the result", resultPatch},
 				{"write another result", `{"metadata":{"annotations":{"sidecar-drift.io/last-rollout":"{\"result\":\"RolledOut\"}"}}}`},
@@ -88,12 +90,25 @@ var attacks = []attack{
 	{"add a container", `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"app:1"},{"name":"evil","image":"evil:1"}]}}}}`, "nothing of a Pod template but annotations"},
 	{"add an init container", `{"spec":{"template":{"spec":{"initContainers":[{"name":"evil","image":"evil:1"}]}}}}`, "nothing of a Pod template but annotations"},
 	{"change the service account", `{"spec":{"template":{"spec":{"serviceAccountName":"admin"}}}}`, "nothing of a Pod template but annotations"},
-	{"change an image under cover of a restart", `{"spec":{"template":{"metadata":{"annotations":{"a.rollout.reason":"b"}},"spec":{"containers":[{"name":"app","image":"evil:1"}]}}}}`, "nothing of a Pod template but annotations"},
+	{"change an image under cover of a restart", `{"spec":{"template":{"metadata":{"annotations":{"sidecarRollout.rollout.reason":"b"}},"spec":{"containers":[{"name":"app","image":"evil:1"}]}}}}`, "nothing of a Pod template but annotations"},
 	{"add a template label", `{"spec":{"template":{"metadata":{"labels":{"istio.io/rev":"evil"}}}}}`, "nothing of a Pod template but annotations"},
 	{"change a template label", `{"spec":{"template":{"metadata":{"labels":{"tier":"db"}}}}}`, "nothing of a Pod template but annotations"},
 	{"remove a template label", `{"spec":{"template":{"metadata":{"labels":{"tier":null}}}}}`, "nothing of a Pod template but annotations"},
 	{"add a template finalizer", `{"spec":{"template":{"metadata":{"finalizers":["example.com/evil"]}}}}`, "nothing of a Pod template but annotations"},
 	{"add a template annotation", `{"spec":{"template":{"metadata":{"annotations":{"sidecar.istio.io/inject":"false"}}}}}`, "no annotation of a Pod template"},
+	{"restart under another prefix", `{"spec":{"template":{"metadata":{"annotations":{"other.rollout.timestamp":"2026-01-02T15:04:05Z"}}}}}`, "no annotation of a Pod template"},
+	{"have Vault run a command", `{"spec":{"template":{"metadata":{"annotations":{"vault.hashicorp.com/agent-inject-command-x.rollout.reason":"id"}}}}}`, "no annotation of a Pod template"},
+	{"set a resource of OpenTelemetry", `{"spec":{"template":{"metadata":{"annotations":{"resource.opentelemetry.io/x.rollout.reason":"evil"}}}}}`, "no annotation of a Pod template"},
+	{"set metadata of Consul", `{"spec":{"template":{"metadata":{"annotations":{"consul.hashicorp.com/service-meta-x.rollout.timestamp":"evil"}}}}}`, "no annotation of a Pod template"},
+	{"our own key behind a slash", `{"spec":{"template":{"metadata":{"annotations":{"vault.hashicorp.com/sidecarRollout.rollout.reason":"id"}}}}}`, "no annotation of a Pod template"},
+	{"a command for a time", `{"spec":{"template":{"metadata":{"annotations":{"sidecarRollout.rollout.timestamp":"$(id)"}}}}}`, "a time only"},
+	{"a command for kubectl's time", `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"$(id)"}}}}}`, "a time only"},
+	{"a reason that steers a terminal", `{"spec":{"template":{"metadata":{"annotations":{"sidecarRollout.rollout.reason":"a\u001b[2J"}}}}}`, "printable characters"},
+	{"a reason of many lines", `{"spec":{"template":{"metadata":{"annotations":{"sidecarRollout.rollout.reason":"a\nb"}}}}}`, "printable characters"},
+	{"a long reason", `{"spec":{"template":{"metadata":{"annotations":{"sidecarRollout.rollout.reason":"` + strings.Repeat("r", 1025) + `"}}}}}`, "1,024"},
+	{"a long result", `{"metadata":{"annotations":{"sidecar-drift.io/last-rollout":"` + strings.Repeat("r", 4097) + `"}}}`, "4,096"},
+	{"clear the managers", `{"metadata":{"managedFields":[{}]}}`, "neither give nor take managers"},
+	{"manage another's fields", `{"metadata":{"managedFields":[{"manager":"thief","operation":"Update","apiVersion":"apps/v1","time":"2026-01-02T15:04:05Z","fieldsType":"FieldsV1","fieldsV1":{"f:spec":{"f:replicas":{}}}}]}}`, "neither give nor take managers"},
 	{"add a template annotation that resembles ours", `{"spec":{"template":{"metadata":{"annotations":{"x.rollout.timestamp.evil":"1"}}}}}`, "no annotation of a Pod template"},
 	{"change a template annotation", `{"spec":{"template":{"metadata":{"annotations":{"note":"changed"}}}}}`, "no annotation of a Pod template"},
 	{"remove a template annotation", `{"spec":{"template":{"metadata":{"annotations":{"note":null}}}}}`, "no annotation of a Pod template"},
@@ -187,6 +202,8 @@ func TestRolloutMayNoteOnReplicaSets(t *testing.T) {
 		{"scale", `{"spec":{"replicas":3}}`, "a workload's spec"},
 		{"add a label", `{"metadata":{"labels":{"evil":"1"}}}`, "nothing of a workload's metadata"},
 		{"change an annotation", `{"metadata":{"annotations":{"note":"changed"}}}`, "no annotation of a workload"},
+		{"have Vault run a command", `{"spec":{"template":{"metadata":{"annotations":{"vault.hashicorp.com/agent-inject-command-x.rollout.reason":"id"}}}}}`, "a workload's spec"},
+		{"clear the managers", `{"metadata":{"managedFields":[{}]}}`, "neither give nor take managers"},
 	} {
 		t.Run(attack.name, func(t *testing.T) {
 			checkRefused(t, merge(t, rollout, workload, attack.patch), rolloutPolicy, attack.why)
@@ -199,7 +216,13 @@ func TestRolloutMayEvict(t *testing.T) {
 	rollout, namespace := asAccount(t, c, "sidecar-drift-rollout"), newNamespace(t, c)
 	pod := newPod(namespace)
 	create(t, asAdmin(t, c), pod)
-	if err := rollout.SubResource("eviction").Create(t.Context(), pod, &policyv1.Eviction{}); err != nil {
+	for _, seconds := range []int64{0, 86400} {
+		options := &metav1.DeleteOptions{GracePeriodSeconds: &seconds}
+		err := rollout.SubResource("eviction").Create(t.Context(), pod, &policyv1.Eviction{DeleteOptions: options})
+		checkRefused(t, err, rolloutPolicy, "its own grace period")
+	}
+	options := &metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))}
+	if err := rollout.SubResource("eviction").Create(t.Context(), pod, &policyv1.Eviction{DeleteOptions: options}); err != nil {
 		t.Errorf("evict: %v, want it allowed", err)
 	}
 }
@@ -223,6 +246,8 @@ func TestRolloutMayRestartArgoRollouts(t *testing.T) {
 		{"restart by annotation", restartPatch, "a workload's spec"},
 		{"change an image", attacks[0].patch, "a workload's spec"},
 		{"scale", `{"spec":{"replicas":3}}`, "a workload's spec"},
+		{"never restart again", `{"spec":{"restartAt":null}}`, "a workload's spec"},
+		{"have Vault run a command", `{"spec":{"template":{"metadata":{"annotations":{"vault.hashicorp.com/agent-inject-command-x.rollout.reason":"id"}}}}}`, "a workload's spec"},
 		{"remove the template", `{"spec":{"template":null}}`, "a workload's spec"},
 		{"refer to another workload", `{"spec":{"workloadRef":{"name":"evil"}}}`, "a workload's spec"},
 		{"add a label", `{"metadata":{"labels":{"evil":"1"}}}`, "nothing of a workload's metadata"},

@@ -24,15 +24,20 @@ import (
 // rollout identity and returns its report. The exit code is checked.
 func rolloutCommand(t *testing.T, c *cluster.Cluster, exitCode int, args ...string) *report.Report {
 	t.Helper()
-	product := testProduct(t)
 	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), install.Namespace, install.RolloutAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), product.CLI, append([]string{"rollout", "--kubeconfig", kubeconfig, "-o", "json"}, args...)...)
+	return rolloutCommandAs(t, kubeconfig, exitCode, args...)
+}
+
+// rolloutCommandAs runs it as whom the kubeconfig says.
+func rolloutCommandAs(t *testing.T, kubeconfig string, exitCode int, args ...string) *report.Report {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), testProduct(t).CLI, append([]string{"rollout", "--kubeconfig", kubeconfig, "-o", "json"}, args...)...)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
-	err = cmd.Run()
+	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
@@ -162,7 +167,8 @@ func TestRolloutByTheOriginalScriptsCommandLine(t *testing.T) {
 	}
 	youngBefore := podUIDs(t, c, namespace, "app=young", "app=db")
 
-	r := rolloutCommand(t, c, 0, "--sidecar-container-name=istio-proxy", "--include-daemonset=true", "--annotation-prefix=myCompany",
+	// As a person: the installed identity may write under the prefixes of its policy.
+	r := rolloutCommandAs(t, c.Kubeconfig(), 0, "--sidecar-container-name=istio-proxy", "--include-daemonset=true", "--annotation-prefix=myCompany",
 		"--parallel-rollouts", "10", "--only-started-before=2022-05-01 13:00", "--exclude-namespace=kube-system", "--confirm=true")
 	checkResults(t, r, map[string]report.Result{
 		"Deployment/web": report.RolledOut, "DaemonSet/agent": report.RolledOut, "StatefulSet/db": report.Skipped,
