@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
@@ -158,14 +159,33 @@ func newAudit(client rest.Interface, opts Options) *audit {
 	}
 }
 
+// largeAtOnce is how many bytes of large Pods are compared at once, whoever made
+// them. Decoding and comparing takes ten times as many, and more. Other Pods are
+// bounded by the number of workers.
+const largeAtOnce = 2 << 20
+
+// weight is what a revision takes of that.
+func weight(r inventory.Revision) int64 {
+	size := r.Size()
+	if size <= inventory.Large {
+		return 0
+	}
+	return int64(min(size, largeAtOnce))
+}
+
 // run judges every revision. Templates go from the list that is being read
 // straight to a worker, and are forgotten there.
 func (a *audit) run(ctx context.Context, pods *inventory.Inventory) error {
 	revisions := make(chan inventory.Revision)
+	room := semaphore.NewWeighted(largeAtOnce)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(revisions)
 		return pods.Revisions(ctx, func(r inventory.Revision) error {
+			// Large ones come last: nothing else waits for them.
+			if err := room.Acquire(ctx, weight(r)); err != nil {
+				return context.Cause(ctx)
+			}
 			select {
 			case revisions <- r:
 				return nil
@@ -185,6 +205,7 @@ func (a *audit) run(ctx context.Context, pods *inventory.Inventory) error {
 					f.class = a.classOf(ctx, r, f.submitted)
 				}
 				a.results.add(r, f)
+				room.Release(weight(r))
 				a.opts.Log.V(1).Info("Judged revision", "namespace", r.Workload.Namespace,
 					"workload", r.Workload.Name, "revision", r.Name, "state", f.revision.State)
 			}

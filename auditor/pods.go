@@ -49,11 +49,14 @@ func (a *audit) hasNamed(pod jsontree.Node) bool {
 	return false
 }
 
+// maxStamp is more than a stamp has: anybody may have written anything in its place.
+const maxStamp = 80
+
 // stampOf returns the stamp that the stamper gave a Pod or, where none
 // answered, would have given it.
 func stampOf(pod jsontree.Node, names []string) (string, error) {
 	if stamp := pod.Get("metadata", "annotations").Get(fingerprint.StampAnnotation); stamp.Exists() {
-		return stamp.String(), nil
+		return verdict.Cut(stamp.String(), maxStamp), nil
 	}
 	injected, err := fingerprint.Of(pod, names...)
 	return injected.Stamp, err

@@ -20,7 +20,19 @@ type reader struct {
 	*Inventory
 	sets  map[claim]set // StatefulSets and DaemonSets
 	ready []ready
+	large []large
+	last  bool // large ones are taken as they come
 	yield func(Revision) error
+}
+
+// large is an object with a template that is left for the end, and its Pods.
+type large struct {
+	kind resource
+	name objectName
+	read func(jsontree.Node)
+
+	key  Key
+	pods *group
 }
 
 // ready is a revision that was read and not yet handed on. controller is what its
@@ -50,11 +62,7 @@ func (r *reader) readOwners(ctx context.Context, kind resource, read func(jsontr
 	if len(names) == 0 {
 		return nil
 	}
-	item := func(raw []byte) {
-		if object, err := jsontree.Parse(raw); err == nil {
-			read(object)
-		}
-	}
+	item := parsed(read)
 	flush := func() error { return r.handOn(ctx) }
 	if r.named != nil {
 		return r.readNamed(ctx, kind, names, item, flush)
@@ -71,6 +79,40 @@ func (r *reader) readOwners(ctx context.Context, kind resource, read func(jsontr
 			// as deeply as can be stored, keeps a whole list from being read.
 			return r.readNamed(ctx, kind, names, item, flush)
 		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parsed reads what can be parsed.
+func parsed(read func(jsontree.Node)) func([]byte) {
+	return func(raw []byte) {
+		if object, err := jsontree.Parse(raw); err == nil {
+			read(object)
+		}
+	}
+}
+
+// postpone reports whether an object is left for the end, as its template is large.
+// One of a list would be kept until its page has been read, beside all others of that.
+func (r *reader) postpone(key Key, kind resource, object jsontree.Node, template []byte, read func(jsontree.Node)) bool {
+	if r.last || r.named != nil || len(template) <= Large {
+		return false
+	}
+	metadata := object.Get("metadata")
+	name := objectName{namespace: metadata.Get("namespace").String(), name: metadata.Get("name").String()}
+	r.large = append(r.large, large{kind, name, read, key, r.claim(key)})
+	return true
+}
+
+// readLarge reads what was left for the end.
+func (r *reader) readLarge(ctx context.Context) error {
+	r.last = true
+	for _, l := range r.large {
+		r.groups[l.key] = l.pods
+		err := r.readNamed(ctx, l.kind, []objectName{l.name}, parsed(l.read), func() error { return r.handOn(ctx) })
 		if err != nil {
 			return err
 		}
@@ -169,10 +211,12 @@ func (r *reader) templated(object jsontree.Node, kind resource, counts func(Owne
 	metadata := object.Get("metadata")
 	owner := ownerFrom(metadata, kind)
 	key := Key{claim: claim{metadata.Get("namespace").String(), owner.key()}}
-	g := r.claim(key)
-	if g == nil {
+	template := object.Get("spec", "template").Raw()
+	again := func(object jsontree.Node) { r.templated(object, kind, counts) }
+	if r.groups[key] == nil || r.postpone(key, kind, object, template, again) {
 		return
 	}
+	g := r.claim(key)
 	controller := controllerOf(metadata)
 	if r.named != nil && !r.named.uids[owner.UID] && !r.named.uids[controller.UID] {
 		return // another workload's, whose Pods have the same labels
@@ -181,7 +225,7 @@ func (r *reader) templated(object jsontree.Node, kind resource, counts func(Owne
 		Key:      key,
 		Workload: WorkloadRef{kind.kind, g.namespace, owner.Name}, Group: kind.group,
 		Name: owner.Name, Owner: owner, Pods: g.pods,
-		Template: bytes.Clone(object.Get("spec", "template").Raw()), CompletionIndex: g.index,
+		Template: bytes.Clone(template), CompletionIndex: g.index,
 	}}
 	if counts(controller) {
 		one.controller = controller
@@ -234,11 +278,12 @@ func (r *reader) controllerRevision(object jsontree.Node) {
 		hash = metadata.Get("labels", revisionLabel).String()
 	}
 	key := Key{claim: of, revision: hash}
-	g := r.claim(key)
-	if g == nil {
+	patch := object.Get("data", "spec", "template").Raw()
+	if r.groups[key] == nil || r.postpone(key, controllerRevisions, object, patch, r.controllerRevision) {
 		return
 	}
-	template, err := templateIn(object.Get("data", "spec", "template").Raw())
+	g := r.claim(key)
+	template, err := templateIn(patch)
 	if err != nil {
 		err = fmt.Errorf("ControllerRevision %s: data.spec.template: %w", name, err)
 	}

@@ -19,6 +19,8 @@ type Pod struct {
 	Stamp string
 	// Named: it has a container of Selection.SidecarNames.
 	Named bool
+	// Size is the number of bytes of its JSON.
+	Size int
 	// JSON is the whole Pod as it was listed, kept of one Pod of each digest
 	// and revision while there is memory for it; else nil.
 	JSON []byte
@@ -67,6 +69,7 @@ func (s Selection) record(pod jsontree.Node) record {
 			UID:   metadata.Get("uid").String(),
 			Stamp: beginning(annotations.Get(fingerprint.StampAnnotation), maxStamp),
 			Named: s.named(pod.Get("spec")),
+			Size:  len(pod.Raw()),
 		},
 		namespace: metadata.Get("namespace").String(),
 		owner:     controllerOf(metadata),

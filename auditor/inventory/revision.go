@@ -40,6 +40,21 @@ type Revision struct {
 	CompletionIndex string
 }
 
+// Large is the number of bytes beyond which a template or a Pod is large: most have a
+// tenth. Large ones are handed on after all others, and templates among them are read
+// one by one, so that no others wait for them and no list of them is in memory.
+const Large = 32 << 10
+
+// Size is the number of bytes of the template or of the largest Pod, as JSON: what is
+// decoded to compare them.
+func (r Revision) Size() int {
+	size := len(r.Template)
+	for _, pod := range r.Pods {
+		size = max(size, pod.Size)
+	}
+	return size
+}
+
 // Ordinals is what Pods of a StatefulSet get beyond their template.
 type Ordinals struct {
 	ServiceName string
@@ -48,9 +63,9 @@ type Ordinals struct {
 	Free int
 }
 
-// Revisions reads the owners of the Pods and hands on each revision once, in no
-// particular order. It ends with the first error that yield returns; yield may
-// take its time.
+// Revisions reads the owners of the Pods and hands on each revision once, those that
+// are Large last, and else in no particular order. It ends with the first error that
+// yield returns; yield may take its time.
 func (i *Inventory) Revisions(ctx context.Context, yield func(Revision) error) error {
 	r := reader{Inventory: i, sets: map[claim]set{}, yield: yield}
 	for _, kind := range []struct {
@@ -67,13 +82,20 @@ func (i *Inventory) Revisions(ctx context.Context, yield func(Revision) error) e
 			return err
 		}
 	}
-	return r.rest()
+	if err := r.rest(); err != nil {
+		return err
+	}
+	if err := r.readLarge(ctx); err != nil {
+		return err
+	}
+	return r.rest() // whose owner has gone meanwhile
 }
 
 // rest hands on the Pods whose template nothing says: those without a controller,
 // with one of an unknown kind, or with one that is not there, because it has just
 // gone or never was.
 func (r *reader) rest() error {
+	var large []Revision
 	for key, g := range r.groups {
 		delete(r.groups, key)
 		if r.named != nil && g.owner != (Owner{}) && !r.named.uids[g.owner.UID] {
@@ -91,9 +113,18 @@ func (r *reader) rest() error {
 			r.Disowned = append(r.Disowned, key)
 		}
 		for _, revision := range revisions {
+			if revision.Size() > Large {
+				large = append(large, revision)
+				continue
+			}
 			if err := r.yield(revision); err != nil {
 				return err
 			}
+		}
+	}
+	for _, revision := range large {
+		if err := r.yield(revision); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -223,7 +224,8 @@ func (l *Live) stream(ctx context.Context, s *source, whole bool) error {
 	if !whole {
 		s.set(true, nil)
 	}
-	events := jsontext.NewDecoder(body, anything...)
+	from := io.Reader(body)
+	events := jsontext.NewDecoder(from, anything...)
 	for {
 		event, err := events.ReadValue()
 		if errors.Is(err, io.EOF) && s.version != "" {
@@ -234,6 +236,10 @@ func (l *Live) stream(ctx context.Context, s *source, whole bool) error {
 		}
 		if err != nil {
 			return s.refused("watch", s.namespace, "", err)
+		}
+		if len(event) > Large { // which the decoder's buffer has grown for, and would stay
+			from = io.MultiReader(bytes.NewReader(bytes.Clone(events.UnreadBuffer())), from)
+			events = jsontext.NewDecoder(from, anything...)
 		}
 	}
 }

@@ -26,9 +26,13 @@ const (
 
 // auditRSS measures what "audit -o json" has in memory at most, in a process of its
 // own, and how long it takes, with every Pod in sync; at auditGoalPods also with
-// every Pod drifted, and what the ways to list Pods cost the API server.
+// every Pod drifted, and what the ways to list Pods cost the API server; and first,
+// what Pods of the largest size take.
 func (s scale) auditRSS(ctx context.Context, out io.Writer) error {
 	return atScale(ctx, func(at site) error {
+		if err := s.measureLarge(ctx, out, at); err != nil {
+			return err
+		}
 		var begin, end row
 		for _, pods := range s.upTo(auditSizes) {
 			p := sized(pods)
