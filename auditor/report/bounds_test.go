@@ -35,7 +35,7 @@ func TestLongTexts(t *testing.T) {
 	for _, format := range []Format{Table, Wide, JSON, YAML, HTML, CSV, Markdown, JUnit, PolicyReport} {
 		written := func(size int) string {
 			var out bytes.Buffer
-			if err := New(DriftReport, time.Unix(0, 0), []Item{web, hostile(size)}, 0).Write(&out, format, TextOptions{}); err != nil {
+			if err := New(DriftReport, time.Unix(0, 0), []Item{web, hostile(size)}, 0).write(&out, format, TextOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			if !utf8.Valid(out.Bytes()) {
@@ -64,7 +64,7 @@ func TestNamesStay(t *testing.T) {
 	found := New(DriftReport, time.Now(), []Item{{Namespace: "shop", Kind: "Deployment", Name: name}}, 0)
 	for _, format := range []Format{Wide, JSON, YAML, CSV, JUnit, PolicyReport} {
 		var out bytes.Buffer
-		if err := found.Write(&out, format, TextOptions{}); err != nil {
+		if err := found.write(&out, format, TextOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(out.String(), name) {
@@ -121,9 +121,9 @@ func TestChangesAreToldApart(t *testing.T) {
 	if changes, _, _ := worstOf(item); len(changes) != 4 {
 		t.Errorf("%d changes, want 4", len(changes))
 	}
-	text, err := Page{Report: New(DriftReport, time.Now(), []Item{{Revisions: []Revision{{Changes: []verdict.Change{
+	text, err := Page{Report: Shown{New(DriftReport, time.Now(), []Item{{Revisions: []Revision{{Changes: []verdict.Change{
 		{Part: "pod", Path: "a\x00b", From: []byte("1")}, {Part: "pod\x00a", Path: "b", From: []byte("1")},
-	}}}}}, 0)}.json()
+	}}}}}, 0)}}.json()
 	if err != nil {
 		t.Fatal(err)
 	}

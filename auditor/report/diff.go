@@ -8,15 +8,15 @@ import (
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 // longestPath is the number of columns to which paths are padded at most.
 const longestPath = 44
 
-// WriteDiff renders every change as the lines that a re-creation would remove
-// and add, by workload, revision and part, and then the summary.
-func (r *Report) WriteDiff(w io.Writer, o TextOptions) error {
+// writeDiff renders every change in full: see [Shown.WriteDiff].
+func (r *Report) writeDiff(w io.Writer, o TextOptions) error {
 	var b strings.Builder
 	for _, item := range r.Items {
 		blocks := differing(item)
@@ -35,10 +35,10 @@ func (r *Report) WriteDiff(w io.Writer, o TextOptions) error {
 	return err
 }
 
-// WriteChanges renders the changes of one verdict as WriteDiff does.
-func WriteChanges(w io.Writer, changes []verdict.Change, o TextOptions) error {
+// WriteChanges renders the changes of one verdict, masked by m, as WriteDiff does.
+func WriteChanges(w io.Writer, m *mask.Masker, changes []verdict.Change, o TextOptions) error {
 	var b strings.Builder
-	o.writeChanges(&b, "", changes)
+	o.writeChanges(&b, "", MaskChanges(m, changes))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

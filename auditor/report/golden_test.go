@@ -13,6 +13,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -79,7 +80,7 @@ func TestWriteLooksAsInTheGoldenFiles(t *testing.T) {
 	} {
 		t.Run(tt.golden, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := tt.report.Write(&out, tt.format, tt.options); err != nil {
+			if err := tt.report.Masked(mask.Constant()).Write(&out, tt.format, tt.options); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, tt.golden, out.Bytes())
@@ -96,7 +97,7 @@ func TestWriteDiffLooksAsInTheGoldenFiles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := audit.WriteDiff(&out, options); err != nil {
+			if err := audit.Masked(mask.Constant()).WriteDiff(&out, options); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, name, out.Bytes())

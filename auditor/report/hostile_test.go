@@ -10,6 +10,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
@@ -54,13 +55,13 @@ func checkRenderings(t *testing.T, r *report.Report) {
 		report.Table, report.Wide, report.CSV, report.Markdown, report.JUnit, report.PolicyReport, report.HTML, report.JSON, report.YAML,
 	} {
 		var out bytes.Buffer
-		if err := r.Write(&out, format, report.TextOptions{Width: 100}); err != nil {
+		if err := r.Masked(mask.Off()).Write(&out, format, report.TextOptions{Width: 100}); err != nil {
 			t.Fatalf("%s: %v", format, err)
 		}
 		rendered[format] = out.String()
 	}
 	var out bytes.Buffer
-	if err := r.WriteDiff(&out, report.TextOptions{}); err != nil {
+	if err := r.Masked(mask.Off()).WriteDiff(&out, report.TextOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	rendered["diff"] = out.String()

@@ -23,7 +23,7 @@ var pageFiles embed.FS
 // Page is what the HTML page shows. The zero value of all but Report leaves
 // out what it is for.
 type Page struct {
-	Report *Report
+	Report Shown
 	// Title names what was audited, such as a cluster.
 	Title string
 	// History is the drift so far, oldest first. Fewer than two points are
@@ -86,7 +86,7 @@ func (p Page) WriteHTML(w io.Writer) error {
 	return page.Execute(w, map[string]any{
 		"Policy":  p.policy(script, style),
 		"Heading": p.heading(),
-		"Summary": strings.TrimSpace(p.Report.summaryText(TextOptions{})),
+		"Summary": strings.TrimSpace(p.Report.report.summaryText(TextOptions{})),
 		"Style":   template.CSS(style),
 		"Script":  template.JS(script),
 		"States":  template.JS(states),

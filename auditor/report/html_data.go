@@ -48,12 +48,12 @@ type pageLive struct {
 // <, > and &, and printable.JSON whatever hides in plain sight.
 func (p Page) json() ([]byte, error) {
 	data := pageData{
-		Report:  pageReport{Report: p.Report, Items: make([]pageItem, len(p.Report.Items))},
-		Details: make([]string, len(p.Report.Items)),
+		Report:  pageReport{Report: p.Report.report, Items: make([]pageItem, len(p.Report.Items()))},
+		Details: make([]string, len(p.Report.Items())),
 		History: p.History,
 	}
 	distinct := changeList{all: []verdict.Change{}, index: map[changeKey]int{}}
-	for i, item := range p.Report.Items {
+	for i, item := range p.Report.Items() {
 		data.Details[i] = strings.Join(details(item, 0), " ")
 		data.Report.Items[i] = pageItem{Item: item, Revisions: distinct.revisions(item.Revisions)}
 	}

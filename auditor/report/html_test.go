@@ -17,6 +17,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
 func renderPage(t *testing.T, p report.Page) string {
@@ -40,7 +41,7 @@ func between(t *testing.T, page, start, end string) string {
 }
 
 func TestHTMLAllowsItsOwnScriptAndStyleOnly(t *testing.T) {
-	page := renderPage(t, report.Page{Report: read(t, report.DriftReport, "audit", 2)})
+	page := renderPage(t, report.Page{Report: read(t, report.DriftReport, "audit", 2).Masked(mask.Constant())})
 	policy := html.UnescapeString(between(t, page, `http-equiv="Content-Security-Policy" content="`, `"`))
 	hash := func(text string) string {
 		sum := sha256.Sum256([]byte(text))
@@ -55,7 +56,7 @@ func TestHTMLAllowsItsOwnScriptAndStyleOnly(t *testing.T) {
 }
 
 func TestHTMLHoldsNoAddress(t *testing.T) {
-	page := renderPage(t, report.Page{Report: report.New(report.DriftReport, clock, nil, 0)})
+	page := renderPage(t, report.Page{Report: report.New(report.DriftReport, clock, nil, 0).Masked(mask.Constant())})
 	page = strings.ReplaceAll(page, "http://www.w3.org/2000/svg", "") // the name of a namespace
 	if found := regexp.MustCompile(`https?://[^"']*|(src|action)=|@import|url\(`).FindString(page); found != "" {
 		t.Errorf("the page holds %q", found)
@@ -64,7 +65,7 @@ func TestHTMLHoldsNoAddress(t *testing.T) {
 }
 
 func TestHTMLScriptParsesNoMarkup(t *testing.T) {
-	page := renderPage(t, report.Page{Report: report.New(report.DriftReport, clock, nil, 0)})
+	page := renderPage(t, report.Page{Report: report.New(report.DriftReport, clock, nil, 0).Masked(mask.Constant())})
 	script := between(t, page, "<script>", "</script>")
 	if found := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacent|document\.write|DOMParser|\beval\b|new Function`).FindString(script); found != "" {
 		t.Errorf("the script uses %s", found)
@@ -81,7 +82,7 @@ func TestHTMLDataIsTheReport(t *testing.T) {
 	}
 	r := report.New(report.DriftReport, clock, []report.Item{item("a", shared), item("b"+nasty, other, shared)}, 0)
 	p := report.Page{
-		Report: r, Title: nasty, History: []report.Point{{Time: clock, DriftPercent: 12.5}},
+		Report: r.Masked(mask.Constant()), Title: nasty, History: []report.Point{{Time: clock, DriftPercent: 12.5}},
 		Live: report.Live{URL: "report.json", Every: 30 * time.Second},
 	}
 	page := renderPage(t, p)
@@ -140,14 +141,14 @@ func TestHTMLDataIsTheReport(t *testing.T) {
 }
 
 func TestHTMLWithoutScriptSaysTheSummary(t *testing.T) {
-	page := renderPage(t, report.Page{Report: read(t, report.DriftReport, "audit", 2)})
+	page := renderPage(t, report.Page{Report: read(t, report.DriftReport, "audit", 2).Masked(mask.Constant())})
 	if got := between(t, page, "<noscript>", "</noscript>"); !strings.Contains(got, "11 workloads, 24 Pods: 1 Blocked") {
 		t.Errorf("without JavaScript: %s", got)
 	}
 }
 
 func TestStateColoursStandOutInBothThemes(t *testing.T) {
-	css := between(t, renderPage(t, report.Page{Report: report.New(report.DriftReport, clock, nil, 0)}), "<style>", "</style>")
+	css := between(t, renderPage(t, report.Page{Report: report.New(report.DriftReport, clock, nil, 0).Masked(mask.Constant())}), "<style>", "</style>")
 	seen := map[string]verdict.State{}
 	for _, state := range append(verdict.States(), "AStateOfTheFuture") {
 		colour := report.StateColour(state)
@@ -170,7 +171,7 @@ func TestStateColoursStandOutInBothThemes(t *testing.T) {
 }
 
 func TestTextOfThePageIsLegibleInBothThemes(t *testing.T) {
-	css := between(t, renderPage(t, report.Page{Report: report.New(report.DriftReport, clock, nil, 0)}), "<style>", "</style>")
+	css := between(t, renderPage(t, report.Page{Report: report.New(report.DriftReport, clock, nil, 0).Masked(mask.Constant())}), "<style>", "</style>")
 	themes := map[string][]string{}
 	for _, found := range regexp.MustCompile(`--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)`).FindAllStringSubmatch(css, -1) {
 		themes[found[1]] = found[2:]

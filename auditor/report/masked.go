@@ -1,95 +1,88 @@
 package report
 
 import (
-	"bytes"
-	"encoding/json"
-	"regexp"
+	"io"
+	"slices"
+
+	openreports "github.com/openreports/reports-api/apis/openreports.io/v1alpha1"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
-// envValue is the path of an environment variable's value.
-var envValue = regexp.MustCompile(`(?:^|\.)env\[(.*)\]\.value$`)
+// Shown is a report as outputs show it. Whatever is rendered is rendered from one,
+// and the only way to it is [Report.Masked]: an output cannot forget to mask.
+type Shown struct{ report *Report }
 
-// envItem is the path of an environment variable.
-var envItem = regexp.MustCompile(`(?:^|\.)env\[.*\]$`)
-
-// Masked returns the report with mask's answer for the name and the value of
-// each environment variable among the changes, as "diff" masks them: for
-// renderings that end up before more eyes than may read Pods. The rest of a
-// report, reasons included, is shared with the original.
-func (r *Report) Masked(mask func(name, value string) string) *Report {
+// Masked returns the report with masks in the place of secrets: in the values of
+// changes, in what was previewed, and in reasons and notes, which quote others.
+// [mask.Off] leaves all as it is. The report itself stays as it is.
+func (r *Report) Masked(m *mask.Masker) Shown {
 	masked := *r
-	masked.Items = append([]Item{}, r.Items...)
+	masked.Items = slices.Clone(r.Items)
 	for i := range masked.Items {
-		revisions := append([]Revision{}, masked.Items[i].Revisions...)
-		for j := range revisions {
-			revisions[j].Changes = maskChanges(revisions[j].Changes, mask)
+		item := &masked.Items[i]
+		item.Rollout.Reason = m.Prose(item.Rollout.Reason)
+		item.Revisions = slices.Clone(item.Revisions)
+		for j := range item.Revisions {
+			revision := &item.Revisions[j]
+			revision.Reason = m.Prose(revision.Reason)
+			revision.Changes = MaskChanges(m, revision.Changes)
+			revision.Autoscaled = MaskChanges(m, revision.Autoscaled)
 		}
-		masked.Items[i].Revisions = revisions
 	}
-	return &masked
+	masked.Notes = slices.Clone(r.Notes)
+	for i, note := range masked.Notes {
+		masked.Notes[i] = m.Prose(note)
+	}
+	masked.Clusters = slices.Clone(r.Clusters)
+	for i := range masked.Clusters {
+		masked.Clusters[i].Error = m.Prose(masked.Clusters[i].Error)
+	}
+	if p := r.Preview; p != nil {
+		masked.Preview = &Preview{Labels: maskTexts(m, p.Labels), Annotations: maskTexts(m, p.Annotations)}
+	}
+	return Shown{&masked}
 }
 
-func maskChanges(changes []verdict.Change, mask func(name, value string) string) []verdict.Change {
-	masked := append([]verdict.Change{}, changes...)
+// MaskChanges returns changes with masks in the place of secrets, lists that are
+// null as they are.
+func MaskChanges(m *mask.Masker, changes []verdict.Change) []verdict.Change {
+	masked := slices.Clone(changes)
 	for i := range masked {
 		c := &masked[i]
-		c.From, c.To = maskValue(c.Path, c.From, mask), maskValue(c.Path, c.To, mask)
+		c.From, c.To = m.At(c.Path, c.From), m.At(c.Path, c.To)
+		c.Path = m.Prose(c.Path)
 	}
 	return masked
 }
 
-// maskValue returns the value at a path with masks in it, and the value itself
-// where nothing is to be masked.
-func maskValue(path string, raw json.RawMessage, mask func(name, value string) string) json.RawMessage {
-	if raw == nil {
+func maskTexts(m *mask.Masker, texts map[string]string) map[string]string {
+	if texts == nil {
 		return nil
 	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	var value any
-	if decoder.Decode(&value) != nil {
-		return raw
-	}
-	changed := false
-	visit := func(name, text string) string {
-		shown := mask(name, text)
-		changed = changed || shown != text
-		return shown
-	}
-	if text, ok := value.(string); ok {
-		if of := envValue.FindStringSubmatch(path); of != nil {
-			value = visit(of[1], text)
-		}
-	} else {
-		maskEnv(value, envItem.MatchString(path) || path == "env", visit)
-	}
-	if !changed {
-		return raw
-	}
-	masked, err := json.Marshal(value)
-	if err != nil {
-		return raw // cannot be: it was decoded from JSON
+	masked := make(map[string]string, len(texts))
+	for name, text := range texts {
+		masked[name] = m.Value(name, text)
 	}
 	return masked
 }
 
-// maskEnv masks within a value that is, where env is true, a variable or a list
-// of them.
-func maskEnv(value any, env bool, visit func(name, text string) string) {
-	switch value := value.(type) {
-	case []any:
-		for _, item := range value {
-			maskEnv(item, env, visit)
-		}
-	case map[string]any:
-		if text, ok := value["value"].(string); ok && env {
-			name, _ := value["name"].(string)
-			value["value"] = visit(name, text)
-		}
-		for key, child := range value {
-			maskEnv(child, key == "env", visit)
-		}
-	}
+// Items are the workloads as they are shown. They are not to be changed.
+func (s Shown) Items() []Item { return s.report.Items }
+
+// Write renders the report in one of the formats; it fails on an unknown one
+// and when w does.
+func (s Shown) Write(w io.Writer, format Format, o TextOptions) error {
+	return s.report.write(w, format, o)
 }
+
+// WriteDiff renders every change as the lines that a re-creation would remove
+// and add, by workload, revision and part, and then the summary.
+func (s Shown) WriteDiff(w io.Writer, o TextOptions) error { return s.report.writeDiff(w, o) }
+
+// OpenReports returns the report as objects of openreports.io, by namespace: one
+// result a workload, sorted by kind and name. The object of a namespace is named
+// sidecar-drift; where that would grow too large to be stored, the rest follows
+// in sidecar-drift-2 and so on.
+func (s Shown) OpenReports() []openreports.Report { return s.report.openReports() }

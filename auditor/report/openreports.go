@@ -29,7 +29,7 @@ const (
 	// holds: kubectl apply keeps a copy in an annotation, and annotations may
 	// take 256 KiB.
 	openSize = 200_000
-	// ManagedByLabel is on every object made by [Report.OpenReports], with the
+	// ManagedByLabel is on every object made by [Shown.OpenReports], with the
 	// value "sidecar-drift".
 	ManagedByLabel = "app.kubernetes.io/managed-by"
 	// ClusterAnnotation names the cluster that an object speaks of, where the
@@ -37,12 +37,8 @@ const (
 	ClusterAnnotation = "sidecar-drift.io/cluster"
 )
 
-// OpenReports returns the report as objects of openreports.io, by namespace: one
-// result a workload, sorted by kind and name. The object of a namespace is named
-// sidecar-drift; where that would grow too large to be stored, the rest follows
-// in sidecar-drift-2 and so on. Messages hold values of changes: see
-// [Report.Masked].
-func (r *Report) OpenReports() []openreports.Report {
+// openReports are the objects that [Shown.OpenReports] returns.
+func (r *Report) openReports() []openreports.Report {
 	items := slices.Clone(r.Items)
 	slices.SortStableFunc(items, func(a, b Item) int {
 		return cmp.Or(
@@ -80,7 +76,7 @@ func (r *Report) writeOpenReports(w io.Writer) error {
 			return err
 		}
 	}
-	for i, object := range r.OpenReports() {
+	for i, object := range r.openReports() {
 		if i > 0 {
 			if _, err := io.WriteString(w, "---\n"); err != nil {
 				return err

@@ -32,9 +32,8 @@ type TextOptions struct {
 	Colour bool
 }
 
-// Write renders the report in one of the formats; it fails on an unknown one
-// and when w does.
-func (r *Report) Write(w io.Writer, format Format, o TextOptions) error {
+// write renders the report in one of the formats: see [Shown.Write].
+func (r *Report) write(w io.Writer, format Format, o TextOptions) error {
 	switch format {
 	case Table:
 		return r.writeTable(w, o)
@@ -45,7 +44,7 @@ func (r *Report) Write(w io.Writer, format Format, o TextOptions) error {
 	case YAML:
 		return Marshal(w, format, r)
 	case HTML:
-		return Page{Report: r}.WriteHTML(w)
+		return Page{Report: Shown{r}}.WriteHTML(w)
 	case CSV:
 		return r.writeCSV(w)
 	case Markdown:

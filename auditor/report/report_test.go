@@ -13,6 +13,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
 func TestNewSortsWorstFirstThenByName(t *testing.T) {
@@ -74,7 +75,7 @@ func TestDriftPercentCountsPods(t *testing.T) {
 func TestListsAndMapsAreNeverNull(t *testing.T) {
 	items := []report.Item{{Name: "bare"}, {Name: "with a revision", Revisions: []report.Revision{{}}}}
 	var out bytes.Buffer
-	if err := report.New(report.DriftReport, clock, items, 0).Write(&out, report.JSON, report.TextOptions{}); err != nil {
+	if err := report.New(report.DriftReport, clock, items, 0).Masked(mask.Constant()).Write(&out, report.JSON, report.TextOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(out.String(), "null") {
@@ -120,11 +121,11 @@ func TestNoRenderingHoldsControlCharacters(t *testing.T) {
 		var out bytes.Buffer
 		for _, each := range []*report.Report{r, &rollout} {
 			for _, format := range []report.Format{report.Table, report.Wide, report.JSON, report.YAML} {
-				if err := each.Write(&out, format, report.TextOptions{}); err != nil {
+				if err := each.Masked(mask.Constant()).Write(&out, format, report.TextOptions{}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := each.WriteDiff(&out, report.TextOptions{}); err != nil {
+			if err := each.Masked(mask.Constant()).WriteDiff(&out, report.TextOptions{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -138,7 +139,7 @@ func TestNoRenderingHoldsControlCharacters(t *testing.T) {
 
 func TestWriteRefusesAnUnknownFormat(t *testing.T) {
 	r := report.New(report.DriftReport, clock, nil, 0)
-	if err := r.Write(&bytes.Buffer{}, "xml", report.TextOptions{}); err == nil {
+	if err := r.Masked(mask.Constant()).Write(&bytes.Buffer{}, "xml", report.TextOptions{}); err == nil {
 		t.Error("no error")
 	}
 }

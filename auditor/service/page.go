@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
 const (
@@ -27,7 +28,8 @@ const (
 // page shows the last report to people, read-only. Its methods may be called
 // concurrently. An audit never waits for what is being drawn.
 type page struct {
-	mask func(name, value string) string
+	// masker makes what masks one report.
+	masker func() *mask.Masker
 
 	shown atomic.Pointer[drawing] // nil before the first audit
 	// history is that of the audits, which come one after the other.
@@ -56,7 +58,7 @@ func (p *page) audited(found *report.Report) {
 func (p *page) draw(found *report.Report, history []report.Point) drawing {
 	type documents struct{ html, data []byte }
 	draw := sync.OnceValues(func() (documents, error) {
-		view := report.Page{Report: found.Masked(p.mask), History: history, Live: report.Live{URL: "report.json", Every: pageEvery}}
+		view := report.Page{Report: found.Masked(p.masker()), History: history, Live: report.Live{URL: "report.json", Every: pageEvery}}
 		html, err := gzipped(view.WriteHTML)
 		if err != nil {
 			return documents{}, err

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
 const (
@@ -39,16 +40,12 @@ const (
 	installation = "zz-sidecar-drift"
 	// managedBy is the value of report.ManagedByLabel that makes a Report ours.
 	managedBy = "sidecar-drift"
-	// hidden stands for a secret, always: a mask that changes would have every
-	// Report written again by each process.
-	hidden = "***"
 )
 
 // reporter keeps what audits find in Reports of openreports.io. It writes beside
 // further audits, at a pace of its own, and always the latest.
 type reporter struct {
 	client client.Client
-	mask   func(name, value string) string
 	log    logr.Logger
 	woken  chan struct{} // holds one
 
@@ -86,7 +83,7 @@ func (r *reporter) connect(cluster *rest.Config, mgr manager.Manager, options Op
 	cluster.QPS, cluster.Burst = reportsPerSecond, reportsPerSecond
 	var err error
 	r.client, err = client.New(cluster, client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: scheme, Mapper: mgr.GetRESTMapper()})
-	r.mask, r.log = options.Mask, options.Logger.WithName("policyreports")
+	r.log = options.Logger.WithName("policyreports")
 	return err
 }
 
@@ -145,7 +142,7 @@ func (r *reporter) write(ctx context.Context, found *report.Report, everything b
 			return nil
 		}
 	}
-	wanted := wantedReports(found, r.mask, r.owners)
+	wanted := wantedReports(found, r.owners)
 	written, err := r.putAll(ctx, wanted, everything)
 	removed := 0
 	for _, key := range leftOver(r.stored, wanted) {
@@ -277,14 +274,11 @@ func (r *reporter) remove(ctx context.Context, key types.NamespacedName) error {
 
 // wantedReports are the Reports of what was found, without secrets and without
 // what differs each time that the same is found.
-func wantedReports(found *report.Report, mask func(name, value string) string, owners []metav1.OwnerReference) []openreports.Report {
-	masked := found.Masked(func(name, value string) string {
-		if mask(name, value) != value {
-			return hidden
-		}
-		return value
-	})
-	for _, item := range masked.Items {
+func wantedReports(found *report.Report, owners []metav1.OwnerReference) []openreports.Report {
+	// Masks that differ from one process to the next would have every Report written
+	// again by each.
+	masked := found.Masked(mask.Constant())
+	for _, item := range masked.Items() {
 		for i := range item.Revisions { // which Masked has copied
 			item.Revisions[i].Reason = withoutGeneratedNames(item.Revisions[i].Reason, item.Name, item.Revisions[i].Name)
 		}

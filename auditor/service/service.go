@@ -6,6 +6,7 @@ package service
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -29,6 +30,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
 // Options of Run.
@@ -63,8 +65,6 @@ type Options struct {
 	// CertDir holds tls.crt and tls.key for that, which are read again when they
 	// change; without them the certificate is the process' own.
 	CertDir string
-	// Mask replaces what looks like a secret in variables' values on the page.
-	Mask func(name, value string) string
 	// Registry gets the metrics; it should be the one that is served.
 	Registry prometheus.Registerer
 	Logger   logr.Logger
@@ -169,7 +169,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	}
 	l := newLoop()
 	l.metrics, l.log = metrics.New(options.Registry), options.Logger
-	l.page = &page{mask: options.Mask}
+	l.page = &page{masker: func() *mask.Masker { return mask.New([]byte(rand.Text())) }}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
 	rounds := &rounds{cluster: cluster, asked: l.metrics.DryRun, changes: l.changes, log: options.Logger}
 	l.round = rounds.round

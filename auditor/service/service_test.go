@@ -20,6 +20,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
 func workload(name string, state verdict.State) report.Item {
@@ -48,7 +49,7 @@ func newRecorded(every time.Duration) *recorded {
 	r.answer = func() (*report.Report, error) { return reportOf(workload("web", verdict.InSync)), nil }
 	r.metrics, r.log = metrics.New(prometheus.NewRegistry()), logr.Discard()
 	r.memory = newMemory(fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor")
-	r.page = &page{mask: func(_, value string) string { return value }}
+	r.page = &page{masker: mask.Constant}
 	r.heal = func(context.Context, config.Configuration, *report.Report) {}
 	r.loop.config = func() config.Configuration { return r.conf }
 	r.round = func(_ context.Context, _ config.Configuration, scope auditor.Scope) (auditor.Round, error) {

@@ -16,10 +16,10 @@ type Change struct {
 	// Path within the part, dotted, list items by their merge key; empty when
 	// the whole part came or went.
 	Path string `json:"path"`
-	// From is the live value as stored, To the fresh one; nil where that side
-	// has none. A text of more than 2,048 bytes, and an object or a list of more than
-	// 8,192, hold their beginning and a mark such as "… (1234567 bytes, sha256
-	// 0123456789abcdef)".
+	// From is the live value as stored, To the fresh one, in outputs with masks
+	// in the place of secrets; nil where that side has none. A text of more than 2,048
+	// bytes, and an object or a list of more than 8,192, hold their beginning and a mark
+	// such as "… (1234567 bytes, sha256 0123456789abcdef)".
 	From json.RawMessage `json:"from,omitempty"`
 	To   json.RawMessage `json:"to,omitempty"`
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
 // auditFunc is auditor.Audit.
@@ -35,6 +36,7 @@ type auditOptions struct {
 	preview    injection.Metadata
 	gentle     bool
 	diff       bool
+	secrets    secrets
 	exitCode   bool
 	hints      hints
 
@@ -70,8 +72,9 @@ The table and the markdown leave Mutated and NotInjected workloads out unless
 --state names them. Drift is the percentage of Pods that are Drifted, Missing or
 Orphaned.
 
-csv, markdown, html, junit and policyreport are made to be passed on: they mask values of
-environment variables that look like secrets, as diff does.
+What looks like a secret, by its name or its form, is masked in every output, and only that
+part of a value: *** and twelve digits, equal ones for equal secrets of one report, others
+in the next. --show-secrets shows secrets.
 
 --contexts and --all-contexts audit several clusters side by side, into one report
 with the cluster of each workload. One that cannot be audited does not keep the
@@ -127,6 +130,7 @@ NAME audit --output policyreport | kubectl apply --server-side -f -`),
 		addOutput(flags, &o.format, report.Table, report.Wide, report.JSON, report.YAML,
 			report.CSV, report.Markdown, report.HTML, report.JUnit, report.PolicyReport)
 		flags.BoolVar(&o.diff, "diff", false, "Show each change as removed and added lines (json, yaml, markdown, html and junit always hold all changes).")
+		o.secrets.addFlag(flags)
 		flags.BoolVar(&o.exitCode, "exit-code", false, "Exit with 1 if a selected workload is Drifted, Missing, Orphaned or Blocked.")
 	})
 	o.clusters.addFlags(cmd)
@@ -249,12 +253,14 @@ func (o *auditOptions) shown(found *report.Report) *report.Report {
 	return found
 }
 
-func (o *auditOptions) write(r *report.Report) error {
+func (o *auditOptions) write(found *report.Report) error {
+	masker := o.secrets.masker()
+	if o.format == report.PolicyReport && !o.secrets.show {
+		masker = mask.Constant() // what finds the same is to write the same into the cluster
+	}
+	r := found.Masked(masker)
 	if o.diff && (o.format == report.Table || o.format == report.Wide) {
 		return r.WriteDiff(o.Out, textOptions(o.Out))
-	}
-	if slices.Contains([]report.Format{report.CSV, report.Markdown, report.HTML, report.JUnit, report.PolicyReport}, o.format) {
-		r = r.Masked(newMask())
 	}
 	return r.Write(o.Out, o.format, textOptions(o.Out))
 }

@@ -17,6 +17,7 @@ type compareOptions struct {
 	genericiooptions.IOStreams
 	live, fresh string // files
 	format      report.Format
+	secrets     secrets
 }
 
 // printedVerdict is the command's JSON.
@@ -34,7 +35,7 @@ func newCompareCommand(name string, streams genericiooptions.IOStreams) *cobra.C
 (- is standard input). No cluster is needed.
 
 What is injected follows from the managedFields of the Pods, which kubectl hides unless it
-is called with --show-managed-fields.
+is called with --show-managed-fields. What looks like a secret is masked.
 
 Exit codes:
   0  in sync
@@ -60,6 +61,7 @@ NAME compare live.json fresh.json`),
 	}
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
 		addOutput(flags, &o.format, report.Table, report.JSON, report.YAML)
+		o.secrets.addFlag(flags)
 	})
 	return cmd
 }
@@ -114,11 +116,12 @@ func (o *compareOptions) read(file string) (pod, error) {
 }
 
 func (o *compareOptions) write(judged verdict.Verdict) error {
+	masker := o.secrets.masker()
 	if o.format != report.Table {
-		return report.Marshal(o.Out, o.format, printedVerdict{judged.State, judged.Changes})
+		return report.Marshal(o.Out, o.format, printedVerdict{judged.State, report.MaskChanges(masker, judged.Changes)})
 	}
 	if _, err := io.WriteString(o.Out, string(judged.State)+"\n"); err != nil {
 		return err
 	}
-	return report.WriteChanges(o.Out, judged.Changes, textOptions(o.Out))
+	return report.WriteChanges(o.Out, masker, judged.Changes, textOptions(o.Out))
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
 	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
@@ -30,8 +31,10 @@ const externalDiff = "KUBECTL_EXTERNAL_DIFF"
 // diffOptions are those of "diff".
 type diffOptions struct {
 	inspection
+	secrets secrets
+	// showValues is what the flag was called before.
 	showValues bool
-	mask       func(name, value string) string
+	mask       *mask.Masker
 }
 
 func newDiffCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
@@ -43,9 +46,9 @@ func newDiffCommand(name string, streams genericiooptions.IOStreams) *cobra.Comm
 unified diff of their specs in YAML. What no injector is answerable for (node, tolerations,
 the service account's token, the Pod's own name) and the API's defaults are left out.
 
-Values of environment variables that look like secrets are masked; equal masks are equal
-values. ` + externalDiff + ` names another program to compare with, as it does for
-kubectl diff.
+What looks like a secret, by its name or its form, is masked; equal masks are equal secrets.
+` + externalDiff + ` names another program to compare with, as it does for kubectl diff; it
+is given masked files.
 
 Exit codes:
   0  no difference
@@ -72,7 +75,8 @@ NAME diff deploy/web --namespace shop
 	}
 	o.addSelectionFlags(cmd)
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
-		flags.BoolVar(&o.showValues, "show-values", false, "Show values that look like secrets.")
+		o.secrets.addFlag(flags)
+		flags.BoolVar(&o.showValues, "show-values", false, "The name of --show-secrets before; deprecated.")
 	})
 	o.connection.addFlags(cmd)
 	return cmd
@@ -80,14 +84,16 @@ NAME diff deploy/web --namespace shop
 
 // Run compares and prints.
 func (o *diffOptions) Run(ctx context.Context) error {
-	o.mask = newMask()
 	if o.showValues {
-		o.mask = showSecret
+		fmt.Fprintln(o.ErrOut, "warning: --show-values is deprecated: use --show-secrets")
+		o.secrets.show = true
 	}
-	_, found, differing, err := o.audit(ctx)
+	o.mask = o.secrets.masker()
+	_, audited, differing, err := o.audit(ctx)
 	if err != nil {
 		return err
 	}
+	found := audited.Masked(o.mask)
 	differing = slices.DeleteFunc(differing, func(c auditor.Comparison) bool { return len(c.Verdict.Changes) == 0 })
 	slices.SortFunc(differing, func(a, b auditor.Comparison) int {
 		return strings.Compare(a.Revision+"/"+a.Pods[0].Name, b.Revision+"/"+b.Pods[0].Name)
@@ -97,7 +103,7 @@ func (o *diffOptions) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, item := range found.Items {
+	for _, item := range found.Items() {
 		if item.State == verdict.Unstable {
 			fmt.Fprintf(o.ErrOut, "warning: %s is Unstable: %s\n", report.Printable(fmt.Sprintf("%s %s/%s", item.Kind, item.Namespace, item.Name)), report.Printable(item.Revisions[0].Reason))
 		}
@@ -113,12 +119,12 @@ func (o *diffOptions) Run(ctx context.Context) error {
 
 // notCompared is an error if there was no fresh Pod to compare with, or no live
 // one.
-func notCompared(found *report.Report) error {
-	if len(found.Items) == 0 {
+func notCompared(found report.Shown) error {
+	if len(found.Items()) == 0 {
 		return errors.New("there is no running Pod to compare")
 	}
 	var problems []error
-	for _, item := range found.Items {
+	for _, item := range found.Items() {
 		for _, r := range item.Revisions {
 			if r.State == verdict.Blocked || r.State == verdict.Unknown {
 				problems = append(problems, fmt.Errorf("%s %s/%s is %s: %s", item.Kind, item.Namespace, item.Name, r.State, r.Reason))
@@ -171,7 +177,7 @@ func subject(c auditor.Comparison) string {
 }
 
 func (o *diffOptions) text(pod jsontree.Node) (string, error) {
-	text, err := printable.YAML(podspec.NewView(pod).AppendClean(nil, o.mask))
+	text, err := printable.YAML(o.mask.At("", podspec.NewView(pod).AppendClean(nil)))
 	return string(text), err
 }
 

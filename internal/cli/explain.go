@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 
@@ -16,21 +17,25 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
 )
 
 // explainOptions are those of "explain".
-type explainOptions struct{ inspection }
+type explainOptions struct {
+	inspection
+	secrets secrets
+}
 
 func newExplainCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	o := &explainOptions{newInspection(streams)}
+	o := &explainOptions{inspection: newInspection(streams)}
 	cmd := &cobra.Command{
 		Use:   "explain KIND/NAME [flags]",
 		Short: "Show the evidence behind a workload's verdict",
 		Long: `Audit one workload and show what the verdict follows from: its Pods and their stamps, what
 their creator and later field managers own, what differs, and which webhooks and admission
 policies a new Pod of it passes, in their order. Those that look at who asks may answer an
-audit differently from the Pod's own controller.`,
+audit differently from the Pod's own controller. What looks like a secret is masked.`,
 		Example: examples(name, `
 # Why is it Orphaned? Which injector was asked?
 NAME explain deploy/web --namespace shop`),
@@ -48,21 +53,24 @@ NAME explain deploy/web --namespace shop`),
 		},
 	}
 	o.addSelectionFlags(cmd)
+	group(cmd, "Output", func(flags *pflag.FlagSet) { o.secrets.addFlag(flags) })
 	o.connection.addFlags(cmd)
 	return cmd
 }
 
 // Run audits and explains.
 func (o *explainOptions) Run(ctx context.Context) error {
-	config, found, compared, err := o.audit(ctx)
+	config, audited, compared, err := o.audit(ctx)
 	if err != nil {
 		return err
 	}
-	if len(found.Items) == 0 {
+	masker := o.secrets.masker()
+	found := audited.Masked(masker)
+	if len(found.Items()) == 0 {
 		return errors.New("there is no running Pod to explain")
 	}
-	e := explanation{style: textOptions(o.Out)}
-	for _, item := range found.Items {
+	e := explanation{style: textOptions(o.Out), mask: masker}
+	for _, item := range found.Items() {
 		e.workload(item)
 		for _, r := range item.Revisions {
 			e.revision(r, slices.DeleteFunc(slices.Clone(compared), func(c auditor.Comparison) bool { return c.Revision != r.Name }))
@@ -79,6 +87,7 @@ func (o *explainOptions) Run(ctx context.Context) error {
 type explanation struct {
 	strings.Builder
 	style report.TextOptions
+	mask  *mask.Masker
 }
 
 // line writes a labelled line; nothing where there is nothing to say.
@@ -138,7 +147,7 @@ func (e *explanation) pod(c auditor.Comparison) {
 	}
 	e.line(indent, "Differs", fmt.Sprintf("at %s:", countOf(len(c.Verdict.Changes), "place", "places")))
 	var changes strings.Builder
-	if err := report.WriteChanges(&changes, c.Verdict.Changes, e.style); err != nil {
+	if err := report.WriteChanges(&changes, e.mask, c.Verdict.Changes, e.style); err != nil {
 		return // a strings.Builder takes all
 	}
 	for line := range strings.Lines(changes.String()) {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/csv"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -215,33 +214,6 @@ func FuzzParsePairs(f *testing.F) {
 		again, err := parsePairs("with-annotation", pairs, nil)
 		if diff := cmp.Diff(got, again); err != nil || diff != "" {
 			t.Errorf("%q, %q: %v %s", first, second, err, diff)
-		}
-	})
-}
-
-var maskForm = regexp.MustCompile(`^\*\*\* \(masked, [0-9a-f]{8}\)$`)
-
-// FuzzMask: a value is shown as it is or as a mask, which its name does not
-// change; the name of a secret is enough.
-func FuzzMask(f *testing.F) {
-	for _, seed := range [][2]string{
-		{"DB_PASSWORD", "hunter2"}, {"api_key", ""}, {"X", "eyJhbGciOiJIUzI1NiJ9.e30.abc"}, {"X", "-----BEGIN EC PRIVATE KEY-----\nabc"},
-		{"X", strings.Repeat("a1", 16)}, {"\xff", "\xff"}, {"TOKENſ", "x"}, {"TOKEN\n", "x"}, {"X", "*** (masked, 00000000)"},
-	} {
-		f.Add(seed[0], seed[1])
-	}
-	f.Fuzz(func(t *testing.T, name, value string) {
-		mask := newMask()
-		got, secret := mask(name, value), mask(name+"_TOKEN", value)
-		switch {
-		case value == "":
-			if got != "" || secret != "" {
-				t.Errorf("no value is shown as %q", got)
-			}
-		case !maskForm.MatchString(secret):
-			t.Errorf("%q is shown as %q", value, secret)
-		case got != value && got != secret:
-			t.Errorf("%q of %q is shown as %q, and of another name as %q", value, name, got, secret)
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
 type (
@@ -35,7 +37,7 @@ func (l *logging) addFlags(flags *pflag.FlagSet) {
 }
 
 func (l *logging) logger(w io.Writer) logr.Logger {
-	options := &slog.HandlerOptions{}
+	options := &slog.HandlerOptions{ReplaceAttr: masked(mask.Constant())}
 	switch l.level {
 	case "debug":
 		options.Level = slog.LevelDebug
@@ -48,4 +50,19 @@ func (l *logging) logger(w io.Writer) logr.Logger {
 		return logr.FromSlogHandler(slog.NewJSONHandler(w, options))
 	}
 	return logr.FromSlogHandler(slog.NewTextHandler(w, options))
+}
+
+// masked returns what masks secrets in the texts of a log: errors quote others.
+func masked(m *mask.Masker) func([]string, slog.Attr) slog.Attr {
+	return func(_ []string, attr slog.Attr) slog.Attr {
+		switch attr.Value.Kind() {
+		case slog.KindString:
+			attr.Value = slog.StringValue(m.Prose(attr.Value.String()))
+		case slog.KindAny:
+			if err, ok := attr.Value.Any().(error); ok {
+				attr.Value = slog.StringValue(m.Prose(err.Error()))
+			}
+		}
+		return attr
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
 // Main runs the command that args, the program's name first, stand for, and
@@ -45,8 +46,8 @@ func programName(path string) string {
 	return "sidecar-drift"
 }
 
-// exitCode says on the error stream what went wrong and returns the code that
-// the contract has for it.
+// exitCode says on the error stream what went wrong, without secrets, and returns
+// the code that the contract has for it.
 func exitCode(err error, command string, streams genericiooptions.IOStreams) int {
 	if err == nil {
 		return 0
@@ -56,7 +57,7 @@ func exitCode(err error, command string, streams genericiooptions.IOStreams) int
 	case errors.Is(outcome.err, context.Canceled):
 		fmt.Fprintln(streams.ErrOut, "error: interrupted")
 	case outcome.err != nil:
-		fmt.Fprintf(streams.ErrOut, "error: %s\n", printableLines(outcome.err.Error()))
+		fmt.Fprintf(streams.ErrOut, "error: %s\n", printableLines(mask.Constant().Prose(outcome.err.Error())))
 	}
 	if outcome.usage {
 		fmt.Fprintf(streams.ErrOut, "See '%s --help'.\n", command)

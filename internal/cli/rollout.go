@@ -15,6 +15,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
 // longestFieldManager is the API server's limit for a field manager's name.
@@ -47,6 +48,8 @@ type rolloutOptions struct {
 	selection  selection
 	logging    logging
 	format     report.Format
+	secrets    secrets
+	mask       *mask.Masker // of this run
 	hints      hints
 
 	startedBefore time.Time
@@ -87,7 +90,8 @@ command again goes on with what is left.
 
 Deployments (and Argo Rollouts) are rolled out unless excluded; DaemonSets and StatefulSets
 if included, or named. Workloads that are Blocked, Unstable or Unknown, Jobs and bare Pods never are.
-Each workload that is left out has its reason in the report.
+Each workload that is left out has its reason in the report. What looks like a secret is
+masked.
 
 The first interrupt (Ctrl-C) lets nothing new start and waits for what is under way, the
 second leaves at once. One run at a time rolls out in a cluster: a Lease keeps others out.
@@ -145,6 +149,7 @@ func (o *rolloutOptions) addFlags(cmd *cobra.Command) {
 	})
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
 		addOutput(flags, &o.format, report.Table, report.JSON, report.YAML)
+		o.secrets.addFlag(flags)
 		addSwitch(flags, &o.strict, "strict", "Exit with 1 if something was skipped.")
 		o.logging.addFlags(flags)
 	})

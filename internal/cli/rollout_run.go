@@ -21,6 +21,7 @@ import (
 
 // Run audits, plans and, if that is confirmed, rolls out.
 func (o *rolloutOptions) Run(ctx context.Context) error {
+	o.mask = o.secrets.masker()
 	config, err := o.connection.connect(ctx)
 	if err != nil {
 		return err
@@ -128,7 +129,7 @@ func (o *rolloutOptions) rollOut(ctx context.Context, config *rest.Config, selec
 		return err
 	}
 	if o.format == report.Table && countResult(plan, report.Planned) > 0 {
-		if err := plan.Write(o.ErrOut, report.Table, textOptions(o.ErrOut)); err != nil {
+		if err := plan.Masked(o.mask).Write(o.ErrOut, report.Table, textOptions(o.ErrOut)); err != nil {
 			return fmt.Errorf("write the plan: %w", err)
 		}
 		o.sayWhatTheScriptWouldDo(plan)
@@ -176,7 +177,10 @@ func (o *rolloutOptions) carryOut(ctx context.Context, config *rest.Config, plan
 	options := o.rollout
 	options.Log = o.logging.logger(board)
 	options.Pace.Drain = drain.Done()
-	options.Progress = board.event
+	options.Progress = func(e rollout.Event) {
+		e.Message = o.mask.Prose(e.Message)
+		board.event(e)
+	}
 	leave, stop := untilNextSignal(ctx)
 	defer stop()
 	verifying := o.auditing()
@@ -214,7 +218,7 @@ func (o *rolloutOptions) sayHowToUndo(result *report.Report) {
 }
 
 func (o *rolloutOptions) write(r *report.Report) error {
-	if err := r.Write(o.Out, o.format, textOptions(o.Out)); err != nil {
+	if err := r.Masked(o.mask).Write(o.Out, o.format, textOptions(o.Out)); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil

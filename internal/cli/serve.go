@@ -43,7 +43,7 @@ func newServeOptions(streams genericiooptions.IOStreams) *serveOptions {
 		service: service.Options{
 			Namespace: service.DefaultNamespace, Name: service.DefaultName, LeaseDuration: service.DefaultLeaseDuration,
 			MetricsBindAddress: service.DefaultMetricsBindAddress, HealthProbeBindAddress: service.DefaultHealthProbeBindAddress,
-			PageBindAddress: service.DefaultPageBindAddress, PprofBindAddress: service.DefaultPprofBindAddress, Mask: newMask(),
+			PageBindAddress: service.DefaultPageBindAddress, PprofBindAddress: service.DefaultPprofBindAddress,
 		},
 		run: service.Run,
 	}

@@ -129,6 +129,16 @@ func (n Node) Raw() []byte {
 	return n.doc.src[at.start:at.end:at.end]
 }
 
+// Offsets returns where in the document the value stands: what [Node.Raw] returns,
+// as a range of its bytes.
+func (n Node) Offsets() (start, end int) {
+	if n.doc == nil {
+		return 0, 0
+	}
+	at := n.doc.tape[n.index]
+	return int(at.start), int(at.end)
+}
+
 // Get follows member names down from the value. It returns the zero Node where
 // one of them is absent.
 func (n Node) Get(names ...string) Node {

@@ -13,10 +13,9 @@ const ownName = "<pod>"
 
 // AppendClean appends the Pod's spec as JSON, for people to compare: without
 // noise and defaults, the Pod's own name replaced by <pod>, lists in their
-// order. mask is given the name and the value of each environment variable and
-// returns what to write for it.
-func (v *View) AppendClean(dst []byte, mask func(name, value string) string) []byte {
-	c := cleaner{v, mask}
+// order.
+func (v *View) AppendClean(dst []byte) []byte {
+	c := cleaner{v}
 	dst = append(dst, '{')
 	first := len(dst)
 	for field := range v.spec.Children() {
@@ -29,10 +28,7 @@ func (v *View) AppendClean(dst []byte, mask func(name, value string) string) []b
 	return append(dst, '}')
 }
 
-type cleaner struct {
-	view *View
-	mask func(name, value string) string
-}
+type cleaner struct{ view *View }
 
 // member appends a field of an object that begins at first.
 func (c cleaner) member(dst []byte, first int, m Member) []byte {
@@ -70,15 +66,7 @@ func (c cleaner) object(dst []byte, m Member) []byte {
 		if c.view.hollow(child) || c.view.noiseField(m.Field, name) || isDefault(m.Field, child) || c.view.derivedDefault(m, child) {
 			continue
 		}
-		member := Member{Key: name, Node: child, Field: name}
-		if m.Item && string(m.Field) == "env" && string(name) == "value" {
-			if len(dst) > first {
-				dst = append(dst, ',')
-			}
-			dst = c.text(append(dst, `"value":`...), []byte(c.mask(m.Node.Get("name").String(), child.String())))
-			continue
-		}
-		dst = c.member(dst, first, member)
+		dst = c.member(dst, first, Member{Key: name, Node: child, Field: name})
 	}
 	return append(dst, '}')
 }
@@ -89,7 +77,7 @@ func (c cleaner) text(dst, text []byte) []byte {
 		text = bytes.ReplaceAll(text, name, []byte(ownName))
 	}
 	quoted, err := jsontext.AppendQuote(dst, text)
-	if err != nil { // of a mask that returns no UTF-8
+	if err != nil { // cannot be: what was read is UTF-8
 		return append(dst, `""`...)
 	}
 	return quoted

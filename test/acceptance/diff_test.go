@@ -95,10 +95,10 @@ func TestDiffMasksSecrets(t *testing.T) {
 		return []corev1.EnvVar{{Name: "PROXY_TOKEN", Value: "second-token"}, {Name: "MODE", Value: "strict"}}
 	})
 	out, _ := diffCommand(t, c, 1, nil, "-n", namespace, "deploy/web")
-	if strings.Contains(out, "-token") || strings.Count(out, "*** (masked, ") != 2 {
+	if strings.Contains(out, "-token") || strings.Count(out, "***") != 2 {
 		t.Errorf("shows a secret:\n%s", out)
 	}
-	shown, _ := diffCommand(t, c, 1, nil, "-n", namespace, "deploy/web", "--show-values")
+	shown, _ := diffCommand(t, c, 1, nil, "-n", namespace, "deploy/web", "--show-secrets")
 	if got, want := strings.Join(changedLines(shown), " "), fmt.Sprintf("- value: %s + value: second-token", token); got != want {
 		t.Errorf("changed lines %q, want %q", got, want)
 	}

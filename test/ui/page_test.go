@@ -11,10 +11,11 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
 func TestScreenshots(t *testing.T) {
-	url := file(t, report.Page{Report: typical(), Title: "production", History: history(80, typical().Summary.DriftPercent)})
+	url := file(t, report.Page{Report: typical().Masked(mask.Off()), Title: "production", History: history(80, typical().Summary.DriftPercent)})
 	b := open(t, url+"#shop/Deployment/web", screen{})
 	for name, on := range map[string]screen{
 		"1280-light": {width: 1280}, "1280-dark": {width: 1280, dark: true}, "390-light": {width: 390}, "390-dark": {width: 390, dark: true}, "360-light": {width: 360},
@@ -28,7 +29,7 @@ func TestScreenshots(t *testing.T) {
 }
 
 func TestTheFileAsksForNothing(t *testing.T) {
-	url := file(t, report.Page{Report: typical(), History: history(10, 1)})
+	url := file(t, report.Page{Report: typical().Masked(mask.Off()), History: history(10, 1)})
 	b := open(t, url, screen{})
 	if got := b.requests(); len(got) != 1 || got[0] != url {
 		t.Errorf("asked for %q, want the file alone", got)
@@ -36,7 +37,7 @@ func TestTheFileAsksForNothing(t *testing.T) {
 }
 
 func TestSearch(t *testing.T) {
-	b := open(t, file(t, report.Page{Report: typical()}), screen{})
+	b := open(t, file(t, report.Page{Report: typical().Masked(mask.Off())}), screen{})
 	b.slash()
 	b.press("shop 1.27")
 	if got := b.names(); got != "web web-10 web-2 orders-db" {
@@ -59,7 +60,7 @@ func TestSearch(t *testing.T) {
 
 func TestSort(t *testing.T) {
 	r := typical().Select(verdict.Drifted, verdict.InSync)
-	b := open(t, file(t, report.Page{Report: r}), screen{})
+	b := open(t, file(t, report.Page{Report: r.Masked(mask.Off())}), screen{})
 	for _, tt := range []struct{ column, sorted, first, last string }{
 		{"name", "ascending", nasty, "web-10"},
 		{"name", "descending", "web-10", nasty},
@@ -86,7 +87,7 @@ func TestSort(t *testing.T) {
 }
 
 func TestFilter(t *testing.T) {
-	b := open(t, file(t, report.Page{Report: typical()}), screen{})
+	b := open(t, file(t, report.Page{Report: typical().Masked(mask.Off())}), screen{})
 	b.click(`[data-state=Missing]`)
 	b.click(`[data-state=Orphaned]`)
 	if got := b.names(); got != "ledger fraud-agent" {
@@ -107,7 +108,7 @@ func TestFilter(t *testing.T) {
 }
 
 func TestADiffOpensByKeyboard(t *testing.T) {
-	url := file(t, report.Page{Report: typical()})
+	url := file(t, report.Page{Report: typical().Masked(mask.Off())})
 	b := open(t, url, screen{})
 	b.slash()
 	b.press("shop/web")
@@ -143,7 +144,7 @@ func TestADiffOpensByKeyboard(t *testing.T) {
 
 func TestDeepLink(t *testing.T) {
 	r := large(1000)
-	b := open(t, file(t, report.Page{Report: r})+"#team-1/Deployment/service-901", screen{})
+	b := open(t, file(t, report.Page{Report: r.Masked(mask.Off())})+"#team-1/Deployment/service-901", screen{})
 	b.until(`document.querySelector('.detail') !== null`)
 	if got := eval[string](b, `document.activeElement.textContent`); got != "service-901" {
 		t.Errorf("focus on %q", got)
@@ -153,7 +154,7 @@ func TestDeepLink(t *testing.T) {
 }
 
 func TestMarkupStaysText(t *testing.T) {
-	b := open(t, file(t, report.Page{Report: typical(), Title: nasty})+"#"+url.PathEscape(nasty)+"/Deployment/"+url.PathEscape(nasty), screen{})
+	b := open(t, file(t, report.Page{Report: typical().Masked(mask.Off()), Title: nasty})+"#"+url.PathEscape(nasty)+"/Deployment/"+url.PathEscape(nasty), screen{})
 	b.until(`document.querySelector('.detail') !== null`)
 	text := eval[string](b, `document.body.innerText`)
 	for _, want := range []string{"Sidecar drift: " + nasty, "<img src=x onerror=alert(2)>", `\u202eevil`} {
@@ -170,7 +171,7 @@ func TestMarkupStaysText(t *testing.T) {
 }
 
 func TestTenThousandWorkloads(t *testing.T) {
-	p := report.Page{Report: large(10000)}
+	p := report.Page{Report: large(10000).Masked(mask.Off())}
 	t.Logf("%d bytes", len(render(t, p)))
 	b := open(t, file(t, p), screen{})
 	if got := eval[int](b, `document.querySelectorAll('tr.row').length`); got != 100 {
@@ -192,7 +193,7 @@ func TestTenThousandWorkloads(t *testing.T) {
 
 func TestThemes(t *testing.T) {
 	const ground = `getComputedStyle(document.body).backgroundColor`
-	url := file(t, report.Page{Report: typical()})
+	url := file(t, report.Page{Report: typical().Masked(mask.Off())})
 	b := open(t, url, screen{})
 	light := eval[string](b, ground)
 	b.show(screen{dark: true})
@@ -226,7 +227,7 @@ func TestEmptyStates(t *testing.T) {
 			"Nothing drifted: 3 Pods would be re-created as they are."},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := open(t, file(t, report.Page{Report: tt.report}), screen{})
+			b := open(t, file(t, report.Page{Report: tt.report.Masked(mask.Off())}), screen{})
 			if text := eval[string](b, `document.body.innerText`); !strings.Contains(text, tt.want) {
 				t.Errorf("no %q in\n%s", tt.want, text)
 			}
@@ -236,7 +237,7 @@ func TestEmptyStates(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	b := open(t, file(t, report.Page{Report: typical(), History: []report.Point{
+	b := open(t, file(t, report.Page{Report: typical().Masked(mask.Off()), History: []report.Point{
 		{Time: time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC), DriftPercent: 0},
 		{Time: time.Date(2026, 1, 2, 15, 10, 0, 0, time.UTC), DriftPercent: 99.99},
 		{Time: time.Date(2026, 1, 2, 15, 20, 0, 0, time.UTC), DriftPercent: 0.01},
@@ -253,7 +254,7 @@ func TestHistory(t *testing.T) {
 }
 
 func TestALivePageFollows(t *testing.T) {
-	first := report.Page{Report: typical()}
+	first := report.Page{Report: typical().Masked(mask.Off())}
 	url, next := serve(t, first)
 	b := open(t, url, screen{})
 	b.slash()
@@ -261,7 +262,7 @@ func TestALivePageFollows(t *testing.T) {
 	b.click(`button.open[data-key="shop/Deployment/web"]`)
 	calm := workload("shop", "Deployment", "web", verdict.InSync, 3, "")
 	second := report.New(report.DriftReport, time.Now(), []report.Item{calm, workload("shop", "Deployment", "other", verdict.InSync, 1, "")}, 0)
-	next(&report.Page{Report: second}, 200)
+	next(&report.Page{Report: second.Masked(mask.Off())}, 200)
 	b.until(`document.getElementById('percent').textContent === '0.0 %'`)
 	if got := eval[string](b, `[document.getElementById('search').value, document.querySelectorAll('.detail').length, document.activeElement.textContent].join()`); got != "web,1,web" {
 		t.Errorf("search, open details and focus are %q", got)
@@ -273,7 +274,7 @@ func TestALivePageFollows(t *testing.T) {
 }
 
 func TestALivePageSaysThatItIsNotLive(t *testing.T) {
-	p := report.Page{Report: typical()}
+	p := report.Page{Report: typical().Masked(mask.Off())}
 	url, next := serve(t, p)
 	b := open(t, url, screen{width: 390})
 	b.expect("503") // the browser itself says so on the console
