@@ -56,12 +56,12 @@ func (g *Gate) Start(ctx context.Context) error {
 	pause, said := firstPause, ""
 	for {
 		err := g.prove(ctx)
-		if err == nil {
+		switch {
+		case err == nil:
 			close(g.open)
 			return nil
-		}
-		if ctx.Err() != nil {
-			return nil
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // the end of the process is no error
 		}
 		g.closed(err)
 		if said != err.Error() {

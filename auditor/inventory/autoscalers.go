@@ -78,10 +78,7 @@ func (s Selection) workloadNamespaces() []string {
 // and none, sizes new Pods. Of several for one workload the oldest rules.
 // https://github.com/kubernetes/autoscaler/blob/master/vertical-pod-autoscaler/pkg/admission-controller/resource/vpa/matcher.go
 func (a *Autoscalers) add(raw []byte) error {
-	object, err := jsontree.Parse(raw)
-	if err != nil {
-		return nil // a custom resource that says nothing
-	}
+	object, _ := jsontree.Parse(raw) // a custom resource that cannot be read refers to nothing
 	metadata, spec := object.Get("metadata"), object.Get("spec")
 	if spec.Get("updatePolicy", "updateMode").String() == "Off" {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -53,7 +53,7 @@ func (o Owner) check() error {
 		return errors.New("its apiVersion is none")
 	case len(validation.IsDNS1035Label(strings.ToLower(o.Kind))) > 0: // as CustomResourceDefinitions' kinds
 		return errors.New("its kind is no name of a kind")
-	case len(o.Name) > maxName || len(path.IsValidPathSegmentName(o.Name)) > 0 || !printable(o.Name):
+	case len(o.Name) > maxName || len(content.IsPathSegmentName(o.Name)) > 0 || !printable(o.Name):
 		return errors.New("its name is none that an object can have")
 	case len(o.UID) > maxUID || !printable(o.UID):
 		return errors.New("its uid is none")

@@ -249,7 +249,7 @@ func (l *Live) take(s *source, event []byte) error {
 	parsed, err := jsontree.Parse(event)
 	if err != nil {
 		l.unread.Add(1)
-		return nil
+		return nil //nolint:nilerr // it is counted, and the watch goes on
 	}
 	object := parsed.Get("object")
 	metadata := object.Get("metadata")

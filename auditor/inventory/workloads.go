@@ -36,15 +36,12 @@ var controllers = []resource{deployments, rollouts, cronJobs}
 // there. Of kinds that are not known it takes the object's word: nothing is done
 // about them, and in no other namespace. An error is what keeps it from being known.
 func (w *workloads) exist(ctx context.Context, c claim, named Owner) (bool, error) {
-	if named.check() != nil {
-		return false, nil
-	}
 	for _, kind := range controllers {
-		if kind.owns(named) {
+		if kind.owns(named) && named.check() == nil {
 			return w.existOf(ctx, kind, c)
 		}
 	}
-	return true, nil
+	return named.check() == nil, nil
 }
 
 func (w *workloads) existOf(ctx context.Context, kind resource, c claim) (bool, error) {

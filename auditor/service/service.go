@@ -223,7 +223,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	// A Runnable waits for leadership unless it says otherwise.
 	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		if gate.Wait(ctx) != nil {
-			return nil
+			return nil //nolint:nilerr // the end of the process is no error
 		}
 		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedKinds(), options.Logger)
 		current.follow(func(before, after config.Configuration) {

@@ -50,7 +50,7 @@ func (e *examiner) prove(ctx context.Context, policy, account string, proof func
 		return t.unread(err)
 	}
 	err = proof(ctx, client, e.home())
-	e.note(errors.Unwrap(err))
+	_ = e.note(errors.Unwrap(err)) // of the request alone
 	return judgeProof(t, err)
 }
 

@@ -117,13 +117,13 @@ func TestRolloutMayNotWriteManagers(t *testing.T) {
 			"one is gone":    func(f fields) fields { return f[1:] },
 			"another's name": func(f fields) fields { f[0].Manager = "thief"; return f },
 			"fields are taken": func(f fields) fields {
-				f[0].FieldsV1 = &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:labels":{"f:team":{}}}}`)}
+				f[0].FieldsV1 = metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{"f:team":{}}}}`)
 				return f
 			},
 			"fields are given": func(f fields) fields {
 				return append(f, metav1.ManagedFieldsEntry{
 					Manager: "sidecar-drift", Operation: metav1.ManagedFieldsOperationApply, APIVersion: "apps/v1", FieldsType: "FieldsV1",
-					FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:replicas":{}}}`)},
+					FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`),
 				})
 			},
 		} {

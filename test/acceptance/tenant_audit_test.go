@@ -281,12 +281,12 @@ func (n *neighbours) random(chance *rand.Rand, count int) []*corev1.Pod {
 	for i := range count {
 		var owner *metav1.OwnerReference
 		if chance.IntN(5) > 0 {
-			real := n.owners[chance.IntN(len(n.owners))]
+			there := n.owners[chance.IntN(len(n.owners))]
 			owner = &metav1.OwnerReference{
 				APIVersion: pick("apps/v9", "evil.io/v1", "batch/v9", "argoproj.io/v9", "x/y/z"),
-				Kind:       pick(real.Kind, "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "Deployment", "Rollout", "Foo "+n.shop+"/x"),
-				Name:       pick(real.Name, "web", "../"+real.Name, "a/b", strings.Repeat("n", chance.IntN(300)+1)),
-				UID:        types.UID(pick(string(real.UID), "q", strings.Repeat("u", chance.IntN(100)+1))),
+				Kind:       pick(there.Kind, "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "Deployment", "Rollout", "Foo "+n.shop+"/x"),
+				Name:       pick(there.Name, "web", "../"+there.Name, "a/b", strings.Repeat("n", chance.IntN(300)+1)),
+				UID:        types.UID(pick(string(there.UID), "q", strings.Repeat("u", chance.IntN(100)+1))),
 			}
 		}
 		pod := n.pod(fmt.Sprintf("random-%02d", i), owner)
