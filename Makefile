@@ -47,7 +47,7 @@ demo-down: ## Stop the cluster that `make demo KEEP=1` left up.
 
 .PHONY: test
 test: control-plane ## Run every test that needs nothing but Go, on a real cluster where one is needed.
-	go test -timeout 40m -parallel 8 ./...
+	go test -timeout 75m -parallel 8 ./...
 
 .PHONY: unit
 unit: ## Run the tests that need no cluster, with the race detector.

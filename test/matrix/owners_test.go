@@ -72,12 +72,8 @@ func ownerRows() []row {
 	mirror := row{
 		group: "owners", name: "a static (mirror) Pod", state: none, was: &expectation{}, pods: 1,
 		before: answers{first: addsProxy("proxy:1")}, then: answers{first: addsProxy("proxy:2")},
-		manifest: `
-apiVersion: v1
-kind: Pod
-metadata: {name: NAME, namespace: IN, labels: {matrix-row: "ROW"}, annotations: {kubernetes.io/config.mirror: hash, kubernetes.io/config.hash: hash}}
-spec: {nodeName: node-0, automountServiceAccountToken: false, containers: [{name: app, image: "app:1"}]}
-`,
+		manifest: "\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME-none, namespace: IN}\n", noPods: true,
+		made: mirrorPod,
 	}
 	partitioned := owner("a StatefulSet below its partition", workloadOf("apps/v1", "StatefulSet", stateful+"  updateStrategy: {rollingUpdate: {partition: 1}}\n"), 2)
 	partitioned.left = &expectation{verdict.Drifted, partitioned.changes}
@@ -107,6 +103,29 @@ spec: {nodeName: node-0, automountServiceAccountToken: false, containers: [{name
 		owner("a Pod restored from a backup", "", 1).restored(),
 		mirror,
 	}
+}
+
+// mirrorPod creates a Pod as a kubelet does for a static one: its node owns it.
+func mirrorPod(ctx context.Context, w *workload) error {
+	uid, err := w.Kubectl(ctx, "", "get", "node", "node-0", "-o", "jsonpath={.metadata.uid}")
+	if err != nil {
+		return err
+	}
+	_, err = w.Kubectl(ctx, w.text(`
+apiVersion: v1
+kind: Pod
+metadata:
+  name: NAME
+  namespace: IN
+  labels: {matrix-row: "ROW"}
+  annotations: {kubernetes.io/config.mirror: hash, kubernetes.io/config.hash: hash}
+  ownerReferences: [{apiVersion: v1, kind: Node, name: node-0, controller: true, uid: "`+strings.TrimSpace(uid)+`"}]
+spec: {nodeName: node-0, automountServiceAccountToken: false, containers: [{name: app, image: "app:1"}]}
+`), "create", "-f", "-")
+	if err != nil {
+		return err
+	}
+	return waitForPods(ctx, w)
 }
 
 // addsProxy adds a sidecar to Pods that have none, as injectors do.
