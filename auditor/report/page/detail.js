@@ -18,6 +18,15 @@ function printable(text) {
     (c) => '\\u' + c.codePointAt(0).toString(16).padStart(4, '0'));
 }
 
+// brief is a name for a cell: the longest that Kubernetes allows would take ten lines.
+const longestName = 63;
+const longestKind = 30;
+const brief = (name, longest = longestName) => {
+  const text = printable(name);
+  return text.length <= longest ? text : text.slice(0, longest - 1) + '…';
+};
+const whole = (name, longest = longestName) => printable(name).length <= longest ? undefined : printable(name);
+
 const numbers = new Intl.NumberFormat('en');
 const count = (n, noun) => `${numbers.format(n)} ${noun}${n === 1 ? '' : 's'}`;
 const sum = (list) => list.reduce((a, b) => a + b, 0);
@@ -174,6 +183,7 @@ function revisionDetail(revision) {
     revision.reason ? el('p', { class: 'reason' }, revision.reason.split('\n').flatMap((line) => [printable(line), el('br')]).slice(0, -1)) : '',
     el('dl', {}, facts.filter(([, text]) => text).map(([name, text]) => el('div', {}, el('dt', {}, name), el('dd', {}, text)))),
     revision.changes.length ? changesTable(revision.changes) : '',
+    revision.moreChanges ? el('p', { class: 'muted' }, `And ${count(revision.moreChanges, 'more change')} that the report leaves out.`) : '',
     revision.autoscaled?.length ? el('details', {}, el('summary', {}, `${count(revision.autoscaled.length, 'change')} of what an autoscaler sets, no part of the state`),
       changesTable(revision.autoscaled)) : '');
 }
@@ -199,6 +209,7 @@ function workloadDetail(item) {
   const several = Object.keys(item.pods).length > 1 ? `Pods: ${byState(item.pods)}. ` : '';
   const oldest = item.oldestPod ? `Its oldest Pod started ${relative(item.oldestPod)} (${absolute(item.oldestPod)}).` : '';
   return el('div', { class: 'detail' },
+    whole(item.name) ? el('p', {}, whole(item.name)) : '',
     el('p', {}, known(item.state).meaning, ' ', rolloutText(item), ' ', several, oldest),
     command ? el('p', {}, 'To plan it, changing nothing: ', el('code', { class: 'command' }, command)) : '',
     item.revisions.map(revisionDetail));

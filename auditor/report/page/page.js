@@ -86,11 +86,11 @@ function rowNodes(row) {
   const { item } = row;
   const open = view.open.has(row.key);
   const id = 'detail-' + row.order;
-  const button = el('button', { type: 'button', class: 'open', 'aria-expanded': String(open), 'aria-controls': open ? id : undefined, 'data-key': row.key },
-    printable(item.name));
+  const button = el('button', { type: 'button', class: 'open', 'aria-expanded': String(open), 'aria-controls': open ? id : undefined, 'data-key': row.key, title: whole(item.name) },
+    brief(item.name));
   const line = el('tr', { class: open ? 'row opened' : 'row', 'data-key': row.key },
     el('td', { class: 'c-state' }, badge(item.state)), el('td', { class: 'c-namespace' }, printable(row.group)),
-    el('td', { class: 'c-kind' }, printable(item.kind)), el('th', { scope: 'row', class: 'c-name' }, button),
+    el('td', { class: 'c-kind', title: whole(item.kind, longestKind) }, brief(item.kind, longestKind)), el('th', { scope: 'row', class: 'c-name' }, button),
     el('td', { class: 'c-pods' }, podsText(row), el('span', { class: 'unit' }, row.pods === 1 ? ' Pod' : ' Pods')),
     el('td', { class: 'c-details' }, el('span', {}, printable(row.details))));
   return open ? [line, el('tr', { class: 'opened', id }, el('td', { colspan: 6 }, workloadDetail(item)))] : [line];
@@ -279,7 +279,7 @@ function drawBlocked() {
     el('h2', { id: 'blocked-title' }, mark('Blocked'), `${count(blocked, 'workload')} could not be re-created`),
     el('p', {}, 'Time bombs: admission refuses their Pods today. They run until a Pod is evicted or a node goes.'),
     el('ul', {}, listed.slice(0, 5).map(([item, why]) => el('li', {},
-      el('a', { href: '#' + keyOf(item), click: (event) => event.target.hash === location.hash && follow() }, `${printable(groupOf(item))}/${printable(item.name)}`), ' ', el('span', { class: 'muted' }, printable(item.kind)),
+      el('a', { href: '#' + keyOf(item), click: (event) => event.target.hash === location.hash && follow() }, `${printable(groupOf(item))}/${brief(item.name)}`), ' ', el('span', { class: 'muted' }, brief(item.kind)),
       el('span', { class: 'why' }, printable(why))))),
     listed.length > 5 ? el('button', { type: 'button', class: 'quiet', click: () => {
       clearFilters();
