@@ -35,13 +35,14 @@ func Reconstruct(live jsontree.Node, owner inventory.Owner, attempt int) ([]byte
 		return nil, ErrUnowned
 	}
 	metadata := live.Get("metadata")
+	r := reconstruction{podspec.NewView(live)}
 	p := pod{
 		APIVersion: "v1", Kind: "Pod",
 		Metadata: metav1.ObjectMeta{
 			GenerateName: metadata.Get("generateName").String(),
 			Namespace:    metadata.Get("namespace").String(),
-			Labels:       ownedTexts(metadata.Get("labels"), owned),
-			Annotations:  ownedTexts(metadata.Get("annotations"), owned),
+			Labels:       r.texts(metadata.Get("labels"), owned),
+			Annotations:  r.texts(metadata.Get("annotations"), owned),
 		},
 	}
 	if p.Metadata.GenerateName == "" {
@@ -50,7 +51,6 @@ func Reconstruct(live jsontree.Node, owner inventory.Owner, attempt int) ([]byte
 	if owner != (inventory.Owner{}) {
 		p.Metadata.OwnerReferences = []metav1.OwnerReference{controllerRef(owner)}
 	}
-	r := reconstruction{podspec.NewView(live)}
 	p.Spec = r.spec(live.Get("spec"), owned.Field([]byte("spec")))
 	return json.Marshal(p)
 }
@@ -60,10 +60,15 @@ func freeName(name string, attempt int) string {
 	return name[:min(len(name), maxPodName-len(suffix))] + suffix
 }
 
-// ownedTexts returns the owned entries of a Pod's labels or annotations.
-func ownedTexts(entries jsontree.Node, owned podspec.Fields) map[string]string {
+// reconstruction leaves what nobody owns out of a Pod. What is owned of many members
+// is looked up: each would else be searched for among all.
+type reconstruction struct{ view *podspec.View }
+
+// texts returns the owned entries of a Pod's labels or annotations.
+func (r reconstruction) texts(entries jsontree.Node, owned podspec.Fields) map[string]string {
 	texts := map[string]string{}
-	set := owned.Field([]byte("metadata")).Field(entries.Name())
+	set := r.view.Lookup(owned.Field([]byte("metadata")).Field(entries.Name()), nil)
+	defer r.view.Release(set)
 	for entry := range entries.Children() {
 		if set.Field(entry.Name()).Has() {
 			texts[string(entry.Name())] = entry.String()
@@ -71,9 +76,6 @@ func ownedTexts(entries jsontree.Node, owned podspec.Fields) map[string]string {
 	}
 	return texts
 }
-
-// reconstruction leaves what nobody owns out of a Pod.
-type reconstruction struct{ view *podspec.View }
 
 func (r reconstruction) spec(spec jsontree.Node, owned podspec.Fields) []byte {
 	var fields []podspec.Member
@@ -83,7 +85,9 @@ func (r reconstruction) spec(spec jsontree.Node, owned podspec.Fields) []byte {
 			fields = append(fields, podspec.Member{Key: name, Node: field, Field: name})
 		}
 	}
-	return r.object(nil, fields, owned)
+	below := r.view.Lookup(owned, nil)
+	defer r.view.Release(below)
+	return r.object(nil, fields, below)
 }
 
 // value appends the owned part of a value, of which something is owned.
@@ -92,7 +96,9 @@ func (r reconstruction) value(dst []byte, m podspec.Member, owned podspec.Fields
 	if !structured {
 		return append(dst, m.Node.Raw()...)
 	}
-	if !anyOwned(members, owned) {
+	below := r.view.Lookup(owned, m.Field)
+	defer r.view.Release(below)
+	if !anyOwned(members, below) {
 		// Either an atomic map, owned as a whole, or an empty one that was
 		// injected into.
 		if _, injected := r.view.AppendInjected(nil, m, owned); !injected {
@@ -100,12 +106,12 @@ func (r reconstruction) value(dst []byte, m podspec.Member, owned podspec.Fields
 		}
 	}
 	if m.Node.Kind() == jsontree.Array {
-		return r.array(dst, inOrder(m.Node, members), owned)
+		return r.array(dst, inOrder(m.Node, members), below)
 	}
-	return r.object(dst, members, owned)
+	return r.object(dst, members, below)
 }
 
-func anyOwned(members []podspec.Member, owned podspec.Fields) bool {
+func anyOwned(members []podspec.Member, owned podspec.Lookup) bool {
 	for _, m := range members {
 		if !owned.Member(m).Empty() {
 			return true
@@ -114,7 +120,7 @@ func anyOwned(members []podspec.Member, owned podspec.Fields) bool {
 	return false
 }
 
-func (r reconstruction) object(dst []byte, members []podspec.Member, owned podspec.Fields) []byte {
+func (r reconstruction) object(dst []byte, members []podspec.Member, owned podspec.Lookup) []byte {
 	dst = append(dst, '{')
 	first := true
 	for _, m := range members {
@@ -146,11 +152,11 @@ func inOrder(list jsontree.Node, items []podspec.Member) []podspec.Member {
 
 // array appends the items that somebody owns: whoever only changed a field of
 // an item does not.
-func (r reconstruction) array(dst []byte, items []podspec.Member, owned podspec.Fields) []byte {
+func (r reconstruction) array(dst []byte, items []podspec.Member, owned podspec.Lookup) []byte {
 	dst = append(dst, '[')
 	first := true
 	for _, m := range items {
-		below := owned.Item(m)
+		below := owned.Member(m)
 		if !below.Has() {
 			continue
 		}

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -14,9 +15,14 @@ type declared struct {
 	known bool // false: nothing says who declared what
 	names map[string]bool
 
-	template jsontree.Node  // the zero Node if unknown; then
-	owned    podspec.Fields // what the creator holds of the spec
+	template map[containerKey]jsontree.Node  // nil if unknown; then
+	owned    map[containerKey]podspec.Fields // what the creator holds of each
 }
+
+// containerKey is a container in a Pod of anybody's making, which may have thousands.
+type containerKey struct{ list, name string }
+
+func keyOf(c podspec.Container) containerKey { return containerKey{string(c.Field), c.Name} }
 
 // declared returns what the template declares. Without one, the fresh Pod's
 // managedFields say what was submitted: the live Pod's may be forged.
@@ -38,30 +44,45 @@ func (in Input) declared() (declared, error) {
 }
 
 func declaredByTemplate(template jsontree.Node) declared {
-	d := declared{known: true, names: map[string]bool{}, template: template}
+	d := declared{known: true, names: map[string]bool{}, template: map[containerKey]jsontree.Node{}}
 	for _, field := range []string{"initContainers", "containers"} {
 		for item := range template.Get("spec", field).Children() {
-			d.names[item.Get("name").String()] = true
+			name := item.Get("name").String()
+			d.names[name] = true
+			if key := (containerKey{field, name}); !d.template[key].Exists() {
+				d.template[key] = item
+			}
 		}
 	}
 	return d
 }
 
+var containerLists = [][]byte{[]byte("initContainers"), []byte("containers")}
+
 // declaredByCreator reads the containers whose items the managedFields record
 // as those of the Pod's creator.
 func declaredByCreator(pod jsontree.Node) (declared, error) {
-	d := declared{names: map[string]bool{}}
+	d := declared{names: map[string]bool{}, owned: map[containerKey]podspec.Fields{}}
 	managers, err := podspec.Managers(pod)
 	if err != nil {
 		return d, err
 	}
 	creators := podspec.Created(managers)
 	d.known = len(creators) > 0
-	d.owned = podspec.Union(creators).Field([]byte("spec"))
-	for _, c := range podspec.NewView(pod).Containers() {
-		if d.owned.Field(c.Field).Item(c.Member).Has() {
-			d.names[c.Name] = true
+	spec, view := podspec.Union(creators).Field([]byte("spec")), podspec.NewView(pod)
+	for _, list := range containerLists {
+		held := view.Lookup(spec.Field(list), list)
+		for _, c := range view.Containers() {
+			if !bytes.Equal(c.Field, list) {
+				continue
+			}
+			below := held.Member(c.Member)
+			d.owned[keyOf(c)] = below
+			if below.Has() {
+				d.names[c.Name] = true
+			}
 		}
+		view.Release(held)
 	}
 	return d, nil
 }

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -56,6 +57,9 @@ type comparison struct {
 	moving          bool        // an autoscaler sizes the Pod, and that is not to count
 	autoscaler      *Autoscaler // nil: annotations tell, or none sizes it
 	autoscaled      []Change    // what it differs by
+	// limitsSidecars are the Pods of which LimitRanger says that it set resources of a
+	// sidecar.
+	limitsSidecars map[*podspec.View]bool
 }
 
 func newComparison(in Input) (*comparison, error) {
@@ -92,6 +96,7 @@ func newComparison(in Input) (*comparison, error) {
 			c.sidecars[name] = true
 		}
 	}
+	c.limitsSidecars = map[*podspec.View]bool{c.live: c.limitsSidecar(c.live), c.fresh: c.limitsSidecar(c.fresh)}
 	return c, nil
 }
 
@@ -106,18 +111,31 @@ func checkPod(what string, object jsontree.Node) error {
 // server refuses two of a name, files may hold them: those are compared in
 // their order.
 func (c *comparison) containers() {
-	fresh := slices.Clone(c.fresh.Containers())
-	for _, l := range c.live.Containers() {
-		i := slices.IndexFunc(fresh, func(f podspec.Container) bool { return f.Init == l.Init && f.Name == l.Name })
-		if i < 0 {
-			c.whole(l, Change{From: stored(l.Node)})
-			continue
-		}
-		c.container(l, fresh[i])
-		fresh = slices.Delete(fresh, i, i+1)
+	fresh := map[containerKey][]podspec.Container{}
+	for _, f := range c.fresh.Containers() {
+		fresh[keyOf(f)] = append(fresh[keyOf(f)], f)
 	}
-	for _, f := range fresh {
-		c.whole(f, Change{To: stored(f.Node)})
+	for _, list := range containerLists {
+		edits := c.live.Lookup(c.edits.Field(list), list)
+		for _, l := range c.live.Containers() {
+			key := keyOf(l)
+			switch {
+			case !bytes.Equal(l.Field, list):
+			case len(fresh[key]) == 0:
+				c.whole(l, Change{From: stored(l.Node)})
+			default:
+				c.container(l, fresh[key][0], edits.Member(l.Member))
+				fresh[key] = fresh[key][1:]
+			}
+		}
+		c.live.Release(edits)
+	}
+	for _, f := range c.fresh.Containers() {
+		key := keyOf(f)
+		if left := fresh[key]; len(left) > 0 && left[0].Node == f.Node {
+			c.whole(f, Change{To: stored(f.Node)})
+			fresh[key] = left[1:]
+		}
 	}
 }
 
@@ -149,7 +167,8 @@ func (c *comparison) record(change Change) (taken bool) {
 	return true
 }
 
-func (c *comparison) container(live, fresh podspec.Container) {
+// container compares two containers; held is what later managers hold of the live one.
+func (c *comparison) container(live, fresh podspec.Container, held podspec.Fields) {
 	sidecar := c.sidecars[live.Name]
 	if !sidecar {
 		limits := c.limited(live, fresh)
@@ -158,7 +177,6 @@ func (c *comparison) container(live, fresh podspec.Container) {
 		defer c.live.Ignore(nil)
 		defer c.fresh.Ignore(nil)
 	}
-	held := c.edits.Field(live.Field).Item(live.Member)
 	for _, d := range podspec.Diff(c.live, c.fresh, live.Member, fresh.Member, held) {
 		edited := d.Held && editable(d.Path)
 		if edited && !sidecar {
@@ -303,9 +321,13 @@ func join(field, path string) string {
 }
 
 func common(of, with []string) []string {
+	has := map[string]bool{}
+	for _, name := range with {
+		has[name] = true
+	}
 	var both []string
 	for _, name := range of {
-		if slices.Contains(with, name) {
+		if has[name] {
 			both = append(both, name)
 		}
 	}

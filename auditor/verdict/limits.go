@@ -13,7 +13,7 @@ import (
 func (c *comparison) limited(live, fresh podspec.Container) map[string]bool {
 	set := union(c.live.LimitRanger(live.Name), c.fresh.LimitRanger(live.Name))
 	for pod, container := range map[*podspec.View]podspec.Container{c.live: live, c.fresh: fresh} {
-		if !c.limitsSidecar(pod) {
+		if !c.limitsSidecars[pod] {
 			continue
 		}
 		for _, kind := range []string{"requests", "limits"} {
@@ -39,10 +39,8 @@ func (c *comparison) limitsSidecar(pod *podspec.View) bool {
 // resource reports whether the template, or the Pod's creator, sets an amount of
 // the container's resources.
 func (d declared) resource(container podspec.Container, kind string, amount []byte) bool {
-	for item := range d.template.Get("spec", string(container.Field)).Children() {
-		if item.Get("name").String() == container.Name {
-			return item.Get("resources", kind, string(amount)).Exists()
-		}
+	if item := d.template[keyOf(container)]; item.Exists() {
+		return item.Get("resources", kind, string(amount)).Exists()
 	}
-	return d.owned.Field(container.Field).Item(container.Member).Field([]byte("resources")).Field([]byte(kind)).Field(amount).Has()
+	return d.owned[keyOf(container)].Field([]byte("resources")).Field([]byte(kind)).Field(amount).Has()
 }

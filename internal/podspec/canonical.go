@@ -108,7 +108,7 @@ func (v *View) AppendInjected(dst []byte, m Member, owned Fields) ([]byte, bool)
 		anything = anything || some
 	}
 	v.pop(base)
-	v.release(lookup)
+	v.Release(lookup)
 	if !anything {
 		return dst[:start], false
 	}

@@ -91,7 +91,7 @@ func (d *differ) members(a, b Member, inA, inB []Member, held Fields) {
 	for _, p := range d.pairs(inA, inB) {
 		d.member(container, p.a, p.b, lookup)
 	}
-	d.a.release(lookup)
+	d.a.Release(lookup)
 	if len(d.found) == before && !sameReferences(a, b) {
 		d.report(a, b, false)
 	}

@@ -60,8 +60,8 @@ func (v *View) Lookup(f Fields, field []byte) Lookup {
 	return l
 }
 
-// release gives back the memory of the latest Lookup that has not been.
-func (v *View) release(l Lookup) { v.index = truncated(v.index, len(v.index)-len(l.index)) }
+// Release gives back the memory of the latest Lookup that has not been.
+func (v *View) Release(l Lookup) { v.index = truncated(v.index, len(v.index)-len(l.index)) }
 
 // nodes yields the managers' sets.
 func (f Fields) nodes() iter.Seq[jsontree.Node] {
