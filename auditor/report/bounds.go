@@ -17,6 +17,9 @@ const (
 	// maxRevisions is how many revisions of one workload that no template is known of
 	// are told apart. Pods of an unknown owner are a revision each.
 	maxRevisions = 50
+	// maxGuessed is the number of bytes of changes in one namespace that were found
+	// without a template: whoever creates Pods of their own makes a workload of each.
+	maxGuessed = 1 << 20
 )
 
 // bounded returns the item with no text that is longer than it can be where Kubernetes
@@ -88,5 +91,28 @@ func (r *Revision) take(other Revision) {
 	r.Ignored += other.Ignored
 	for state, members := range other.Members {
 		r.Members[state] = append(r.Members[state], members...)
+	}
+}
+
+// boundGuesses leaves the changes out that are beyond maxGuessed of their namespace;
+// no other namespace is any the worse for it. The items are the worst first.
+func boundGuesses(items []Item) {
+	type namespace struct{ cluster, name string }
+	spent := map[namespace]int{}
+	for i := range items {
+		in := namespace{items[i].Cluster, items[i].Namespace}
+		for j := range items[i].Revisions {
+			r := &items[i].Revisions[j]
+			size := verdict.SizeOf(r.Changes) + verdict.SizeOf(r.Autoscaled)
+			if !r.Approximate || size == 0 {
+				continue
+			}
+			if spent[in]+size > maxGuessed {
+				r.MoreChanges += len(r.Changes) + len(r.Autoscaled)
+				r.Changes, r.Autoscaled = []verdict.Change{}, nil
+				continue
+			}
+			spent[in] += size
+		}
 	}
 }

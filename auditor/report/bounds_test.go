@@ -132,3 +132,30 @@ func TestChangesAreToldApart(t *testing.T) {
 		t.Errorf("%d changes of a page, want 2 (%v)", len(data.Changes), err)
 	}
 }
+
+// Pods that are each a workload of their own do not make a report as large as they
+// like, and take nothing from another namespace.
+func TestManyGuesses(t *testing.T) {
+	pod := func(namespace string, i int, approximate bool) Item {
+		return Item{Namespace: namespace, Kind: "Pod", Name: fmt.Sprintf("p-%05d", i), State: verdict.Mutated, Revisions: []Revision{{
+			State: verdict.Mutated, Pods: 1, Approximate: approximate,
+			Changes: []verdict.Change{{Part: "app/x", Path: "env[A].value", From: []byte(`"` + strings.Repeat("x", 2000) + `"`)}},
+		}}}
+	}
+	var items []Item
+	for i := range 2_000 {
+		items = append(items, pod("evil", i, true), pod("templates", i, false))
+	}
+	items = append(items, pod("shop", 0, true))
+	shown, left := map[string]int{}, map[string]int{}
+	for _, item := range New(DriftReport, time.Now(), items, 0).Items {
+		shown[item.Namespace] += len(item.Revisions[0].Changes)
+		left[item.Namespace] += item.Revisions[0].MoreChanges
+	}
+	if n := shown["evil"]; n > maxGuessed/2000 || n < maxGuessed/2100 || n+left["evil"] != 2_000 {
+		t.Errorf("%d changes of one namespace are shown, %d left out", n, left["evil"])
+	}
+	if shown["shop"] != 1 || shown["templates"] != 2_000 {
+		t.Errorf("%d and %d of the others are shown", shown["shop"], shown["templates"])
+	}
+}

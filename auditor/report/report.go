@@ -20,6 +20,7 @@ func New(kind string, now time.Time, items []Item, notJudged int) *Report {
 		items[i] = bounded(withoutNulls(items[i]))
 	}
 	slices.SortStableFunc(items, worstFirst)
+	boundGuesses(items)
 	return &Report{
 		APIVersion:  APIVersion,
 		Kind:        kind,

@@ -59,6 +59,7 @@ func newLoop() *loop {
 // everything when something changed that may change every verdict.
 func (l *loop) run(ctx context.Context) {
 	defer l.healing.Wait()
+	defer l.page.drawings.Wait()
 	if err := l.memory.load(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not known")
 	}

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -21,65 +21,102 @@ const (
 	pageEvery = 15 * time.Second
 	// pageTimeout is how long a client may take to read it.
 	pageTimeout = time.Minute
+	// drawingPatience is how long a page is waited for where there is an earlier one.
+	drawingPatience = 500 * time.Millisecond
 	// maxPoints bounds the history; when it is full, every second point goes.
 	maxPoints = 400
 )
 
 // page shows the last report to people, read-only. Its methods may be called
-// concurrently. An audit never waits for what is being drawn.
+// concurrently. Nobody holds its lock while something is drawn: an audit does not
+// wait for that, and people get the page before it where that takes long.
 type page struct {
 	// masker makes what masks one report.
 	masker func() *mask.Masker
 
-	shown atomic.Pointer[drawing] // nil before the first audit
-	// history is that of the audits, which come one after the other.
+	mu      sync.Mutex
+	last    *report.Report // nil before the first audit
 	history []report.Point
+	drawn   *drawing // the last one that is complete; nil before there is one
+	// drawing is closed when what is being drawn is complete; nil while nothing is.
+	drawing  chan struct{}
+	drawings sync.WaitGroup
 }
 
-// drawing is the page of one report, drawn once, when it is first asked for.
-type drawing func() (html, data []byte, err error)
+// drawing is the page of a report and its data, gzipped, or why there is none.
+type drawing struct {
+	of         *report.Report
+	html, data []byte
+	err        error
+}
 
-// audited shows a report from now on, which must not change any more. It is not to
-// be called concurrently.
+// audited shows a report from now on, which must not change any more.
 func (p *page) audited(found *report.Report) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = found
 	if len(p.history) == maxPoints {
-		kept := make([]report.Point, 0, maxPoints)
+		kept := p.history[:0]
 		for i := 0; i < maxPoints; i += 2 {
 			kept = append(kept, p.history[i])
 		}
 		p.history = kept
 	}
-	// Drawings have what was there before; nothing of that is written again.
 	p.history = append(p.history, report.Point{Time: found.GeneratedAt, DriftPercent: found.Summary.DriftPercent})
-	next := p.draw(found, p.history)
-	p.shown.Store(&next)
 }
 
-func (p *page) draw(found *report.Report, history []report.Point) drawing {
-	type documents struct{ html, data []byte }
-	draw := sync.OnceValues(func() (documents, error) {
-		view := report.Page{Report: found.Masked(p.masker()), History: history, Live: report.Live{URL: "report.json", Every: pageEvery}}
-		html, err := gzipped(view.WriteHTML)
-		if err != nil {
-			return documents{}, err
-		}
-		data, err := gzipped(view.WriteJSON)
-		return documents{html, data}, err
-	})
-	return func() (html, data []byte, err error) {
-		drawn, err := draw()
-		return drawn.html, drawn.data, err
+// render returns the page, nil before the first audit. One is drawn when it is asked
+// for, once a report and one at a time; who asks meanwhile waits for it, but not for
+// long where there is an earlier one.
+func (p *page) render() *drawing {
+	earlier, drawing := p.current()
+	if drawing == nil {
+		return earlier
+	}
+	var patience <-chan time.Time // without end
+	if earlier != nil {
+		patience = time.After(drawingPatience)
+	}
+	select {
+	case <-drawing:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.drawn
+	case <-patience:
+		return earlier
 	}
 }
 
-// render returns the page and its data, gzipped; nil before the first audit. Those
-// who ask at the same time wait for one drawing.
-func (p *page) render() (html, data []byte, err error) {
-	shown := p.shown.Load()
-	if shown == nil {
-		return nil, nil, nil
+// current returns what is drawn and, if that is not of the last report, what is to be
+// waited for.
+func (p *page) current() (*drawing, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last == nil || p.drawn != nil && p.drawn.of == p.last {
+		return p.drawn, nil
 	}
-	return (*shown)()
+	if p.drawing == nil {
+		p.drawing = make(chan struct{})
+		found, history := p.last, slices.Clone(p.history)
+		p.drawings.Go(func() {
+			next := p.draw(found, history)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.drawn = next
+			close(p.drawing)
+			p.drawing = nil
+		})
+	}
+	return p.drawn, p.drawing
+}
+
+func (p *page) draw(found *report.Report, history []report.Point) *drawing {
+	view := report.Page{Report: found.Masked(p.masker()), History: history, Live: report.Live{URL: "report.json", Every: pageEvery}}
+	d := &drawing{of: found}
+	if d.html, d.err = gzipped(view.WriteHTML); d.err == nil {
+		d.data, d.err = gzipped(view.WriteJSON)
+	}
+	return d
 }
 
 func gzipped(write func(io.Writer) error) ([]byte, error) {
@@ -100,20 +137,20 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Security-Policy", "frame-ancestors 'none'")
 	header.Set("Cache-Control", "no-cache")
-	html, data, err := p.render()
+	shown := p.render()
 	switch {
-	case err != nil:
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+	case shown != nil && shown.err != nil:
+		http.Error(w, shown.err.Error(), http.StatusInternalServerError)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		http.Error(w, "this page is read-only", http.StatusMethodNotAllowed)
 	case r.URL.Path != "/" && r.URL.Path != "/report.json":
 		http.NotFound(w, r)
-	case html == nil:
+	case shown == nil:
 		http.Error(w, "No audit has ended here yet. Of several replicas one audits, the holder of the Lease.", http.StatusServiceUnavailable)
 	case r.URL.Path == "/":
-		answer(w, r, html, "text/html; charset=utf-8")
+		answer(w, r, shown.html, "text/html; charset=utf-8")
 	default:
-		answer(w, r, data, "application/json")
+		answer(w, r, shown.data, "application/json")
 	}
 }
 

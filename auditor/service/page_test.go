@@ -5,8 +5,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -81,45 +81,45 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
-// An audit does not wait for a page that is being drawn, nor who asks for the next
-// one; and who asks for the same waits for one drawing.
-func TestAuditsDoNotWaitForThePage(t *testing.T) {
-	drawing, drawn := make(chan struct{}, 100), make(chan struct{})
-	var drawings atomic.Int32
-	p := &page{masker: func() *mask.Masker {
-		if drawings.Add(1) == 1 {
-			drawing <- struct{}{}
-			<-drawn
-		}
-		return mask.Constant()
-	}}
-	slow := workload("web", verdict.Drifted)
-	slow.Revisions = []report.Revision{{Name: "web-1", State: verdict.Drifted, Changes: []verdict.Change{{
-		Part: "container/proxy", Path: "env[A_TOKEN].value", From: []byte(`"slow"`),
-	}}}}
-	get := func() string {
-		answer := httptest.NewRecorder()
-		p.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/report.json", nil))
-		return answer.Body.String()
-	}
-	p.audited(reportOf(slow))
-	first := *p.shown.Load()
-	var clients sync.WaitGroup
-	for range 8 {
-		clients.Go(func() {
-			if html, data, err := first(); len(html) == 0 || len(data) == 0 || err != nil {
-				t.Errorf("%d and %d bytes, %v", len(html), len(data), err)
+// An audit does not wait for a page that is being drawn, and neither does who asks
+// while there is an earlier one; one is drawn at a time, and once.
+func TestNobodyWaitsForThePage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		drawn := make(chan struct{})
+		drawings := 0
+		p := &page{masker: func() *mask.Masker {
+			if drawings++; drawings == 2 {
+				<-drawn
 			}
-		})
-	}
-	<-drawing
-	p.audited(reportOf(workload("api", verdict.InSync)))
-	if got := get(); !strings.Contains(got, `"api"`) {
-		t.Errorf("the next page: %.300s", got)
-	}
-	close(drawn)
-	clients.Wait()
-	if n := drawings.Load(); n != 2 {
-		t.Errorf("two pages were drawn %d times", n)
-	}
+			return mask.Constant()
+		}}
+		get := func() string {
+			answer := httptest.NewRecorder()
+			p.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/report.json", nil))
+			return answer.Body.String()
+		}
+		p.audited(reportOf(workload("first", verdict.InSync)))
+		if got := get(); !strings.Contains(got, `"first"`) {
+			t.Errorf("the first page: %.300s", got)
+		}
+		p.audited(reportOf(workload("slow", verdict.InSync)))
+		var clients sync.WaitGroup
+		for range 8 {
+			clients.Go(func() {
+				if got := get(); !strings.Contains(got, `"first"`) {
+					t.Errorf("while the second is drawn: %.300s", got)
+				}
+			})
+		}
+		clients.Wait()
+		p.audited(reportOf(workload("third", verdict.InSync)))
+		if got := get(); !strings.Contains(got, `"first"`) {
+			t.Errorf("while the second is drawn and there is a third: %.300s", got)
+		}
+		close(drawn)
+		p.drawings.Wait()
+		if got := get(); !strings.Contains(got, `"third"`) || drawings != 3 {
+			t.Errorf("after %d drawings: %.300s", drawings, got)
+		}
+	})
 }

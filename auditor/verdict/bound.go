@@ -19,7 +19,7 @@ const (
 // it leaves out. Each part keeps its most telling ones: the first of each part come
 // before the second of any, and sidecars before the rest of the Pod. The order stays.
 func Bound(changes []Change) (kept []Change, left int) {
-	if len(changes) <= maxChanges && sizeOf(changes) <= maxChangesSize {
+	if len(changes) <= maxChanges && SizeOf(changes) <= maxChangesSize {
 		return changes, 0
 	}
 	type ranked struct{ at, round, part int }
@@ -42,7 +42,7 @@ func Bound(changes []Change) (kept []Change, left int) {
 	})
 	keep, n, size := make([]bool, len(changes)), 0, 0
 	for _, r := range ranks {
-		if takes := sizeOf(changes[r.at : r.at+1]); n < maxChanges && size+takes <= maxChangesSize {
+		if takes := SizeOf(changes[r.at : r.at+1]); n < maxChanges && size+takes <= maxChangesSize {
 			keep[r.at] = true
 			n++
 			size += takes
@@ -57,7 +57,8 @@ func Bound(changes []Change) (kept []Change, left int) {
 	return kept, len(changes) - n
 }
 
-func sizeOf(changes []Change) int {
+// SizeOf is the number of bytes that changes take, their places included.
+func SizeOf(changes []Change) int {
 	size := 0
 	for _, c := range changes {
 		size += len(c.Part) + len(c.Path) + len(c.From) + len(c.To)

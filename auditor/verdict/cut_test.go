@@ -111,8 +111,8 @@ func TestBound(t *testing.T) {
 	add("pod", 5_000, 10)
 	add("volumes", 5_000, 10)
 	kept, left := Bound(changes)
-	if len(kept) > maxChanges || sizeOf(kept) > maxChangesSize || len(kept)+left != len(changes) {
-		t.Errorf("%d changes of %d bytes, %d left out of %d", len(kept), sizeOf(kept), left, len(changes))
+	if len(kept) > maxChanges || SizeOf(kept) > maxChangesSize || len(kept)+left != len(changes) {
+		t.Errorf("%d changes of %d bytes, %d left out of %d", len(kept), SizeOf(kept), left, len(changes))
 	}
 	images, ofProxy := 0, 0
 	for i, c := range kept {
@@ -154,8 +154,8 @@ func TestJudgeIsBounded(t *testing.T) {
 	if v.State != Drifted || len(v.Changes) == 0 || v.More == 0 {
 		t.Errorf("%s, %d changes and %d more", v.State, len(v.Changes), v.More)
 	}
-	if n := len(v.Changes); n > maxChanges || sizeOf(v.Changes) > maxChangesSize || len(v.Sidecars) > maxNames || len(v.Loses) > maxNames {
-		t.Errorf("%d changes of %d bytes, %d sidecars, %d lost", n, sizeOf(v.Changes), len(v.Sidecars), len(v.Loses))
+	if n := len(v.Changes); n > maxChanges || SizeOf(v.Changes) > maxChangesSize || len(v.Sidecars) > maxNames || len(v.Loses) > maxNames {
+		t.Errorf("%d changes of %d bytes, %d sidecars, %d lost", n, SizeOf(v.Changes), len(v.Sidecars), len(v.Loses))
 	}
 	for _, c := range v.Changes {
 		if len(c.Path) > maxPath || len(c.From) > longest || len(c.To) > longest {
