@@ -89,7 +89,25 @@ func (s scale) measureLarge(ctx context.Context, out io.Writer, at site) error {
 	if err := d.Stop(); err != nil {
 		return err
 	}
+	if err := deleteLarge(ctx, at.Cluster); err != nil {
+		return err
+	}
 	return s.add(after)
+}
+
+// deleteLarge leaves nothing of the Pods for what is measured next.
+func deleteLarge(ctx context.Context, c *cluster.Cluster) error {
+	pods := c.Client().CoreV1().Pods(largeNamespace)
+	if err := pods.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}, metav1.ListOptions{}); err != nil {
+		return err
+	}
+	return cluster.Poll(ctx, "the large Pods to be gone", func(ctx context.Context) error {
+		left, err := pods.List(ctx, metav1.ListOptions{Limit: 1})
+		if err == nil && len(left.Items) > 0 {
+			err = fmt.Errorf("there is %s", left.Items[0].Name)
+		}
+		return err
+	})
 }
 
 // createLarge creates the Pods: every second one has one large value, and the others
