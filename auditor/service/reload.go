@@ -12,6 +12,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
@@ -87,7 +88,7 @@ func (r *reloader) reload() {
 		r.log.Error(err, "The configuration is invalid: the one before it stays in force")
 		if r.said != err.Error() { // a file that is away is so each time
 			r.said = err.Error()
-			r.events.Eventf(r.about, nil, corev1.EventTypeWarning, "InvalidConfiguration", "Reload", "%s", printable.Lines(r.said))
+			r.events.Eventf(r.about, nil, corev1.EventTypeWarning, "InvalidConfiguration", "Reload", "%s", printable.Lines(mask.Constant().Prose(r.said)))
 		}
 		return
 	}
