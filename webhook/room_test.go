@@ -33,7 +33,8 @@ func enter(r *room, from netip.Addr) (*guest, error) {
 	return g, err
 }
 
-// fill has a client take all the room that ordinary reviews have.
+// fill has a client take all the room that ordinary reviews have, one after the
+// other.
 func fill(t *testing.T, r *room, from netip.Addr) []*guest {
 	t.Helper()
 	var guests []*guest
@@ -41,6 +42,7 @@ func fill(t *testing.T, r *room, from netip.Addr) []*guest {
 		g, err := enter(r, from)
 		must(t, err)
 		guests = append(guests, g)
+		time.Sleep(time.Microsecond)
 	}
 	return guests
 }

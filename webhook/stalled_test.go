@@ -51,19 +51,25 @@ func TestStalledReviews(t *testing.T) {
 			t.Parallel()
 			s := startReady(t)
 			stalled.begin(t, s, hostile)
-			s.wantAnswers(t, apiServer, 210, 2, readFixture(t))
-			s.wantAnswers(t, apiServer, 4, 1, large)
+			client := s.clientAt(apiServer)
+			defer client.CloseIdleConnections()
+			s.wantAnswers(t, client, 210, 2, readFixture(t))
+			s.wantAnswers(t, client, 4, 1, large)
 		})
 	}
 }
 
 // TestStalledNeighbour: so are those of the same address, as far as there is room,
-// or once what has stalled is overdue.
+// or once what has stalled is overdue. Connections are counted by address, so theirs
+// is open before.
 func TestStalledNeighbour(t *testing.T) {
 	t.Parallel()
 	s := startReady(t)
+	client := s.clientAt(apiServer)
+	defer client.CloseIdleConnections()
+	s.wantAnswers(t, client, 1, 1, readFixture(t))
 	stall{reviews: 140, announced: ordinaryBody}.begin(t, s, apiServer)
-	s.wantAnswers(t, apiServer, 210, 2, readFixture(t))
+	s.wantAnswers(t, client, 210, 2, readFixture(t))
 	s.wantMetric(t, "sidecar_drift_webhook_rejected_reviews_total 0")
 
 	stall{reviews: 6, announced: maxBody, sent: maxBody - 1}.begin(t, s, apiServer)
@@ -82,12 +88,10 @@ func (s *stamper) clientAt(address string) *http.Client {
 	return client
 }
 
-// wantAnswers sends reviews from an address, some at a time, and wants each of them
-// answered. No more than there are turns: none waits for another of them.
-func (s *stamper) wantAnswers(t *testing.T, from string, count, atOnce int, review []byte) {
+// wantAnswers sends reviews, some at a time, and wants each of them answered. No more
+// than there are turns: none waits for another of them.
+func (s *stamper) wantAnswers(t *testing.T, client *http.Client, count, atOnce int, review []byte) {
 	t.Helper()
-	client := s.clientAt(from)
-	defer client.CloseIdleConnections()
 	var group errgroup.Group
 	group.SetLimit(atOnce)
 	for i := range count {

@@ -117,6 +117,9 @@ func (e *eviction) evictAll(ctx context.Context, begun *unstructured.Unstructure
 		default:
 			waitingFor, e.full = seen.message, 0
 		}
+		if ctx.Err() != nil { // which is no reason of a workload's
+			return ctx.Err()
+		}
 		if err == nil {
 			left(len(seen.remaining) + seen.unavailable)
 		}

@@ -111,7 +111,7 @@ func TestATenantStopsNoRollout(t *testing.T) {
 	asTenant(hostileDeployment("many", "", manyAnnotations(5_000), "") +
 		hostileDeployment("full", "", fmt.Sprintf(`note: %q`, strings.Repeat("x", 262_100)), "") +
 		hostileDeployment("large", "", "", strings.Repeat("x", 1_000_000)) +
-		hostileDeployment("slow", "minReadySeconds: 12\n  progressDeadlineSeconds: 1200", "", "") +
+		hostileDeployment("slow", "minReadySeconds: 32\n  progressDeadlineSeconds: 1200", "", "") +
 		hostileDeployment("refused", "", "", "") +
 		hostileDeployment("behind-two", "", "", "") +
 		hostileDeployment("behind-none", "", "", "") + `
@@ -179,7 +179,7 @@ spec: {containers: [{name: app, image: "app:1"}]}
 		of(tenant, strings.Repeat("Endless", 40_000), "endless"),
 	}
 
-	e.opts.Pace.Parallel, e.opts.Pace.MaxFailures, e.opts.Pace.Timeout = 16, 1, 10*time.Second
+	e.opts.Pace.Parallel, e.opts.Pace.MaxFailures, e.opts.Pace.Timeout = 16, 1, 30*time.Second // less than slow's minReadySeconds
 	done := e.run(t.Context(), t, e.plan(t, slices.Concat(items, endless)...))
 	done.Items = slices.DeleteFunc(done.Items, func(item report.Item) bool {
 		return strings.HasPrefix(item.Name, "endless") && item.Rollout.Result == report.Skipped
@@ -233,7 +233,7 @@ func TestATenantsQuotaIsItsOwnFailure(t *testing.T) {
 	}
 	cramped := e.item("Deployment", "cramped", verdict.Drifted)
 	cramped.Namespace = tenant
-	e.opts.Pace.Parallel, e.opts.Pace.Timeout = 2, 3*time.Second
+	e.opts.Pace.Parallel, e.opts.Pace.Timeout = 2, 30*time.Second
 	done := e.run(t.Context(), t, e.plan(t, e.item("Deployment", "healthy", verdict.Drifted), cramped))
 	checkResults(t, done, map[string]report.Result{"Deployment/healthy": report.RolledOut, "Deployment/cramped": report.Failed})
 	for _, item := range done.Items {
