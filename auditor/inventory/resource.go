@@ -58,6 +58,10 @@ func (r resource) owns(o Owner) bool { return o.Kind == r.kind && o.group() == r
 const AskAsAuditor = "the rights of an audit are in the ClusterRole sidecar-drift-audit, which only fenced identities should have: " +
 	"ask as one (--as=system:serviceaccount:sidecar-drift:sidecar-drift-auditor), or see docs/install.md#people"
 
+// RollOutAsFenced is what to do without the rights of a rollout, for the same reason.
+const RollOutAsFenced = "the rights of a rollout are in the ClusterRole sidecar-drift-rollout, which only fenced identities should have: " +
+	"roll out as one (--as=system:serviceaccount:sidecar-drift:sidecar-drift-rollout), or see docs/install.md#people"
+
 // refused says what could not be read, and what to do about it.
 func (r resource) refused(verb, namespace, name string, err error) error {
 	where := "in all namespaces"

@@ -39,8 +39,7 @@ func (a *access) denied(ctx context.Context, ref inventory.WorkloadRef, strategy
 			return "", err
 		}
 		if !allowed {
-			return fmt.Sprintf("you may not %s %s in namespace %s: bind the ClusterRole sidecar-drift-rollout to fenced identities only, and roll out as one (--as=system:serviceaccount:sidecar-drift:sidecar-drift-rollout)",
-				n.Verb, resourceName(n), n.Namespace), nil
+			return fmt.Sprintf("you may not %s %s in namespace %s: %s", n.Verb, resourceName(n), n.Namespace, inventory.RollOutAsFenced), nil
 		}
 	}
 	return "", nil

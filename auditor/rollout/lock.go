@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 )
 
 // Names of the Lease and of the namespaces that it is in by default.
@@ -121,7 +123,7 @@ func explainLock(err error, lease string) error {
 	}
 	advice := ""
 	if apierrors.IsForbidden(err) {
-		advice = "; bind the Role sidecar-drift-rollout of that namespace to this identity, or choose another with --lock-namespace"
+		advice = "; roll out as who may (" + inventory.RollOutAsFenced + "), or choose a namespace in which you may with --lock-namespace"
 	}
 	return fmt.Errorf("lock the rollout by Lease %s: %w%s", lease, err, advice)
 }

@@ -319,7 +319,7 @@ func TestRolloutWithoutPermission(t *testing.T) {
 	e.config = config
 	for strategy, want := range map[rollout.Strategy]string{
 		rollout.Restart: "you may not patch deployments.apps in namespace " + e.namespace,
-		rollout.Evict:   fmt.Sprintf("you may not patch deployments.apps in namespace %s: bind the ClusterRole sidecar-drift-rollout", e.namespace),
+		rollout.Evict:   fmt.Sprintf("you may not patch deployments.apps in namespace %s: the rights of a rollout are in the ClusterRole sidecar-drift-rollout", e.namespace),
 	} {
 		e.opts.Strategy = strategy
 		checkReasons(t, string(strategy), e.plan(t, e.item("Deployment", "web", verdict.Drifted)), map[string]string{"Deployment/web": want})
