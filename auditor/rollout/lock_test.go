@@ -205,7 +205,7 @@ func TestAcquireFails(t *testing.T) {
 		err  error
 		want string
 	}{
-		"get":    {apierrors.NewForbidden(leases, LeaseName, errors.New("no")), "bind the Role sidecar-drift-rollout"},
+		"get":    {apierrors.NewForbidden(leases, LeaseName, errors.New("no")), "roll out as one (--as=system:serviceaccount:sidecar-drift:sidecar-drift-rollout)"},
 		"create": {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, lockedIn), "not found"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
