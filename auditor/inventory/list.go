@@ -7,7 +7,6 @@ import (
 	"io"
 	"strconv"
 
-	"github.com/go-json-experiment/json/jsontext"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 
@@ -107,73 +106,87 @@ type page struct {
 	version string
 }
 
-// anything is JSON of which somebody may have written a part: what is wrong with an
-// item is for those to say who read that.
-var anything = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
-
-// readPage reads a list object.
+// readPage reads a list object. Its items may be anybody's: what is wrong with one
+// is for those to say who read it.
 func readPage(body io.Reader, item func([]byte) error) (read page, err error) {
-	d := jsontext.NewDecoder(body, anything...)
-	if err := expect(d, '{'); err != nil {
-		return read, err
-	}
-	for d.PeekKind() == '"' {
-		name, err := d.ReadToken()
-		if err != nil {
-			return read, err
-		}
-		switch name.String() {
+	s := jsontree.NewStream(body)
+	err = members(s, func(name string) error {
+		switch name {
 		case "metadata":
-			read, err = readMetadata(d)
+			value, err := s.Value()
+			if err != nil {
+				return err
+			}
+			metadata, err := jsontree.Parse(value)
+			read = page{metadata.Get("continue").String(), metadata.Get("resourceVersion").String()}
+			return err
 		case "items":
-			err = readItems(d, item)
-		default:
-			err = d.SkipValue()
+			return items(s, item)
 		}
-		if err != nil {
-			return read, err
-		}
-	}
-	return read, expect(d, '}')
+		_, err := s.Value()
+		return err
+	})
+	return read, err
 }
 
-func readItems(d *jsontext.Decoder, item func([]byte) error) error {
-	if d.PeekKind() == 'n' { // an empty list may be null
-		return d.SkipValue()
-	}
-	if err := expect(d, '['); err != nil {
-		return err
-	}
-	for d.PeekKind() != ']' {
-		value, err := d.ReadValue()
+// members reads an object: value is to read that of each member.
+func members(s *jsontree.Stream, value func(name string) error) error {
+	return between(s, '{', '}', func() error {
+		quoted, err := s.Value()
 		if err != nil {
 			return err
 		}
-		if err := item(value); err != nil {
+		name, err := jsontree.Parse(quoted)
+		if err != nil {
+			return err
+		}
+		text := name.String() // which the next reading overwrites
+		if err := s.Skip(':'); err != nil {
+			return err
+		}
+		return value(text)
+	})
+}
+
+func items(s *jsontree.Stream, item func([]byte) error) error {
+	if first, err := s.Peek(); err == nil && first == 'n' { // an empty list may be null
+		_, err := s.Value()
+		return err
+	}
+	return between(s, '[', ']', func() error {
+		value, err := s.Value()
+		if err != nil {
+			return err
+		}
+		return item(value)
+	})
+}
+
+// between reads what stands between two brackets, separated by commas.
+func between(s *jsontree.Stream, left, right byte, one func() error) error {
+	if err := s.Skip(left); err != nil {
+		return fmt.Errorf("the answer is no list: %w", err)
+	}
+	for first := true; ; first = false {
+		next, err := s.Peek()
+		if errors.Is(err, io.EOF) {
+			return io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return err
+		}
+		if next == right {
+			return s.Skip(right)
+		}
+		if !first {
+			if err := s.Skip(','); err != nil {
+				return err
+			}
+		}
+		if err := one(); err != nil {
 			return err
 		}
 	}
-	return expect(d, ']')
-}
-
-func readMetadata(d *jsontext.Decoder) (page, error) {
-	value, err := d.ReadValue()
-	if err != nil {
-		return page{}, err
-	}
-	metadata, err := jsontree.Parse(value)
-	return page{metadata.Get("continue").String(), metadata.Get("resourceVersion").String()}, err
-}
-
-func expect(d *jsontext.Decoder, kind jsontext.Kind) error {
-	token, err := d.ReadToken()
-	if err != nil {
-		return err
-	}
-	if token.Kind() != kind {
-		return fmt.Errorf("the answer is no list: found %v, not %v", token.Kind(), kind)
-	}
-	return nil
 }
 
 // get reads one object.

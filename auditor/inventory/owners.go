@@ -74,11 +74,6 @@ func (r *reader) readOwners(ctx context.Context, kind resource, read func(jsontr
 		err := retryUnread(func() error {
 			return list(ctx, r.client, q, func(raw []byte) error { item(raw); return nil }, flush)
 		})
-		if errors.Is(err, errCut) && ctx.Err() == nil {
-			// One object that cannot be read, such as one with data that is nested
-			// as deeply as can be stored, keeps a whole list from being read.
-			return r.readNamed(ctx, kind, names, item, flush)
-		}
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -224,36 +222,44 @@ func (l *Live) stream(ctx context.Context, s *source, whole bool) error {
 	if !whole {
 		s.set(true, nil)
 	}
-	from := io.Reader(body)
-	events := jsontext.NewDecoder(from, anything...)
+	events := jsontree.NewStream(body)
 	for {
-		event, err := events.ReadValue()
-		if errors.Is(err, io.EOF) && s.version != "" {
+		if _, err := events.Peek(); errors.Is(err, io.EOF) && s.version != "" {
 			return nil
 		}
-		if err == nil {
-			err = l.take(s, event)
-		}
-		if err != nil {
+		if err := l.next(s, events); err != nil {
 			return s.refused("watch", s.namespace, "", err)
-		}
-		if len(event) > Large { // which the decoder's buffer has grown for, and would stay
-			from = io.MultiReader(bytes.NewReader(bytes.Clone(events.UnreadBuffer())), from)
-			events = jsontext.NewDecoder(from, anything...)
 		}
 	}
 }
 
+// next reads an event and acts upon it. Its type comes first, as in metav1.WatchEvent.
+func (l *Live) next(s *source, events *jsontree.Stream) error {
+	var kind watch.EventType
+	return members(events, func(name string) error {
+		value, err := events.Value()
+		if err != nil {
+			return err
+		}
+		parsed, err := jsontree.Parse(value)
+		switch {
+		case name == "type":
+			kind = watch.EventType(parsed.String())
+			return err
+		case name != "object":
+			return nil
+		case err != nil:
+			l.unread.Add(1)
+			return nil //nolint:nilerr // it is counted, and the watch goes on
+		}
+		return l.take(s, kind, parsed)
+	})
+}
+
 // take acts upon an event.
-func (l *Live) take(s *source, event []byte) error {
-	parsed, err := jsontree.Parse(event)
-	if err != nil {
-		l.unread.Add(1)
-		return nil //nolint:nilerr // it is counted, and the watch goes on
-	}
-	object := parsed.Get("object")
+func (l *Live) take(s *source, kind watch.EventType, object jsontree.Node) error {
 	metadata := object.Get("metadata")
-	switch kind := watch.EventType(parsed.Get("type").String()); kind {
+	switch kind {
 	case watch.Added, watch.Modified:
 		l.put(s, object)
 	case watch.Deleted:

@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -168,6 +169,43 @@ func (n *neighbours) intruders() []*corev1.Pod {
 		add(version, "Job", "web", "44444444-4444-4444-4444-444444444444")
 	}
 	return pods
+}
+
+// createDeep creates a Pod, and owners of Pods, with managedFields that are nested as
+// deeply as can be stored: what holds them, a list or an event, is nested more deeply
+// than encoding/json goes. It returns the number of Pods.
+func (n *neighbours) createDeep(t *testing.T) int {
+	t.Helper()
+	const levels = 9_994 // 10,000 less those around them
+	fields := strings.Repeat(`{"f:a":`, levels) + "{}" + strings.Repeat("}", levels)
+	const pod = `{"schedulerName":"nobody","restartPolicy":"Never","containers":[{"name":"app","image":"app:1"}]}`
+	workload := `{"replicas":0,"selector":{"matchLabels":{"app":"deep"}},"template":{"metadata":{"labels":{"app":"deep"}},"spec":` +
+		strings.Replace(pod, "Never", "Always", 1) + `}}`
+	for _, object := range []struct{ api, plural, kind, spec string }{
+		{"/api/v1", "pods", "Pod", pod},
+		{"/apis/apps/v1", "deployments", "Deployment", workload},
+		{"/apis/apps/v1", "replicasets", "ReplicaSet", workload},
+		{"/apis/batch/v1", "cronjobs", "CronJob", `{"schedule":"0 0 1 1 *","suspend":true,"jobTemplate":{"spec":{"template":{"spec":` + pod + `}}}}`},
+	} {
+		version := strings.TrimPrefix(strings.TrimPrefix(object.api, "/apis/"), "/api/")
+		body := fmt.Sprintf(`{"apiVersion":%[1]q,"kind":%[2]q,"metadata":{"name":"deep","labels":{"tenancy":%[3]q},"managedFields":[
+			{"manager":"x","operation":"Update","apiVersion":%[1]q,"time":"2026-01-01T00:00:00Z","fieldsType":"FieldsV1","fieldsV1":%[4]s}]},"spec":%[5]s}`,
+			version, object.kind, n.shop, fields, object.spec)
+		// Neither kubectl nor a typed client would read the answer.
+		err := n.client.CoreV1().RESTClient().Post().AbsPath(object.api).Namespace(n.tenant).Resource(object.plural).
+			SetHeader("Content-Type", "application/json").Body([]byte(body)).Do(t.Context()).Error()
+		if err != nil {
+			t.Fatalf("%s: %.500v", object.kind, err)
+		}
+		t.Cleanup(func() { // others' lists of these are not to fail for long
+			err := n.cluster.Client().CoreV1().RESTClient().Delete().AbsPath(object.api).Namespace(n.tenant).Resource(object.plural).Name("deep").
+				Body([]byte(`{"gracePeriodSeconds":0}`)).SetHeader("Content-Type", "application/json").Do(context.Background()).Error()
+			if err != nil {
+				t.Errorf("%s: %v", object.kind, err)
+			}
+		})
+	}
+	return 1
 }
 
 // random are Pods with owner references, labels, annotations and sizes that are
