@@ -141,6 +141,7 @@ OURS := --ignore-not-found -l app.kubernetes.io/part-of=sidecar-drift
 undeploy: ## Remove everything from the cluster of KUBECONFIG, the webhook configuration first.
 	$(KUBECTL) delete --ignore-not-found mutatingwebhookconfiguration zz-sidecar-drift
 	$(KUBECTL) delete $(OURS) clusterrolebindings,clusterroles
+	$(KUBECTL) delete $(OURS) -n kube-system rolebindings,roles
 	$(KUBECTL) delete --ignore-not-found namespace sidecar-drift
 	$(KUBECTL) delete $(OURS) validatingadmissionpolicybindings,validatingadmissionpolicies
 	$(KUBECTL) delete $(OURS) flowschemas,prioritylevelconfigurations

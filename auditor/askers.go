@@ -46,13 +46,13 @@ func (s *askers) steps(ctx context.Context, client rest.Interface, namespace str
 	return steps, labels
 }
 
-// markAsker calls a verdict approximate that may be about who asks: a sidecar
-// that comes or goes where a mutating one decides by that, or a refusal by one
-// that does.
+// markAsker calls a verdict approximate that may be about who asked, where that was
+// not the Pod's controller: what differs where something that changes Pods decides by
+// that, or a refusal by one that does.
 func (a *audit) markAsker(ctx context.Context, f *finding, r inventory.Revision) {
 	var decides func(injection.Step) bool
 	switch f.revision.State {
-	case verdict.Missing, verdict.Orphaned:
+	case verdict.Drifted, verdict.Missing, verdict.Orphaned:
 		decides = func(s injection.Step) bool {
 			return s.Kind == injection.MutatingWebhook || s.Kind == injection.MutatingPolicy
 		}
@@ -63,39 +63,28 @@ func (a *audit) markAsker(ctx context.Context, f *finding, r inventory.Revision)
 	default:
 		return
 	}
-	if f.revision.Approximate {
+	if f.revision.Approximate || f.revision.AskedAs != "" {
 		return
 	}
 	steps, _ := a.askers.steps(ctx, a.client, r.Workload.Namespace, r.Template)
 	at := slices.IndexFunc(steps, func(s injection.Step) bool {
-		return s.UserInfo && s.Match != injection.MatchesNot && decides(s)
+		return s.LooksAtAsker && s.Match != injection.MatchesNot && decides(s)
 	})
 	if at < 0 {
 		return
 	}
 	f.revision.Approximate = true
-	f.also(fmt.Sprintf("%s looks at who creates a Pod, and may answer its controller otherwise (to ask as that: --as=system:serviceaccount:kube-system:%s)",
-		steps[at].Name, controllerAccount(r.Owner.Kind)))
+	reason := fmt.Sprintf("%s looks at who creates a Pod, and may answer its controller otherwise: --dry-run-as controller asks as that", steps[at].Name)
+	if steps[at].Asks != "" {
+		reason += "; " + steps[at].Asks
+	}
+	f.also(reason)
 }
 
 // names reports whether a refusal names the webhook or policy, as the API server
 // quotes either.
 func names(refusal, name string) bool {
 	return strings.Contains(refusal, `"`+name+`"`) || strings.Contains(refusal, "'"+name+"'")
-}
-
-// controllerAccount is the ServiceAccount in kube-system that creates the Pods of
-// such owners.
-func controllerAccount(kind string) string {
-	switch kind {
-	case "StatefulSet":
-		return "statefulset-controller"
-	case "DaemonSet":
-		return "daemon-set-controller"
-	case "Job":
-		return "job-controller"
-	}
-	return "replicaset-controller"
 }
 
 // unread says that webhooks and policies could not be read, where that may

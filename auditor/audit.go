@@ -34,6 +34,8 @@ type Options struct {
 	// Gentle keeps other clients' requests from taking longer for the audit's,
 	// and has it take its time.
 	Gentle bool
+	// DryRunAs says as whom dry runs are made; empty is Auto.
+	DryRunAs injection.DryRunAs
 	// SidecarNames are containers to count as sidecars though the template
 	// declares them.
 	SidecarNames []string
@@ -87,7 +89,11 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	a := newAudit(client, opts)
+	identities, err := injection.NewIdentities(client, cfg, opts.DryRunAs)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	a := newAudit(client, opts, identities)
 	a.results.total = pods.Len()
 	if err := a.run(ctx, pods); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
@@ -96,6 +102,7 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	found := opts.report(a.results.findings, pods.NotJudged+a.results.gone)
+	found.DryRunAs = string(identities.Asked())
 	found.Notes = append(found.Notes, a.unread(pods.Unread)...)
 	if !opts.Preview.Empty() {
 		if err := a.markPreview(ctx, found); err != nil {
@@ -143,6 +150,7 @@ type audit struct {
 	opts     Options
 	client   rest.Interface
 	injector *injection.Injector
+	as       *injection.Identities
 	stable   *stability
 	results  results
 
@@ -150,9 +158,9 @@ type audit struct {
 	askers      *askers
 }
 
-func newAudit(client rest.Interface, opts Options) *audit {
+func newAudit(client rest.Interface, opts Options, as *injection.Identities) *audit {
 	return &audit{
-		opts: opts, client: client,
+		opts: opts, client: client, as: as,
 		injector: injection.New(client, opts.Log),
 		stable:   &stability{}, askers: &askers{},
 		results: results{progress: opts.Progress, compared: opts.Compared},
@@ -176,6 +184,9 @@ func weight(r inventory.Revision) int64 {
 // run judges every revision. Templates go from the list that is being read
 // straight to a worker, and are forgotten there.
 func (a *audit) run(ctx context.Context, pods *inventory.Inventory) error {
+	if err := a.as.Check(ctx); err != nil {
+		return err
+	}
 	revisions := make(chan inventory.Revision)
 	room := semaphore.NewWeighted(largeAtOnce)
 	group, ctx := errgroup.WithContext(ctx)

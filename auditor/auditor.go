@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/pace"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -29,7 +30,8 @@ type Auditor struct {
 	findings map[inventory.Key]known
 	stable   *stability
 	askers   *askers
-	read     time.Time // when the two were begun anew
+	as       *injection.Identities
+	read     time.Time // when these were begun anew
 	// autoscalers are those that were read last.
 	autoscalers *inventory.Autoscalers
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -49,8 +50,10 @@ func connectPatiently(cfg *rest.Config, limiter *pace.Limiter, giveUp context.Ca
 	return connect(cfg)
 }
 
-// isDryRun holds for all that an audit posts.
-func isDryRun(r *http.Request) bool { return r.Method == http.MethodPost }
+// isDryRun holds for what an audit has created, and for nothing that it asks else.
+func isDryRun(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.Contains(r.URL.RawQuery, "dryRun=")
+}
 
 // retries is how often a request is sent again that the API server has no time
 // for, which it asks for a second later: two minutes' worth. Where all workers are

@@ -53,6 +53,7 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 	}
 	err := r.Broken
 	if err == nil {
+		f.revision.AskedAs = a.as.For(ctx, r.Owner)
 		err = a.ask(ctx, &f, r)
 	}
 	switch refusal, refused := errors.AsType[*injection.Refusal](err); {
@@ -145,6 +146,7 @@ func (a *audit) fresh(ctx context.Context, r inventory.Revision, submitted *[]by
 		}
 		shape = func(attempt int) ([]byte, error) { return injection.Reconstruct(live, r.Owner, attempt) }
 	}
+	as := a.as.For(ctx, r.Owner)
 	for attempt := 0; ; attempt++ {
 		pod, err := shape(attempt)
 		if err == nil && !a.opts.Preview.Empty() {
@@ -154,7 +156,7 @@ func (a *audit) fresh(ctx context.Context, r inventory.Revision, submitted *[]by
 			return nil, err
 		}
 		*submitted = pod
-		fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod)
+		fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod, as)
 		refusal, _ := errors.AsType[*injection.Refusal](err)
 		a.asked(refusal)
 		if refusal == nil || !refusal.Exists || attempt == nameAttempts-1 {

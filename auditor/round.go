@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 )
 
@@ -47,10 +48,15 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 		ask = live
 	}
 	if scope == Everything || time.Since(a.read) >= a.sweep.Full {
-		a.stable, a.askers, a.read = &stability{}, &askers{}, time.Now()
+		a.stable, a.askers, a.as, a.read = &stability{}, &askers{}, nil, time.Now()
+	}
+	if a.as == nil {
+		if a.as, err = injection.NewIdentities(client, a.cfg, a.opts.DryRunAs); err != nil {
+			return Round{}, err
+		}
 	}
 
-	this := newAudit(client, a.opts)
+	this := newAudit(client, a.opts, a.as)
 	this.stable, this.askers = a.stable, a.askers
 	this.results.found = a.take(live)
 	a.ledger.Begin()
@@ -143,6 +149,7 @@ func (a *Auditor) result(this *audit, notJudged, asked, splits int) Round {
 		this.autoscaling.known = a.autoscalers
 	}
 	a.autoscalers = this.autoscaling.known
+	found.DryRunAs = string(a.as.Asked())
 	found.Notes = append(found.Notes, this.unread(a.pods.Unread())...)
 	return Round{Report: found, Asked: asked, Splits: splits, Classes: a.ledger.Sizes()}
 }

@@ -20,29 +20,37 @@ const (
 	// twice in half of the cases, and five times in one of sixteen.
 	probes = 5
 	// enoughConfirmed workloads that differ at the same paths and were probed
-	// stand for all that do: a changed template makes thousands of them.
+	// stand for all that do: a changed template makes thousands of them. They are of
+	// one namespace, and stand for that, or each of another, and stand for all: who
+	// writes in one namespace says nothing about others.
 	enoughConfirmed = 3
 )
 
 // stability remembers which differences have been probed.
 type stability struct {
 	mu        sync.Mutex
-	confirmed map[placesKey]int
+	confirmed map[placesKey]map[string]int // by namespace
 }
 
-func (s *stability) known(paths placesKey) bool {
+func (s *stability) known(paths placesKey, namespace string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.confirmed[paths] >= enoughConfirmed
+	confirmed := s.confirmed[paths]
+	return len(confirmed) >= enoughConfirmed || confirmed[namespace] >= enoughConfirmed
 }
 
-func (s *stability) confirm(paths placesKey) {
+func (s *stability) confirm(paths placesKey, namespace string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.confirmed == nil {
-		s.confirmed = map[placesKey]int{}
+		s.confirmed = map[placesKey]map[string]int{}
 	}
-	s.confirmed[paths]++
+	if s.confirmed[paths] == nil {
+		s.confirmed[paths] = map[string]int{}
+	}
+	if confirmed := s.confirmed[paths]; len(confirmed) < enoughConfirmed || confirmed[namespace] > 0 {
+		confirmed[namespace]++
+	}
 }
 
 // confirm asks again about a revision with sidecars whose Pods differ from the
@@ -52,7 +60,7 @@ func (a *audit) confirm(ctx context.Context, f *finding, r inventory.Revision, e
 		return nil
 	}
 	paths := keyOf(f.revision.Changes)
-	if a.stable.known(paths) {
+	if a.stable.known(paths, r.Workload.Namespace) {
 		return nil
 	}
 	for probe := 2; probe <= probes; probe++ {
@@ -79,7 +87,7 @@ func (a *audit) confirm(ctx context.Context, f *finding, r inventory.Revision, e
 			return nil
 		}
 	}
-	a.stable.confirm(paths)
+	a.stable.confirm(paths, r.Workload.Namespace)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 )
 
@@ -18,6 +19,7 @@ func Default() Configuration {
 		FullInterval: metav1.Duration{Duration: time.Hour},
 		Concurrency:  16,
 		Gentle:       true,
+		DryRunAs:     injection.Auto,
 		AutoRollout: AutoRollout{
 			Kinds:            []WorkloadKind{Deployment},
 			Budget:           10,

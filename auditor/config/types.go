@@ -3,6 +3,7 @@ package config
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 )
 
@@ -40,6 +41,10 @@ type Configuration struct {
 	// Have audits take their time, so that other requests to the API server take
 	// hardly longer for them.
 	Gentle bool `json:"gentle,omitempty"`
+	// As whom dry runs are made: controller, the one that would create the Pod, for
+	// which the component controller-identity has the rights; self, the auditor's own
+	// account; or auto, as the controller where the auditor may.
+	DryRunAs injection.DryRunAs `json:"dryRunAs,omitempty"`
 	// Export the state of each workload's Pods, too, as
 	// sidecar_drift_workload_pods: a series for each workload and state.
 	WorkloadMetrics bool `json:"workloadMetrics,omitempty"`

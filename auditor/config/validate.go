@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/auditor/window"
@@ -50,6 +51,7 @@ func (c Configuration) Validate() []Problem {
 		}
 	}
 	found.atLeast("concurrency", c.Concurrency, 1)
+	choose(&found, "dryRunAs", c.DryRunAs, injection.DryRunAsValues)
 	found.autoRollout("autoRollout", c.AutoRollout)
 	return found
 }

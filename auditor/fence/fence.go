@@ -15,12 +15,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/transport"
 )
 
 // The policies, as in manifests/.
 const (
 	DryRunOnly  = "sidecar-drift-dry-run-only"
 	RolloutOnly = "sidecar-drift-rollout-only"
+	// ControllerIdentity is about who may impersonate controllers.
+	ControllerIdentity = "sidecar-drift-controller-identity"
 )
 
 // OpenError says that a policy is not in force for whoever asked.
@@ -49,6 +52,16 @@ func ProveDryRunOnly(ctx context.Context, client kubernetes.Interface, namespace
 	pod.Name, pod.ResourceVersion = unheard, "1"
 	_, err := client.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{})
 	return judge(DryRunOnly, err, notStored)
+}
+
+// ProveControllerIdentity is ProveDryRunOnly for what the identity may do as a
+// controller: the user that it may impersonate.
+func ProveControllerIdentity(ctx context.Context, client kubernetes.Interface, namespace, user string) error {
+	pod := Pod()
+	pod.Name, pod.ResourceVersion = unheard, "1"
+	err := client.CoreV1().RESTClient().Post().Namespace(namespace).Resource("pods").
+		SetHeader(transport.ImpersonateUserHeader, user).Body(pod).Do(ctx).Error()
+	return judge(ControllerIdentity, err, notStored)
 }
 
 // ProveRolloutOnly does the same of what a rollout must not do: an eviction without

@@ -13,6 +13,10 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 )
 
 const (
@@ -67,7 +71,7 @@ func (g *Gate) Start(ctx context.Context) error {
 		if said != err.Error() {
 			said = err.Error()
 			g.log.Error(err, "Nothing is audited until the admission policies are in force for this identity",
-				"remedy", "apply manifests/base/dry-run-only-policy.yaml and rollout-only-policy.yaml; sidecar-drift doctor --probe-policy says more")
+				"remedy", "apply manifests/base/dry-run-only-policy.yaml and rollout-only-policy.yaml, and policy.yaml of components/controller-identity with that; sidecar-drift doctor --probe-policy says more")
 		}
 		select {
 		case <-ctx.Done():
@@ -120,6 +124,15 @@ func (g *Gate) prove(ctx context.Context) error {
 	if err := ProveDryRunOnly(ctx, g.client, g.namespace); err != nil {
 		return err
 	}
+	controller, err := g.controller(ctx)
+	if err != nil {
+		return err
+	}
+	if controller != "" {
+		if err := ProveControllerIdentity(ctx, g.client, g.namespace, controller); err != nil {
+			return err
+		}
+	}
 	if g.rollsOut {
 		return g.ProveRollouts(ctx)
 	}
@@ -139,6 +152,15 @@ func (g *Gate) ProveRollouts(ctx context.Context) error {
 	}
 	g.proven = true
 	return nil
+}
+
+// controller returns a controller that the identity may impersonate; empty without.
+func (g *Gate) controller(ctx context.Context) (user string, err error) {
+	identities, err := injection.NewIdentities(g.client.CoreV1().RESTClient(), &rest.Config{}, injection.Auto)
+	if err != nil {
+		return "", err
+	}
+	return identities.For(ctx, inventory.Owner{APIVersion: "apps/v1", Kind: "ReplicaSet"}), nil
 }
 
 // who asks as whom the process runs, and takes down the namespace of a

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -20,7 +21,8 @@ import (
 // server is an API server that knows who asks, and answers the rest in turn, the
 // last answer again and again.
 type server struct {
-	user string
+	user         string
+	impersonates bool
 
 	mu      sync.Mutex
 	answers []metav1.Status
@@ -37,7 +39,18 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(review)
 		return
 	}
-	s.asked = append(s.asked, r.Method+" "+r.URL.Path)
+	if strings.HasSuffix(r.URL.Path, "/selfsubjectaccessreviews") {
+		var review authorizationv1.SelfSubjectAccessReview
+		_ = json.NewDecoder(r.Body).Decode(&review)
+		review.Status.Allowed = s.impersonates && review.Spec.ResourceAttributes.Verb == "impersonate"
+		_ = json.NewEncoder(w).Encode(review)
+		return
+	}
+	if r.Header.Get("Impersonate-User") != "" && r.URL.Query().Has("dryRun") { // of nothing
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	s.asked = append(s.asked, r.Header.Get("Impersonate-User")+r.Method+" "+r.URL.Path)
 	answer := s.answers[0]
 	if len(s.answers) > 1 {
 		s.answers = s.answers[1:]
@@ -158,5 +171,23 @@ func TestGateOfRollouts(t *testing.T) {
 	open, is := errors.AsType[*OpenError](g.ProveRollouts(t.Context()))
 	if !is || open.Policy != RolloutOnly {
 		t.Errorf("got %v, want %s not in force", open, RolloutOnly)
+	}
+}
+
+// Who may impersonate controllers is not let in before that is fenced, too.
+func TestGateOfControllers(t *testing.T) {
+	asController := status(403, metav1.StatusReasonForbidden,
+		`pods "x" is forbidden: ValidatingAdmissionPolicy '`+ControllerIdentity+`' with binding '`+ControllerIdentity+`' denied request: dry runs only`)
+	s := &server{user: auditor, impersonates: true, answers: []metav1.Status{fenced, stored, fenced, asController}}
+	g := NewGate(s.start(t), false, logr.Discard())
+	if err := g.prove(t.Context()); err == nil || !strings.Contains(err.Error(), ControllerIdentity) {
+		t.Errorf("not fenced as a controller: %v", err)
+	}
+	if err := g.prove(t.Context()); err != nil {
+		t.Errorf("fenced: %v", err)
+	}
+	const user = "system:serviceaccount:kube-system:replicaset-controller"
+	if len(s.asked) != 4 || !strings.HasPrefix(s.asked[1], user) || strings.HasPrefix(s.asked[2], user) {
+		t.Errorf("asked %q", s.asked)
 	}
 }

@@ -40,9 +40,12 @@ type Step struct {
 	Match Match
 	// Why explains a match that is not certain.
 	Why string
-	// UserInfo: an expression looks at who asks, which is another one for an
-	// audit than for the Pod's own controller.
-	UserInfo bool
+	// LooksAtAsker: it is decided by who asks, which may be another one for an audit
+	// than for the Pod's own controller.
+	LooksAtAsker bool
+	// Asks says what is known of a webhook that looks at who asks in its own code;
+	// empty of others.
+	Asks string
 	// Policies are failurePolicy and reinvocationPolicy, as far as set.
 	Policies []string
 	// SideEffects is what a webhook declares; empty for a policy.
@@ -171,8 +174,9 @@ func (c *Chain) webhooks(ctx context.Context, kind, plural string) error {
 		for _, w := range configuration.Webhooks {
 			step := Step{
 				Kind: kind, Name: configuration.Metadata.Name + "/" + w.Name,
-				UserInfo: looksAtUser(w.MatchConditions), SideEffects: w.SideEffects,
+				Asks: askersByName[w.Name], SideEffects: w.SideEffects,
 			}
+			step.LooksAtAsker = step.Asks != "" || decider{MatchConditions: w.MatchConditions}.looksAtAsker()
 			for _, policy := range []string{w.FailurePolicy, w.ReinvocationPolicy} {
 				if policy != "" {
 					step.Policies = append(step.Policies, policy)
@@ -260,7 +264,7 @@ func (c *Chain) policies(ctx context.Context, kind, plural string, versions ...s
 		if err := json.Unmarshal(p.Spec, &spec); err != nil {
 			return fmt.Errorf("%s %s: %w", kind, p.Metadata.Name, err)
 		}
-		step := Step{Kind: kind, Name: p.Metadata.Name, UserInfo: looksAtUser([]json.RawMessage{p.Spec})}
+		step := Step{Kind: kind, Name: p.Metadata.Name, LooksAtAsker: looksAtAsker(p.Spec)}
 		if spec.FailurePolicy != "" {
 			step.Policies = []string{spec.FailurePolicy}
 		}
@@ -282,9 +286,4 @@ func (b binding) binds(policy string, namespace, pod labels.Set) bool {
 	resources := b.Spec.MatchResources
 	return b.Spec.PolicyName == policy &&
 		(resources == nil || matches(resources.NamespaceSelector, namespace) && matches(resources.ObjectSelector, pod))
-}
-
-// looksAtUser reports whether CEL in the documents reads who asks.
-func looksAtUser(expressions []json.RawMessage) bool {
-	return slices.ContainsFunc(expressions, func(e json.RawMessage) bool { return strings.Contains(string(e), "userInfo") })
 }

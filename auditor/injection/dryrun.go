@@ -7,6 +7,7 @@ import (
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport"
 )
 
 // Injector asks the API server what admission would make of Pods. Its methods
@@ -25,24 +26,27 @@ func New(client rest.Interface, log logr.Logger) *Injector {
 	return &Injector{client: client, breaker: newBreaker(client, log)}
 }
 
-// Inject creates the Pod in a dry run and returns what would be stored, as
-// JSON. The error is a *[Refusal], unless the context is done.
+// Inject creates the Pod in a dry run, as the user, or as the identity itself if that
+// is empty, and returns what would be stored, as JSON. The error is a *[Refusal], unless the context is done.
 //
 // Nothing is tried twice but what the API server says should be, and what it did
 // not answer to the end: a webhook that is down costs its timeout each time. When
 // three calls to one have failed in a namespace, nothing is asked any more there that
 // it would be called for.
-func (i *Injector) Inject(ctx context.Context, namespace string, pod []byte) ([]byte, error) {
+func (i *Injector) Inject(ctx context.Context, namespace string, pod []byte, as string) ([]byte, error) {
 	if refusal := i.breaker.refuse(ctx, namespace, pod); refusal != nil {
 		return nil, refusal
 	}
 	for attempt := 1; ; attempt++ {
-		result := i.client.Post().
+		request := i.client.Post().
 			AbsPath("/api/v1").Namespace(namespace).Resource("pods").
 			Param("dryRun", "All").
 			SetHeader("Content-Type", "application/json").
-			Body(pod).
-			Do(ctx)
+			Body(pod)
+		if as != "" { // alone: a ServiceAccount's groups follow from its name
+			request.SetHeader(transport.ImpersonateUserHeader, as)
+		}
+		result := request.Do(ctx)
 		err := result.Error()
 		if err == nil {
 			return result.Raw()

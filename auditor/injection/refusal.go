@@ -23,7 +23,8 @@ type Refusal struct {
 	Reason string
 	// Webhook is the one that could not be called; empty if there is none.
 	Webhook string
-	// Forbidden: the identity of the audit may not create Pods.
+	// Forbidden: the identity of the audit may not create Pods, or not as the one that
+	// it wanted to.
 	Forbidden bool
 	// Exists: a Pod of this name exists.
 	Exists bool
@@ -38,7 +39,7 @@ var (
 	webhookFailed = regexp.MustCompile(`^(?:Internal error occurred: )?failed calling webhook "([^"]+)"`)
 	noDryRun      = regexp.MustCompile(`^admission webhook "([^"]+)" does not support dry run`)
 	denied        = regexp.MustCompile(`^admission webhook "[^"]+" denied the request`)
-	rbac          = regexp.MustCompile(`^pods is forbidden: User "[^"]*" cannot create resource "pods"`)
+	rbac          = regexp.MustCompile(`^pods is forbidden: User "[^"]*" cannot create resource "pods"|^[a-z.0-9]+ "[^"]*" is forbidden: User "[^"]*" cannot impersonate`)
 	// forbidden are the explanations behind `pods "NAME" is forbidden: ` that
 	// the owner's own creates would get, too: they are about the Pod and
 	// not about how many there are, nor about who asks.

@@ -16,7 +16,7 @@ type definition struct {
 	Rules             []admissionregistrationv1.RuleWithOperations `json:"rules"`
 	NamespaceSelector *metav1.LabelSelector                        `json:"namespaceSelector"`
 	ObjectSelector    *metav1.LabelSelector                        `json:"objectSelector"`
-	MatchConditions   []json.RawMessage                            `json:"matchConditions"`
+	MatchConditions   []expression                                 `json:"matchConditions"`
 
 	FailurePolicy      string `json:"failurePolicy"`
 	ReinvocationPolicy string `json:"reinvocationPolicy"`

@@ -111,7 +111,7 @@ func (a autoscaler) before(b autoscaler) bool {
 // Kubernetes' own kinds by their names alone, whatever apiVersion the reference
 // has, if any.
 func targetOf(namespace string, ref Owner) target {
-	t := target{ref.group(), ref.Kind, namespace, ref.Name}
+	t := target{ref.Group(), ref.Kind, namespace, ref.Name}
 	for _, own := range []resource{deployments, statefulSets, daemonSets, replicaSets, jobs, cronJobs} {
 		if own.kind == ref.Kind {
 			t.group = own.group

@@ -17,7 +17,8 @@ import (
 // look: see check and claim.
 type Owner struct{ APIVersion, Kind, Name, UID string }
 
-func (o Owner) group() string {
+// Group is the API group; empty for the core's.
+func (o Owner) Group() string {
 	group, _, found := strings.Cut(o.APIVersion, "/")
 	if !found {
 		return ""
@@ -77,14 +78,14 @@ type claim struct {
 // object is known.
 type ownerKey struct{ group, kind, name, uid string }
 
-func (o Owner) key() ownerKey { return ownerKey{o.group(), o.Kind, o.Name, o.UID} }
+func (o Owner) key() ownerKey { return ownerKey{o.Group(), o.Kind, o.Name, o.UID} }
 
 // kind is what a person is shown: that of a group that has taken the name of one of
 // Kubernetes' own kinds is told apart by the group, as kubectl does.
 func (o Owner) kind() string {
 	for _, known := range workloadKinds {
 		if o.Kind == known.kind && !known.owns(o) {
-			return o.Kind + "." + o.group()
+			return o.Kind + "." + o.Group()
 		}
 	}
 	return o.Kind

@@ -166,7 +166,7 @@ func (r *reader) settle(ctx context.Context, one *ready) {
 		one.Doubt = doubtful(controller, notThere)
 		return
 	}
-	one.Workload.Kind, one.Workload.Name, one.Group = controller.kind(), controller.Name, controller.group()
+	one.Workload.Kind, one.Workload.Name, one.Group = controller.kind(), controller.Name, controller.Group()
 }
 
 // objectName names an object to read; uid is empty where it is not known.
@@ -284,7 +284,7 @@ func (r *reader) controllerRevision(object jsontree.Node) {
 	}
 	r.ready = append(r.ready, ready{Revision: Revision{
 		Key:      key,
-		Workload: s.workload, Group: s.owner.group(), Name: name, Owner: s.owner, Template: template, Pods: g.pods,
+		Workload: s.workload, Group: s.owner.Group(), Name: name, Owner: s.owner, Template: template, Pods: g.pods,
 		Broken: err, Hash: hash, Ordinals: s.ordinals,
 		Generation: beginning(metadata.Get("annotations", generationAnnotation), maxKind),
 	}})

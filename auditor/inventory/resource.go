@@ -50,7 +50,7 @@ func (r resource) String() string {
 
 // owns reports whether the owner reference is to an object of this kind,
 // whatever its version.
-func (r resource) owns(o Owner) bool { return o.Kind == r.kind && o.group() == r.group }
+func (r resource) owns(o Owner) bool { return o.Kind == r.kind && o.Group() == r.group }
 
 // AskAsAuditor is what to do without the rights of an audit. It does not say to
 // bind the role: whom the policies do not fence could then create real Pods

@@ -102,7 +102,7 @@ func (r *reader) rest() error {
 			continue // they only have the labels of what was named
 		}
 		revisions := []Revision{{
-			Key: key, Group: g.owner.group(), Owner: g.owner, Doubt: g.doubt, Broken: g.broken,
+			Key: key, Group: g.owner.Group(), Owner: g.owner, Doubt: g.doubt, Broken: g.broken,
 			Name: g.pods[0].Name, Workload: WorkloadRef{g.owner.kind(), g.namespace, g.owner.Name}, Pods: g.pods,
 		}}
 		switch {

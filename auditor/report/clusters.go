@@ -66,6 +66,7 @@ func Merge(now time.Time, audits []Audit) *Report {
 	}
 	merged := New(DriftReport, now, items, notJudged)
 	merged.Clusters, merged.Notes = clusters, slices.Concat(failed, notes)
+	merged.DryRunAs = first.DryRunAs
 	merged.Preview, merged.IgnoredPaths = first.Preview, first.IgnoredPaths
 	return merged
 }

@@ -20,7 +20,7 @@ func (r *Report) summaryText(o TextOptions) string {
 	case len(r.Clusters) > 0 && len(r.unaudited()) == len(r.Clusters):
 		text = o.paint(alarm, "No cluster could be audited.")
 	case workloads > 0:
-		text = fmt.Sprintf("%s, %s: %s", count(workloads, "workload"), count(pods, "Pod"), o.judged(r.Summary))
+		text = fmt.Sprintf("%s, %s: %s", count(workloads, "workload"), count(pods, "Pod"), o.judged(r.Summary)+r.askedText())
 	case r.Summary.NotJudged > 0:
 		text = fmt.Sprintf("No Pods found to judge; %s not judged (finished, being deleted or static).", count(r.Summary.NotJudged, "Pod"))
 	}
@@ -46,6 +46,17 @@ func (o TextOptions) judged(s Summary) string {
 		text += fmt.Sprintf("; %d not judged", s.NotJudged)
 	}
 	return text + "; drift " + o.paint(bold, percent(s.DriftPercent))
+}
+
+// askedText says as whom an audit asked.
+func (r *Report) askedText() string {
+	switch r.DryRunAs {
+	case "controller":
+		return "; asked as the Pods' controllers"
+	case "self":
+		return "; asked as yourself"
+	}
+	return ""
 }
 
 // previewText introduces the numbers of a preview.

@@ -23,7 +23,10 @@ type Report struct {
 	APIVersion  string    `json:"apiVersion"`
 	Kind        string    `json:"kind"`
 	GeneratedAt time.Time `json:"generatedAt"`
-	Summary     Summary   `json:"summary"`
+	// DryRunAs says as whom dry runs were made: "controller", as the Pods'
+	// controllers where those are known, or "self".
+	DryRunAs string  `json:"dryRunAs,omitempty"`
+	Summary  Summary `json:"summary"`
 	// Clusters are those that were audited side by side; none where there was no
 	// choice of clusters.
 	Clusters []Cluster `json:"clusters,omitempty"`
@@ -78,6 +81,9 @@ type Revision struct {
 	// Approximate: the fresh Pod could not be shaped exactly as its owner
 	// would shape it.
 	Approximate bool `json:"approximate"`
+	// AskedAs is the user that the dry run was made as; empty for the identity of
+	// the audit.
+	AskedAs string `json:"askedAs,omitempty"`
 	// Stamps are those that the live Pods carry; Pods without one count
 	// under the empty stamp.
 	Stamps  []StampCount     `json:"stamps"`

@@ -269,7 +269,8 @@ func auditOptions(c config.Configuration, asked func(string), log logr.Logger, w
 	selection := c.Selection.Inventory()
 	selection.Workloads, selection.SkipGone = workloads, true
 	return auditor.Options{
-		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, SidecarNames: c.Selection.SidecarContainerNames,
-		IgnorePaths: c.PathPatterns(), IncludeAutoscaled: c.IncludeAutoscaled, Asked: asked, Log: log,
+		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, DryRunAs: c.DryRunAs,
+		SidecarNames: c.Selection.SidecarContainerNames, IgnorePaths: c.PathPatterns(),
+		IncludeAutoscaled: c.IncludeAutoscaled, Asked: asked, Log: log,
 	}
 }

@@ -232,6 +232,7 @@ func (o *auditOptions) auditing(selected inventory.Selection, progress func(done
 		Selection:         selected,
 		Concurrency:       o.selection.concurrency,
 		Gentle:            o.gentle,
+		DryRunAs:          o.selection.dryRunAs,
 		SidecarNames:      o.selection.sidecarNames,
 		IgnorePaths:       o.selection.ignorePaths,
 		IncludeAutoscaled: o.selection.includeAutoscaled,

@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -225,7 +226,7 @@ func TestAuditSelection(t *testing.T) {
 			if got := runAudit(t, foundBy(&asked), tt.args...); got.code != 0 {
 				t.Fatalf("exit code %d: %s", got.code, got.errOut)
 			}
-			want := auditor.Options{Selection: tt.want, Concurrency: defaultConcurrency, SidecarNames: tt.want.SidecarNames}
+			want := auditor.Options{Selection: tt.want, Concurrency: defaultConcurrency, DryRunAs: injection.Auto, SidecarNames: tt.want.SidecarNames}
 			ignore := cmpopts.IgnoreFields(auditor.Options{}, "Progress", "Log")
 			if diff := cmp.Diff(want, asked, ignore, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("asked (-want +got):\n%s", diff)

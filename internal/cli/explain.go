@@ -111,9 +111,14 @@ func (e *explanation) revision(r report.Revision, compared []auditor.Comparison)
 	fmt.Fprintf(e, "\nRevision %s: %s\n", report.Printable(r.Name), e.style.PaintState(r.State))
 	template := "as its owner has it"
 	if r.Approximate {
-		template = "not known: approximate"
+		template = "approximate"
 	}
 	e.line("  ", "Template", template)
+	asked := r.AskedAs + ", its controller"
+	if r.AskedAs == "" {
+		asked = "yourself"
+	}
+	e.line("  ", "Asked as", asked)
 	e.line("  ", "Why", r.Reason)
 	e.line("  ", "Fresh", r.Fresh)
 	e.line("  ", "Sidecars", orNone(r.Sidecars))
@@ -211,7 +216,7 @@ func (e *explanation) admission(ctx context.Context, config *rest.Config, item r
 		if s.Why != "" {
 			notes = append(notes, s.Why)
 		}
-		if s.UserInfo && s.Match != injection.MatchesNot {
+		if s.LooksAtAsker && s.Match != injection.MatchesNot {
 			notes = append(notes, "looks at who asks")
 		}
 		fmt.Fprintf(e, "  %-11s  %-*s  %-*s  %s\n", s.Match, kinds, s.Kind, names, report.Printable(s.Name), report.Printable(strings.Join(notes, ", ")))

@@ -60,6 +60,7 @@ func (i *inspection) audit(ctx context.Context) (*rest.Config, *report.Report, [
 	found, err := auditor.Audit(ctx, config, auditor.Options{
 		Selection:         selected,
 		Concurrency:       i.selection.concurrency,
+		DryRunAs:          i.selection.dryRunAs,
 		SidecarNames:      i.selection.sidecarNames,
 		IgnorePaths:       i.selection.ignorePaths,
 		IncludeAutoscaled: i.selection.includeAutoscaled,

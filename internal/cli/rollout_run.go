@@ -98,6 +98,7 @@ func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected
 func (o *rolloutOptions) auditing() auditor.Options {
 	return auditor.Options{
 		Concurrency:       o.selection.concurrency,
+		DryRunAs:          o.selection.dryRunAs,
 		SidecarNames:      o.selection.sidecarNames,
 		IgnorePaths:       o.selection.ignorePaths,
 		IncludeAutoscaled: o.selection.includeAutoscaled,

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -31,6 +32,7 @@ type selection struct {
 	includeAutoscaled bool
 	ignorePaths       []verdict.PathPattern
 	states            []verdict.State
+	dryRunAs          injection.DryRunAs
 	concurrency       int
 	workloads         []inventory.WorkloadRef
 }
@@ -52,7 +54,13 @@ func (s *selection) addFlags(cmd *cobra.Command, statesUsage string) {
 func (s *selection) addComparisonFlags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&s.sidecarNames, "sidecar-container-name", nil, "Only Pods that have a container or init container of this `name`, live or fresh; it counts as a sidecar though the template declares it. Repeatable, or comma-separated.")
 	addSwitch(flags, &s.includeAutoscaled, "include-autoscaled", "Count resources that a VerticalPodAutoscaler sets, too. They move all the time: a rollout by them never ends.")
+	s.dryRunAs = injection.Auto
+	addDryRunAs(flags, &s.dryRunAs)
 	flags.StringArrayVar(&s.ignoreTexts, "ignore-path", nil, "Leave out differences at this `PART:PATH`, as the report names it, and below: container/istio-proxy:env[NONCE]; * is every part. Repeatable.")
+}
+
+func addDryRunAs(flags *pflag.FlagSet, value *injection.DryRunAs) {
+	addChoice(flags, value, "dry-run-as", "", "As whom dry runs are made, %s: the controller that would create the Pod, where this identity may impersonate it; that controller, or nothing; this identity itself.", injection.DryRunAsValues...)
 }
 
 func (s *selection) complete(cmd *cobra.Command, args []string) error {

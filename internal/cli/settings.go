@@ -27,6 +27,7 @@ func addSettings(cmd *cobra.Command, c *config.Configuration) {
 		addSwitch(flags, &c.IncludeAutoscaled, "include-autoscaled", "Count resources that a VerticalPodAutoscaler sets, too. They move all the time: a rollout by them never ends.")
 		addList(flags, &c.IgnorePaths, parseIgnoredPath, "ignore-path", "Leave out differences at this `PART:PATH`, as the report names it, and below: container/istio-proxy:env[NONCE]; * is every part. Repeatable.")
 		addCount(flags, &c.Concurrency, "concurrency", c.Concurrency, "Number of dry runs under way at once, at most: fewer where more would not be faster, or are too many for the API server.")
+		addDryRunAs(flags, &c.DryRunAs)
 		addSwitch(flags, &c.Gentle, "gentle", "Have audits take their time, so that other requests to the API server take hardly longer for them.")
 		addSwitch(flags, &c.PolicyReports, "policy-reports", "Keep Reports of openreports.io in each namespace, for the tools that show them: see docs/policy-reports.md.")
 		addSwitch(flags, &c.WorkloadMetrics, "workload-metrics", "Export the state of each workload's Pods, too: a series for each workload and state.")
@@ -51,7 +52,7 @@ func addSettings(cmd *cobra.Command, c *config.Configuration) {
 func settingKeys() map[string]string {
 	return map[string]string{
 		"interval": "interval", "full-interval": "fullInterval", "watch": "watch", "ignore-path": "ignorePaths", "include-autoscaled": "includeAutoscaled",
-		"concurrency": "concurrency", "gentle": "gentle", "workload-metrics": "workloadMetrics", "policy-reports": "policyReports",
+		"concurrency": "concurrency", "gentle": "gentle", "dry-run-as": "dryRunAs", "workload-metrics": "workloadMetrics", "policy-reports": "policyReports",
 
 		"include-namespace": "selection.includeNamespaces", "exclude-namespace": "selection.excludeNamespaces",
 		"selector": "selection.selector", "sidecar-container-name": "selection.sidecarContainerNames",

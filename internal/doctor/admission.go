@@ -21,7 +21,7 @@ func (e *examiner) admission(ctx context.Context) {
 	steps := chain.ForPods()
 	e.add(judgeInjectors(steps))
 	e.add(judgeSideEffects(steps)...)
-	e.add(judgeUserInfo(steps)...)
+	e.add(judgeUserInfo(steps, e.asThemselves(ctx))...)
 	e.add(judgeOrder(steps)...)
 }
 
@@ -103,23 +103,30 @@ func judgeSideEffects(steps []injection.Step) []Finding {
 }
 
 // judgeUserInfo finds what may answer an audit otherwise than a Pod's own
-// controller.
-func judgeUserInfo(steps []injection.Step) []Finding {
+// controller, where somebody's audits do not ask as that.
+func judgeUserInfo(steps []injection.Step, asThemselves []string) []Finding {
 	var lookers []Finding
+	t := topic{checkUserInfo, "webhooks and policies"}
 	for _, step := range steps {
 		own := ours(step) || step.Kind == injection.ValidatingPolicy && (step.Name == dryRunPolicy || step.Name == rolloutPolicy)
-		if !step.UserInfo || own {
+		if !step.LooksAtAsker || own {
 			continue
+		}
+		if len(asThemselves) == 0 {
+			return []Finding{t.ok("some look at who creates a Pod (%s, say), and audits ask as the Pods' controllers", step.Name)}
 		}
 		approximate := "a Blocked by it is approximate"
 		if step.Kind == injection.MutatingWebhook || step.Kind == injection.MutatingPolicy {
-			approximate = "Missing and Orphaned are approximate where it is asked"
+			approximate = "what differs is approximate where it is asked, and not rolled out"
 		}
-		lookers = append(lookers, topic{checkUserInfo, step.Name}.warning(
-			"audit as the Pods' own controller to be sure: --as=system:serviceaccount:kube-system:replicaset-controller",
-			"looks at who creates a Pod, which is another one for an audit: %s", approximate))
+		remedy := "let audits ask as the Pods' controllers: docs/install.md#asking-as-the-controller"
+		if step.Asks != "" {
+			remedy += "; " + step.Asks
+		}
+		lookers = append(lookers, topic{checkUserInfo, step.Name}.warning(remedy,
+			"looks at who creates a Pod, which for audits of %s is another one: %s", list(asThemselves), approximate))
 	}
-	return topic{checkUserInfo, "webhooks and policies"}.orOK(lookers, "none looks at who creates a Pod")
+	return t.orOK(lookers, "none looks at who creates a Pod")
 }
 
 // judgeOrder finds the webhooks that may change a Pod after our last look at it.

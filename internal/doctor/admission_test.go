@@ -48,15 +48,19 @@ func TestSideEffects(t *testing.T) {
 
 func TestUserInfo(t *testing.T) {
 	looks := func(kind, name string) injection.Step {
-		return injection.Step{Kind: kind, Name: name, UserInfo: true}
+		return injection.Step{Kind: kind, Name: name, LooksAtAsker: true}
 	}
-	check(t, judgeUserInfo([]injection.Step{istioStep, looks(injection.ValidatingPolicy, dryRunPolicy), looks(injection.ValidatingPolicy, rolloutPolicy)}),
+	check(t, judgeUserInfo([]injection.Step{istioStep, looks(injection.ValidatingPolicy, dryRunPolicy), looks(injection.ValidatingPolicy, rolloutPolicy)}, []string{"you"}),
 		expected{state: OK})
-	check(t, judgeUserInfo([]injection.Step{looks(injection.MutatingPolicy, "a"), looks(injection.MutatingWebhook, "b/c"), looks(injection.ValidatingPolicy, "d"), looks(injection.ValidatingWebhook, "e/f")}),
-		expected{Warning, "a", "Missing and Orphaned are approximate", "--as=system:serviceaccount:kube-system:replicaset-controller"},
-		expected{Warning, "b/c", "Missing and Orphaned are approximate", "--as="},
-		expected{Warning, "d", "a Blocked by it is approximate", "--as="},
-		expected{Warning, "e/f", "a Blocked by it is approximate", "--as="})
+	check(t, judgeUserInfo([]injection.Step{looks(injection.MutatingPolicy, "a"), looks(injection.MutatingWebhook, "b/c"), looks(injection.ValidatingPolicy, "d"), looks(injection.ValidatingWebhook, "e/f")}, []string{"you", auditor}),
+		expected{Warning, "a", "for audits of you and sidecar-drift-auditor is another one: what differs is approximate", "#asking-as-the-controller"},
+		expected{Warning, "b/c", "what differs is approximate", "#asking-as-the-controller"},
+		expected{Warning, "d", "a Blocked by it is approximate", "#asking-as-the-controller"},
+		expected{Warning, "e/f", "a Blocked by it is approximate", "#asking-as-the-controller"})
+	check(t, judgeUserInfo([]injection.Step{looks(injection.MutatingPolicy, "a")}, nil), expected{state: OK})
+	dapr := looks(injection.MutatingWebhook, "dapr-sidecar-injector/sidecar-injector.dapr.io")
+	dapr.Asks = "Dapr has a list"
+	check(t, judgeUserInfo([]injection.Step{dapr}, []string{"you"}), expected{Warning, "dapr", "looks at who", "Dapr has a list"})
 }
 
 func TestOrder(t *testing.T) {

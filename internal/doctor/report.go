@@ -73,6 +73,7 @@ const (
 	checkInjectors    = "injectors"
 	checkSideEffects  = "side-effects"
 	checkUserInfo     = "user-info"
+	checkDryRunAs     = "dry-run-as"
 	checkWebhook      = "webhook"
 	checkOrder        = "order"
 	checkCertificate  = "certificate"

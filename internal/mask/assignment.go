@@ -1,6 +1,9 @@
 package mask
 
-import "strings"
+import (
+	"net/url"
+	"strings"
+)
 
 // assignments are the values next to telling names within a text: KEY=VALUE,
 // key: value, "key":"value", --flag value, parameters of URLs, lines of YAML, of
@@ -91,6 +94,14 @@ func (s *scanner) nameBefore(i int) (name string, start int) {
 		start--
 	}
 	name = strings.TrimLeft(text[start:end], "-")
+	if start > 0 && text[start-1] == '%' { // a parameter's name may be encoded
+		for start > 0 && end-start < maxName && (nameByte(text[start-1]) || text[start-1] == '%') {
+			start--
+		}
+		if decoded, err := url.PathUnescape(text[start:end]); err == nil {
+			name = decoded
+		}
+	}
 	if name == "" || digit(name[0]) && !strings.ContainsFunc(name, func(r rune) bool { return r < 0x80 && letter(byte(r)) }) {
 		return "", start
 	}

@@ -67,12 +67,16 @@ func schemeEnd(text string) int {
 }
 
 // phrases are credentials in the words of .netrc, of SQL, of
-// password hashes and of programs that take a password behind a short flag.
-var phrases = regexp.MustCompile(`(?i)\blogin\s+\S+\s+password\s+(\S+)|\b(?:identified\s+by|with\s+password|password)\s+'([^']+)'|(\$(?:2[abxy]|[156y]|argon2id?|apr1|pbkdf2[\w-]*)\$[\w./$,=+-]{20,})|\bsshpass\s+-p\s*(\S+)|\bmysql\w*(?:\s+\S+)*?\s+-p([^\s'"$-][^\s'"]*)`)
+// password hashes, of PostgreSQL's .pgpass, and of programs that take a password
+// behind a short flag.
+var phrases = regexp.MustCompile(`(?i)\blogin\s+\S+\s+password\s+(\S+)|\b(?:identified\s+by|with\s+password|password)\s+'([^']+)'|(\$(?:2[abxy]|[156y]|argon2id?|apr1|pbkdf2[\w-]*)\$[\w./$,=+-]{20,})|\bsshpass\s+-p\s*(\S+)|\bmysql\w*(?:\s+\S+)*?\s+-p([^\s'"$-][^\s'"]*)` +
+	`|\bredis-cli(?:\s+\S+)*?\s+-a\s*([^\s'"]+)|\b(?:mongo\w*|docker\s+login|podman\s+login|helm\s+registry\s+login)(?:\s+\S+)*?\s+-p\s*([^\s'"-][^\s'"]*)` +
+	`|\bldap\w+(?:\s+\S+)*?\s+-w\s*([^\s'"-][^\s'"]*)|\bcurl(?:\s+\S+)*?\s+-u\s*[\w.@-]+:([^\s'"]+)` +
+	`|(?m:^[\w.*-]+:(?:\d+|\*):[\w.*-]+:[\w.*-]+:(\S+)$)`) // the last one is a line of .pgpass
 
 // phrased are credentials in phrases.
 func phrased(text string) []span {
-	if !strings.Contains(text, "$") && !containsAny(strings.ToLower(text), "password", "identified", "sshpass", "mysql") {
+	if !strings.Contains(text, "$") && !containsAny(strings.ToLower(text), "password", "identified", "sshpass", "mysql", "redis-cli", "mongo", "login", "ldap", "curl") && strings.Count(text, ":") < 4 {
 		return nil
 	}
 	var spans []span

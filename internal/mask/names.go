@@ -24,7 +24,7 @@ const maxName = 128
 
 var (
 	// secretWords are secret by themselves.
-	secretWords = wordSet(`password passwd passwort passw passphrase passcode pwd pass secret token credential cred apikey authkey
+	secretWords = wordSet(`password passwd passwort passw passphrase passcode pwd pw pass sshpass pepper secret token credential cred apikey authkey
 		accesskey secretkey privatekey encryptionkey signingkey masterkey sharedkey accountkey requirepass masterauth userpass
 		dbpass rootpass adminpass storepass keypass smtppass bearer jwt mnemonic htpasswd dockerconfigjson dockercfg
 		authtoken accesstoken sessionkey licensekey connectionstring sas sastoken psk otp totp`)
@@ -102,7 +102,7 @@ func nameTells(name string) telling {
 		return tellsSecret
 	case last == "key" && len(words) == 1:
 		return tellsNothing // of a map, mostly
-	case weakWords[last]:
+	case weakWords[last] && !slices.ContainsFunc(words, secretWord):
 		return tellsRandom
 	case slices.ContainsFunc(words, secretWord):
 		return tellsMaybe

@@ -70,7 +70,7 @@ func (p patient) isDamaged(t *testing.T) {
 	p.damage(t)
 	p.eventually(t, []string{"--probe-policy"},
 		[]string{"injectors OK", "zzz-later (2 webhooks)"},
-		[]string{"user-info Warning zzz-later/asker.example.com", "Missing and Orphaned are approximate"},
+		[]string{"user-info Warning zzz-later/asker.example.com", "what differs is approximate"},
 		[]string{"order Warning zzz-later/asker.example.com", "second round"},
 		[]string{"webhook Wrong", "fails closed"},
 		[]string{"webhook Warning", "for 9 s"},

@@ -132,6 +132,7 @@ func (p patient) isBare(t *testing.T) {
 		"installation NotChecked sidecar-drift",
 		"injectors Warning mutating webhooks and policies",
 		"side-effects OK webhooks",
+		"dry-run-as OK you",
 		"user-info OK webhooks and policies",
 		"dry-run OK namespace default",
 		"access OK you",
@@ -158,6 +159,8 @@ func (p patient) isWell(t *testing.T) {
 		"installation OK sidecar-drift",
 		"injectors Warning mutating webhooks and policies", // there is no Istio here
 		"side-effects OK webhooks",
+		"dry-run-as OK you",
+		"dry-run-as OK sidecar-drift-auditor",
 		"user-info OK webhooks and policies",
 		"order OK zz-sidecar-drift",
 		"webhook OK zz-sidecar-drift/stamp.sidecar-drift.io",

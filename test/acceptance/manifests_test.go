@@ -189,12 +189,17 @@ func TestManifestsHoldTheNamedObjects(t *testing.T) {
 	})
 	auto := slices.Concat(rollout, []string{"ConfigMap/sidecar-drift-configuration", "RoleBinding/sidecar-drift-auto-rollout"})
 	reports := []string{"ClusterRole/sidecar-drift-policy-reports", "ClusterRoleBinding/sidecar-drift-policy-reports"}
+	controllers := []string{
+		"ClusterRole/sidecar-drift-controller-identity", "ClusterRoleBinding/sidecar-drift-controller-identity",
+		"Role/sidecar-drift-controller-identity", "RoleBinding/sidecar-drift-controller-identity",
+		"ValidatingAdmissionPolicy/sidecar-drift-controller-identity", "ValidatingAdmissionPolicyBinding/sidecar-drift-controller-identity",
+	}
 	fairness := []string{"FlowSchema/sidecar-drift-audit", "PriorityLevelConfiguration/sidecar-drift-audit"}
 	for dir, want := range map[string][]string{
 		base: common, withRollout: rollout, withAutoRollout: auto,
 		withPolicyReports:  slices.Concat(common, reports),
 		withFairness:       slices.Concat(common, fairness),
-		autoWithComponents: slices.Concat(auto, reports, fairness, []string{"ClusterRole/sidecar-drift-viewer", "ClusterRoleBinding/sidecar-drift-auth-delegator"}),
+		autoWithComponents: slices.Concat(auto, reports, fairness, controllers, []string{"ClusterRole/sidecar-drift-viewer", "ClusterRoleBinding/sidecar-drift-auth-delegator"}),
 	} {
 		t.Run(strings.TrimPrefix(dir, "../../"), func(t *testing.T) {
 			slices.Sort(want)
@@ -220,12 +225,13 @@ func TestManifestsComponentsFollowTheAuditor(t *testing.T) {
 		flags        []string
 	}{
 		{withPolicyReports, "sidecar-drift-auditor", 1, []string{"--policy-reports"}},
-		{autoWithComponents, "sidecar-drift-rollout", 2, []string{"--policy-reports", "--require-authorization"}},
+		{autoWithComponents, "sidecar-drift-rollout", 4, []string{"--policy-reports", "--require-authorization"}},
 	} {
 		dir, checked := tt.dir, 0
 		for _, object := range render(t, c, dir) {
 			switch object.GetKind() + "/" + object.GetName() {
-			case "ClusterRoleBinding/sidecar-drift-policy-reports", "ClusterRoleBinding/sidecar-drift-auth-delegator":
+			case "ClusterRoleBinding/sidecar-drift-policy-reports", "ClusterRoleBinding/sidecar-drift-auth-delegator",
+				"ClusterRoleBinding/sidecar-drift-controller-identity", "RoleBinding/sidecar-drift-controller-identity":
 				subjects, _, _ := unstructured.NestedSlice(object.Object, "subjects")
 				if len(subjects) != 1 || subjects[0].(map[string]any)["name"] != tt.account {
 					t.Errorf("%s: bound to %v, want %s", dir, subjects, tt.account)
@@ -285,7 +291,8 @@ func TestManifestsMove(t *testing.T) {
 // checkPlace checks what is the same for all objects.
 func checkPlace(t *testing.T, object *unstructured.Unstructured) {
 	t.Helper()
-	if namespace := object.GetNamespace(); namespace != "" && namespace != installation {
+	ofControllers := object.GetNamespace() == "kube-system" && object.GetName() == "sidecar-drift-controller-identity"
+	if namespace := object.GetNamespace(); namespace != "" && namespace != installation && !ofControllers {
 		t.Errorf("%s %s is in the namespace %q", object.GetKind(), object.GetName(), namespace)
 	}
 	if name := object.GetLabels()["app.kubernetes.io/name"]; name != "sidecar-drift" {

@@ -42,6 +42,8 @@ type Options struct {
 	// Reinvoke has the injector asked again about a Pod that others have changed
 	// after it (reinvocationPolicy IfNeeded).
 	Reinvoke bool
+	// Webhook is the webhook's name; empty means NAME.injector.test.
+	Webhook string
 	// MatchConditions are those of the webhook.
 	MatchConditions []admissionregistrationv1.MatchCondition
 }
@@ -116,7 +118,7 @@ func (i *Injector) register(ctx context.Context, opts Options, port int, ca []by
 	return i.cluster.RegisterWebhook(ctx, &admissionregistrationv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: i.configuration},
 		Webhooks: []admissionregistrationv1.MutatingWebhook{{
-			Name: opts.Name + ".injector.test", FailurePolicy: &ignore, SideEffects: &none, AdmissionReviewVersions: []string{"v1"},
+			Name: cmp.Or(opts.Webhook, opts.Name+".injector.test"), FailurePolicy: &ignore, SideEffects: &none, AdmissionReviewVersions: []string{"v1"},
 			ClientConfig: admissionregistrationv1.WebhookClientConfig{
 				Service: &admissionregistrationv1.ServiceReference{Namespace: "default", Name: "injector", Path: &path},
 			},

@@ -259,6 +259,7 @@ function notes() {
     const added = [...pairs('label', report.preview.labels), ...pairs('annotation', report.preview.annotations)];
     found.push(`Preview: as if every Pod had ${added.join(', ')}. None does yet.`);
   }
+  if (report.dryRunAs) found.push(report.dryRunAs === 'controller' ? "Asked as the Pods' controllers." : 'Asked as the auditor itself, not as the Pods\' controllers.');
   found.push(...report.notes || []);
   if (report.ignoredPaths?.length) {
     const ignored = sum(report.items.flatMap((item) => item.revisions.map((revision) => revision.ignored || 0)));

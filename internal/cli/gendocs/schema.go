@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/window"
 )
@@ -59,6 +60,7 @@ var (
 	durationType = reflect.TypeFor[metav1.Duration]()
 	choices      = map[reflect.Type][]string{
 		reflect.TypeFor[rollout.Strategy]():    texts(config.Strategies()),
+		reflect.TypeFor[injection.DryRunAs]():  texts(injection.DryRunAsValues),
 		reflect.TypeFor[rollout.Order]():       texts(config.Orders()),
 		reflect.TypeFor[config.WorkloadKind](): texts(config.WorkloadKinds()),
 		reflect.TypeFor[config.Day]():          window.Days(),

@@ -26,6 +26,7 @@ func (b *builder) variables() {
 	for _, name := range []string{
 		"DB_PASSWORD", "MYSQL_PWD", "PGPASSWORD", "REDIS_PASS", "spring.datasource.password", "POSTGRES_PASSWORD_PROD", "KEYSTORE_PASSPHRASE",
 		"MYSQL_ROOT_PASSWORD", "smtpPassword", "ADMIN_PASSWD", "LDAP_BIND_CREDENTIALS", "BASIC_AUTH_PASSWORD_VALUE", "requirepass",
+		"DB_PW", "ROOT_PW", "SSHPASS", "HASH_PEPPER",
 	} {
 		b.add(env(name), b.password())
 	}
@@ -68,6 +69,7 @@ func (b *builder) urls() {
 		"app:%s@tcp(mysql:3306)/shop?parseTime=true", "host=db user=app password=%s dbname=shop sslmode=disable",
 		"Server=tcp:sql.example.com,1433;Database=shop;User ID=app;Password=%s;Encrypt=true", "jdbc:mysql://db:3306/shop?user=app&password=%s&useSSL=true",
 		"Driver={ODBC Driver 18};Server=sql;Uid=app;Pwd=%s;", "scott/%s@//oracle:1521/ORCL", "sqlserver://sa:%s@sql:1433?database=shop",
+		"https://db.example.com/?user=app&passw%%6Frd=%s", "https://db.example.com/?%%70assword=%s", "db.example.com:5432:shop:app:%s",
 	} {
 		b.add(env("DATABASE_URL"), fmt.Sprintf(form, b.password()))
 	}
@@ -131,6 +133,11 @@ func (b *builder) commands() {
 	b.add("command", list{"sh", "-c", "curl -H \"Authorization: Bearer " + b.secret(b.of(alnum, 40)) + "\" https://example.com/ready"})
 	b.add("command", list{"sh", "-c", "curl -fsS -u monitor:" + b.password() + " http://localhost:8080/ready"})
 	b.add("command", list{"sh", "-c", "curl -d '{\"user\":\"web\",\"password\":\"" + b.password() + "\"}' http://localhost/"})
+	b.add("command", list{"sh", "-c", "redis-cli -h redis -a " + b.password() + " ping"})
+	b.add("command", list{"sh", "-c", "mongosh -u app -p " + b.password() + " --eval 'db.stats()'"})
+	b.add("command", list{"sh", "-c", "docker login -u app -p " + b.password() + " registry.example.com"})
+	b.add("command", list{"sh", "-c", "curl -fs -umonitor:" + b.password() + " http://localhost:8080/ready"})
+	b.add("command", list{"sh", "-c", "ldapsearch -x -D cn=app -w " + b.password() + " -b dc=shop"})
 	b.add("command", list{"sh", "-c", "redis-cli -h redis --pass " + b.password() + " ping"})
 	b.add("command", list{"sh", "-c", "echo " + b.base64("token="+b.secret(b.of(alnum, 30))) + " | base64 -d > /etc/config"})
 	b.add("command", list{"sh", "-c", "cat <<EOF > /etc/app.conf\ndb_password = " + b.password() + "\ndb_host = db\nEOF\n"})

@@ -1,0 +1,209 @@
+package injection
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+)
+
+// DryRunAs says as whom dry runs are made: webhooks, policies and admission plugins
+// may answer a Pod's controller otherwise than anybody else.
+type DryRunAs string
+
+// The ways to ask.
+const (
+	// Auto is Controller where the identity may impersonate the controller, else Self.
+	Auto DryRunAs = "auto"
+	// Controller asks as the controller that would create the Pod.
+	Controller DryRunAs = "controller"
+	// Self asks as the identity that audits.
+	Self DryRunAs = "self"
+)
+
+// DryRunAsValues are all that there are.
+var DryRunAsValues = []DryRunAs{Auto, Controller, Self}
+
+// Valid reports whether it is one of the values; the empty one stands for Auto.
+func (d DryRunAs) Valid() bool {
+	return d == "" || d == Auto || d == Controller || d == Self
+}
+
+// controllerNamespace is where the controllers' ServiceAccounts are.
+const controllerNamespace = "kube-system"
+
+// controllers are the ServiceAccounts that create the Pods of owners, by the owners'
+// group and kind: those of a kube-controller-manager that runs with
+// --use-service-account-credentials, as kubeadm and the clouds have it.
+// https://kubernetes.io/docs/reference/access-authn-authz/rbac/#controller-roles
+var controllers = map[[2]string]string{
+	{"apps", "ReplicaSet"}:        "replicaset-controller",
+	{"apps", "StatefulSet"}:       "statefulset-controller",
+	{"apps", "DaemonSet"}:         "daemon-set-controller",
+	{"batch", "Job"}:              "job-controller",
+	{"", "ReplicationController"}: "replication-controller",
+}
+
+// Identities knows as whom the Pods of owners can be asked about. Its methods may be
+// called concurrently.
+type Identities struct {
+	client rest.Interface
+	mode   DryRunAs
+
+	mu  sync.Mutex
+	may map[string]bool // impersonate, by account
+}
+
+// NewIdentities returns Identities for the client of the configuration. Who
+// impersonates somebody already cannot impersonate a controller, too: Auto is Self
+// then, and Controller an error.
+func NewIdentities(client rest.Interface, cfg *rest.Config, mode DryRunAs) (*Identities, error) {
+	nested := impersonates(cfg)
+	switch {
+	case nested && mode == Controller:
+		return nil, errors.New("--dry-run-as controller and --as contradict each other: who is impersonated can impersonate nobody; leave one of the two out")
+	case nested:
+		mode = Self
+	case mode == "":
+		mode = Auto
+	}
+	return &Identities{client: client, mode: mode, may: map[string]bool{}}, nil
+}
+
+func impersonates(cfg *rest.Config) bool {
+	i := cfg.Impersonate
+	return i.UserName != "" || i.UID != "" || len(i.Groups)+len(i.Extra) > 0
+}
+
+// Check fails if dry runs are to be made as controllers, and one of them may not be
+// impersonated: all are asked about, so that what Pods there are decides nothing.
+func (i *Identities) Check(ctx context.Context) error {
+	if i.mode != Controller {
+		return nil
+	}
+	for _, account := range slices.Sorted(maps.Values(controllers)) {
+		may, err := i.mayBe(ctx, account)
+		switch {
+		case err != nil:
+			return fmt.Errorf("--dry-run-as controller: whether %s may be impersonated: %w", userOf(account), err)
+		case !may:
+			return fmt.Errorf("--dry-run-as controller: you may not impersonate %s: ask as yourself (--dry-run-as self), "+
+				"or see docs/install.md#asking-as-the-controller for what grants it", userOf(account))
+		}
+	}
+	return nil
+}
+
+// For returns as whom to ask about the Pods of an owner: the user name of its
+// controller, or empty for the identity itself, which it is, too, where nothing says
+// whether the controller may be impersonated.
+func (i *Identities) For(ctx context.Context, owner inventory.Owner) (user string) {
+	account := controllers[[2]string{owner.Group(), owner.Kind}]
+	if i.mode == Self || account == "" {
+		return ""
+	}
+	if may, err := i.mayBe(ctx, account); err != nil || !may {
+		return ""
+	}
+	return userOf(account)
+}
+
+func userOf(account string) string {
+	return "system:serviceaccount:" + controllerNamespace + ":" + account
+}
+
+// mayBe reports whether an account may be impersonated. Each is asked about once.
+func (i *Identities) mayBe(ctx context.Context, account string) (bool, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	may, asked := i.may[account]
+	if asked {
+		return may, nil
+	}
+	may, err := i.ask(ctx, account)
+	if err == nil {
+		i.may[account] = may
+	}
+	return may, err
+}
+
+// Asked returns as whom dry runs were made: Controller if any was made so.
+func (i *Identities) Asked() DryRunAs {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, may := range i.may {
+		if may {
+			return Controller
+		}
+	}
+	return Self
+}
+
+// ask asks whether an account may be impersonated. Older API servers do not know the
+// narrow rights, whatever RBAC says: what a request that creates nothing is answered
+// tells.
+func (i *Identities) ask(ctx context.Context, account string) (bool, error) {
+	allowed, err := MayImpersonate(account, func(right authorizationv1.ResourceAttributes) (bool, error) { return i.allowed(ctx, right) })
+	if !allowed || err != nil {
+		return false, err
+	}
+	err = i.client.Post().AbsPath("/api/v1").Namespace(controllerNamespace).Resource("pods").
+		Param("dryRun", "All").
+		SetHeader("Content-Type", "application/json").
+		SetHeader(transport.ImpersonateUserHeader, userOf(account)).
+		Body([]byte("{}")).Do(ctx).Error()
+	return !apierrors.IsForbidden(err), nil
+}
+
+// MayImpersonate reports whether who has the rights that allowed says may be an
+// account of kube-system to create Pods: altogether, or, from Kubernetes 1.36 on, for
+// that alone.
+// https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/#constrained-impersonation
+func MayImpersonate(account string, allowed func(authorizationv1.ResourceAttributes) (bool, error)) (bool, error) {
+	impersonate := func(group, verb string) authorizationv1.ResourceAttributes {
+		return authorizationv1.ResourceAttributes{
+			Namespace: controllerNamespace, Verb: verb, Group: group, Version: "v1", Resource: "serviceaccounts", Name: account,
+		}
+	}
+	if may, err := allowed(impersonate("", "impersonate")); may || err != nil {
+		return may, err
+	}
+	for _, narrow := range []authorizationv1.ResourceAttributes{
+		impersonate("authentication.k8s.io", "impersonate:serviceaccount"),
+		{Verb: "impersonate-on:serviceaccount:create", Version: "v1", Resource: "pods"},
+	} {
+		if may, err := allowed(narrow); !may || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (i *Identities) allowed(ctx context.Context, what authorizationv1.ResourceAttributes) (bool, error) {
+	body, err := json.Marshal(authorizationv1.SelfSubjectAccessReview{
+		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &what},
+	})
+	if err != nil {
+		return false, err
+	}
+	raw, err := i.client.Post().AbsPath("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews").
+		SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Raw()
+	if err != nil {
+		return false, err
+	}
+	var answer authorizationv1.SelfSubjectAccessReview
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return false, fmt.Errorf("SelfSubjectAccessReview: %w", err)
+	}
+	return answer.Status.Allowed, nil
+}

@@ -1,0 +1,163 @@
+package injection
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/rest/fake"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+)
+
+var (
+	replicaSet = inventory.Owner{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web"}
+	job        = inventory.Owner{APIVersion: "batch/v1", Kind: "Job", Name: "web"}
+)
+
+// authority is an API server of which somebody may use verbs on ServiceAccounts, and
+// which may not know the narrow ones.
+type authority struct {
+	verbs  []string
+	probe  int // its answer to a request as a controller
+	broken bool
+	asked  int
+}
+
+func (a *authority) client() rest.Interface {
+	return &fake.RESTClient{
+		NegotiatedSerializer: scheme.Codecs.WithoutConversion(), GroupVersion: schema.GroupVersion{},
+		Client: fake.CreateHTTPClient(func(r *http.Request) (*http.Response, error) {
+			a.asked++
+			answer := func(code int, body any) (*http.Response, error) {
+				text, err := json.Marshal(body)
+				return &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(text))}, err
+			}
+			if a.broken {
+				return answer(http.StatusInternalServerError, map[string]string{})
+			}
+			if r.Header.Get("Impersonate-User") != "" {
+				return answer(a.probe, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": a.probe, "reason": http.StatusText(a.probe)})
+			}
+			var review authorizationv1.SelfSubjectAccessReview
+			if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+				return nil, err
+			}
+			what := review.Spec.ResourceAttributes
+			review.Status.Allowed = slices.Contains(a.verbs, what.Verb+" "+what.Name) || slices.Contains(a.verbs, what.Verb)
+			return answer(http.StatusCreated, review)
+		}),
+	}
+}
+
+func TestIdentities(t *testing.T) {
+	const narrow = "impersonate:serviceaccount replicaset-controller"
+	const on = "impersonate-on:serviceaccount:create"
+	const user = "system:serviceaccount:kube-system:replicaset-controller"
+	for name, test := range map[string]struct {
+		authority authority
+		mode      DryRunAs
+		want      string
+	}{
+		"nothing":                     {authority{}, Auto, ""},
+		"all":                         {authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}, Auto, user},
+		"by default":                  {authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}, "", user},
+		"not wanted":                  {authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}, Self, ""},
+		"narrow":                      {authority{verbs: []string{narrow, on}, probe: http.StatusUnprocessableEntity}, Auto, user},
+		"narrow, and an older server": {authority{verbs: []string{narrow, on}, probe: http.StatusForbidden}, Auto, ""},
+		"half":                        {authority{verbs: []string{narrow}, probe: http.StatusBadRequest}, Auto, ""},
+		"broken":                      {authority{broken: true}, Auto, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i, err := NewIdentities(test.authority.client(), &rest.Config{}, test.mode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := i.Check(t.Context()); err != nil {
+				t.Error(err)
+			}
+			got, again := i.For(t.Context(), replicaSet), i.For(t.Context(), replicaSet)
+			if got != test.want || again != test.want {
+				t.Errorf("asks as %q and %q", got, again)
+			}
+			want := Self
+			if test.want != "" {
+				want = Controller
+			}
+			if i.Asked() != want {
+				t.Errorf("says %q", i.Asked())
+			}
+			if test.authority.asked > 4 && !test.authority.broken {
+				t.Errorf("%d requests", test.authority.asked)
+			}
+		})
+	}
+}
+
+// Owners whose controller is not known are asked about by the identity itself: a
+// custom resource may have the name of a kind of Kubernetes' own.
+func TestIdentityOfOwner(t *testing.T) {
+	i, err := NewIdentities((&authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}).client(), &rest.Config{}, Auto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for owner, want := range map[inventory.Owner]string{
+		job: "system:serviceaccount:kube-system:job-controller",
+		{APIVersion: "apps/v1", Kind: "DaemonSet"}:               "system:serviceaccount:kube-system:daemon-set-controller",
+		{APIVersion: "apps/v1", Kind: "StatefulSet"}:             "system:serviceaccount:kube-system:statefulset-controller",
+		{APIVersion: "v1", Kind: "ReplicationController"}:        "system:serviceaccount:kube-system:replication-controller",
+		{APIVersion: "apps.kruise.io/v1", Kind: "StatefulSet"}:   "",
+		{APIVersion: "argoproj.io/v1alpha1", Kind: "ReplicaSet"}: "",
+		{}: "",
+	} {
+		if got := i.For(t.Context(), owner); got != want {
+			t.Errorf("%+v: as %q", owner, got)
+		}
+	}
+}
+
+// Whoever asks for controllers gets them for all owners, or an error that says why
+// not, whatever Pods there are.
+func TestIdentitiesAsAsked(t *testing.T) {
+	for name, test := range map[string]struct {
+		authority authority
+		config    rest.Config
+		want      string
+	}{
+		"may":         {authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}, rest.Config{}, ""},
+		"may not":     {authority{}, rest.Config{}, "you may not impersonate system:serviceaccount:kube-system:daemon-set-controller"},
+		"one alone":   {authority{verbs: []string{"impersonate replicaset-controller"}, probe: http.StatusBadRequest}, rest.Config{}, "you may not impersonate"},
+		"broken":      {authority{broken: true}, rest.Config{}, "whether system:serviceaccount:kube-system:daemon-set-controller may be impersonated"},
+		"nested":      {authority{}, rest.Config{Impersonate: rest.ImpersonationConfig{UserName: "x"}}, "--as contradict each other"},
+		"nested more": {authority{}, rest.Config{Impersonate: rest.ImpersonationConfig{Groups: []string{"x"}}}, "--as contradict each other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i, err := NewIdentities(test.authority.client(), &test.config, Controller)
+			if err == nil {
+				err = i.Check(t.Context())
+			}
+			if text := errorText(err); (test.want == "") != (err == nil) || !strings.Contains(text, test.want) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	nested, err := NewIdentities(nil, &rest.Config{Impersonate: rest.ImpersonationConfig{UserName: "x"}}, Auto)
+	if err != nil || nested.For(t.Context(), replicaSet) != "" {
+		t.Errorf("auto, impersonating: %v", err)
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
