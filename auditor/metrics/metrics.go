@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // Metrics are the auditor's. Methods may be called concurrently; a scrape sees
@@ -179,6 +180,9 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	for namespace, since := range last.oldest {
 		gauge(oldestDesc, m.now().Sub(since).Seconds(), namespace)
 	}
-	gauge(ratioDesc, last.report.Summary.DriftPercent/100)
+	// Where nothing could be asked, no share is known, least of all none.
+	if s := last.report.Summary; s.DriftPercent != nil || s.Pods[verdict.Unknown] == 0 {
+		gauge(ratioDesc, s.Drift()/100)
+	}
 	gauge(lastSuccessDesc, float64(last.ended.UnixMilli())/1000)
 }

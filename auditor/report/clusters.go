@@ -147,9 +147,9 @@ func (r *Report) driftText() string {
 	all, missing := len(r.Clusters), len(r.unaudited())
 	switch {
 	case missing == 0:
-		return percent(r.Summary.DriftPercent)
+		return r.Summary.percent()
 	case missing == all:
 		return "unknown"
 	}
-	return fmt.Sprintf("%s (%d of %s could not be audited)", percent(r.Summary.DriftPercent), missing, count(all, "cluster"))
+	return fmt.Sprintf("%s (%d of %s could not be audited)", r.Summary.percent(), missing, count(all, "cluster"))
 }

@@ -58,7 +58,7 @@ func TestMergeCountsEachClusterOnce(t *testing.T) {
 	read := func() *report.Report { return read(t, report.DriftReport, "pipelines", 1) }
 	one := read()
 	two := report.Merge(clock, []report.Audit{{Cluster: "b", Report: read()}, {Cluster: "a", Report: read()}})
-	if two.Summary.DriftPercent != one.Summary.DriftPercent || two.Summary.NotJudged != 2 || len(two.Items) != 2*len(one.Items) {
+	if two.Summary.Drift() != one.Summary.Drift() || two.Summary.NotJudged != 2 || len(two.Items) != 2*len(one.Items) {
 		t.Errorf("summary %+v of %d items, want twice %+v of %d", two.Summary, len(two.Items), one.Summary, len(one.Items))
 	}
 	for state, n := range one.Summary.Pods {

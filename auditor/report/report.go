@@ -75,10 +75,21 @@ func summarise(items []Item, notJudged int) Summary {
 		}
 	}
 	if counted > 0 {
-		s.DriftPercent = 100 * float64(drifted) / float64(counted)
+		s.DriftPercent = new(100 * float64(drifted) / float64(counted))
 	}
 	return s
 }
+
+// Drift is DriftPercent; 0 where there is none.
+func (s Summary) Drift() float64 {
+	if s.DriftPercent == nil {
+		return 0
+	}
+	return *s.DriftPercent
+}
+
+// Judged is the number of Pods that something is known of: all but Unknown ones.
+func (s Summary) Judged() int { return total(s.Pods) - s.Pods[verdict.Unknown] }
 
 // withoutNulls copies what it changes: the caller's item stays as it is.
 func withoutNulls(item Item) Item {

@@ -64,7 +64,7 @@ func TestDriftPercentCountsPods(t *testing.T) {
 		{"nothing counted", map[verdict.State]int{verdict.NotInjected: 7}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := report.New(report.DriftReport, clock, []report.Item{{State: verdict.InSync, Pods: tt.pods}}, 0).Summary.DriftPercent
+			got := report.New(report.DriftReport, clock, []report.Item{{State: verdict.InSync, Pods: tt.pods}}, 0).Summary.Drift()
 			if math.Abs(got-tt.want) > 1e-9 {
 				t.Errorf("drift percent = %v, want %v", got, tt.want)
 			}
@@ -73,7 +73,10 @@ func TestDriftPercentCountsPods(t *testing.T) {
 }
 
 func TestListsAndMapsAreNeverNull(t *testing.T) {
-	items := []report.Item{{Name: "bare"}, {Name: "with a revision", Revisions: []report.Revision{{}}}}
+	items := []report.Item{
+		{Name: "bare"}, {Name: "with a revision", Revisions: []report.Revision{{}}},
+		{Name: "judged", State: verdict.InSync, Pods: map[verdict.State]int{verdict.InSync: 1}}, // or driftPercent is null
+	}
 	var out bytes.Buffer
 	if err := report.New(report.DriftReport, clock, items, 0).Masked(mask.Constant()).Write(&out, report.JSON, report.TextOptions{}); err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func (o TextOptions) judged(s Summary) string {
 	if s.NotJudged > 0 {
 		text += fmt.Sprintf("; %d not judged", s.NotJudged)
 	}
-	return text + "; drift " + o.paint(bold, percent(s.DriftPercent))
+	return text + "; drift " + o.paint(bold, s.percent())
 }
 
 // askedText says as whom an audit asked.
@@ -133,6 +133,14 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// percent is the drift in words.
+func (s Summary) percent() string {
+	if s.DriftPercent == nil {
+		return "–"
+	}
+	return percent(*s.DriftPercent)
 }
 
 // percent never rounds a little drift down to none, nor up to all.

@@ -51,8 +51,8 @@ type Summary struct {
 	Workloads map[verdict.State]int `json:"workloads"`
 	Pods      map[verdict.State]int `json:"pods"`
 	// DriftPercent is 100 × (Drifted+Missing+Orphaned) /
-	// (InSync+Drifted+Missing+Orphaned+Modified) over Pods; 0 without any.
-	DriftPercent float64 `json:"driftPercent"`
+	// (InSync+Drifted+Missing+Orphaned+Modified) over Pods; null without any.
+	DriftPercent *float64 `json:"driftPercent"`
 	// NotJudged numbers the Pods that are finished, being deleted or static.
 	NotJudged int `json:"notJudged"`
 }

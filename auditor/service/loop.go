@@ -200,7 +200,7 @@ func (l *loop) once(ctx context.Context, scope auditor.Scope, why string) error 
 		log = l.log
 	}
 	log.Info("Audited", "reason", why, "took", time.Since(begin).Round(time.Millisecond).String(), "asked", round.Asked,
-		"classes", len(round.Classes), "splits", round.Splits, "driftPercent", found.Summary.DriftPercent, "pods", found.Summary.Pods)
+		"classes", len(round.Classes), "splits", round.Splits, "driftPercent", found.Summary.Drift(), "pods", found.Summary.Pods)
 	return nil
 }
 

@@ -62,7 +62,9 @@ func (p *page) audited(found *report.Report) {
 		}
 		p.history = kept
 	}
-	p.history = append(p.history, report.Point{Time: found.GeneratedAt, DriftPercent: found.Summary.DriftPercent})
+	if drift := found.Summary.DriftPercent; drift != nil {
+		p.history = append(p.history, report.Point{Time: found.GeneratedAt, DriftPercent: *drift})
+	}
 }
 
 // render returns the page, nil before the first audit. One is drawn when it is asked

@@ -69,7 +69,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	p := &page{masker: mask.Constant}
 	begin := time.Now()
 	for i := range 10 * maxPoints {
-		found := reportOf()
+		found := reportOf(report.Item{Namespace: "shop", Kind: "Deployment", Name: "web", State: verdict.InSync, Pods: map[verdict.State]int{verdict.InSync: 1}})
 		found.GeneratedAt = begin.Add(time.Duration(i) * time.Minute)
 		p.audited(found)
 	}

@@ -37,7 +37,7 @@ type auditOptions struct {
 	gentle     bool
 	diff       bool
 	secrets    secrets
-	exitCode   bool
+	gate       gate
 	hints      hints
 
 	audit auditFunc
@@ -81,9 +81,12 @@ with the cluster of each workload. One that cannot be audited does not keep the
 others: the report says so, and the exit code is 2.
 
 Exit codes:
-  0  the audit completed
-  1  with --exit-code: a workload is Drifted, Missing, Orphaned or Blocked
-  2  an error, also if it is one cluster's of several, whatever the others show`,
+  0  the audit completed; with --exit-code or --fail-on: and all that was selected is well
+  1  with --exit-code: a workload is Drifted, Missing, Orphaned or Blocked; with --fail-on:
+     one is in a state that it names
+  2  an error, also if it is one cluster's of several, whatever the others show; with either
+     flag also if nothing could be judged, a namespace that was named does not exist, or,
+     without --allow-unknown, a workload is Unknown`,
 		Example: examples(name, `
 # Everything, all namespaces
 NAME audit
@@ -131,7 +134,7 @@ NAME audit --output policyreport | kubectl apply --server-side -f -`),
 			report.CSV, report.Markdown, report.HTML, report.JUnit, report.PolicyReport)
 		flags.BoolVar(&o.diff, "diff", false, "Show each change as removed and added lines (json, yaml, markdown, html and junit always hold all changes).")
 		o.secrets.addFlag(flags)
-		flags.BoolVar(&o.exitCode, "exit-code", false, "Exit with 1 if a selected workload is Drifted, Missing, Orphaned or Blocked.")
+		o.gate.addFlags(flags)
 	})
 	o.clusters.addFlags(cmd)
 	o.connection.addFlags(cmd)
@@ -161,6 +164,9 @@ func (o *auditOptions) Validate() error {
 	}
 	if o.format == report.PolicyReport && len(o.labels)+len(o.texts) > 0 {
 		return misuse("--output policyreport and a preview (--with-label, --with-annotation) contradict each other: a Report in the cluster says what is")
+	}
+	if err := o.gate.validate(o.selection.states); err != nil {
+		return err
 	}
 	return o.selection.validate()
 }
@@ -197,33 +203,51 @@ func (o *auditOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	shown := o.shown(found)
+	shown := o.shown(found.Report)
 	if err := o.write(shown); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	if o.format == report.Table || o.format == report.Wide {
 		o.hints.afterAudit(o.ErrOut, shown, o.diff)
 	}
-	if failed == nil && o.exitCode && slices.ContainsFunc(shown.Items, report.Item.Alarming) {
-		return negative()
+	if failed != nil {
+		return failed
 	}
-	return failed
+	return o.gate.judge(found.Report, shown, found.absent)
 }
 
 // auditCluster audits the one cluster of the connection flags, all or nothing.
-func (o *auditOptions) auditCluster(ctx context.Context) (found *report.Report, failed, err error) {
+func (o *auditOptions) auditCluster(ctx context.Context) (found audited, failed, err error) {
 	config, err := o.connection.connect(ctx)
 	if err != nil {
-		return nil, nil, err
+		return audited{}, nil, err
 	}
 	selected, err := o.selection.resolve(o.connection)
 	if err != nil {
-		return nil, nil, err
+		return audited{}, nil, err
 	}
 	bar := newProgress(o.ErrOut, "Auditing")
 	defer bar.erase()
-	found, err = o.audit(ctx, config, o.auditing(selected, bar.count))
+	found, err = o.auditAt(ctx, config, o.auditing(selected, bar.count))
 	return found, nil, err
+}
+
+// audited is what an audit found, and the namespaces that were named and are not there.
+type audited struct {
+	*report.Report
+	absent []string
+}
+
+func (o *auditOptions) auditAt(ctx context.Context, config *rest.Config, options auditor.Options) (audited, error) {
+	found, err := o.audit(ctx, config, options)
+	if err != nil {
+		return audited{}, err
+	}
+	absent, err := absentNamespaces(ctx, config, options.Selection, found)
+	if len(absent) > 0 {
+		found.Notes = append(found.Notes, "No such namespace: "+strings.Join(absent, ", "))
+	}
+	return audited{found, absent}, err
 }
 
 // auditing is how a cluster is audited.

@@ -167,20 +167,55 @@ func TestAuditForPipelines(t *testing.T) {
 	}
 }
 
+// What a pipeline is told, by what an audit found of what was selected.
 func TestAuditExitCode(t *testing.T) {
 	kubeconfig(t)
-	var asked auditor.Options
+	all := func(states ...verdict.State) []report.Item {
+		var items []report.Item
+		for i, state := range states {
+			items = append(items, workload("Deployment", fmt.Sprintf("web-%d", i), state))
+		}
+		return items
+	}
+	const drift, unjudged, nothing = "", "1 workload could not be judged", "nothing could be judged"
+	for _, test := range []struct {
+		items  []report.Item
+		args   string
+		code   int
+		errOut string
+	}{
+		{nil, "", 0, ""},
+		{nil, "--exit-code", 2, nothing},
+		{nil, "--exit-code --allow-unknown", 2, nothing},
+		{nil, "--fail-on Drifted", 2, nothing},
+		{all(verdict.Unknown), "", 0, ""},
+		{all(verdict.Unknown), "--exit-code", 2, nothing},
+		{all(verdict.Unknown), "--exit-code --allow-unknown", 2, nothing},
+		{all(verdict.Unknown, verdict.InSync), "--exit-code", 2, unjudged},
+		{all(verdict.Unknown, verdict.InSync), "--exit-code --allow-unknown", 0, ""},
+		{all(verdict.Unknown, verdict.InSync), "--exit-code --state InSync", 0, ""},
+		{all(verdict.Unknown, verdict.Drifted), "--exit-code", 1, drift},
+		{all(verdict.Unknown, verdict.Drifted), "--exit-code --state Unknown", 2, unjudged},
+		{all(verdict.Missing, verdict.InSync), "--fail-on Drifted", 0, ""},
+		{all(verdict.Missing, verdict.InSync), "--fail-on drifted,missing", 1, drift},
+		{all(verdict.Unstable, verdict.InSync), "--fail-on Unstable", 1, drift},
+		{all(verdict.Unknown, verdict.InSync), "--fail-on Unknown", 1, drift},
+		{all(verdict.InSync), "--fail-on Drifted --state InSync", 2, "contradict"},
+		{all(verdict.InSync), "--fail-on Driftet", 2, "unknown state"},
+		{all(verdict.InSync), "--allow-unknown", 2, "needs --exit-code"},
+		{all(verdict.NotInjected), "--exit-code", 0, ""},
+	} {
+		var asked auditor.Options
+		got := runAudit(t, foundBy(&asked, test.items...), strings.Fields(test.args)...)
+		if got.code != test.code || !strings.Contains(got.errOut, test.errOut) || test.code == 1 && strings.Contains(got.errOut, "error") {
+			t.Errorf("%v with %q: exit code %d, %q; want %d, %q", test.items, test.args, got.code, got.errOut, test.code, test.errOut)
+		}
+	}
 	for _, state := range verdict.States() {
-		want := 0
-		if slices.Contains([]verdict.State{verdict.Drifted, verdict.Missing, verdict.Orphaned, verdict.Blocked}, state) {
-			want = 1
-		}
-		audit := foundBy(&asked, workload("Deployment", "web", state))
-		if got := runAudit(t, audit, "--exit-code"); got.code != want {
-			t.Errorf("%s with --exit-code: exit code %d, want %d", state, got.code, want)
-		}
-		if got := runAudit(t, audit); got.code != 0 {
-			t.Errorf("%s without --exit-code: exit code %d, want 0", state, got.code)
+		alarming := slices.Contains([]verdict.State{verdict.Drifted, verdict.Missing, verdict.Orphaned, verdict.Blocked}, state)
+		var asked auditor.Options
+		if got := runAudit(t, foundBy(&asked, all(state, verdict.InSync)...), "--exit-code"); (got.code == 1) != alarming {
+			t.Errorf("%s with --exit-code: exit code %d", state, got.code)
 		}
 	}
 }

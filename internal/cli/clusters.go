@@ -157,14 +157,15 @@ func (c connection) at(context string) connection {
 
 // auditClusters audits clusters side by side. One that fails does not keep the
 // others: the report and the second result say so. An error is one of all.
-func (o *auditOptions) auditClusters(ctx context.Context) (found *report.Report, failed, err error) {
+func (o *auditOptions) auditClusters(ctx context.Context) (found audited, failed, err error) {
 	targets, notes, err := o.clusters.targets(o.connection)
 	if err != nil {
-		return nil, nil, err
+		return audited{}, nil, err
 	}
 	board := newClusterBoard(o.ErrOut, len(targets))
 	defer board.erase()
 	audits := make([]report.Audit, len(targets))
+	absent := make([][]string, len(targets))
 	var login sync.Mutex
 	var group errgroup.Group
 	group.SetLimit(clustersAtOnce)
@@ -172,26 +173,33 @@ func (o *auditOptions) auditClusters(ctx context.Context) (found *report.Report,
 		group.Go(func() error {
 			board.count(t.context, 0, 0)
 			found, err := o.auditTarget(ctx, t, &login, board)
-			audits[i] = report.Audit{Cluster: t.context, Report: found, Err: err}
+			audits[i] = report.Audit{Cluster: t.context, Report: found.Report, Err: err}
+			absent[i] = found.absent
 			board.done(t.context)
 			return nil
 		})
 	}
 	_ = group.Wait() // each has its own error
 	if ctx.Err() != nil {
-		return nil, nil, context.Cause(ctx)
+		return audited{}, nil, context.Cause(ctx)
 	}
-	failed = failures(audits)
-	found = report.Merge(time.Now(), audits)
+	found = audited{report.Merge(time.Now(), audits), everywhere(absent)}
 	found.Notes = append(found.Notes, notes...)
-	return found, failed, nil
+	return found, failures(audits), nil
+}
+
+// everywhere are the words that are in each of the lists.
+func everywhere(lists [][]string) []string {
+	return slices.DeleteFunc(slices.Clone(lists[0]), func(word string) bool {
+		return slices.ContainsFunc(lists, func(list []string) bool { return !slices.Contains(list, word) })
+	})
 }
 
 // auditTarget audits one of several clusters. Plugins that may ask for something
 // do so one after the other.
-func (o *auditOptions) auditTarget(ctx context.Context, t target, login *sync.Mutex, board *clusterBoard) (*report.Report, error) {
+func (o *auditOptions) auditTarget(ctx context.Context, t target, login *sync.Mutex, board *clusterBoard) (audited, error) {
 	if t.broken != nil {
-		return nil, t.broken
+		return audited{}, t.broken
 	}
 	ask := t.asks && isTerminal(o.In)
 	if ask {
@@ -204,13 +212,13 @@ func (o *auditOptions) auditTarget(ctx context.Context, t target, login *sync.Mu
 		login.Unlock()
 	}
 	if err != nil {
-		return nil, err
+		return audited{}, err
 	}
 	var selected inventory.Selection
 	if selected, err = o.selection.resolve(t.connection); err != nil {
-		return nil, err
+		return audited{}, err
 	}
-	return o.audit(ctx, config, o.auditing(selected, func(done, total int) { board.count(t.context, done, total) }))
+	return o.auditAt(ctx, config, o.auditing(selected, func(done, total int) { board.count(t.context, done, total) }))
 }
 
 // failures says which clusters could not be audited, and why; nil if all were.

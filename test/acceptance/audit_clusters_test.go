@@ -86,7 +86,7 @@ func TestAuditOfSeveralClusters(t *testing.T) {
 	t.Run("some fail", func(t *testing.T) {
 		out, errOut := audit(partial, 2, "--all-contexts", "-o", "json")
 		r := checkClusters(t, out, "eu Deployment/web Drifted")
-		if len(r.Clusters) != 3 || r.Summary.DriftPercent != 100 {
+		if len(r.Clusters) != 3 || r.Summary.Drift() != 100 {
 			t.Fatalf("clusters %+v, summary %+v", r.Clusters, r.Summary)
 		}
 		for i, want := range []struct{ name, err string }{{"blind", "cannot list resource"}, {"eu", ""}, {"gone", "connection refused"}} {

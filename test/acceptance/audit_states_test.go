@@ -20,7 +20,7 @@ func TestAuditRightAfterCreation(t *testing.T) {
 	namespace := workloadsOfEveryKind(t, c, injected)
 	for range 2 {
 		r := auditNamespace(t, c, namespace, inEveryState("InSync")...)
-		if r.Summary.DriftPercent != 0 || r.Summary.Pods["InSync"] != 11 {
+		if r.Summary.Drift() != 0 || r.Summary.Pods["InSync"] != 11 {
 			t.Errorf("summary %+v", r.Summary)
 		}
 		for _, item := range r.Items {
@@ -105,8 +105,8 @@ spec:
 			t.Errorf("rollout of %s/%s: %+v", item.Kind, item.Name, item.Rollout)
 		}
 	}
-	if r.Summary.DriftPercent != 100 {
-		t.Errorf("drift of %v %%", r.Summary.DriftPercent)
+	if r.Summary.Drift() != 100 {
+		t.Errorf("drift of %v %%", r.Summary.Drift())
 	}
 }
 

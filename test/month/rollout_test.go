@@ -42,7 +42,7 @@ func (w *world) night(t *testing.T) []slot {
 	if len(gone) > 0 {
 		left := w.audit(t)
 		w.agree(t, left)
-		if left.Summary.DriftPercent != 0 {
+		if left.Summary.Drift() != 0 {
 			t.Errorf("after the rollout %v", left.Summary.Pods)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 func TestScreenshots(t *testing.T) {
-	url := file(t, report.Page{Report: typical().Masked(mask.Off()), Title: "production", History: history(80, typical().Summary.DriftPercent)})
+	url := file(t, report.Page{Report: typical().Masked(mask.Off()), Title: "production", History: history(80, typical().Summary.Drift())})
 	b := open(t, url+"#shop/Deployment/web", screen{})
 	for name, on := range map[string]screen{
 		"1280-light": {width: 1280}, "1280-dark": {width: 1280, dark: true}, "390-light": {width: 390}, "390-dark": {width: 390, dark: true}, "360-light": {width: 360},

@@ -22,7 +22,7 @@ type schema struct {
 	Title       string             `json:"title,omitempty"`
 	Description string             `json:"description,omitempty"`
 	Ref         string             `json:"$ref,omitempty"`
-	Type        string             `json:"type,omitempty"`
+	Type        any                `json:"type,omitempty"` // a string, or several
 	Const       string             `json:"const,omitempty"`
 	Enum        []string           `json:"enum,omitempty"`
 	Format      string             `json:"format,omitempty"`
@@ -115,6 +115,9 @@ func (g generator) object(t reflect.Type, defaults reflect.Value) *schema {
 		property.Minimum, property.Maximum = limit(field, "minimum"), limit(field, "maximum")
 		s.Properties[name] = property
 		if modes == "" {
+			if field.Type.Kind() == reflect.Pointer { // null, as it is never left out
+				property.Type = []any{property.Type, "null"}
+			}
 			s.Required = append(s.Required, name)
 		} else if value.IsValid() {
 			property.Default = inJSON(value)
