@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -76,6 +77,10 @@ func eligibility(item report.Item) report.Rollout {
 			return no("revision %s: %s", r.Name, r.Reason)
 		case r.State == verdict.Unknown:
 			return no("revision %s is Unknown: %s", r.Name, r.Reason)
+		case len(r.Loses) > 0:
+			return no("a rollout would take %s away (--allow-orphaned)", strings.Join(r.Loses, ", "))
+		case verdict.TakesAway(r.Changes, r.Loses):
+			return no("a rollout would only take away what was injected, and add nothing (--allow-orphaned)")
 		}
 	}
 	return report.Rollout{Eligible: true, Strategy: strategy}

@@ -44,6 +44,11 @@ func withPods(item report.Item, state verdict.State, names ...string) report.Ite
 	})
 }
 
+// taken is a change that takes something away.
+func taken(part, path string) verdict.Change {
+	return verdict.Change{Part: part, Path: path, From: json.RawMessage(`"x"`)}
+}
+
 func TestChoose(t *testing.T) {
 	drifted := audited("Deployment", verdict.Drifted, imageChange)
 	inSync := audited("Deployment", verdict.InSync)
@@ -61,29 +66,33 @@ func TestChoose(t *testing.T) {
 		// reason must contain this
 		reason string
 	}{
-		"drifted":                       {item: drifted, want: report.Planned},
-		"missing":                       {item: audited("Deployment", verdict.Missing), want: report.Planned},
-		"in sync":                       {item: inSync},
-		"mutated":                       {item: audited("Deployment", verdict.Mutated)},
-		"not injected":                  {item: with(audited("Deployment", verdict.NotInjected), func(r *report.Revision) { r.Sidecars = nil })},
-		"blocked":                       {item: with(audited("Deployment", verdict.Blocked), func(r *report.Revision) { r.Reason = "denied by x" }), want: report.Skipped, reason: "Blocked and never rolled out: denied by x"},
-		"unstable":                      {item: audited("Deployment", verdict.Unstable), want: report.Skipped, reason: "Unstable"},
-		"unknown":                       {item: audited("Deployment", verdict.Unknown), want: report.Skipped, reason: "Unknown"},
-		"unknown with --all":            {item: audited("Deployment", verdict.Unknown), opts: Options{Select: Selection{All: true}}, want: report.Skipped, reason: "Unknown"},
-		"one revision unknown":          {item: halfUnknown, want: report.Skipped, reason: "webhook down"},
-		"approximate":                   {item: with(audited("Deployment", verdict.Drifted, imageChange), func(r *report.Revision) { r.Approximate = true }), want: report.Skipped, reason: "approximate"},
-		"modified":                      {item: audited("Deployment", verdict.Modified), want: report.Skipped, reason: "--state Modified"},
-		"modified, named":               {item: audited("Deployment", verdict.Modified), opts: states(verdict.Modified), want: report.Planned},
-		"drifted, others named":         {item: drifted, opts: states(verdict.Missing), want: report.Skipped, reason: "--state does not name"},
-		"orphaned":                      {item: orphaned, want: report.Skipped, reason: "--allow-orphaned"},
-		"orphaned, losing nothing":      {item: audited("Deployment", verdict.Orphaned), want: report.Skipped, reason: "--allow-orphaned"},
-		"orphaned, only named":          {item: orphaned, opts: states(verdict.Orphaned), want: report.Skipped, reason: "--allow-orphaned"},
-		"orphaned, allowed":             {item: orphaned, opts: Options{Guards: Guards{AllowOrphaned: true}}, want: report.Planned},
-		"drifted, loses a sidecar":      {item: lost, want: report.Skipped, reason: "would lose the sidecar vault-agent"},
-		"drifted, may lose a sidecar":   {item: lost, opts: Options{Guards: Guards{AllowOrphaned: true}}, want: report.Planned},
-		"in sync, --all":                {item: inSync, opts: Options{Select: Selection{All: true}}, want: report.Planned},
-		"in sync, --all of another":     {item: inSync, opts: Options{Select: Selection{All: true, SidecarNames: []string{"linkerd-proxy"}}}},
-		"not injected, --all":           {item: with(audited("Deployment", verdict.NotInjected), func(r *report.Revision) { r.Sidecars = nil }), opts: Options{Select: Selection{All: true}}},
+		"drifted":                     {item: drifted, want: report.Planned},
+		"missing":                     {item: audited("Deployment", verdict.Missing), want: report.Planned},
+		"in sync":                     {item: inSync},
+		"mutated":                     {item: audited("Deployment", verdict.Mutated)},
+		"not injected":                {item: with(audited("Deployment", verdict.NotInjected), func(r *report.Revision) { r.Sidecars = nil })},
+		"blocked":                     {item: with(audited("Deployment", verdict.Blocked), func(r *report.Revision) { r.Reason = "denied by x" }), want: report.Skipped, reason: "Blocked and never rolled out: denied by x"},
+		"unstable":                    {item: audited("Deployment", verdict.Unstable), want: report.Skipped, reason: "Unstable"},
+		"unknown":                     {item: audited("Deployment", verdict.Unknown), want: report.Skipped, reason: "Unknown"},
+		"unknown with --all":          {item: audited("Deployment", verdict.Unknown), opts: Options{Select: Selection{All: true}}, want: report.Skipped, reason: "Unknown"},
+		"one revision unknown":        {item: halfUnknown, want: report.Skipped, reason: "webhook down"},
+		"approximate":                 {item: with(audited("Deployment", verdict.Drifted, imageChange), func(r *report.Revision) { r.Approximate = true }), want: report.Skipped, reason: "approximate"},
+		"modified":                    {item: audited("Deployment", verdict.Modified), want: report.Skipped, reason: "--state Modified"},
+		"modified, named":             {item: audited("Deployment", verdict.Modified), opts: states(verdict.Modified), want: report.Planned},
+		"drifted, others named":       {item: drifted, opts: states(verdict.Missing), want: report.Skipped, reason: "--state does not name"},
+		"orphaned":                    {item: orphaned, want: report.Skipped, reason: "--allow-orphaned"},
+		"orphaned, losing nothing":    {item: audited("Deployment", verdict.Orphaned), want: report.Skipped, reason: "--allow-orphaned"},
+		"orphaned, only named":        {item: orphaned, opts: states(verdict.Orphaned), want: report.Skipped, reason: "--allow-orphaned"},
+		"orphaned, allowed":           {item: orphaned, opts: Options{Guards: Guards{AllowOrphaned: true}}, want: report.Planned},
+		"drifted, loses a sidecar":    {item: lost, want: report.Skipped, reason: "would lose the sidecar vault-agent"},
+		"drifted, may lose a sidecar": {item: lost, opts: Options{Guards: Guards{AllowOrphaned: true}}, want: report.Planned},
+		"in sync, --all":              {item: inSync, opts: Options{Select: Selection{All: true}}, want: report.Planned},
+		"in sync, --all of another":   {item: inSync, opts: Options{Select: Selection{All: true, SidecarNames: []string{"linkerd-proxy"}}}},
+		"not injected, --all":         {item: with(audited("Deployment", verdict.NotInjected), func(r *report.Revision) { r.Sidecars = nil }), opts: Options{Select: Selection{All: true}}},
+		"takes variables away": {item: audited("Deployment", verdict.Drifted, taken("app/web", "env[OTEL_EXPORTER_OTLP_ENDPOINT]"), taken("volumes", "[otel]")), want: report.Skipped,
+			reason: "would only take away what was injected (app/web:env[OTEL_EXPORTER_OTLP_ENDPOINT], 2 in all)"},
+		"may take variables away":       {item: audited("Deployment", verdict.Drifted, taken("app/web", "env[X]")), opts: Options{Guards: Guards{AllowOrphaned: true}}, want: report.Planned},
+		"takes and changes":             {item: audited("Deployment", verdict.Drifted, taken("app/web", "env[X]"), imageChange), want: report.Planned},
 		"the named sidecar drifted":     {item: drifted, opts: Options{Select: proxyOnly}, want: report.Planned},
 		"another sidecar drifted":       {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "container/vault-agent", Path: "image"}), opts: Options{Select: proxyOnly}, want: report.Skipped, reason: "other sidecars than istio-proxy"},
 		"only volumes drifted":          {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "volumes", Path: "[x]"}), opts: Options{Select: proxyOnly}, want: report.Skipped, reason: "other sidecars"},

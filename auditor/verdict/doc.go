@@ -58,7 +58,8 @@ type Verdict struct {
 	// Loses.
 	Sidecars []string
 	// Loses names the injected containers that Live has and Fresh lacks: a
-	// re-creation would take them away.
+	// re-creation would take them away. Init containers that have ended are no loss
+	// while others of their injector stay.
 	Loses []string
 	// Ignored is how many changes were left out by Input.Ignore.
 	Ignored int

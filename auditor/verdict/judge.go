@@ -270,7 +270,7 @@ func (c *comparison) verdict() Verdict {
 	slices.SortFunc(c.autoscaled, CompareChanges)
 	v := Verdict{
 		Sidecars: BoundNames(sortedNames(c.sidecars)),
-		Loses:    []string{},
+		Loses:    c.loses(),
 		Ignored:  c.ignored,
 	}
 	v.Changes, v.More = Bound(c.changes)
@@ -280,12 +280,6 @@ func (c *comparison) verdict() Verdict {
 	var more int
 	v.Autoscaled, more = Bound(c.autoscaled)
 	v.More += more
-	for _, name := range sortedNames(c.liveHas) {
-		if !c.newHas[name] {
-			v.Loses = append(v.Loses, name)
-		}
-	}
-	v.Loses = BoundNames(v.Loses)
 	switch changed := len(c.changes) > 0; {
 	case len(c.sidecars) == 0 && changed:
 		v.State = Mutated
