@@ -31,8 +31,8 @@ func New(client rest.Interface, log logr.Logger) *Injector {
 //
 // Nothing is tried twice but what the API server says should be, and what it did
 // not answer to the end: a webhook that is down costs its timeout each time. When
-// three calls to one have failed in a namespace, nothing is asked any more there that
-// it would be called for.
+// three calls to one have failed in a row in a namespace, what it would be called for
+// there is asked about again only after a pause, which grows until it answers.
 func (i *Injector) Inject(ctx context.Context, namespace string, pod []byte, as string) ([]byte, error) {
 	if refusal := i.breaker.refuse(ctx, namespace, pod); refusal != nil {
 		return nil, refusal
@@ -49,6 +49,7 @@ func (i *Injector) Inject(ctx context.Context, namespace string, pod []byte, as 
 		result := request.Do(ctx)
 		err := result.Error()
 		if err == nil {
+			i.breaker.note(ctx, namespace, pod, nil)
 			return result.Raw()
 		}
 		if ctx.Err() != nil {
@@ -58,7 +59,7 @@ func (i *Injector) Inject(ctx context.Context, namespace string, pod []byte, as 
 			continue
 		}
 		refusal := Classify(err)
-		i.breaker.note(ctx, namespace, refusal)
+		i.breaker.note(ctx, namespace, pod, refusal)
 		return nil, refusal
 	}
 }
