@@ -18,10 +18,26 @@ import (
 // is another one than the Pod's own controller. They are read once an audit, when
 // somebody first asks.
 type askers struct {
-	mu    sync.Mutex
-	read  bool
-	chain *injection.Chain // nil: not readable
-	err   error            // why it is not
+	mu     sync.Mutex
+	read   bool
+	wanted bool             // somebody needed to know
+	chain  *injection.Chain // nil: not readable
+	err    error            // why it is not
+}
+
+// all returns the chain; nil where it cannot be read.
+func (s *askers) all(ctx context.Context, client rest.Interface) *injection.Chain {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.readOnce(ctx, client)
+}
+
+func (s *askers) readOnce(ctx context.Context, client rest.Interface) *injection.Chain {
+	if !s.read {
+		s.read = true
+		s.chain, s.err = injection.ReadChain(ctx, client)
+	}
+	return s.chain
 }
 
 // steps returns what the creation of the Pod, or of Pods of the template, passes,
@@ -29,11 +45,8 @@ type askers struct {
 func (s *askers) steps(ctx context.Context, client rest.Interface, namespace string, pod []byte) ([]injection.Step, map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.read {
-		s.read = true
-		s.chain, s.err = injection.ReadChain(ctx, client)
-	}
-	if s.chain == nil {
+	s.wanted = true
+	if s.readOnce(ctx, client) == nil {
 		return nil, nil
 	}
 	// What is wrong with one namespace, which is just being deleted, say, is no note
@@ -90,7 +103,7 @@ func names(refusal, name string) bool {
 // unread says that webhooks and policies could not be read, where that may
 // matter; else nothing.
 func (s *askers) unread() string {
-	if s.err == nil {
+	if s.err == nil || !s.wanted {
 		return ""
 	}
 	return "Webhooks and policies could not be read, so that those that look at who creates a Pod are not named: " + s.err.Error()

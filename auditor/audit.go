@@ -93,7 +93,7 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	a := newAudit(client, opts, identities)
+	a := newAudit(client, opts, identities, injection.NewHealth(client, cfg))
 	a.results.total = pods.Len()
 	if err := a.run(ctx, pods); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
@@ -103,6 +103,9 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	}
 	found := opts.report(a.results.findings, pods.NotJudged+a.results.gone)
 	found.DryRunAs = string(identities.Asked())
+	if len(opts.Selection.Workloads) == 0 {
+		sayOutages(found, a.outages(ctx))
+	}
 	found.Notes = append(found.Notes, a.unread(pods.Unread)...)
 	if !opts.Preview.Empty() {
 		if err := a.markPreview(ctx, found); err != nil {
@@ -151,6 +154,7 @@ type audit struct {
 	client   rest.Interface
 	injector *injection.Injector
 	as       *injection.Identities
+	health   *injection.Health
 	stable   *stability
 	results  results
 
@@ -158,9 +162,9 @@ type audit struct {
 	askers      *askers
 }
 
-func newAudit(client rest.Interface, opts Options, as *injection.Identities) *audit {
+func newAudit(client rest.Interface, opts Options, as *injection.Identities, health *injection.Health) *audit {
 	return &audit{
-		opts: opts, client: client, as: as,
+		opts: opts, client: client, as: as, health: health,
 		injector: injection.New(client, opts.Log),
 		stable:   &stability{}, askers: &askers{},
 		results: results{progress: opts.Progress, compared: opts.Compared},

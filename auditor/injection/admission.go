@@ -50,6 +50,11 @@ type Step struct {
 	Policies []string
 	// SideEffects is what a webhook declares; empty for a policy.
 	SideEffects string
+
+	// Down is why a webhook cannot answer, where somebody looked; see Health.
+	Down string
+
+	client *admissionregistrationv1.WebhookClientConfig // of a webhook
 }
 
 // Admission returns what the creation of the Pod, given as JSON, passes in the
@@ -174,7 +179,7 @@ func (c *Chain) webhooks(ctx context.Context, kind, plural string) error {
 		for _, w := range configuration.Webhooks {
 			step := Step{
 				Kind: kind, Name: configuration.Metadata.Name + "/" + w.Name,
-				Asks: askersByName[w.Name], SideEffects: w.SideEffects,
+				Asks: askersByName[w.Name], SideEffects: w.SideEffects, client: &w.ClientConfig,
 			}
 			step.LooksAtAsker = step.Asks != "" || decider{MatchConditions: w.MatchConditions}.looksAtAsker()
 			for _, policy := range []string{w.FailurePolicy, w.ReinvocationPolicy} {

@@ -18,9 +18,10 @@ type definition struct {
 	ObjectSelector    *metav1.LabelSelector                        `json:"objectSelector"`
 	MatchConditions   []expression                                 `json:"matchConditions"`
 
-	FailurePolicy      string `json:"failurePolicy"`
-	ReinvocationPolicy string `json:"reinvocationPolicy"`
-	SideEffects        string `json:"sideEffects"`
+	ClientConfig       admissionregistrationv1.WebhookClientConfig `json:"clientConfig"`
+	FailurePolicy      string                                      `json:"failurePolicy"`
+	ReinvocationPolicy string                                      `json:"reinvocationPolicy"`
+	SideEffects        string                                      `json:"sideEffects"`
 }
 
 // definitionsNamed returns the webhooks of the name, which is unique within a

@@ -52,6 +52,8 @@ var (
 		"Workloads by the state that the last audit gave them, which is their worst Pod's.", []string{"namespace", "kind", "state"}, nil)
 	ratioDesc = prometheus.NewDesc("sidecar_drift_ratio",
 		"Share of the cluster's injected Pods that drifted, 0 to 1: Drifted, Missing and Orphaned among those and InSync and Modified.", nil, nil)
+	injectorDownDesc = prometheus.NewDesc("sidecar_drift_injector_down",
+		"1 for each mutating webhook that does not answer, CONFIGURATION/WEBHOOK: new Pods may be created without what it injects.", []string{"webhook"}, nil)
 	workloadPodsDesc = prometheus.NewDesc("sidecar_drift_workload_pods",
 		"A workload's Pods by the state that the last audit gave them; only where it is asked for.", []string{"namespace", "kind", "name", "state"}, nil)
 	oldestDesc = prometheus.NewDesc("sidecar_drift_oldest_drift_seconds",
@@ -152,7 +154,7 @@ func (m *Metrics) RolledOut(done *report.Report) {
 
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, ratioDesc, oldestDesc, lastSuccessDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, injectorDownDesc, ratioDesc, oldestDesc, lastSuccessDesc} {
 		descriptions <- d
 	}
 }
@@ -179,6 +181,9 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 	for namespace, since := range last.oldest {
 		gauge(oldestDesc, m.now().Sub(since).Seconds(), namespace)
+	}
+	for _, outage := range last.report.Outages {
+		gauge(injectorDownDesc, 1, outage.Webhook)
 	}
 	// Where nothing could be asked, no share is known, least of all none.
 	if s := last.report.Summary; s.DriftPercent != nil || s.Pods[verdict.Unknown] == 0 {

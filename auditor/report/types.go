@@ -33,11 +33,20 @@ type Report struct {
 	// Preview is what was added to the Pods that were asked about; nil if
 	// nothing was.
 	Preview *Preview `json:"preview,omitempty"`
+	// Outages are the injectors that do not answer.
+	Outages []Outage `json:"outages,omitempty"`
 	// Notes say what a reader must know about the whole.
 	Notes []string `json:"notes,omitempty"`
 	// IgnoredPaths are those that were left out on request (--ignore-path).
 	IgnoredPaths []string `json:"ignoredPaths,omitempty"`
 	Items        []Item   `json:"items"`
+}
+
+// Outage is a mutating webhook that does not answer.
+type Outage struct {
+	// Webhook is CONFIGURATION/WEBHOOK.
+	Webhook string `json:"webhook"`
+	Reason  string `json:"reason"`
 }
 
 // Preview are labels and annotations that Pods do not have yet.

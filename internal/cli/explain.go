@@ -219,6 +219,9 @@ func (e *explanation) admission(ctx context.Context, config *rest.Config, item r
 		if s.LooksAtAsker && s.Match != injection.MatchesNot {
 			notes = append(notes, "looks at who asks")
 		}
+		if s.Down != "" {
+			notes = append(notes, "DOES NOT ANSWER: "+s.Down)
+		}
 		fmt.Fprintf(e, "  %-11s  %-*s  %-*s  %s\n", s.Match, kinds, s.Kind, names, report.Printable(s.Name), report.Printable(strings.Join(notes, ", ")))
 	}
 	if len(steps) == 0 {

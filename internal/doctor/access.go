@@ -50,6 +50,8 @@ func auditRights() []authorizationv1.ResourceAttributes {
 			"mutatingwebhookconfigurations", "validatingwebhookconfigurations",
 			"mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
 			"validatingadmissionpolicies", "validatingadmissionpolicybindings"),
+		rights("discovery.k8s.io", "list", "endpointslices"),
+		rights("", "get", "services"),
 		rights("policy", read, "poddisruptionbudgets"),
 	)
 }

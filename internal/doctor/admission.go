@@ -20,6 +20,7 @@ func (e *examiner) admission(ctx context.Context) {
 	}
 	steps := chain.ForPods()
 	e.add(judgeInjectors(steps))
+	e.add(e.answers(ctx, steps)...)
 	e.add(judgeSideEffects(steps)...)
 	e.add(judgeUserInfo(steps, e.asThemselves(ctx))...)
 	e.add(judgeOrder(steps)...)
@@ -37,6 +38,36 @@ func ours(step injection.Step) bool {
 
 func isWebhook(step injection.Step) bool {
 	return step.Kind == injection.MutatingWebhook || step.Kind == injection.ValidatingWebhook
+}
+
+// answers finds the webhooks that change Pods and cannot answer.
+func (e *examiner) answers(ctx context.Context, steps []injection.Step) []Finding {
+	health := injection.NewHealth(e.objects.CoreV1().RESTClient(), e.config)
+	for i, step := range steps {
+		if step.Kind == injection.MutatingWebhook && !ours(step) {
+			steps[i].Down = health.Down(ctx, step)
+		}
+	}
+	return judgeAnswers(steps)
+}
+
+func judgeAnswers(steps []injection.Step) []Finding {
+	var down []Finding
+	asked := 0
+	for _, step := range steps {
+		if step.Kind != injection.MutatingWebhook || ours(step) {
+			continue
+		}
+		if asked++; step.Down != "" {
+			effect := "what it would inject is not known, and what differs is Unknown; it fails open, so that new Pods are created without it"
+			if slices.Contains(step.Policies, "Fail") {
+				effect = "no Pod that it is asked about can be created"
+			}
+			down = append(down, topic{checkAnswers, step.Name}.wrong("start it, or remove its webhook configuration if it is no longer meant to be there",
+				"does not answer, as %s: %s", step.Down, effect))
+		}
+	}
+	return topic{checkAnswers, "mutating webhooks"}.orOK(down, "nothing says that one of them (%d) does not answer", asked)
 }
 
 // judgeInjectors names what may change Pods, our own webhook apart.

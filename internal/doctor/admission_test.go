@@ -83,3 +83,12 @@ func TestOrder(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) { check(t, judgeOrder(tt.steps), tt.want...) })
 	}
 }
+
+func TestAnswers(t *testing.T) {
+	down := func(policy string) injection.Step {
+		return injection.Step{Kind: injection.MutatingWebhook, Name: "otel/mpod", Policies: []string{policy}, Down: "its Service otel/webhook has no ready endpoint"}
+	}
+	check(t, judgeAnswers([]injection.Step{istioStep, ourStep}), expected{state: OK, message: "(1)"})
+	check(t, judgeAnswers([]injection.Step{istioStep, down("Ignore")}), expected{Wrong, "otel/mpod", "no ready endpoint: what it would inject is not known", "start it"})
+	check(t, judgeAnswers([]injection.Step{down("Fail")}), expected{Wrong, "otel/mpod", "no Pod that it is asked about can be created", "start it"})
+}

@@ -73,7 +73,7 @@ func TestAuditOfSeveralClusters(t *testing.T) {
 			t.Errorf("stderr: %s", errOut)
 		}
 		table, hint := audit(all, 1, "--contexts", "us,eu", "--state", "Drifted,NotInjected")
-		for _, want := range []string{"CLUSTER  NAMESPACE", "eu       " + namespace, "us       " + namespace, "\n2 clusters: 2 workloads, 3 Pods: 2 Drifted, 1 NotInjected; drift 100.0 %\n  eu: 2 Drifted; drift 100.0 %\n"} {
+		for _, want := range []string{"CLUSTER  NAMESPACE", "eu       " + namespace, "us       " + namespace, "\n2 clusters: 2 workloads, 3 Pods: 2 Drifted, 1 NotInjected; drift 100.0 %; asked as the Pods' controllers\n  eu: 2 Drifted; drift 100.0 %\n  us: 1 NotInjected; drift –\n"} {
 			if !strings.Contains(table, want) {
 				t.Errorf("no %q in\n%s", want, table)
 			}

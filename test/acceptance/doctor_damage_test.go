@@ -70,7 +70,10 @@ func (p patient) isDamaged(t *testing.T) {
 	p.damage(t)
 	p.eventually(t, []string{"--probe-policy"},
 		[]string{"injectors OK", "zzz-later (2 webhooks)"},
-		[]string{"user-info Warning zzz-later/asker.example.com", "what differs is approximate"},
+		[]string{"answers Wrong zzz-later/asker.example.com", "nobody listens at 127.0.0.1:1", "fails open"},
+		[]string{"answers Wrong zzz-later/closed.example.com", "no Pod that it is asked about can be created"},
+		// With too much, the auditor may be the controllers, too.
+		[]string{"user-info OK", "audits ask as the Pods' controllers"},
 		[]string{"order Warning zzz-later/asker.example.com", "second round"},
 		[]string{"webhook Wrong", "fails closed"},
 		[]string{"webhook Warning", "for 9 s"},

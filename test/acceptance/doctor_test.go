@@ -131,6 +131,7 @@ func (p patient) isBare(t *testing.T) {
 		"api-server OK admissionregistration.k8s.io/v1",
 		"installation NotChecked sidecar-drift",
 		"injectors Warning mutating webhooks and policies",
+		"answers OK mutating webhooks",
 		"side-effects OK webhooks",
 		"dry-run-as OK you",
 		"user-info OK webhooks and policies",
@@ -158,6 +159,7 @@ func (p patient) isWell(t *testing.T) {
 		"api-server OK admissionregistration.k8s.io/v1",
 		"installation OK sidecar-drift",
 		"injectors Warning mutating webhooks and policies", // there is no Istio here
+		"answers OK mutating webhooks",
 		"side-effects OK webhooks",
 		"dry-run-as OK you",
 		"dry-run-as OK sidecar-drift-auditor",

@@ -11,13 +11,16 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
+	"github.com/sidecar-drift/sidecar-drift/test/injector"
 )
 
 // faulty answers one in n requests in the API server's place: a patch with a
@@ -110,8 +113,9 @@ func TestRolloutWhileTheAPIServerRestarts(t *testing.T) {
 	}
 }
 
-// One of two injectors is down and fails open: the fresh Pod would lack its
-// sidecar, so that what drifted by the other one is left alone, too.
+// One of two injectors no longer serves a workload, or is down and fails open: the
+// fresh Pod would lack its sidecar, so that what drifted by the other one is left
+// alone, too.
 func TestRolloutThatWouldLoseASidecar(t *testing.T) {
 	c := fenced(t)
 	agent := startInjector(t, c, "vault-agent", "agent:1")
@@ -119,18 +123,59 @@ func TestRolloutThatWouldLoseASidecar(t *testing.T) {
 	namespace := injectedNamespace(t, c, 2)
 	deployWeb(t, c, namespace, 2, "web")
 	proxy.setImage("proxy:2")
+	before := versionsIn(t, c, namespace)
+	skipped := func(state verdict.State, reason string) {
+		t.Helper()
+		for _, args := range [][]string{{"--strategy", "restart"}, {"--strategy", "evict", "--all"}} {
+			r := rolloutCommand(t, c, 0, append([]string{"-n", namespace, "--confirm"}, args...)...)
+			checkReasons(t, args[1], r, map[string]string{"Deployment/web": reason})
+			if r.Items[0].State != state {
+				t.Errorf("state %s, want %s", r.Items[0].State, state)
+			}
+		}
+	}
+	agent.Inject(func(injector.Request) []injector.Operation { return nil })
+	skipped(verdict.Drifted, "would lose the sidecar vault-agent")
 	if err := agent.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	before := versionsIn(t, c, namespace)
-	r := rolloutCommand(t, c, 0, "-n", namespace, "--confirm")
-	checkReasons(t, "run", r, map[string]string{"Deployment/web": "would lose the sidecar vault-agent"})
-	if r.Items[0].State != verdict.Drifted {
-		t.Errorf("state %s, want Drifted", r.Items[0].State)
-	}
-	checkReasons(t, "evict", rolloutCommand(t, c, 0, "-n", namespace, "--confirm", "--strategy", "evict", "--all"),
-		map[string]string{"Deployment/web": "would lose the sidecar vault-agent"})
+	skipped(verdict.Unknown, "test-injector-vault-agent/vault-agent.injector.test does not answer, as nobody listens at 127.0.0.1")
 	if got := versionsIn(t, c, namespace); got != before {
 		t.Errorf("something has changed:\n%s\n%s", before, got)
 	}
+}
+
+// An injector that adds variables alone is gone: no container is lost, and nothing
+// would come but the loss. Where it is down, that is not known.
+func TestRolloutThatWouldOnlyTakeAway(t *testing.T) {
+	c := fenced(t)
+	instrumentation := startInjector(t, c, "otel", "none")
+	variables := func(injector.Request) []injector.Operation {
+		return []injector.Operation{{Op: "add", Path: "/spec/containers/0/env", Value: []corev1.EnvVar{
+			{Name: "OTEL_SERVICE_NAME", Value: "web"}, {Name: "OTEL_EXPORTER_OTLP_ENDPOINT", Value: "http://otel:4317"},
+		}}}
+	}
+	instrumentation.Inject(variables)
+	startInjector(t, c, "proxy", "proxy:1")
+	namespace := injectedNamespace(t, c, 1)
+	deployWeb(t, c, namespace, 2, "web")
+	before := versionsIn(t, c, namespace)
+
+	instrumentation.Inject(func(injector.Request) []injector.Operation { return nil })
+	r := rolloutCommand(t, c, 0, "-n", namespace, "--confirm")
+	checkReasons(t, "gone", r, map[string]string{"Deployment/web": "would only take away what was injected (app/app:env[OTEL_EXPORTER_OTLP_ENDPOINT], 2 in all)"})
+	if err := instrumentation.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	r = rolloutCommand(t, c, 0, "-n", namespace, "--confirm", "--all")
+	checkReasons(t, "down", r, map[string]string{"Deployment/web": "test-injector-otel/otel.injector.test does not answer"})
+	if got := versionsIn(t, c, namespace); got != before {
+		t.Errorf("something has changed:\n%s\n%s", before, got)
+	}
+	found := auditOf(t, c, inventory.Selection{Namespace: namespace})
+	if len(found.Outages) != 1 || found.Outages[0].Webhook != "test-injector-otel/otel.injector.test" {
+		t.Errorf("outages %+v", found.Outages)
+	}
+	inThisOrder(t, explainCommand(t, c, "-n", namespace, "deploy/web"), "web: Unknown", "does not answer",
+		"asked MutatingWebhook test-injector-otel/otel.injector.test", "DOES NOT ANSWER: nobody listens at")
 }
