@@ -79,6 +79,11 @@ func (a *audit) markAsker(ctx context.Context, f *finding, r inventory.Revision)
 	if f.revision.Approximate || f.revision.AskedAs != "" {
 		return
 	}
+	if strings.Contains(f.revision.Reason, "security context constraint") { // OpenShift's admission, which is no webhook
+		f.revision.Approximate = true
+		f.also("OpenShift chooses a constraint by who creates a Pod, and may let its controller: --dry-run-as controller asks as that")
+		return
+	}
 	steps, _ := a.askers.steps(ctx, a.client, r.Workload.Namespace, r.Template)
 	at := slices.IndexFunc(steps, func(s injection.Step) bool {
 		return s.LooksAtAsker && s.Match != injection.MatchesNot && decides(s)

@@ -3,6 +3,7 @@ package auditor
 import (
 	"context"
 	"crypto/sha256"
+	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/class"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
@@ -47,6 +48,27 @@ func (f finding) answer() sentinel.Answer[inventory.WorkloadRef] {
 		a.Lost = true
 	}
 	return a
+}
+
+// stale is the finding, of the Pods that there are now, where they cannot be asked about
+// again, for a reason: an injector that is away for a while takes no state back, nor the
+// age of a drift. It is not known of Pods that are like none before, nor where nothing
+// was known.
+func (f finding) stale(o Options, pods []inventory.Pod, reason string, now time.Time) (_ finding, known bool) {
+	if f.revision.State == verdict.Unknown {
+		return f, false
+	}
+	since := f.revision.StaleSince
+	f, known = f.recount(o.ofSidecars(pods, f.named))
+	if since == nil {
+		f.fresher = f.revision.Reason
+		since = &now
+	}
+	f.revision.StaleSince = since
+	f.revision.Reason = f.fresher
+	f.also("as it was last known, as it cannot be asked now: " + reason)
+	f.revision.Reason = verdict.Cut(f.revision.Reason, verdict.MaxReason)
+	return f, known
 }
 
 // recount brings a finding up to date on Pods that came and went. It does not

@@ -73,6 +73,8 @@ func eligibility(item report.Item) report.Rollout {
 	}
 	for _, r := range item.Revisions {
 		switch {
+		case r.StaleSince != nil:
+			return no("revision %s: %s", r.Name, r.Reason)
 		case r.Approximate:
 			return no("revision %s: %s", r.Name, r.Reason)
 		case r.State == verdict.Unknown:

@@ -5,16 +5,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
-
-// ownWebhook is the stamper's, which injects nothing that is compared.
-const ownWebhook = "zz-sidecar-drift/"
 
 // markDown makes a verdict Unknown that may be about an injector that does not answer
 // now: one that fails open leaves a Pod without what it injects. What does not differ
@@ -27,7 +23,7 @@ func (a *audit) markDown(ctx context.Context, f *finding, r inventory.Revision) 
 	}
 	steps, _ := a.askers.steps(ctx, a.client, r.Workload.Namespace, f.submitted)
 	for _, step := range steps {
-		if step.Match == injection.MatchesNot || !injects(step) {
+		if step.Match == injection.MatchesNot || !step.Injects() {
 			continue
 		}
 		down := a.health.Down(ctx, step)
@@ -35,14 +31,11 @@ func (a *audit) markDown(ctx context.Context, f *finding, r inventory.Revision) 
 			continue
 		}
 		f.revision.Changes, f.revision.MoreChanges, f.revision.Autoscaled, f.revision.Loses = nil, 0, nil, nil
+		f.unasked = true
 		f.unjudged(a.opts.ofSidecars(r.Pods, f.named), verdict.Unknown,
 			fmt.Sprintf("%s does not answer, as %s: what it would inject is not known", step.Name, down))
 		return
 	}
-}
-
-func injects(step injection.Step) bool {
-	return step.Kind == injection.MutatingWebhook && !strings.HasPrefix(step.Name, ownWebhook)
 }
 
 // outages are the injectors that do not answer now, whatever they are asked about.
@@ -53,7 +46,7 @@ func (a *audit) outages(ctx context.Context) []report.Outage {
 	}
 	var outages []report.Outage
 	for _, step := range chain.ForPods() {
-		if !injects(step) {
+		if !step.Injects() {
 			continue
 		}
 		if down := a.health.Down(ctx, step); down != "" {

@@ -28,6 +28,10 @@ type finding struct {
 	gone     int
 	refusal  *injection.Refusal // nil if there is a fresh Pod
 
+	// unasked: nothing is known of a fresh Pod now, for a reason that may pass.
+	unasked bool
+	// fresher is the reason of a stale finding from before it was.
+	fresher   string
 	submitted []byte // what was asked about last; nil: nothing could be
 	fresh     verdict.Digest
 	named     bool     // the fresh Pod has a container of Selection.SidecarNames
@@ -61,6 +65,7 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 		return f, context.Cause(ctx)
 	case refused:
 		f.refusal = refusal
+		f.unasked = refusal.State == verdict.Unknown
 		f.unjudged(a.opts.ofSidecars(r.Pods, false), refusal.State, refusal.Reason)
 	case errors.Is(err, errGone):
 		f.gone = len(r.Pods)

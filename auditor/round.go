@@ -2,6 +2,7 @@ package auditor
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
@@ -80,6 +81,9 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 	}
 	r := a.result(this, notJudged, asked, splits)
 	sayOutages(r.Report, this.outages(ctx))
+	if stale := r.Report.Stale(); stale > 0 {
+		r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("Workloads that could not be asked about, and are shown as they were last known: %d", stale))
+	}
 	return r, nil
 }
 
@@ -129,12 +133,18 @@ func inList(ask map[inventory.Key]inventory.Group) []inventory.Group {
 	return list
 }
 
-// take keeps findings as they come.
+// take keeps findings as they come; of what could not be asked, what is known already.
 func (a *Auditor) take(live map[inventory.Key]inventory.Group) func(inventory.Revision, finding) {
 	return func(r inventory.Revision, f finding) {
 		a.ledger.Answered(r.Key, f.answer(), time.Now())
 		f.submitted = nil
-		a.findings[r.Key] = known{f, live[r.Key].Pods}
+		pods := live[r.Key].Pods
+		if last, has := a.findings[r.Key]; has && f.unasked {
+			if again, judged := last.stale(a.opts, pods, f.revision.Reason, time.Now()); judged {
+				f = again
+			}
+		}
+		a.findings[r.Key] = known{f, pods}
 	}
 }
 

@@ -57,6 +57,15 @@ type Step struct {
 	client *admissionregistrationv1.WebhookClientConfig // of a webhook
 }
 
+// ownWebhook is the configuration of the stamper, without which a Pod is injected all
+// the same.
+const ownWebhook = "zz-sidecar-drift/"
+
+// Injects reports whether it is a webhook that changes Pods, other than our own.
+func (s Step) Injects() bool {
+	return s.Kind == MutatingWebhook && !strings.HasPrefix(s.Name, ownWebhook)
+}
+
 // Admission returns what the creation of the Pod, given as JSON, passes in the
 // namespace, in the order of the API server.
 func Admission(ctx context.Context, client rest.Interface, namespace string, pod []byte) ([]Step, error) {

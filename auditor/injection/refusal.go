@@ -52,8 +52,23 @@ var (
 		`error looking up service account \S+: serviceaccount "[^"]*" not found`,
 		`no PriorityClass with name \S+ was found`,
 		`failed quota: \S+: must specify `,
+		`pod rejected: (RuntimeClass "[^"]*" not found|Pod's Overhead |Pod Overhead )`,
+		`conflict: runtimeClass\.scheduling\.nodeSelector`,
+		`pod node label selector `, // PodNodeSelector
+		`pod tolerations .*conflict with its `,
+		`image policy webhook backend denied one or more images`,
+		`.*is not allowed because service account \S+ does not reference that secret`,
+		`the (integer value of priority|string value of PreemptionPolicy) `,
+		`unable to validate against any security context constraint`, // OpenShift's
 	}, "|") + `)`)
 )
+
+// invented is the name that the API server made up for a Pod of a dry run, by
+// k8s.io/apimachinery/pkg/util/rand's letters.
+var invented = regexp.MustCompile(`((?:pods|Pod) "[a-z0-9.-]*)[bcdfghjklmnpqrstvwxz2456789]{5}"`)
+
+// withoutInvented has two audits of the same give the same reason.
+func withoutInvented(message string) string { return invented.ReplaceAllString(message, `$1…"`) }
 
 // Classify says what it means that the API server answered a dry run with an
 // error. Blocked is narrow: a full quota (the dry run is one Pod more than there
@@ -66,7 +81,7 @@ func Classify(err error) *Refusal {
 		return r
 	}
 	message := status.ErrStatus.Message
-	r.Reason = verdict.Cut(message, verdict.MaxReason)
+	r.Reason = verdict.Cut(withoutInvented(message), verdict.MaxReason)
 	switch {
 	case denied.MatchString(message), forbidden.MatchString(message):
 		r.State = verdict.Blocked

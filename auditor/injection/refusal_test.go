@@ -46,6 +46,42 @@ func TestClassify(t *testing.T) {
 			message: `pods "web-94vlt" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false (container "app" must set securityContext.allowPrivilegeEscalation=false)`,
 			want:    Refusal{State: verdict.Blocked},
 		}, {
+			name: "RuntimeClass", code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
+			message: `pods "web-94vlt" is forbidden: pod rejected: RuntimeClass "gvisor" not found`,
+			want:    Refusal{State: verdict.Blocked},
+		}, {
+			name: "RuntimeClass' overhead", code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
+			message: `pods "web-94vlt" is forbidden: pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead`,
+			want:    Refusal{State: verdict.Blocked},
+		}, {
+			name: "PodNodeSelector", code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
+			message: `pods "web-94vlt" is forbidden: pod node label selector conflicts with its namespace node label selector`,
+			want:    Refusal{State: verdict.Blocked},
+		}, {
+			name: "PodNodeSelector, not ready", code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
+			message: `pods "web-94vlt" is forbidden: not yet ready to handle request`,
+			want:    Refusal{State: verdict.Unknown},
+		}, {
+			name: "PodTolerationRestriction", code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
+			message: `pods "web-94vlt" is forbidden: pod tolerations (possibly merged with namespace default tolerations) conflict with its namespace whitelist`,
+			want:    Refusal{State: verdict.Blocked},
+		}, {
+			name: "ImagePolicyWebhook", code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
+			message: `pods "web-94vlt" is forbidden: image policy webhook backend denied one or more images: no`,
+			want:    Refusal{State: verdict.Blocked},
+		}, {
+			name: "a secret that a ServiceAccount may not mount", code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
+			message: `pods "web-94vlt" is forbidden: volume with secret.secretName="db" is not allowed because service account default does not reference that secret`,
+			want:    Refusal{State: verdict.Blocked},
+		}, {
+			name: "a variable of such a secret", code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
+			message: `pods "web-94vlt" is forbidden: container app with envVar A referencing secret.secretName="db" is not allowed because service account default does not reference that secret`,
+			want:    Refusal{State: verdict.Blocked},
+		}, {
+			name: "SecurityContextConstraints", code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
+			message: `pods "web-94vlt" is forbidden: unable to validate against any security context constraint: [provider "anyuid": Forbidden]`,
+			want:    Refusal{State: verdict.Blocked},
+		}, {
 			name: "LimitRanger", code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
 			message: `pods "web-j227b" is forbidden: maximum cpu usage per Container is 10m, but limit is 2`,
 			want:    Refusal{State: verdict.Blocked},
@@ -123,7 +159,7 @@ func TestClassify(t *testing.T) {
 			err := &apierrors.StatusError{ErrStatus: metav1.Status{
 				Status: metav1.StatusFailure, Code: test.code, Reason: test.reason, Message: test.message,
 			}}
-			test.want.Reason = test.message
+			test.want.Reason = withoutInvented(test.message)
 			if diff := cmp.Diff(&test.want, Classify(err)); diff != "" {
 				t.Errorf("refusal (-want +got):\n%s", diff)
 			}
@@ -135,5 +171,20 @@ func TestClassifyWhatIsNoAnswer(t *testing.T) {
 	want := &Refusal{State: verdict.Unknown, Reason: "connection refused"}
 	if diff := cmp.Diff(want, Classify(errors.New("connection refused"))); diff != "" {
 		t.Errorf("refusal (-want +got):\n%s", diff)
+	}
+}
+
+// Two audits of the same give the same reason; names that somebody chose stay.
+func TestReasonsNameNoInventedPod(t *testing.T) {
+	for message, want := range map[string]string{
+		`pods "web-69c6f74b8b-x7k2p" is forbidden: no`:         `pods "web-69c6f74b8b-…" is forbidden: no`,
+		`Pod "web-x7k2p" is invalid: spec.containers: "x7k2p"`: `Pod "web-…" is invalid: spec.containers: "x7k2p"`,
+		`pods "db-12" is forbidden: no`:                        `pods "db-12" is forbidden: no`,
+		`pods "web-fresh-0" is forbidden`:                      `pods "web-fresh-0" is forbidden`,
+		`admission webhook "web-x7k2p" denied the request`:     `admission webhook "web-x7k2p" denied the request`,
+	} {
+		if got := withoutInvented(message); got != want {
+			t.Errorf("%s: %s", message, got)
+		}
 	}
 }

@@ -52,6 +52,8 @@ var (
 		"Workloads by the state that the last audit gave them, which is their worst Pod's.", []string{"namespace", "kind", "state"}, nil)
 	ratioDesc = prometheus.NewDesc("sidecar_drift_ratio",
 		"Share of the cluster's injected Pods that drifted, 0 to 1: Drifted, Missing and Orphaned among those and InSync and Modified.", nil, nil)
+	staleDesc = prometheus.NewDesc("sidecar_drift_stale_workloads",
+		"Workloads that could not be asked about last, and whose state is the one that was known before.", nil, nil)
 	injectorDownDesc = prometheus.NewDesc("sidecar_drift_injector_down",
 		"1 for each mutating webhook that does not answer, CONFIGURATION/WEBHOOK: new Pods may be created without what it injects.", []string{"webhook"}, nil)
 	workloadPodsDesc = prometheus.NewDesc("sidecar_drift_workload_pods",
@@ -154,7 +156,7 @@ func (m *Metrics) RolledOut(done *report.Report) {
 
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, injectorDownDesc, ratioDesc, oldestDesc, lastSuccessDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, injectorDownDesc, ratioDesc, oldestDesc, lastSuccessDesc} {
 		descriptions <- d
 	}
 }
@@ -182,6 +184,7 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	for namespace, since := range last.oldest {
 		gauge(oldestDesc, m.now().Sub(since).Seconds(), namespace)
 	}
+	gauge(staleDesc, float64(last.report.Stale()))
 	for _, outage := range last.report.Outages {
 		gauge(injectorDownDesc, 1, outage.Webhook)
 	}

@@ -88,6 +88,17 @@ func (s Summary) Drift() float64 {
 	return *s.DriftPercent
 }
 
+// Stale numbers the workloads of which something could not be asked about last.
+func (r *Report) Stale() int {
+	stale := 0
+	for _, item := range r.Items {
+		if slices.ContainsFunc(item.Revisions, func(revision Revision) bool { return revision.StaleSince != nil }) {
+			stale++
+		}
+	}
+	return stale
+}
+
 // Judged is the number of Pods that something is known of: all but Unknown ones.
 func (s Summary) Judged() int { return total(s.Pods) - s.Pods[verdict.Unknown] }
 

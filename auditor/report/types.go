@@ -87,6 +87,9 @@ type Revision struct {
 	Name  string        `json:"name"`
 	State verdict.State `json:"state"`
 	Pods  int           `json:"pods"`
+	// StaleSince is since when the revision could not be asked about: all else is as it
+	// was last known. Nil where it was asked.
+	StaleSince *time.Time `json:"staleSince,omitempty"`
 	// Approximate: the fresh Pod could not be shaped exactly as its owner
 	// would shape it.
 	Approximate bool `json:"approximate"`

@@ -37,6 +37,7 @@ func Run(ctx context.Context, cfg *rest.Config, plan *report.Report, opts Option
 	r := run{
 		opts: opts, cluster: c, audit: audit, planned: plan.GeneratedAt,
 		namespaces: newNamespaces(c, startsTogether),
+		injectors:  newInjectors(c.objects.CoreV1().RESTClient(), cfg),
 		items:      out.Items,
 		limit:      unavailableLimit(plan.Summary, opts.Pace.MaxUnavailablePercent),
 	}
@@ -67,6 +68,7 @@ type run struct {
 	opts       Options
 	cluster    *cluster
 	namespaces *namespaces
+	injectors  *injectors
 	audit      AuditFunc
 	planned    time.Time
 	total      int
@@ -91,7 +93,7 @@ func (r *run) carryOut(ctx context.Context) {
 		workers.Go(func() {
 			for i, ok := r.next(ctx); ok; i, ok = r.next(ctx) {
 				t := task{
-					cluster: r.cluster, namespaces: r.namespaces, opts: r.opts, audit: r.audit,
+					cluster: r.cluster, namespaces: r.namespaces, injectors: r.injectors, opts: r.opts, audit: r.audit,
 					item: r.items[i], planned: r.planned, tell: r.tell,
 				}
 				r.finish(i, t.run(ctx))

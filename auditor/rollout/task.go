@@ -21,6 +21,7 @@ import (
 type task struct {
 	cluster    *cluster
 	namespaces *namespaces
+	injectors  *injectors
 	opts       Options
 	audit      AuditFunc
 	item       report.Item
@@ -191,6 +192,11 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 	d := check(f, t.opts)
 	if d == proceed {
 		d, err = t.remaining(ctx, object, f)
+	}
+	if d == proceed && err == nil {
+		if down := t.injectors.down(ctx, t.item.Namespace, f.template); down != "" {
+			d = skip("%s: its new Pods might come without what it injects; start it first", down)
+		}
 	}
 	return object, f, d, err
 }

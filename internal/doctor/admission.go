@@ -44,7 +44,7 @@ func isWebhook(step injection.Step) bool {
 func (e *examiner) answers(ctx context.Context, steps []injection.Step) []Finding {
 	health := injection.NewHealth(e.objects.CoreV1().RESTClient(), e.config)
 	for i, step := range steps {
-		if step.Kind == injection.MutatingWebhook && !ours(step) {
+		if step.Injects() {
 			steps[i].Down = health.Down(ctx, step)
 		}
 	}
@@ -55,7 +55,7 @@ func judgeAnswers(steps []injection.Step) []Finding {
 	var down []Finding
 	asked := 0
 	for _, step := range steps {
-		if step.Kind != injection.MutatingWebhook || ours(step) {
+		if !step.Injects() {
 			continue
 		}
 		if asked++; step.Down != "" {

@@ -115,6 +115,14 @@ var refusals = []refusal{
 		after: remove("priorityclass", "test-urgent"),
 		state: "Blocked", reason: "no PriorityClass with name test-urgent was found",
 	}, {
+		name:     "RuntimeClass",
+		template: "runtimeClassName: test-sandboxed",
+		before: func(t *testing.T, c *cluster.Cluster, _ string) {
+			clusterWide(t, c, `{"apiVersion":"node.k8s.io/v1","kind":"RuntimeClass","metadata":{"name":"test-sandboxed"},"handler":"sandbox"}`)
+		},
+		after: remove("runtimeclass", "test-sandboxed"),
+		state: "Blocked", reason: `pod rejected: RuntimeClass "test-sandboxed" not found`,
+	}, {
 		name: "quota of what is not set",
 		after: add(`{"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"memory"},"spec":{"hard":{
 			"limits.memory":"10Gi"}}}`, "must specify"),

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 
@@ -178,4 +179,39 @@ func TestRolloutThatWouldOnlyTakeAway(t *testing.T) {
 	}
 	inThisOrder(t, explainCommand(t, c, "-n", namespace, "deploy/web"), "web: Unknown", "does not answer",
 		"asked MutatingWebhook test-injector-otel/otel.injector.test", "DOES NOT ANSWER: nobody listens at")
+}
+
+// An injector that goes down after the plan was made keeps what it serves from being
+// begun with.
+func TestRolloutAsksInjectorsBeforeEachStart(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	namespace, proxy := startOwnInjector(t, e.Cluster, addsProxy("proxy:1"))
+	e.namespace = namespace
+	deployWeb(t, e.Cluster, namespace, 1, "web", "later")
+	plan := e.plan(t, e.item("Deployment", "web", verdict.Drifted), e.item("Deployment", "later", verdict.Drifted))
+	before := uids(t, e.Cluster, namespace, "app=later")
+	e.opts.Progress = func(event rollout.Event) {
+		if event.Phase == rollout.Started {
+			if err := proxy.Stop(); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(11 * time.Second) // for longer than an answer of it is believed
+		}
+	}
+	e.opts.Pace.Parallel, e.opts.Pace.Order = 1, rollout.ByName
+	done := e.run(t.Context(), t, plan)
+	results := map[string]report.Rollout{}
+	for _, item := range done.Items {
+		results[item.Name] = item.Rollout
+	}
+	if r := results["web"]; r.Result != report.Skipped || !strings.Contains(r.Reason, "does not answer, as nobody listens") {
+		t.Errorf("web, which comes second: %+v", r)
+	}
+	if r := results["later"]; r.StartedAt == nil {
+		t.Errorf("later, which comes first: %+v", r)
+	}
+	if diff := cmp.Diff(before, uids(t, e.Cluster, namespace, "app=later")); diff == "" {
+		t.Error("the first one was not begun with")
+	}
 }
