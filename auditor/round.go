@@ -3,6 +3,7 @@ package auditor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
@@ -19,6 +20,19 @@ type known struct {
 // inventory that was handed out does not change.
 func (k known) isAbout(pods []inventory.Pod) bool {
 	return len(k.about) == len(pods) && &k.about[0] == &pods[0]
+}
+
+// disproved reports whether a Pod was created since of which the finding says that
+// none could be, or of which nothing could be asked.
+func (k known) disproved(pods []inventory.Pod) bool {
+	if k.refusal == nil {
+		return false
+	}
+	there := make(map[string]bool, len(k.about))
+	for _, pod := range k.about {
+		there[pod.UID] = true
+	}
+	return slices.ContainsFunc(pods, func(pod inventory.Pod) bool { return !there[pod.UID] })
 }
 
 // few revisions are read by name; more, by lists.
@@ -107,7 +121,7 @@ func (a *Auditor) unknown(live map[inventory.Key]inventory.Group) map[inventory.
 		if has && last.isAbout(group.Pods) {
 			continue
 		}
-		if has {
+		if has && !last.disproved(group.Pods) {
 			if again, judged := last.recount(a.opts.ofSidecars(group.Pods, last.named)); judged {
 				a.findings[key] = known{again, group.Pods}
 				continue

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/go-logr/logr"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
-	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
@@ -24,37 +21,22 @@ func TestDaemonKeepsWhatItKnew(t *testing.T) {
 	c := fenced(t)
 	namespace, proxy := startOwnInjector(t, c, addsProxy("proxy:1"))
 	deployWeb(t, c, namespace, 2, "web")
-	daemon, err := auditor.NewAuditor(auditorConfig(t, c), auditor.Options{
-		Selection: inventory.Selection{Namespace: namespace}, Concurrency: 4, Log: logr.Discard(),
-	}, auditor.Sweep{Interval: time.Minute, Full: 10 * time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { daemon.Run(ctx); close(ended) }()
-	t.Cleanup(func() { stop(); <-ended })
-	round := func(ctx context.Context) *report.Report {
-		t.Helper()
-		r, err := daemon.Round(ctx, auditor.Everything)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r.Report
-	}
+	daemon := startAuditor(t, auditorConfig(t, c), namespace)
+	round := func() *report.Report { t.Helper(); return daemon.round(auditor.Everything).Report }
 
 	proxy.Inject(addsProxy("proxy:2"))
-	if r := round(t.Context()); r.Summary.Pods[verdict.Drifted] != 2 || r.Stale() != 0 {
+	if r := round(); r.Summary.Pods[verdict.Drifted] != 2 || r.Stale() != 0 {
 		t.Fatalf("nothing drifted: %v, %d stale", r.Summary, r.Stale())
 	}
 	if err := proxy.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		r := round(t.Context())
+		r := round()
 		item := itemOf(t, r, "Deployment", "web")
 		revision := item.Revisions[0]
-		if item.State != verdict.Drifted || revision.StaleSince == nil || item.Rollout.Eligible || r.Summary.Drift() != 100 || r.Stale() != 1 || len(r.Outages) != 1 {
+		if item.State != verdict.Drifted || revision.StaleSince == nil || item.Rollout.Eligible || r.Summary.Drift() != 100 || r.Stale() != 1 ||
+			!slices.ContainsFunc(r.Outages, func(o report.Outage) bool { return strings.Contains(o.Webhook, namespace) }) {
 			t.Errorf("%s, stale since %v, eligible %t, drift %v, %d stale, outages %v", item.State, revision.StaleSince, item.Rollout.Eligible, r.Summary.Drift(), r.Stale(), r.Outages)
 		}
 		if strings.Count(revision.Reason, "as it was last known") != 1 || !strings.Contains(revision.Reason, "does not answer") || len(revision.Changes) == 0 {
@@ -63,8 +45,8 @@ func TestDaemonKeepsWhatItKnew(t *testing.T) {
 	}
 	// The injector is down, and fails open: this one has no sidecar to lose.
 	deployWeb(t, c, namespace, 1, "new")
-	err = cluster.Poll(t.Context(), "the daemon to see what is new", func(ctx context.Context) error {
-		for _, item := range round(ctx).Items {
+	err := cluster.Poll(t.Context(), "the daemon to see what is new", func(context.Context) error {
+		for _, item := range round().Items {
 			if item.Name == "new" && item.State == verdict.NotInjected && item.Revisions[0].StaleSince == nil {
 				return nil
 			}
@@ -79,8 +61,8 @@ func TestDaemonKeepsWhatItKnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	rolledOut(t, c, namespace, "deployment/web")
-	err = cluster.Poll(t.Context(), "the daemon to see the new Pods", func(ctx context.Context) error {
-		r := round(ctx)
+	err = cluster.Poll(t.Context(), "the daemon to see the new Pods", func(context.Context) error {
+		r := round()
 		if item := itemOf(t, r, "Deployment", "web"); item.State != verdict.NotInjected || r.Stale() != 0 {
 			return fmt.Errorf("%s, %d stale", item.State, r.Stale())
 		}
@@ -89,4 +71,28 @@ func TestDaemonKeepsWhatItKnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A Pod that was created is proof that none is refused any more, whatever the sweep
+// has for its turn.
+func TestDaemonAsksAgainWhatIsNoLongerBlocked(t *testing.T) {
+	t.Parallel()
+	c := fenced(t)
+	namespace := namespaceWith(t, c, nil)
+	deployWeb(t, c, namespace, 1, "web")
+	daemon := startAuditor(t, auditorConfig(t, c), namespace)
+	policy := denyPolicy(namespace, "CREATE", `""`, "pods", "not now")
+	clusterWide(t, c, policy)
+	refuses(t, c, namespace, "not now")
+	if r := daemon.round(auditor.Everything).Report; r.Summary.Pods[verdict.Blocked] != 1 {
+		t.Fatalf("not Blocked:\n%s", details(r))
+	}
+	if _, err := c.Kubectl(t.Context(), policy, "delete", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Kubectl(t.Context(), "", "-n", namespace, "scale", "deployment/web", "--replicas=2"); err != nil {
+		t.Fatal(err)
+	}
+	rolledOut(t, c, namespace, "deployment/web")
+	daemon.until(verdict.NotInjected, 2)
 }

@@ -38,7 +38,7 @@ type row struct {
 	was *expectation
 	// stays tells that the workload drifted and must not be rolled out; evicted,
 	// that it can be by eviction alone; orphaned, that it is rolled out only if
-	// sidecars may go.
+	// sidecars, or what else was injected, may go.
 	stays, evicted, orphaned bool
 	// left is expected after the rollout, if not what a new Pod is.
 	left *expectation
@@ -196,4 +196,10 @@ func containers(all ...string) []injector.Operation {
 		operations = append(operations, add("/spec/containers/-", object(container)))
 	}
 	return operations
+}
+
+// takesAway is the row, of which nothing comes, and something goes.
+func takesAway(r row) row {
+	r.orphaned = true
+	return r
 }
