@@ -81,7 +81,7 @@ func (a *audit) markAsker(ctx context.Context, f *finding, r inventory.Revision)
 	}
 	if strings.Contains(f.revision.Reason, "security context constraint") { // OpenShift's admission, which is no webhook
 		f.revision.Approximate = true
-		f.also("OpenShift chooses a constraint by who creates a Pod, and may let its controller: --dry-run-as controller asks as that")
+		f.also("OpenShift chooses a constraint by who creates a Pod, and may let its controller: docs/install.md#asking-as-the-controller says how to ask as that")
 		return
 	}
 	steps, _ := a.askers.steps(ctx, a.client, r.Workload.Namespace, r.Template)
@@ -92,7 +92,7 @@ func (a *audit) markAsker(ctx context.Context, f *finding, r inventory.Revision)
 		return
 	}
 	f.revision.Approximate = true
-	reason := fmt.Sprintf("%s looks at who creates a Pod, and may answer its controller otherwise: --dry-run-as controller asks as that", steps[at].Name)
+	reason := fmt.Sprintf("%s looks at who creates a Pod, and may answer its controller otherwise: docs/install.md#asking-as-the-controller says how to ask as that", steps[at].Name)
 	if steps[at].Asks != "" {
 		reason += "; " + steps[at].Asks
 	}

@@ -36,6 +36,9 @@ type Options struct {
 	Gentle bool
 	// DryRunAs says as whom dry runs are made; empty is Auto.
 	DryRunAs injection.DryRunAs
+	// Fenced is asked once before dry runs are made as another user: an error has them
+	// made as the identity itself. Nil allows all.
+	Fenced func(ctx context.Context, user string) error
 	// SidecarNames are containers to count as sidecars though the template
 	// declares them.
 	SidecarNames []string
@@ -89,7 +92,7 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	identities, err := injection.NewIdentities(client, cfg, opts.DryRunAs)
+	identities, err := injection.NewIdentities(client, cfg, opts.DryRunAs, opts.Fenced)
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}

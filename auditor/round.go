@@ -66,7 +66,7 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 		a.stable, a.askers, a.as, a.read = &stability{}, &askers{}, nil, time.Now()
 	}
 	if a.as == nil {
-		if a.as, err = injection.NewIdentities(client, a.cfg, a.opts.DryRunAs); err != nil {
+		if a.as, err = injection.NewIdentities(client, a.cfg, a.opts.DryRunAs, a.opts.Fenced); err != nil {
 			return Round{}, err
 		}
 	}

@@ -16,7 +16,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
-	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 )
 
 const (
@@ -124,14 +123,8 @@ func (g *Gate) prove(ctx context.Context) error {
 	if err := ProveDryRunOnly(ctx, g.client, g.namespace); err != nil {
 		return err
 	}
-	controller, err := g.controller(ctx)
-	if err != nil {
+	if err := g.proveControllers(ctx); err != nil {
 		return err
-	}
-	if controller != "" {
-		if err := ProveControllerIdentity(ctx, g.client, g.namespace, controller); err != nil {
-			return err
-		}
 	}
 	if g.rollsOut {
 		return g.ProveRollouts(ctx)
@@ -154,13 +147,30 @@ func (g *Gate) ProveRollouts(ctx context.Context) error {
 	return nil
 }
 
-// controller returns a controller that the identity may impersonate; empty without.
-func (g *Gate) controller(ctx context.Context) (user string, err error) {
-	identities, err := injection.NewIdentities(g.client.CoreV1().RESTClient(), &rest.Config{}, injection.Auto)
+// proveControllers proves the fence of each controller that the identity may be.
+func (g *Gate) proveControllers(ctx context.Context) error {
+	identities, err := injection.NewIdentities(g.client.CoreV1().RESTClient(), &rest.Config{}, injection.Auto, g.ProveController)
 	if err != nil {
-		return "", err
+		return err
 	}
-	return identities.For(ctx, inventory.Owner{APIVersion: "apps/v1", Kind: "ReplicaSet"}), nil
+	_, err = identities.All(ctx)
+	return err
+}
+
+// ProveController proves that the identity, as a user that it may impersonate, is kept
+// to dry runs. That right may have been given since the start.
+func (g *Gate) ProveController(ctx context.Context, user string) error {
+	g.mu.Lock()
+	namespace := g.namespace
+	g.mu.Unlock()
+	if namespace == "" {
+		return nil
+	}
+	err := ProveControllerIdentity(ctx, g.client, namespace, user)
+	if err != nil {
+		g.log.Error(err, "Dry runs are not made as a controller", "user", user)
+	}
+	return err
 }
 
 // who asks as whom the process runs, and takes down the namespace of a

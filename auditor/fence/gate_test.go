@@ -178,7 +178,7 @@ func TestGateOfRollouts(t *testing.T) {
 func TestGateOfControllers(t *testing.T) {
 	asController := status(403, metav1.StatusReasonForbidden,
 		`pods "x" is forbidden: ValidatingAdmissionPolicy '`+ControllerIdentity+`' with binding '`+ControllerIdentity+`' denied request: dry runs only`)
-	s := &server{user: auditor, impersonates: true, answers: []metav1.Status{fenced, stored, fenced, asController}}
+	s := &server{user: auditor, impersonates: true, answers: []metav1.Status{fenced, stored, fenced, asController, asController, asController, asController, asController}}
 	g := NewGate(s.start(t), false, logr.Discard())
 	if err := g.prove(t.Context()); err == nil || !strings.Contains(err.Error(), ControllerIdentity) {
 		t.Errorf("not fenced as a controller: %v", err)
@@ -186,8 +186,8 @@ func TestGateOfControllers(t *testing.T) {
 	if err := g.prove(t.Context()); err != nil {
 		t.Errorf("fenced: %v", err)
 	}
-	const user = "system:serviceaccount:kube-system:replicaset-controller"
-	if len(s.asked) != 4 || !strings.HasPrefix(s.asked[1], user) || strings.HasPrefix(s.asked[2], user) {
+	const users = "system:serviceaccount:kube-system:"
+	if len(s.asked) != 8 || !strings.HasPrefix(s.asked[1], users) || strings.HasPrefix(s.asked[2], users) || !strings.HasPrefix(s.asked[7], users) {
 		t.Errorf("asked %q", s.asked)
 	}
 }

@@ -59,6 +59,7 @@ var controllers = map[[2]string]string{
 type Identities struct {
 	client rest.Interface
 	mode   DryRunAs
+	fenced func(ctx context.Context, user string) error
 
 	mu  sync.Mutex
 	may map[string]bool // impersonate, by account
@@ -66,8 +67,9 @@ type Identities struct {
 
 // NewIdentities returns Identities for the client of the configuration. Who
 // impersonates somebody already cannot impersonate a controller, too: Auto is Self
-// then, and Controller an error.
-func NewIdentities(client rest.Interface, cfg *rest.Config, mode DryRunAs) (*Identities, error) {
+// then, and Controller an error. Before an identity is first used, fenced, unless it is
+// nil, is asked whether it is kept to dry runs; its error has it not used.
+func NewIdentities(client rest.Interface, cfg *rest.Config, mode DryRunAs, fenced func(ctx context.Context, user string) error) (*Identities, error) {
 	nested := impersonates(cfg)
 	switch {
 	case nested && mode == Controller:
@@ -77,7 +79,7 @@ func NewIdentities(client rest.Interface, cfg *rest.Config, mode DryRunAs) (*Ide
 	case mode == "":
 		mode = Auto
 	}
-	return &Identities{client: client, mode: mode, may: map[string]bool{}}, nil
+	return &Identities{client: client, mode: mode, fenced: fenced, may: map[string]bool{}}, nil
 }
 
 func impersonates(cfg *rest.Config) bool {
@@ -131,10 +133,29 @@ func (i *Identities) mayBe(ctx context.Context, account string) (bool, error) {
 		return may, nil
 	}
 	may, err := i.ask(ctx, account)
+	if may && err == nil && i.fenced != nil {
+		if err = i.fenced(ctx, userOf(account)); err != nil {
+			return false, err // and it is asked again
+		}
+	}
 	if err == nil {
 		i.may[account] = may
 	}
 	return may, err
+}
+
+// All are the users that may be impersonated.
+func (i *Identities) All(ctx context.Context) (users []string, err error) {
+	for _, account := range slices.Sorted(maps.Values(controllers)) {
+		may, err := i.mayBe(ctx, account)
+		if err != nil {
+			return nil, err
+		}
+		if may {
+			users = append(users, userOf(account))
+		}
+	}
+	return users, nil
 }
 
 // Asked returns as whom dry runs were made: Controller if any was made so.

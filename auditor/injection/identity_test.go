@@ -2,7 +2,9 @@ package injection
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -77,7 +79,7 @@ func TestIdentities(t *testing.T) {
 		"broken":                      {authority{broken: true}, Auto, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			i, err := NewIdentities(test.authority.client(), &rest.Config{}, test.mode)
+			i, err := NewIdentities(test.authority.client(), &rest.Config{}, test.mode, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +107,7 @@ func TestIdentities(t *testing.T) {
 // Owners whose controller is not known are asked about by the identity itself: a
 // custom resource may have the name of a kind of Kubernetes' own.
 func TestIdentityOfOwner(t *testing.T) {
-	i, err := NewIdentities((&authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}).client(), &rest.Config{}, Auto)
+	i, err := NewIdentities((&authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}).client(), &rest.Config{}, Auto, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +142,7 @@ func TestIdentitiesAsAsked(t *testing.T) {
 		"nested more": {authority{}, rest.Config{Impersonate: rest.ImpersonationConfig{Groups: []string{"x"}}}, "--as contradict each other"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			i, err := NewIdentities(test.authority.client(), &test.config, Controller)
+			i, err := NewIdentities(test.authority.client(), &test.config, Controller, nil)
 			if err == nil {
 				err = i.Check(t.Context())
 			}
@@ -149,7 +151,7 @@ func TestIdentitiesAsAsked(t *testing.T) {
 			}
 		})
 	}
-	nested, err := NewIdentities(nil, &rest.Config{Impersonate: rest.ImpersonationConfig{UserName: "x"}}, Auto)
+	nested, err := NewIdentities(nil, &rest.Config{Impersonate: rest.ImpersonationConfig{UserName: "x"}}, Auto, nil)
 	if err != nil || nested.For(t.Context(), replicaSet) != "" {
 		t.Errorf("auto, impersonating: %v", err)
 	}
@@ -160,4 +162,24 @@ func errorText(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// An identity that nothing keeps to dry runs is not used, until something does.
+func TestUnfencedIdentity(t *testing.T) {
+	fenced := errors.New("not fenced")
+	a := authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}
+	i, err := NewIdentities(a.client(), &rest.Config{}, Auto, func(context.Context, string) error { return fenced })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if user := i.For(t.Context(), replicaSet); user != "" {
+		t.Errorf("asks as %s", user)
+	}
+	fenced = nil
+	if user := i.For(t.Context(), replicaSet); user == "" {
+		t.Error("does not ask as the controller though that is fenced now")
+	}
+	if users, err := i.All(t.Context()); err != nil || len(users) != len(controllers) {
+		t.Errorf("may be %q, %v", users, err)
+	}
 }

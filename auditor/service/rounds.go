@@ -16,6 +16,7 @@ import (
 // another.
 type rounds struct {
 	cluster *rest.Config
+	fenced  func(ctx context.Context, user string) error
 	asked   func(outcome string)
 	changes *changes
 	log     logr.Logger
@@ -40,7 +41,7 @@ func (r *rounds) round(ctx context.Context, c config.Configuration, scope audito
 // lives until ctx is done.
 func (r *rounds) begin(ctx context.Context, c config.Configuration) error {
 	r.stop()
-	next, err := auditor.NewAuditor(r.cluster, auditOptions(c, r.asked, r.log, nil), auditor.Sweep{
+	next, err := auditor.NewAuditor(r.cluster, auditOptions(c, r.fenced, r.asked, r.log, nil), auditor.Sweep{
 		Interval: c.Interval.Duration, Full: c.FullInterval.Duration,
 	})
 	if err != nil {

@@ -171,7 +171,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	l.metrics, l.log = metrics.New(options.Registry), options.Logger
 	l.page = &page{masker: func() *mask.Masker { return mask.New([]byte(rand.Text())) }}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
-	rounds := &rounds{cluster: cluster, asked: l.metrics.DryRun, changes: l.changes, log: options.Logger}
+	rounds := &rounds{cluster: cluster, fenced: gate.ProveController, asked: l.metrics.DryRun, changes: l.changes, log: options.Logger}
 	l.round = rounds.round
 	healer := &healer{memory: l.memory, log: options.Logger, ended: l.metrics.RolledOut, steps: steps{
 		lock: func(ctx context.Context, namespace string) (lock, error) {
@@ -186,10 +186,10 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 			return rollout.Run(ctx, cluster, plan, opts, audit)
 		},
 		audit: func(ctx context.Context, c config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {
-			return auditor.Audit(ctx, cluster, auditOptions(c, l.metrics.DryRun, options.Logger, workloads))
+			return auditor.Audit(ctx, cluster, auditOptions(c, gate.ProveController, l.metrics.DryRun, options.Logger, workloads))
 		},
 		verify: func(ctx context.Context, c config.Configuration, w inventory.WorkloadRef) (*report.Item, error) {
-			return auditor.Workload(ctx, cluster, auditOptions(c, l.metrics.DryRun, options.Logger, nil), w)
+			return auditor.Workload(ctx, cluster, auditOptions(c, gate.ProveController, l.metrics.DryRun, options.Logger, nil), w)
 		},
 		rows: rows,
 	}}
@@ -265,11 +265,11 @@ func addPage(mgr manager.Manager, p *page, options Options) error {
 }
 
 // auditOptions are those of an audit of everything, or of some workloads.
-func auditOptions(c config.Configuration, asked func(string), log logr.Logger, workloads []inventory.WorkloadRef) auditor.Options {
+func auditOptions(c config.Configuration, fenced func(context.Context, string) error, asked func(string), log logr.Logger, workloads []inventory.WorkloadRef) auditor.Options {
 	selection := c.Selection.Inventory()
 	selection.Workloads, selection.SkipGone = workloads, true
 	return auditor.Options{
-		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, DryRunAs: c.DryRunAs,
+		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, DryRunAs: c.DryRunAs, Fenced: fenced,
 		SidecarNames: c.Selection.SidecarContainerNames, IgnorePaths: c.PathPatterns(),
 		IncludeAutoscaled: c.IncludeAutoscaled, Asked: asked, Log: log,
 	}

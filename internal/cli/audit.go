@@ -85,8 +85,8 @@ Exit codes:
   1  with --exit-code: a workload is Drifted, Missing, Orphaned or Blocked; with --fail-on:
      one is in a state that it names
   2  an error, also if it is one cluster's of several, whatever the others show; with either
-     flag also if nothing could be judged, a namespace that was named does not exist, or,
-     without --allow-unknown, a workload is Unknown`,
+     flag also, where it is not 1, if nothing could be judged, a namespace that was named does
+     not exist, or, without --allow-unknown, a workload is Unknown`,
 		Example: examples(name, `
 # Everything, all namespaces
 NAME audit
@@ -153,6 +153,9 @@ func (o *auditOptions) Complete(cmd *cobra.Command, args []string) error {
 // Validate checks what was given, without a look at any cluster.
 func (o *auditOptions) Validate() error {
 	if err := o.connection.validate(); err != nil {
+		return err
+	}
+	if err := o.selection.validateAsker(o.connection); err != nil {
 		return err
 	}
 	var err error

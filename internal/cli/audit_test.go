@@ -203,6 +203,8 @@ func TestAuditExitCode(t *testing.T) {
 		{all(verdict.InSync), "--fail-on Drifted --state InSync", 2, "contradict"},
 		{all(verdict.InSync), "--fail-on Driftet", 2, "unknown state"},
 		{all(verdict.InSync), "--allow-unknown", 2, "needs --exit-code"},
+		{all(verdict.InSync), "--dry-run-as controller --as x", 2, "can impersonate nobody"},
+		{all(verdict.InSync), "--dry-run-as everybody", 2, "choose auto, controller or self"},
 		{all(verdict.NotInjected), "--exit-code", 0, ""},
 	} {
 		var asked auditor.Options

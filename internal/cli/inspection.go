@@ -43,6 +43,9 @@ func (i *inspection) complete(cmd *cobra.Command, args []string) error {
 	if err := i.connection.validate(); err != nil {
 		return err
 	}
+	if err := i.selection.validateAsker(i.connection); err != nil {
+		return err
+	}
 	return i.selection.validate()
 }
 

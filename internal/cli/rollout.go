@@ -204,6 +204,9 @@ func (o *rolloutOptions) Validate() error {
 	if err := o.connection.validate(); err != nil {
 		return err
 	}
+	if err := o.selection.validateAsker(o.connection); err != nil {
+		return err
+	}
 	if err := o.selection.validate(); err != nil {
 		return err
 	}

@@ -107,6 +107,14 @@ func (s *selection) validate() error {
 	return s.validateNamespaces()
 }
 
+// validateAsker refuses to ask as a controller who is somebody else already.
+func (s *selection) validateAsker(c connection) error {
+	if s.dryRunAs == injection.Controller && *c.flags.Impersonate != "" {
+		return misuse("--dry-run-as controller and --as contradict each other: who is impersonated can impersonate nobody; leave one of the two out")
+	}
+	return nil
+}
+
 func (s *selection) validateNamespaces() error {
 	all := s.allGiven && s.allNamespaces
 	switch {

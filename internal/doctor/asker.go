@@ -2,10 +2,14 @@ package doctor
 
 import (
 	"context"
+	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiversion "k8s.io/apimachinery/pkg/util/version"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/fence"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 )
@@ -16,7 +20,7 @@ var aReplicaSet = inventory.Owner{APIVersion: "apps/v1", Kind: "ReplicaSet"}
 // asThemselves says as whom dry runs are made of those who audit here, and returns
 // the ones whose are not made as the Pods' controllers.
 func (e *examiner) asThemselves(ctx context.Context) []string {
-	own, err := injection.NewIdentities(e.objects.CoreV1().RESTClient(), e.config, injection.Auto)
+	own, err := injection.NewIdentities(e.objects.CoreV1().RESTClient(), e.config, injection.Auto, nil)
 	if err != nil {
 		e.add(topic{checkDryRunAs, "you"}.unread(err))
 		return nil
@@ -29,6 +33,9 @@ func (e *examiner) asThemselves(ctx context.Context) []string {
 			e.add(topic{checkDryRunAs, auditor}.unread(err))
 		} else {
 			names, who[auditor] = append(names, auditor), as
+		}
+		if as {
+			e.add(e.controllerFence(ctx))
 		}
 	}
 	var themselves []string
@@ -44,13 +51,47 @@ func (e *examiner) asThemselves(ctx context.Context) []string {
 	return themselves
 }
 
-// accountAsks reports whether the auditor's account asks as the Pods' controllers, as
+// controllerFence judges the policy that keeps who may be the controllers to dry runs.
+func (e *examiner) controllerFence(ctx context.Context) Finding {
+	t := topic{checkPolicy, fence.ControllerIdentity}
+	const remedy = "apply manifests/components/controller-identity/policy.yaml; until then: kubectl delete clusterrolebinding sidecar-drift-controller-identity"
+	_, err := e.objects.AdmissionregistrationV1().ValidatingAdmissionPolicies().Get(ctx, fence.ControllerIdentity, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return t.wrong(remedy, "does not exist: nothing keeps the auditor from creating Pods as the controllers that it may be")
+	case e.note(err) != nil:
+		return t.unread(err)
+	}
+	if e.installed.bindings.err != nil || e.installed.bindings.value == nil {
+		return t.notChecked("", "its binding could not be read")
+	}
+	for _, b := range e.installed.bindings.value.Items {
+		if denies(b, fence.ControllerIdentity) {
+			return t.ok("is there, and bound with Deny; the auditor proves it before it asks as a controller")
+		}
+	}
+	return t.wrong(remedy, "no binding makes it deny everywhere: nothing keeps the auditor from creating Pods as the controllers that it may be")
+}
+
+// narrowSince is the first release that knows the narrow rights to impersonate.
+var narrowSince = apiversion.MajorMinor(1, 36)
+
+// accountAsks reports whether the account that audits asks as the Pods' controllers, as
 // auditor/injection decides it.
 func (e *examiner) accountAsks(ctx context.Context) (bool, error) {
+	account := auditor
+	if d := e.installed.deployments[auditor]; d.value != nil && d.err == nil && d.value.Spec.Template.Spec.ServiceAccountName != "" {
+		account = d.value.Spec.Template.Spec.ServiceAccountName
+	}
+	server, err := apiversion.ParseGeneric(strings.TrimSuffix(e.options.ServerVersion, "+"))
+	older := err == nil && server.LessThan(narrowSince)
 	may := func(right authorizationv1.ResourceAttributes) (bool, error) {
+		if older && right.Verb != "impersonate" {
+			return false, nil
+		}
 		review, err := e.objects.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
 			Spec: authorizationv1.SubjectAccessReviewSpec{
-				User: userOf(e.home(), auditor), ResourceAttributes: &right,
+				User: userOf(e.home(), account), ResourceAttributes: &right,
 				Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + e.home(), "system:authenticated"},
 			},
 		}, metav1.CreateOptions{})

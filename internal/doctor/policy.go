@@ -34,11 +34,14 @@ func (e *examiner) policies(context.Context) {
 	}
 }
 
+// unbind takes all that is granted to our identities in the cluster.
+const unbind = "kubectl delete clusterrolebinding --ignore-not-found sidecar-drift-auditor sidecar-drift-rollout sidecar-drift-rollout-audit sidecar-drift-people sidecar-drift-controller-identity"
+
 // judgePolicy says whether a fence stands, as far as that can be seen without
 // running into it.
 func judgePolicy(f policyFence, policy read[admissionregistrationv1.ValidatingAdmissionPolicy], bindings read[admissionregistrationv1.ValidatingAdmissionPolicyBindingList]) []Finding {
 	t := topic{checkPolicy, f.policy}
-	const remedy = applyAgain + "; until then, unbind the identities: kubectl delete clusterrolebinding sidecar-drift-auditor sidecar-drift-rollout"
+	const remedy = applyAgain + "; until then, unbind the identities: " + unbind
 	switch {
 	case policy.missing():
 		return []Finding{t.wrong(remedy, "does not exist: nothing keeps our identities from %s", f.forbids)}

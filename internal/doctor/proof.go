@@ -60,7 +60,7 @@ func judgeProof(t topic, err error) Finding {
 	case err == nil:
 		return t.ok("what it forbids was refused")
 	case open:
-		return t.wrong("see the check "+checkPolicy+"; until it is repaired, unbind the identities: kubectl delete clusterrolebinding sidecar-drift-auditor sidecar-drift-rollout",
+		return t.wrong("see the check "+checkPolicy+"; until it is repaired, unbind the identities: "+unbind,
 			"what it forbids was allowed: it is not in force")
 	case strings.Contains(err.Error(), "cannot impersonate"):
 		return t.notChecked("ask somebody who may impersonate ServiceAccounts", "you may not act as that identity: %v", cmp.Or(errors.Unwrap(err), err))

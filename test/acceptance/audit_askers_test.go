@@ -27,7 +27,7 @@ func TestAuditOfAPolicyThatLooksAtWhoAsks(t *testing.T) {
 	revision := itemOf(t, blocked, "Deployment", "web").Revisions[0]
 	for _, part := range []string{
 		"denied request: not you; deny-create-" + namespace + " looks at who creates a Pod",
-		"--dry-run-as controller asks as that",
+		"docs/install.md#asking-as-the-controller",
 	} {
 		if !revision.Approximate || !strings.Contains(revision.Reason, part) {
 			t.Errorf("approximate: %t; reason %q, want %q", revision.Approximate, revision.Reason, part)
