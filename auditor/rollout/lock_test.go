@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,38 +154,46 @@ func TestLostLease(t *testing.T) {
 	}
 	leases := schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}
 	for name, test := range map[string]struct {
-		happens func(*testing.T, *fake.Clientset)
+		// happens returns how the API server answers from then on.
+		happens func(*testing.T, *fake.Clientset) clienttesting.ReactionFunc
 		lost    bool
 	}{
-		"the API server is away": {func(_ *testing.T, c *fake.Clientset) {
+		"the API server is away": {func(*testing.T, *fake.Clientset) clienttesting.ReactionFunc {
 			until := time.Now().Add(time.Minute)
-			c.PrependReactor("*", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return func(clienttesting.Action) (bool, runtime.Object, error) {
 				return time.Now().Before(until), nil, errors.New("connection refused")
-			})
+			}
 		}, false},
-		"another one has it": {func(t *testing.T, c *fake.Clientset) {
+		"another one has it": {func(t *testing.T, c *fake.Clientset) clienttesting.ReactionFunc {
 			if _, err := c.CoordinationV1().Leases(lockedIn).Update(t.Context(), leaseOf("x", time.Now(), 15), metav1.UpdateOptions{}); err != nil {
 				t.Error(err)
 			}
-			c.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
-				return true, nil, apierrors.NewConflict(leases, LeaseName, errors.New("newer"))
-			})
+			return func(a clienttesting.Action) (bool, runtime.Object, error) {
+				return a.GetVerb() == "update", nil, apierrors.NewConflict(leases, LeaseName, errors.New("newer"))
+			}
 		}, true},
-		"it is gone": {func(_ *testing.T, c *fake.Clientset) {
-			c.PrependReactor("*", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+		"it is gone": {func(*testing.T, *fake.Clientset) clienttesting.ReactionFunc {
+			return func(clienttesting.Action) (bool, runtime.Object, error) {
 				return true, nil, apierrors.NewNotFound(leases, LeaseName)
-			})
+			}
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client := fake.NewClientset()
+				var answer atomic.Pointer[clienttesting.ReactionFunc]
+				client.PrependReactor("*", "leases", func(a clienttesting.Action) (bool, runtime.Object, error) {
+					if react := answer.Load(); react != nil {
+						return (*react)(a)
+					}
+					return false, nil, nil
+				})
 				lock, err := acquire(t.Context(), client, lockedIn, func(*HeldError) {})
 				if err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(10 * time.Second)
-				test.happens(t, client)
+				answer.Store(new(test.happens(t, client)))
 				time.Sleep(2 * time.Minute)
 				synctest.Wait()
 				if lost(lock) != test.lost {

@@ -200,6 +200,12 @@ func TestRules(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				if rule.Alert == "SidecarDriftInjectorDown" {
+					if numbers(found) {
+						t.Errorf("an injector does not answer: %v", found)
+					}
+					return // rules_test.yaml has those that do not
+				}
 				if !numbers(found) {
 					t.Errorf("no numbers: %v\n%s", found, rule.Expr)
 				}
