@@ -61,11 +61,11 @@ func (f finding) stale(o Options, pods []inventory.Pod, reason string, now time.
 	since := f.revision.StaleSince
 	f, known = f.recount(o.ofSidecars(pods, f.named))
 	if since == nil {
-		f.fresher = f.revision.Reason
+		f.lastReason = f.revision.Reason
 		since = &now
 	}
 	f.revision.StaleSince = since
-	f.revision.Reason = f.fresher
+	f.revision.Reason = f.lastReason
 	f.also("as it was last known, as it cannot be asked now: " + reason)
 	f.revision.Reason = verdict.Cut(f.revision.Reason, verdict.MaxReason)
 	return f, known

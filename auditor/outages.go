@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -22,20 +21,14 @@ func (a *audit) markDown(ctx context.Context, f *finding, r inventory.Revision) 
 		return
 	}
 	steps, _ := a.askers.steps(ctx, a.client, r.Workload.Namespace, f.submitted)
-	for _, step := range steps {
-		if step.Match == injection.MatchesNot || !step.Injects() {
-			continue
-		}
-		down := a.health.Down(ctx, step)
-		if down == "" {
-			continue
-		}
-		f.revision.Changes, f.revision.MoreChanges, f.revision.Autoscaled, f.revision.Loses = nil, 0, nil, nil
-		f.unasked = true
-		f.unjudged(a.opts.ofSidecars(r.Pods, f.named), verdict.Unknown,
-			fmt.Sprintf("%s does not answer, as %s: what it would inject is not known", step.Name, down))
+	name, why := a.health.FirstDown(ctx, steps)
+	if why == "" {
 		return
 	}
+	f.revision.Changes, f.revision.MoreChanges, f.revision.Autoscaled, f.revision.Loses = nil, 0, nil, nil
+	f.unasked = true
+	f.unjudged(a.opts.ofSidecars(r.Pods, f.named), verdict.Unknown,
+		fmt.Sprintf("%s does not answer, as %s: what it would inject is not known", name, why))
 }
 
 // outages are the injectors that do not answer now, whatever they are asked about.

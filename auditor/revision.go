@@ -30,12 +30,12 @@ type finding struct {
 
 	// unasked: nothing is known of a fresh Pod now, for a reason that may pass.
 	unasked bool
-	// fresher is the reason of a stale finding from before it was.
-	fresher   string
-	submitted []byte // what was asked about last; nil: nothing could be
-	fresh     verdict.Digest
-	named     bool     // the fresh Pod has a container of Selection.SidecarNames
-	class     class.ID // only where somebody wants to know
+	// lastReason is the reason of a stale finding from before it was.
+	lastReason string
+	submitted  []byte // what was asked about last; nil: nothing could be
+	fresh      verdict.Digest
+	named      bool     // the fresh Pod has a container of Selection.SidecarNames
+	class      class.ID // only where somebody wants to know
 	// judged are the states by the Pods' digests; nil if all Pods have one state
 	// without a comparison.
 	judged map[verdict.Digest]verdict.State
@@ -57,7 +57,6 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 	}
 	err := r.Broken
 	if err == nil {
-		f.revision.AskedAs = a.as.For(ctx, r.Owner)
 		err = a.ask(ctx, &f, r)
 	}
 	switch refusal, refused := errors.AsType[*injection.Refusal](err); {
@@ -80,7 +79,12 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 
 // ask asks for a fresh Pod and compares.
 func (a *audit) ask(ctx context.Context, f *finding, r inventory.Revision) error {
-	fresh, err := a.fresh(ctx, r, &f.submitted)
+	var err error
+	if f.revision.AskedAs, err = a.as.For(ctx, r.Owner); err != nil {
+		f.unasked = true
+		return err
+	}
+	fresh, err := a.fresh(ctx, r, f)
 	if err != nil {
 		return err
 	}
@@ -142,8 +146,8 @@ func earlier(a, b time.Time) time.Time {
 const nameAttempts = 5
 
 // fresh returns what admission would make of the revision's Pods now, and puts
-// what it was asked about into submitted.
-func (a *audit) fresh(ctx context.Context, r inventory.Revision, submitted *[]byte) ([]byte, error) {
+// what it was asked about into the finding.
+func (a *audit) fresh(ctx context.Context, r inventory.Revision, f *finding) ([]byte, error) {
 	shape := func(attempt int) ([]byte, error) { return injection.Shape(r, attempt) }
 	if r.Template == nil {
 		live, err := a.live(ctx, r.Workload.Namespace, r.Pods)
@@ -152,7 +156,6 @@ func (a *audit) fresh(ctx context.Context, r inventory.Revision, submitted *[]by
 		}
 		shape = func(attempt int) ([]byte, error) { return injection.Reconstruct(live, r.Owner, attempt) }
 	}
-	as := a.as.For(ctx, r.Owner)
 	for attempt := 0; ; attempt++ {
 		pod, err := shape(attempt)
 		if err == nil && !a.opts.Preview.Empty() {
@@ -161,8 +164,8 @@ func (a *audit) fresh(ctx context.Context, r inventory.Revision, submitted *[]by
 		if err != nil {
 			return nil, err
 		}
-		*submitted = pod
-		fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod, as)
+		f.submitted = pod
+		fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod, f.revision.AskedAs)
 		refusal, _ := errors.AsType[*injection.Refusal](err)
 		a.asked(refusal)
 		if refusal == nil || !refusal.Exists || attempt == nameAttempts-1 {

@@ -64,7 +64,7 @@ func (a *audit) confirm(ctx context.Context, f *finding, r inventory.Revision, e
 		return nil
 	}
 	for probe := 2; probe <= probes; probe++ {
-		again, err := a.fresh(ctx, r, &f.submitted)
+		again, err := a.fresh(ctx, r, f)
 		if _, refused := errors.AsType[*injection.Refusal](err); refused {
 			return nil // the first answer is the one there is
 		}
@@ -103,11 +103,7 @@ func keyOf(changes []verdict.Change) placesKey {
 func pathsOf(changes []verdict.Change) []string {
 	var places []string
 	for _, c := range changes {
-		place := c.Part
-		if c.Path != "" {
-			place += ":" + c.Path
-		}
-		places = append(places, place)
+		places = append(places, c.Place())
 	}
 	return slices.Compact(places)
 }

@@ -233,8 +233,8 @@ type policy struct {
 }
 
 type policySpec struct {
-	FailurePolicy    string            `json:"failurePolicy"`
-	MatchConditions  []json.RawMessage `json:"matchConditions"`
+	decider
+	FailurePolicy    string `json:"failurePolicy"`
 	MatchConstraints struct {
 		ResourceRules     []admissionregistrationv1.RuleWithOperations `json:"resourceRules"`
 		NamespaceSelector *metav1.LabelSelector                        `json:"namespaceSelector"`
@@ -278,7 +278,7 @@ func (c *Chain) policies(ctx context.Context, kind, plural string, versions ...s
 		if err := json.Unmarshal(p.Spec, &spec); err != nil {
 			return fmt.Errorf("%s %s: %w", kind, p.Metadata.Name, err)
 		}
-		step := Step{Kind: kind, Name: p.Metadata.Name, LooksAtAsker: looksAtAsker(p.Spec)}
+		step := Step{Kind: kind, Name: p.Metadata.Name, LooksAtAsker: spec.looksAtAsker()}
 		if spec.FailurePolicy != "" {
 			step.Policies = []string{spec.FailurePolicy}
 		}

@@ -1,7 +1,6 @@
 package injection
 
 import (
-	"encoding/json"
 	"strings"
 	"sync"
 
@@ -138,13 +137,4 @@ func fieldOf(e ast.NavigableExpr) (field string, known bool) {
 var askersByName = map[string]string{
 	// github.com/dapr/dapr/pkg/injector/service: AllowedControllersServiceAccounts.
 	"sidecar-injector.dapr.io": "Dapr injects for the accounts of controllers, and those in its Helm value dapr_sidecar_injector.allowedServiceAccounts, alone",
-}
-
-// looksAtAsker reads conditions or a policy's spec as the API has it.
-func looksAtAsker(spec json.RawMessage) bool {
-	var d decider
-	if err := json.Unmarshal(spec, &d); err != nil {
-		return strings.Contains(string(spec), "userInfo")
-	}
-	return d.looksAtAsker()
 }

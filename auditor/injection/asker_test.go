@@ -33,7 +33,11 @@ func TestLooksAtAsker(t *testing.T) {
 		`{"mutations":[{"patchType":"JSONPatch","jsonPatch":{"expression":"[JSONPatch{op: 'add', path: '/userInfo', value: 'authorizer'}]"}}]}`:                                                                           false,
 		`{"matchConditions":[{"name":"a","expression":"request.userInfo.(newer syntax)"}]}`:                                                                                                                               true,
 	} {
-		if got := looksAtAsker(json.RawMessage(spec)); got != want {
+		var d decider
+		if err := json.Unmarshal([]byte(spec), &d); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.looksAtAsker(); got != want {
 			t.Errorf("%t for %s", got, spec)
 		}
 	}

@@ -75,6 +75,20 @@ func (h *Health) Down(ctx context.Context, step Step) string {
 	return down
 }
 
+// FirstDown names the first injector, of the steps that a Pod passes or may pass, that
+// cannot answer, and says why; empty if there is none.
+func (h *Health) FirstDown(ctx context.Context, steps []Step) (name, why string) {
+	for _, step := range steps {
+		if step.Match == MatchesNot || !step.Injects() {
+			continue
+		}
+		if why := h.Down(ctx, step); why != "" {
+			return step.Name, why
+		}
+	}
+	return "", ""
+}
+
 func (h *Health) ask(ctx context.Context, client admissionregistrationv1.WebhookClientConfig) string {
 	switch {
 	case client.Service != nil:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 
@@ -33,11 +34,6 @@ const (
 
 // DryRunAsValues are all that there are.
 var DryRunAsValues = []DryRunAs{Auto, Controller, Self}
-
-// Valid reports whether it is one of the values; the empty one stands for Auto.
-func (d DryRunAs) Valid() bool {
-	return d == "" || d == Auto || d == Controller || d == Self
-}
 
 // controllerNamespace is where the controllers' ServiceAccounts are.
 const controllerNamespace = "kube-system"
@@ -107,17 +103,28 @@ func (i *Identities) Check(ctx context.Context) error {
 }
 
 // For returns as whom to ask about the Pods of an owner: the user name of its
-// controller, or empty for the identity itself, which it is, too, where nothing says
-// whether the controller may be impersonated.
-func (i *Identities) For(ctx context.Context, owner inventory.Owner) (user string) {
+// controller, or empty for the identity itself, which it is, too, where the API server
+// will not say whether the controller may be impersonated. An error is that it gave no
+// answer: then nobody else's question is asked instead.
+func (i *Identities) For(ctx context.Context, owner inventory.Owner) (user string, err error) {
 	account := controllers[[2]string{owner.Group(), owner.Kind}]
 	if i.mode == Self || account == "" {
-		return ""
+		return "", nil
 	}
-	if may, err := i.mayBe(ctx, account); err != nil || !may {
-		return ""
+	may, err := i.mayBe(ctx, account)
+	switch {
+	case err != nil && !settled(err):
+		return "", fmt.Errorf("whether %s may be impersonated: %w", userOf(account), err)
+	case may:
+		return userOf(account), nil
 	}
-	return userOf(account)
+	return "", nil
+}
+
+// settled reports whether an error is an answer that would be the same another time.
+func settled(err error) bool {
+	status, answered := errors.AsType[*apierrors.StatusError](err)
+	return answered && status.ErrStatus.Code < http.StatusInternalServerError && status.ErrStatus.Code != http.StatusTooManyRequests
 }
 
 func userOf(account string) string {
@@ -183,6 +190,9 @@ func (i *Identities) ask(ctx context.Context, account string) (bool, error) {
 		SetHeader("Content-Type", "application/json").
 		SetHeader(transport.ImpersonateUserHeader, userOf(account)).
 		Body([]byte("{}")).Do(ctx).Error()
+	if err != nil && !settled(err) {
+		return false, err
+	}
 	return !apierrors.IsForbidden(err), nil
 }
 

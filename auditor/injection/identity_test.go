@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -86,9 +88,11 @@ func TestIdentities(t *testing.T) {
 			if err := i.Check(t.Context()); err != nil {
 				t.Error(err)
 			}
-			got, again := i.For(t.Context(), replicaSet), i.For(t.Context(), replicaSet)
-			if got != test.want || again != test.want {
-				t.Errorf("asks as %q and %q", got, again)
+			for range 2 {
+				got, err := i.For(t.Context(), replicaSet)
+				if got != test.want || (err != nil) != test.authority.broken {
+					t.Errorf("asks as %q, %v", got, err)
+				}
 			}
 			want := Self
 			if test.want != "" {
@@ -120,8 +124,8 @@ func TestIdentityOfOwner(t *testing.T) {
 		{APIVersion: "argoproj.io/v1alpha1", Kind: "ReplicaSet"}: "",
 		{}: "",
 	} {
-		if got := i.For(t.Context(), owner); got != want {
-			t.Errorf("%+v: as %q", owner, got)
+		if got, err := i.For(t.Context(), owner); got != want || err != nil {
+			t.Errorf("%+v: as %q, %v", owner, got, err)
 		}
 	}
 }
@@ -152,8 +156,11 @@ func TestIdentitiesAsAsked(t *testing.T) {
 		})
 	}
 	nested, err := NewIdentities(nil, &rest.Config{Impersonate: rest.ImpersonationConfig{UserName: "x"}}, Auto, nil)
-	if err != nil || nested.For(t.Context(), replicaSet) != "" {
-		t.Errorf("auto, impersonating: %v", err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if user, err := nested.For(t.Context(), replicaSet); user != "" || err != nil {
+		t.Errorf("auto, impersonating: as %q, %v", user, err)
 	}
 }
 
@@ -166,18 +173,22 @@ func errorText(err error) string {
 
 // An identity that nothing keeps to dry runs is not used, until something does.
 func TestUnfencedIdentity(t *testing.T) {
-	fenced := errors.New("not fenced")
+	var fenced error = apierrors.NewForbidden(corev1.Resource("pods"), "x", errors.New("by another policy"))
 	a := authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}
 	i, err := NewIdentities(a.client(), &rest.Config{}, Auto, func(context.Context, string) error { return fenced })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if user := i.For(t.Context(), replicaSet); user != "" {
-		t.Errorf("asks as %s", user)
+	if user, err := i.For(t.Context(), replicaSet); user != "" || err != nil {
+		t.Errorf("asks as %s, %v", user, err)
+	}
+	fenced = errors.New("connection refused") // which says nothing
+	if user, err := i.For(t.Context(), replicaSet); user != "" || err == nil {
+		t.Errorf("asks as %s, %v", user, err)
 	}
 	fenced = nil
-	if user := i.For(t.Context(), replicaSet); user == "" {
-		t.Error("does not ask as the controller though that is fenced now")
+	if user, err := i.For(t.Context(), replicaSet); user == "" || err != nil {
+		t.Errorf("does not ask as the controller though that is fenced now: %v", err)
 	}
 	if users, err := i.All(t.Context()); err != nil || len(users) != len(controllers) {
 		t.Errorf("may be %q, %v", users, err)

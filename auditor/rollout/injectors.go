@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
 
@@ -31,41 +32,40 @@ func newInjectors(client rest.Interface, cfg *rest.Config) *injectors {
 }
 
 // down names an injector that does not answer, of those that new Pods with the labels
-// pass, and says why. Who may not read that, or what admission is made of, learns
-// nothing: the audit has said so.
-func (i *injectors) down(ctx context.Context, namespace string, onPod labels.Set) string {
-	chain := i.current(ctx)
-	if chain == nil {
-		return ""
+// pass, and says why. Who may not read what admission is made of learns nothing: the
+// audit has said so.
+func (i *injectors) down(ctx context.Context, namespace string, onPod labels.Set) (string, error) {
+	chain, err := i.current(ctx)
+	if apierrors.IsForbidden(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
 	}
 	pod, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": onPod}})
 	if err != nil {
-		return ""
+		return "", err
 	}
 	steps, err := chain.Steps(ctx, namespace, pod)
 	if err != nil {
-		return ""
+		return "", err
 	}
-	for _, step := range steps {
-		if step.Match == injection.MatchesNot || !step.Injects() {
-			continue
-		}
-		if why := i.health.Down(ctx, step); why != "" {
-			return step.Name + " does not answer, as " + why
-		}
+	name, why := i.health.FirstDown(ctx, steps)
+	if why == "" {
+		return "", nil
 	}
-	return ""
+	return name + " does not answer, as " + why, nil
 }
 
-func (i *injectors) current(ctx context.Context) *injection.Chain {
+func (i *injectors) current(ctx context.Context) (*injection.Chain, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if time.Since(i.read) >= chainFor {
-		chain, err := injection.ReadChain(ctx, i.client)
-		if err != nil {
-			return nil
-		}
+	if time.Since(i.read) < chainFor {
+		return i.chain, nil
+	}
+	chain, err := injection.ReadChain(ctx, i.client)
+	if err == nil {
 		i.chain, i.read = chain, time.Now()
 	}
-	return i.chain
+	return chain, err
 }

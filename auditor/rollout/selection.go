@@ -54,7 +54,7 @@ func choose(item report.Item, opts Options) decision {
 	}
 	if i := slices.IndexFunc(item.Revisions, takesAway); i >= 0 && !opts.Guards.AllowOrphaned {
 		return skip("would only take away what was injected (%s, %d in all), and add nothing: check that its injector is up and selects the workload; "+
-			"where that is meant to go, --allow-orphaned", placeOf(item.Revisions[i].Changes[0]), len(item.Revisions[i].Changes))
+			"where that is meant to go, --allow-orphaned", item.Revisions[i].Changes[0].Place(), len(item.Revisions[i].Changes))
 	}
 	if !slices.ContainsFunc(states(item), opts.wantsState) && !sel.wantsAll(item) {
 		return skip("%s", opts.whyNotState(item.State))
@@ -182,13 +182,6 @@ func loses(item report.Item) []string {
 
 // takesAway reports whether a re-creation would do nothing but take away.
 func takesAway(r report.Revision) bool { return verdict.TakesAway(r.Changes, r.Loses) }
-
-func placeOf(c verdict.Change) string {
-	if c.Path == "" {
-		return c.Part
-	}
-	return c.Part + ":" + c.Path
-}
 
 // driftedSidecars names the sidecars that a rollout renews: those with
 // differences of their own or, where only their surroundings differ, all.

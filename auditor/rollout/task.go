@@ -193,10 +193,12 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 	if d == proceed {
 		d, err = t.remaining(ctx, object, f)
 	}
-	if d == proceed && err == nil {
-		if down := t.injectors.down(ctx, t.item.Namespace, f.template); down != "" {
-			d = skip("%s: its new Pods might come without what it injects; start it first", down)
-		}
+	if d != proceed || err != nil {
+		return object, f, d, err
+	}
+	down, err := t.injectors.down(ctx, t.item.Namespace, f.template)
+	if down != "" {
+		d = skip("%s: its new Pods might come without what it injects; start it first", down)
 	}
 	return object, f, d, err
 }

@@ -24,6 +24,14 @@ type Change struct {
 	To   json.RawMessage `json:"to,omitempty"`
 }
 
+// Place is PART:PATH, as --ignore-path takes it; the part alone where the path is empty.
+func (c Change) Place() string {
+	if c.Path == "" {
+		return c.Part
+	}
+	return c.Part + ":" + c.Path
+}
+
 // Input is what a verdict follows from.
 type Input struct {
 	Live  jsontree.Node // the Pod as it runs

@@ -85,16 +85,16 @@ func absentNamespaces(ctx context.Context, config *rest.Config, selection invent
 	if selection.Namespace != "" {
 		named = []string{selection.Namespace}
 	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
 	var absent []string
 	for _, namespace := range named {
 		if slices.ContainsFunc(found.Items, func(item report.Item) bool { return item.Namespace == namespace }) {
 			continue
 		}
-		client, err := kubernetes.NewForConfig(config)
-		if err != nil {
-			return nil, err
-		}
-		_, err = client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+		_, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}

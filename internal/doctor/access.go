@@ -119,12 +119,7 @@ func (e *examiner) access(ctx context.Context) {
 	}
 	for _, i := range identities {
 		allowed, err := e.ask(ctx, slices.Concat(i.needs, i.mustNot), func(ctx context.Context, r authorizationv1.ResourceAttributes) (bool, error) {
-			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-				User: userOf(e.home(), i.account), ResourceAttributes: &r,
-				Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + e.home(), "system:authenticated"},
-			}}
-			review, err := e.objects.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
-			return err == nil && review.Status.Allowed, err
+			return e.accountMay(ctx, i.account, r)
 		})
 		if err != nil {
 			e.add(topic{checkAccess, i.account}.unread(e.note(err)))
@@ -132,6 +127,17 @@ func (e *examiner) access(ctx context.Context) {
 		}
 		e.add(judgeIdentity(i, allowed)...)
 	}
+}
+
+// accountMay asks whether a ServiceAccount of the installation has a right.
+func (e *examiner) accountMay(ctx context.Context, account string, right authorizationv1.ResourceAttributes) (bool, error) {
+	review, err := e.objects.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
+		Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: userOf(e.home(), account), ResourceAttributes: &right,
+			Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + e.home(), "system:authenticated"},
+		},
+	}, metav1.CreateOptions{})
+	return err == nil && review.Status.Allowed, err
 }
 
 // ownAccess judges what the person who runs this may do.

@@ -25,7 +25,12 @@ func (e *examiner) asThemselves(ctx context.Context) []string {
 		e.add(topic{checkDryRunAs, "you"}.unread(err))
 		return nil
 	}
-	who := map[string]bool{"you": own.For(ctx, aReplicaSet) != ""}
+	user, err := own.For(ctx, aReplicaSet)
+	if e.note(err) != nil {
+		e.add(topic{checkDryRunAs, "you"}.unread(err))
+		return nil
+	}
+	who := map[string]bool{"you": user != ""}
 	names := []string{"you"}
 	if e.installed.auditor.err == nil {
 		as, err := e.accountAsks(ctx)
@@ -89,13 +94,7 @@ func (e *examiner) accountAsks(ctx context.Context) (bool, error) {
 		if older && right.Verb != "impersonate" {
 			return false, nil
 		}
-		review, err := e.objects.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
-			Spec: authorizationv1.SubjectAccessReviewSpec{
-				User: userOf(e.home(), account), ResourceAttributes: &right,
-				Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + e.home(), "system:authenticated"},
-			},
-		}, metav1.CreateOptions{})
-		return err == nil && review.Status.Allowed, err
+		return e.accountMay(ctx, account, right)
 	}
 	return injection.MayImpersonate("replicaset-controller", may)
 }

@@ -139,10 +139,14 @@ spec:
 		t.Fatal(err)
 	}
 	applied := ""
-	for name, annotation := range map[string]string{
+	hiding := map[string]string{
 		"plain": "", "mirror": "kubernetes.io/config.mirror: x", "vpa": "vpaUpdates: x", "observed": "vpaObservedContainers: app",
-		"source": "kubernetes.io/config.source: file", "stamp": "sidecar-drift.io/stamp: v1:none",
-	} {
+		"source": "kubernetes.io/config.source: file", "stamp": "sidecar-drift.io/stamp: v1:none", "parts": "sidecar-drift.io/parts: '{}'",
+		"rollout": "sidecar-drift.io/rollout: disabled", "seen": "kubernetes.io/config.seen: x", "hash": "kubernetes.io/config.hash: x",
+		"status": `sidecar.istio.io/status: '{"containers":["app"]}'`, "limits": "kubernetes.io/limit-ranger: 'LimitRanger plugin set: cpu request for container proxy'",
+		"both": "vpaUpdates: 'Pod resources updated by x: container 1: cpu request', vpaObservedContainers: 'app, proxy'",
+	}
+	for name, annotation := range hiding {
 		on := ""
 		if name == "mirror" { // or the API server refuses the annotation
 			on = "nodeName: " + nodes.Items[0].Name + ", "
@@ -164,14 +168,16 @@ spec:
     metadata: {labels: {app: evilrs, tenancy: %s}}
     spec: {containers: [{name: app, image: "app:1"}]}
 `, n.shop))
-	rolledOut(t, n.cluster, n.tenant, "deployment/plain", "deployment/mirror", "deployment/vpa", "deployment/observed", "deployment/source", "deployment/stamp")
+	for name := range hiding {
+		rolledOut(t, n.cluster, n.tenant, "deployment/"+name)
+	}
 	n.injector.Inject(func(injector.Request) []injector.Operation {
 		return []injector.Operation{injector.AddContainer(corev1.Container{Name: "proxy", Image: "proxy:1", Resources: corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("150m")},
 		}})}
 	})
 	var want []string
-	for _, name := range []string{"plain", "mirror", "vpa", "observed", "source", "stamp"} {
+	for name := range hiding {
 		want = append(want, "Deployment/"+name+" Drifted 1")
 	}
 	r := auditNamespace(t, n.cluster, n.tenant, append(want, "ReplicaSet/evilrs Drifted 1")...)
