@@ -2,6 +2,7 @@ package auditor
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
@@ -20,10 +21,11 @@ type autoscaling struct {
 	err   error
 }
 
-// differ judges two Pods of a revision, of which one is from the given template.
-func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, template jsontree.Node) (verdict.Verdict, error) {
+// differ judges two Pods of a revision, of which one is from the given template; what
+// is left out is so besides what the options leave out.
+func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, template jsontree.Node, left ...verdict.PathPattern) (verdict.Verdict, error) {
 	in := verdict.Input{
-		Live: live, Fresh: fresh, Template: template, SidecarNames: a.opts.SidecarNames, Ignore: a.opts.IgnorePaths,
+		Live: live, Fresh: fresh, Template: template, SidecarNames: a.opts.SidecarNames, Ignore: slices.Concat(a.opts.IgnorePaths, left),
 		IncludeAutoscaled: a.opts.IncludeAutoscaled,
 	}
 	if !a.opts.IncludeAutoscaled {

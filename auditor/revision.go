@@ -84,7 +84,7 @@ func (a *audit) ask(ctx context.Context, f *finding, r inventory.Revision) error
 		f.unasked = true
 		return err
 	}
-	fresh, err := a.fresh(ctx, r, f)
+	fresh, err := a.fresh(ctx, r, f, 0)
 	if err != nil {
 		return err
 	}
@@ -146,9 +146,10 @@ func earlier(a, b time.Time) time.Time {
 const nameAttempts = 5
 
 // fresh returns what admission would make of the revision's Pods now, and puts
-// what it was asked about into the finding.
-func (a *audit) fresh(ctx context.Context, r inventory.Revision, f *finding) ([]byte, error) {
-	shape := func(attempt int) ([]byte, error) { return injection.Shape(r, attempt) }
+// what it was asked about into the finding; for a StatefulSet's, at the first free
+// ordinal that is further from the first that should be.
+func (a *audit) fresh(ctx context.Context, r inventory.Revision, f *finding, further int) ([]byte, error) {
+	shape := func(attempt int) ([]byte, error) { return injection.Shape(r, further+attempt) }
 	if r.Template == nil {
 		live, err := a.live(ctx, r.Workload.Namespace, r.Pods)
 		if err != nil {
@@ -228,82 +229,6 @@ func parse(what string, document []byte) (jsontree.Node, error) {
 		return jsontree.Node{}, fmt.Errorf("%s: %w", what, err)
 	}
 	return root, nil
-}
-
-// expected is what a revision's Pods are compared with.
-type expected struct {
-	fresh, template jsontree.Node // no template: the zero Node
-	digest          verdict.Digest
-}
-
-func expect(r inventory.Revision, fresh []byte) (e expected, err error) {
-	if e.fresh, err = parse("fresh Pod", fresh); err != nil {
-		return e, err
-	}
-	if r.Template != nil {
-		if e.template, err = parse("Pod template", r.Template); err != nil {
-			return e, err
-		}
-	}
-	if e.digest, err = verdict.DigestOf(e.fresh); err != nil {
-		return e, fmt.Errorf("fresh Pod: %w", err)
-	}
-	return e, nil
-}
-
-// judge compares the Pods with the fresh one: a Pod of each digest, as Pods of
-// one digest are alike.
-func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fresh []byte) error {
-	e, err := expect(r, fresh)
-	if err != nil {
-		return err
-	}
-	if f.revision.Fresh, err = stampOf(e.fresh, a.opts.SidecarNames); err != nil {
-		return fmt.Errorf("fresh Pod: %w", err)
-	}
-	f.named = a.hasNamed(e.fresh)
-	f.fresh, f.judged = e.digest, map[verdict.Digest]verdict.State{}
-	judged := []inventory.Pod{}
-	for _, alike := range byDigest(a.opts.ofSidecars(r.Pods, f.named)) {
-		c, err := a.compare(ctx, r, alike, e)
-		if errors.Is(err, errGone) {
-			f.gone += len(alike)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		a.results.compare(c)
-		f.add(c.Verdict, alike)
-		f.judged[alike[0].Digest] = c.Verdict.State
-		judged = append(judged, alike...)
-	}
-	f.revision.Stamps = stamps(judged)
-	f.revision.State = worst(f.pods)
-	return a.confirm(ctx, f, r, e, judged)
-}
-
-func (a *audit) compare(ctx context.Context, r inventory.Revision, alike []inventory.Pod, e expected) (Comparison, error) {
-	c := Comparison{
-		Workload: r.Workload, Revision: r.Name, Approximate: r.Template == nil, Pods: refs(alike), Fresh: e.fresh, Template: e.template,
-	}
-	if alike[0].Digest == e.digest {
-		sidecars, err := verdict.Sidecars(e.fresh, e.template, a.opts.SidecarNames)
-		c.Verdict = verdict.Verdict{State: verdict.InSync, Sidecars: sidecars}
-		if len(sidecars) == 0 {
-			c.Verdict.State = verdict.NotInjected
-		}
-		if err == nil && a.opts.Compared != nil && alike[0].JSON != nil {
-			c.Live, err = parse("Pod "+alike[0].Name, alike[0].JSON)
-		}
-		return c, err
-	}
-	var err error
-	if c.Live, err = a.live(ctx, r.Workload.Namespace, alike); err != nil {
-		return c, err
-	}
-	c.Verdict, err = a.differ(ctx, r, c.Live, e.fresh, e.template)
-	return c, err
 }
 
 func refs(pods []inventory.Pod) []report.PodRef {

@@ -1,6 +1,7 @@
 package injection
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -41,7 +42,9 @@ type pod struct {
 // OwnerReferencesPermissionEnforcement wants rights that an audit does not have.
 //
 // A StatefulSet's Pod has a name, which must be free even in a dry run: further
-// asks for an ordinal that many beyond the first one that should be.
+// asks for an ordinal that many beyond the first one that should be. Its claims are
+// those of a live Pod, as injectors look claims up, and there are none of a Pod that
+// is not there.
 func Shape(r inventory.Revision, further int) ([]byte, error) {
 	p, err := fromTemplate(r)
 	if err != nil {
@@ -123,9 +126,18 @@ func (p *pod) statefulSet(r inventory.Revision, ordinal int) error {
 		return spec.set(map[string]any{
 			"hostname":  name,
 			"subdomain": r.Ordinals.ServiceName,
-			"volumes":   withClaims(volumes, r.Ordinals.Claims, name),
+			"volumes":   withClaims(volumes, r.Ordinals.Claims, claimant(r, name)),
 		})
 	})
+}
+
+// claimant is the Pod whose claims a StatefulSet's fresh Pod carries: the live one that
+// comes first by name, so that it stays the same from one audit to the next.
+func claimant(r inventory.Revision, name string) string {
+	if len(r.Pods) == 0 {
+		return name
+	}
+	return slices.MinFunc(r.Pods, func(a, b inventory.Pod) int { return cmp.Compare(a.Name, b.Name) }).Name
 }
 
 // withClaims puts the volumes of the claims first and drops those that they

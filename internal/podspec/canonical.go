@@ -139,22 +139,6 @@ func (v *View) appendLeaf(dst []byte, m Member) []byte {
 	}
 }
 
-// appendOwnNameless appends a text in which the Pod's own name, wherever it
-// stands, is replaced by a mark: a StatefulSet's fresh Pod has another one.
-func (v *View) appendOwnNameless(dst, text []byte) []byte {
-	if len(v.name) == 0 {
-		return appendText(dst, tagString, text)
-	}
-	for {
-		i := bytes.Index(text, v.name)
-		if i < 0 {
-			return appendText(dst, tagString, text)
-		}
-		dst = append(appendText(dst, tagString, text[:i]), tagOwnName)
-		text = text[i+len(v.name):]
-	}
-}
-
 func appendText(dst []byte, tag byte, text []byte) []byte {
 	dst = binary.AppendUvarint(append(dst, tag), uint64(len(text)))
 	return append(dst, text...)

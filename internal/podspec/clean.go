@@ -1,15 +1,13 @@
 package podspec
 
 import (
-	"bytes"
-
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
-// ownName stands for the Pod's own name in what AppendClean writes.
-const ownName = "<pod>"
+// ownNameMark stands for the Pod's own name in what AppendClean writes.
+const ownNameMark = "<pod>"
 
 // AppendClean appends the Pod's spec as JSON, for people to compare: without
 // noise and defaults, the Pod's own name replaced by <pod>, lists in their
@@ -73,10 +71,7 @@ func (c cleaner) object(dst []byte, m Member) []byte {
 
 // text appends a quoted string, which was read from valid JSON.
 func (c cleaner) text(dst, text []byte) []byte {
-	if name := c.view.name; len(name) > 0 {
-		text = bytes.ReplaceAll(text, name, []byte(ownName))
-	}
-	quoted, err := jsontext.AppendQuote(dst, text)
+	quoted, err := jsontext.AppendQuote(dst, c.view.ownNameless(text))
 	if err != nil { // cannot be: what was read is UTF-8
 		return append(dst, `""`...)
 	}

@@ -54,7 +54,7 @@ func FuzzDiff(f *testing.F) {
 			t.Errorf("differs from itself at %q", found)
 		}
 		there, back := podDiff(viewA, viewB), podDiff(viewB, viewA)
-		named := bytes.Equal(viewA.name, viewB.name)
+		named := bytes.Equal(viewA.names.own, viewB.names.own)
 		if named && !slices.Equal(there, back) {
 			t.Errorf("%q one way, %q the other", there, back)
 		}

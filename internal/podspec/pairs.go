@@ -1,7 +1,6 @@
 package podspec
 
 import (
-	"bytes"
 	"slices"
 )
 
@@ -42,11 +41,6 @@ func compareFirst(inA, inB []Member) int {
 		return -1
 	}
 	return compareMembers(inA[0], inB[0])
-}
-
-// named reports whether the Pod's own name is in the member's key.
-func (v *View) named(m Member) bool {
-	return len(v.name) > 0 && bytes.Contains(m.Key, v.name)
 }
 
 // pairNameless joins members that lack a counterpart and whose keys are equal

@@ -12,7 +12,7 @@ import (
 type View struct {
 	pod   jsontree.Node
 	spec  jsontree.Node
-	name  []byte // the Pod's own name, which is noise wherever it stands in a value
+	names names
 	limit limited
 	// ignored are resources ("requests/cpu") that Members leaves out.
 	ignored map[string]bool
@@ -37,7 +37,7 @@ func (v *View) Reset(pod jsontree.Node) {
 	*v = View{
 		pod:        pod,
 		spec:       pod.Get("spec"),
-		name:       pod.Get("metadata", "name").Text(),
+		names:      names{own: pod.Get("metadata", "name").Text()},
 		containers: v.containers[:0],
 		stack:      v.stack[:0],
 		index:      v.index[:0],
@@ -49,8 +49,14 @@ func (v *View) Reset(pod jsontree.Node) {
 		v.limit = parseLimitRanger(set.String())
 	}
 	for owner := range pod.Get("metadata", "ownerReferences").Children() {
-		if string(owner.Get("kind").Text()) == "DaemonSet" && owner.Get("controller").Kind() == jsontree.True {
+		if owner.Get("controller").Kind() != jsontree.True {
+			continue
+		}
+		switch string(owner.Get("kind").Text()) {
+		case "DaemonSet":
 			v.daemon = true
+		case "StatefulSet":
+			v.names.ofSet(owner.Get("name").Text(), v.spec)
 		}
 	}
 }
