@@ -221,6 +221,7 @@ func (a *audit) run(ctx context.Context, pods *inventory.Inventory) error {
 				}
 				if a.results.found != nil {
 					f.class = a.classOf(ctx, r, f.submitted)
+					f.scope = a.scopeOf(ctx, r, f.submitted)
 				}
 				a.results.add(r, f)
 				room.Release(weight(r))
@@ -264,7 +265,7 @@ func (r *results) add(of inventory.Revision, f finding) {
 		r.forbidden = f.refusal
 	}
 	if r.found == nil && f.revision.Pods > 0 {
-		f.submitted, f.judged = nil, nil // for those who are given it at once
+		f.submitted, f.judged, f.differs = nil, nil, nil // for those who are given it at once
 		r.findings = append(r.findings, f)
 	}
 	if r.progress != nil {

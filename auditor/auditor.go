@@ -10,6 +10,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
 	"github.com/sidecar-drift/sidecar-drift/auditor/pace"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/sentinel"
@@ -28,6 +29,7 @@ type Auditor struct {
 	mu       sync.Mutex // held in a round
 	ledger   *sentinel.Ledger[inventory.Key, inventory.WorkloadRef]
 	findings map[inventory.Key]known
+	lessons  newborn.Ledger
 	stable   *stability
 	askers   *askers
 	as       *injection.Identities

@@ -43,7 +43,8 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 		return fmt.Errorf("fresh Pod: %w", err)
 	}
 	f.named = a.hasNamed(e.fresh)
-	f.fresh, f.judged = e.digest, map[verdict.Digest]verdict.State{}
+	f.fresh, f.judged, f.differs = e.digest, map[verdict.Digest]verdict.State{}, map[verdict.Digest][]verdict.Change{}
+	f.answered = inventory.CreatedAt(e.fresh)
 	judged := []inventory.Pod{}
 	for _, alike := range byDigest(a.opts.ofSidecars(r.Pods, f.named)) {
 		c, err := a.compare(ctx, f, r, alike, &e)
@@ -57,6 +58,9 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 		a.results.compare(c)
 		f.add(c.Verdict, alike)
 		f.judged[alike[0].Digest] = c.Verdict.State
+		if c.Verdict.State.Drift() && c.Verdict.More == 0 {
+			f.differs[alike[0].Digest] = c.Verdict.Changes
+		}
 		judged = append(judged, alike...)
 	}
 	f.revision.Stamps = stamps(judged)

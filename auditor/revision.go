@@ -13,6 +13,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/class"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
@@ -39,6 +40,13 @@ type finding struct {
 	// judged are the states by the Pods' digests; nil if all Pods have one state
 	// without a comparison.
 	judged map[verdict.Digest]verdict.State
+	// differs is what Pods that drift differ by, all of it, by their digests; only for
+	// those who are given the finding at once.
+	differs map[verdict.Digest][]verdict.Change
+
+	scope    newborn.Scope // of what newborn Pods teach; only where it matters
+	answered int64         // when the dry run was, by the API server's clock; as Pod.Created
+	since    int64         // when answers began to be this one, as far as is known
 }
 
 // approximation is the reason beside a verdict on a reconstructed Pod.
@@ -72,6 +80,10 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 		f.unjudged(a.opts.ofSidecars(r.Pods, false), verdict.Unknown, err.Error())
 	}
 	a.markDown(ctx, &f, r)
+	if f.revision.State.Drift() {
+		f.scope = a.scopeOf(ctx, r, f.submitted)
+		f.revision.Scope = fmt.Sprintf("%x %s", f.scope.Chain, f.scope.Owner)
+	}
 	f.also(r.Doubt)
 	a.markAsker(ctx, &f, r)
 	return f, nil

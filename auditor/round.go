@@ -3,11 +3,11 @@ package auditor
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
 )
 
 // known is a finding and the Pods that it is about.
@@ -28,11 +28,7 @@ func (k known) disproved(pods []inventory.Pod) bool {
 	if k.refusal == nil {
 		return false
 	}
-	there := make(map[string]bool, len(k.about))
-	for _, pod := range k.about {
-		there[pod.UID] = true
-	}
-	return slices.ContainsFunc(pods, func(pod inventory.Pod) bool { return !there[pod.UID] })
+	return len(k.newborn(pods)) > 0
 }
 
 // few revisions are read by name; more, by lists.
@@ -93,8 +89,12 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 	if err := this.results.refused(); err != nil {
 		return Round{}, err
 	}
+	outages := this.outages(ctx)
+	if len(outages) > 0 {
+		a.lessons.Outage()
+	}
 	r := a.result(this, notJudged, asked, splits)
-	sayOutages(r.Report, this.outages(ctx))
+	sayOutages(r.Report, outages)
 	if stale := r.Report.Stale(); stale > 0 {
 		r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("Workloads that could not be asked about, and are shown as they were last known: %d", stale))
 	}
@@ -110,6 +110,14 @@ func (a *Auditor) forget(live map[inventory.Key]inventory.Group) {
 			delete(a.findings, k)
 		}
 	}
+	a.lessons.Keep(func(s newborn.Scope) bool {
+		for _, known := range a.findings {
+			if known.scope == s {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // unknown returns the revisions that must be asked about to tell how their Pods
@@ -121,7 +129,10 @@ func (a *Auditor) unknown(live map[inventory.Key]inventory.Group) map[inventory.
 		if has && last.isAbout(group.Pods) {
 			continue
 		}
-		if has && !last.disproved(group.Pods) {
+		if has {
+			a.contradict(last, group.Pods)
+		}
+		if has && !last.disproved(group.Pods) && !last.newlyDrifting(group.Pods) {
 			if again, judged := last.recount(a.opts.ofSidecars(group.Pods, last.named)); judged {
 				a.findings[key] = known{again, group.Pods}
 				continue
@@ -151,8 +162,9 @@ func inList(ask map[inventory.Key]inventory.Group) []inventory.Group {
 func (a *Auditor) take(live map[inventory.Key]inventory.Group) func(inventory.Revision, finding) {
 	return func(r inventory.Revision, f finding) {
 		a.ledger.Answered(r.Key, f.answer(), time.Now())
-		f.submitted = nil
 		pods := live[r.Key].Pods
+		a.learn(r, &f, pods)
+		f.submitted, f.differs = nil, nil
 		if last, has := a.findings[r.Key]; has && f.unasked {
 			if again, judged := last.stale(a.opts, pods, f.revision.Reason, time.Now()); judged {
 				f = again
@@ -167,7 +179,7 @@ func (a *Auditor) result(this *audit, notJudged, asked, splits int) Round {
 	for _, known := range a.findings {
 		notJudged += known.gone
 		if known.revision.Pods > 0 {
-			findings = append(findings, known.finding)
+			findings = append(findings, a.withLessons(known.finding))
 		}
 	}
 	found := a.opts.report(findings, notJudged)

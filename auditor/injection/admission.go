@@ -51,6 +51,9 @@ type Step struct {
 	// SideEffects is what a webhook declares; empty for a policy.
 	SideEffects string
 
+	// Version is another one whenever its definition is.
+	Version string
+
 	// Down is why a webhook cannot answer, where somebody looked; see Health.
 	Down string
 
@@ -64,6 +67,11 @@ const ownWebhook = "zz-sidecar-drift/"
 // Injects reports whether it is a webhook that changes Pods, other than our own.
 func (s Step) Injects() bool {
 	return s.Kind == MutatingWebhook && !strings.HasPrefix(s.Name, ownWebhook)
+}
+
+// versionOf tells the definitions apart that an object has had.
+func versionOf(metadata metav1.ObjectMeta) string {
+	return fmt.Sprintf("%s/%d", metadata.UID, metadata.Generation)
 }
 
 // Admission returns what the creation of the Pod, given as JSON, passes in the
@@ -188,7 +196,7 @@ func (c *Chain) webhooks(ctx context.Context, kind, plural string) error {
 		for _, w := range configuration.Webhooks {
 			step := Step{
 				Kind: kind, Name: configuration.Metadata.Name + "/" + w.Name,
-				Asks: askersByName[w.Name], SideEffects: w.SideEffects, client: &w.ClientConfig,
+				Asks: askersByName[w.Name], SideEffects: w.SideEffects, Version: versionOf(configuration.Metadata), client: &w.ClientConfig,
 			}
 			step.LooksAtAsker = step.Asks != "" || decider{MatchConditions: w.MatchConditions}.looksAtAsker()
 			for _, policy := range []string{w.FailurePolicy, w.ReinvocationPolicy} {
@@ -278,7 +286,7 @@ func (c *Chain) policies(ctx context.Context, kind, plural string, versions ...s
 		if err := json.Unmarshal(p.Spec, &spec); err != nil {
 			return fmt.Errorf("%s %s: %w", kind, p.Metadata.Name, err)
 		}
-		step := Step{Kind: kind, Name: p.Metadata.Name, LooksAtAsker: spec.looksAtAsker()}
+		step := Step{Kind: kind, Name: p.Metadata.Name, LooksAtAsker: spec.looksAtAsker(), Version: versionOf(p.Metadata)}
 		if spec.FailurePolicy != "" {
 			step.Policies = []string{spec.FailurePolicy}
 		}

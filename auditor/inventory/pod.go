@@ -14,6 +14,7 @@ import (
 type Pod struct {
 	Name, UID string
 	Started   time.Time // by the kubelet; zero if it has not been yet
+	Created   int64     // by the API server's clock, in seconds of the Unix epoch; 0: not known
 	Digest    verdict.Digest
 	// Stamp is the stamper's annotation; empty without one.
 	Stamp string
@@ -70,6 +71,8 @@ func (s Selection) record(pod jsontree.Node) record {
 			Stamp: beginning(annotations.Get(fingerprint.StampAnnotation), maxStamp),
 			Named: s.named(pod.Get("spec")),
 			Size:  len(pod.Raw()),
+
+			Created: CreatedAt(pod),
 		},
 		namespace: metadata.Get("namespace").String(),
 		owner:     controllerOf(metadata),
@@ -93,6 +96,16 @@ func (s Selection) record(pod jsontree.Node) record {
 // doubtful says that a reference is to no owner.
 func doubtful(claimed Owner, why string) string {
 	return fmt.Sprintf("it says that %s controls it, which does not hold: %s", claimed, why)
+}
+
+// CreatedAt returns when the API server says that it created an object, in seconds of
+// the Unix epoch; 0 where it says nothing.
+func CreatedAt(object jsontree.Node) int64 {
+	at, err := time.Parse(time.RFC3339, object.Get("metadata", "creationTimestamp").String())
+	if err != nil {
+		return 0
+	}
+	return at.Unix()
 }
 
 func startTime(pod jsontree.Node) (time.Time, error) {

@@ -54,6 +54,8 @@ var (
 		"Share of the cluster's injected Pods that drifted, 0 to 1: Drifted, Missing and Orphaned among those and InSync and Modified.", nil, nil)
 	staleDesc = prometheus.NewDesc("sidecar_drift_stale_workloads",
 		"Workloads that could not be asked about last, and whose state is the one that was known before.", nil, nil)
+	biasedDesc = prometheus.NewDesc("sidecar_drift_biased_workloads",
+		"Workloads with places that are not judged, as Pods that controllers created differ from a dry run there though injection did not change.", nil, nil)
 	injectorDownDesc = prometheus.NewDesc("sidecar_drift_injector_down",
 		"1 for each mutating webhook that does not answer, CONFIGURATION/WEBHOOK: new Pods may be created without what it injects.", []string{"webhook"}, nil)
 	workloadPodsDesc = prometheus.NewDesc("sidecar_drift_workload_pods",
@@ -156,7 +158,7 @@ func (m *Metrics) RolledOut(done *report.Report) {
 
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, injectorDownDesc, ratioDesc, oldestDesc, lastSuccessDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, injectorDownDesc, ratioDesc, oldestDesc, lastSuccessDesc} {
 		descriptions <- d
 	}
 }
@@ -185,6 +187,7 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 		gauge(oldestDesc, m.now().Sub(since).Seconds(), namespace)
 	}
 	gauge(staleDesc, float64(last.report.Stale()))
+	gauge(biasedDesc, float64(last.report.Biased()))
 	for _, outage := range last.report.Outages {
 		gauge(injectorDownDesc, 1, outage.Webhook)
 	}

@@ -88,15 +88,25 @@ func (s Summary) Drift() float64 {
 	return *s.DriftPercent
 }
 
+// Biased numbers the workloads that have places which a dry run does not tell of.
+func (r *Report) Biased() int {
+	return r.having(func(revision Revision) bool { return len(revision.Biased) > 0 })
+}
+
 // Stale numbers the workloads of which something could not be asked about last.
 func (r *Report) Stale() int {
-	stale := 0
+	return r.having(func(revision Revision) bool { return revision.StaleSince != nil })
+}
+
+// having numbers the workloads of which a revision is such.
+func (r *Report) having(such func(Revision) bool) int {
+	n := 0
 	for _, item := range r.Items {
-		if slices.ContainsFunc(item.Revisions, func(revision Revision) bool { return revision.StaleSince != nil }) {
-			stale++
+		if slices.ContainsFunc(item.Revisions, such) {
+			n++
 		}
 	}
-	return stale
+	return n
 }
 
 // Judged is the number of Pods that something is known of: all but Unknown ones.

@@ -113,6 +113,13 @@ type Revision struct {
 	// Autoscaled are changes of resources that an autoscaler sets: they are no
 	// part of the state.
 	Autoscaled []verdict.Change `json:"autoscaled,omitempty"`
+	// Biased are places that are not judged, as Pods that controllers created differ
+	// from a dry run there though injection did not change.
+	Biased []string `json:"biased,omitempty"`
+	// BiasedChanges are what differs at those, and Scope what other revisions must
+	// share for them to be biased, too. A rollout needs both.
+	BiasedChanges []verdict.Change `json:"-"`
+	Scope         string           `json:"-"`
 	// Ignored is how many changes were left out on request.
 	Ignored int `json:"ignored,omitempty"`
 	// Members are the Pods by state. A rollout needs them; they are left out
