@@ -14,7 +14,7 @@ import (
 type expected struct {
 	fresh, template jsontree.Node // no template: the zero Node
 	digest          verdict.Digest
-	ordinals        *ordinals // nil: not asked for, or nothing follows the ordinal
+	further         *further // nil: nothing has differed yet
 }
 
 func expect(r inventory.Revision, fresh []byte) (e expected, err error) {
@@ -65,7 +65,7 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 	}
 	f.revision.Stamps = stamps(judged)
 	f.revision.State = worst(f.pods)
-	f.also(e.ordinals.said())
+	f.also(e.further.said())
 	return a.confirm(ctx, f, r, e, judged)
 }
 
@@ -88,17 +88,21 @@ func (a *audit) compare(ctx context.Context, f *finding, r inventory.Revision, a
 	if c.Live, err = a.live(ctx, r.Workload.Namespace, alike); err != nil {
 		return c, err
 	}
-	if e.ordinals == nil {
-		if c.Verdict, err = a.differ(ctx, r, c.Live, e.fresh, e.template); err != nil || !hasOrdinals(r) || len(c.Verdict.Changes) == 0 {
-			return c, err
-		}
-		if e.ordinals, err = a.askOrdinals(ctx, f, r, e); err != nil {
-			return c, err
-		}
-	}
-	if c.Fresh, err = e.ordinals.at(alike[0].Name, e.fresh); err != nil {
+	c.Verdict, err = a.differ(ctx, r, c.Live, e.fresh, e.template)
+	if err != nil || len(c.Verdict.Changes) == 0 {
 		return c, err
 	}
-	c.Verdict, err = a.differ(ctx, r, c.Live, c.Fresh, e.template, e.ordinals.left...)
+	if e.further == nil {
+		if e.further, err = a.askFurther(ctx, f, r, e); err != nil {
+			return c, err
+		}
+	}
+	if e.further.tellsNothing() {
+		return c, nil
+	}
+	if c.Fresh, err = e.further.at(alike[0].Name, e.fresh); err != nil {
+		return c, err
+	}
+	c.Verdict, err = a.differ(ctx, r, c.Live, c.Fresh, e.template, e.further.left...)
 	return c, err
 }

@@ -89,6 +89,8 @@ func (s Selection) record(pod jsontree.Node) record {
 		r.owner = Owner{}
 	case r.owner != Owner{} && err != nil:
 		r.doubt, r.owner = doubtful(r.owner, err.Error()), Owner{}
+	case ownsOthers(r.owner):
+		r.doubt, r.owner = fmt.Sprintf("%s controls it, which has Pods of its own only through others: what it was made from is not known", r.owner), Owner{}
 	}
 	return r
 }

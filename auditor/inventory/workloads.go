@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,6 +32,13 @@ func newWorkloads(client rest.Interface, selection Selection, few bool) *workloa
 
 // controllers are the kinds that control ReplicaSets and Jobs.
 var controllers = []resource{deployments, rollouts, cronJobs}
+
+// ownsOthers reports whether the owner is of a kind whose Pods are those of the
+// ReplicaSets or Jobs that it controls. Flink has Pods that a Deployment controls
+// itself: they are nothing that the Deployment would create again.
+func ownsOthers(o Owner) bool {
+	return slices.ContainsFunc(controllers, func(kind resource) bool { return kind.owns(o) })
+}
 
 // exist reports whether the controller that an object of the namespace names is
 // there. Of kinds that are not known it takes the object's word: nothing is done

@@ -60,7 +60,7 @@ func guardMemory(f facts, o Options) decision {
 		return proceed
 	}
 	return decision{report.NotConverging, fmt.Sprintf("rolled out at %s and still differed from the same fresh injection: "+
-		"find what changes its Pods after injection, or --retry", last.Time.Format(time.RFC3339))}
+		"docs/rollout.md#not-converging says what may be the cause; --retry tries again", last.Time.Format(time.RFC3339))}
 }
 
 func guardStrategy(f facts, o Options) decision {
@@ -125,7 +125,7 @@ func guardUnfinished(f facts, o Options) decision {
 		return proceed
 	}
 	return decision{report.NotConverging, fmt.Sprintf("restarted at %s by a run that did not see the end of it, and its new Pods differ from the same fresh injection: "+
-		"find what changes its Pods after injection, or --retry", last.Time.Format(time.RFC3339))}
+		"docs/rollout.md#not-converging says what may be the cause; --retry tries again", last.Time.Format(time.RFC3339))}
 }
 
 func guardBudgets(f facts, o Options) decision {

@@ -51,7 +51,7 @@ func digestOf(item report.Item) (string, error) {
 	var lines [][]byte
 	for _, r := range item.Revisions {
 		lines = append(lines, []byte(r.Fresh))
-		for _, c := range r.Changes {
+		for _, c := range slices.Concat(r.Changes, r.BiasedChanges) {
 			line, err := canonical([]any{c.Part, c.Path, c.To})
 			if err != nil {
 				return "", fmt.Errorf("digest of %s %s/%s, change at %s %s: %w",

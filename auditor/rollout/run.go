@@ -77,8 +77,9 @@ type run struct {
 	mu       sync.Mutex
 	changed  *sync.Cond // something has finished, or the run is stopped
 	items    []report.Item
-	queue    []int // indices of items that have not started
-	active   []int // indices of items under way
+	queue    []int    // indices of items that have not started
+	active   []int    // indices of items under way
+	biased   []lesson // what came back as it was
 	failures int
 	done     int
 	halted   string // why the canaries let nothing else start
@@ -92,9 +93,16 @@ func (r *run) carryOut(ctx context.Context) {
 	for range min(r.opts.Pace.Parallel, len(r.queue)) {
 		workers.Go(func() {
 			for i, ok := r.next(ctx); ok; i, ok = r.next(ctx) {
+				if d := r.inVain(r.items[i]); d != proceed {
+					outcome := r.items[i].Rollout
+					outcome.Eligible, outcome.Result, outcome.Reason = false, d.result, d.reason
+					r.finish(i, outcome)
+					continue
+				}
 				t := task{
 					cluster: r.cluster, namespaces: r.namespaces, injectors: r.injectors, opts: r.opts, audit: r.audit,
 					item: r.items[i], planned: r.planned, tell: r.tell,
+					biased: func() { r.learn(r.items[i]) },
 				}
 				r.finish(i, t.run(ctx))
 			}

@@ -27,6 +27,7 @@ type task struct {
 	item       report.Item
 	planned    time.Time // when the plan was made
 	tell       func(Event)
+	biased     func() // told that the workload came back as it was
 }
 
 // recreation is how the Pods of one workload are replaced.
@@ -238,6 +239,30 @@ func (t *task) settle(ctx context.Context, b begun) (decision, string) {
 		return t.explain(ctx, b, err), digest
 	}
 	t.tell(Event{Workload: refOf(t.item), Phase: Verifying})
+	o, digest := t.verify(ctx, b, digest)
+	if len(o.late) > 0 && t.opts.Strategy == Evict {
+		o, digest = t.evictOnceMore(ctx, b, o, digest)
+	}
+	if o.biased {
+		t.biased()
+	}
+	return o.decision, digest
+}
+
+// evictOnceMore gives Pods another try that came too early.
+func (t *task) evictOnceMore(ctx context.Context, b begun, first outcome, digest string) (outcome, string) {
+	again := begun{&eviction{cluster: t.cluster, pace: t.opts.Pace, targets: first.late}, b.workload, b.at}
+	if _, err := again.begin(ctx, b.workload); err != nil {
+		return first, digest
+	}
+	t.opts.Log.Info("Evict once more", "kind", t.item.Kind, "namespace", t.item.Namespace, "workload", t.item.Name, "pods", len(first.late))
+	err := again.finish(ctx, b.workload, func(message string) {
+		t.tell(Event{Workload: refOf(t.item), Phase: Waiting, Message: message})
+	})
+	if err != nil {
+		return outcome{decision: t.explain(ctx, again, err)}, digest
+	}
+	t.tell(Event{Workload: refOf(t.item), Phase: Verifying})
 	return t.verify(ctx, b, digest)
 }
 
@@ -283,30 +308,31 @@ const (
 )
 
 // verify audits the workload again: what differs now did not converge.
-func (t *task) verify(ctx context.Context, b begun, digest string) (decision, string) {
-	var d decision
+func (t *task) verify(ctx context.Context, b begun, digest string) (outcome, string) {
+	var o outcome
+	end := func(d decision) outcome { return outcome{decision: d} }
 	for attempt := range verifyAttempts {
 		if attempt > 0 && !pause(ctx, verifyPause) {
-			return left("before it could be audited again"), digest
+			return end(left("before it could be audited again")), digest
 		}
 		item, err := t.audit(ctx, refOf(t.item))
 		if err != nil && ctx.Err() != nil {
-			return left("before it could be audited again"), digest
+			return end(left("before it could be audited again")), digest
 		}
 		if err != nil {
-			return failed("rolled out, but could not be audited afterwards: %v", err), digest
+			return end(failed("rolled out, but could not be audited afterwards: %v", err)), digest
 		}
 		if item == nil {
-			return failed("rolled out, but the audit afterwards found no Pod of it"), digest
+			return end(failed("rolled out, but the audit afterwards found no Pod of it")), digest
 		}
 		if digest, err = digestOf(*item); err != nil {
-			return failed("%v", err), ""
+			return end(failed("%v", err)), ""
 		}
-		if d = converged(*item, t.opts, b.untouched()); d.result == report.RolledOut {
+		if o = converged(t.item, *item, t.opts, b.untouched()); o.result == report.RolledOut {
 			break
 		}
 	}
-	return d, digest
+	return o, digest
 }
 
 // remember writes the outcome to the workload's own metadata. An interrupted

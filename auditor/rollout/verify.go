@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -11,37 +12,100 @@ import (
 // namedDifferences is how many differing fields a reason names.
 const namedDifferences = 5
 
-// converged judges the audit of a workload that has just been rolled out. Pods
-// that were left as they were, by their UIDs, do not count.
-func converged(item report.Item, opts Options, untouched map[string]bool) decision {
-	if revision, ok := unjudged(item); ok {
-		return failed("rolled out, but cannot be verified, as it is now %s: %s",
-			revision.State, orElse(revision.Reason, "the audit gives no reason"))
-	}
-	changes := opts.Select.differences(item)
-	if !item.State.Drift() || len(opts.Select.SidecarNames) > 0 && len(changes) == 0 {
-		return decision{result: report.RolledOut}
-	}
-	if left := drifting(item, untouched); len(untouched) > 0 && left == 0 {
-		return decision{report.RolledOut, "Pods that were not to be re-created still drift: left as they are"}
-	}
-	return decision{report.NotConverging, fmt.Sprintf(
-		"rolled out, yet still %s at %s: left alone until injection changes; --retry tries again", item.State, places(changes))}
+// outcome is what an audit says of a workload that has just been rolled out.
+type outcome struct {
+	decision
+	// biased: new Pods differ where the old ones did, as a dry run does not tell of
+	// them.
+	biased bool
+	// late are new Pods that differ from others of their revision, which do not
+	// differ from a dry run: what an injector looked at was not there when they came.
+	late []report.PodRef
 }
 
-// drifting counts the Pods that drift and were meant to be re-created.
-func drifting(item report.Item, untouched map[string]bool) int {
-	n := 0
+// converged judges the audit of a workload that has just been rolled out, given the one
+// that was planned. Pods that were left as they were, by their UIDs, do not count.
+func converged(planned, item report.Item, opts Options, untouched map[string]bool) outcome {
+	if revision, ok := unjudged(item); ok {
+		return outcome{decision: failed("rolled out, but cannot be verified, as it is now %s: %s",
+			revision.State, orElse(revision.Reason, "the audit gives no reason"))}
+	}
+	changes, biased := withoutBiased(planned, opts.Select.differences(item))
+	switch {
+	case item.State.Drift() && len(changes) == 0 && biased > 0:
+		return outcome{decision: decision{report.RolledOut, "what a dry run does not tell of was left out"}}
+	case !item.State.Drift() || len(opts.Select.SidecarNames) > 0 && len(changes) == 0:
+		return outcome{decision: decision{result: report.RolledOut}}
+	}
+	left, insync := newPods(item, untouched)
+	if len(untouched) > 0 && len(left) == 0 {
+		return outcome{decision: decision{report.RolledOut, "Pods that were not to be re-created still drift: left as they are"}}
+	}
+	const again = ": left alone until injection changes; --retry tries again"
+	switch {
+	case len(left) > 0 && insync > 0:
+		return outcome{late: left, decision: decision{report.NotConverging, fmt.Sprintf(
+			"rolled out, yet %d of its new Pods differ at %s, and %d of the same revision do not: they came before something that an injector looks at was "+
+				"there, and evicting them once more heals that (--strategy evict --retry)", len(left), places(changes), insync)}}
+	case within(changes, opts.Select.differences(planned)):
+		return outcome{biased: true, decision: decision{report.NotConverging, fmt.Sprintf(
+			"rolled out, yet its new Pods differ from a dry run where the old ones did, at %s: %s"+again, places(changes), whoIsTold(item))}}
+	}
+	return outcome{decision: decision{report.NotConverging, fmt.Sprintf("rolled out, yet still %s at %s"+again, item.State, places(changes))}}
+}
+
+// whoIsTold says what makes a dry run another question than a creation.
+func whoIsTold(item report.Item) string {
 	for _, r := range item.Revisions {
+		if r.AskedAs == "" {
+			return "a webhook answers its controller otherwise (--dry-run-as controller asks as that), or tells dry runs apart"
+		}
+	}
+	return "a webhook tells dry runs apart"
+}
+
+// withoutBiased leaves out changes at places that the plan did not judge.
+func withoutBiased(planned report.Item, changes []verdict.Change) (judged []verdict.Change, biased int) {
+	var known []string
+	for _, r := range planned.Revisions {
+		known = append(known, r.Biased...)
+	}
+	for _, c := range changes {
+		if slices.Contains(known, c.Place()) {
+			biased++
+		} else {
+			judged = append(judged, c)
+		}
+	}
+	return judged, biased
+}
+
+// within reports whether the changes are at places of the others.
+func within(changes, others []verdict.Change) bool {
+	at := make(map[string]bool, len(others))
+	for _, c := range others {
+		at[c.Place()] = true
+	}
+	return len(changes) > 0 && !slices.ContainsFunc(changes, func(c verdict.Change) bool { return !at[c.Place()] })
+}
+
+// newPods returns the Pods that drift and were meant to be re-created, and how many of
+// the same revisions are in sync.
+func newPods(item report.Item, untouched map[string]bool) (drifting []report.PodRef, insync int) {
+	for _, r := range item.Revisions {
+		before := len(drifting)
 		for state, pods := range r.Members {
 			for _, pod := range pods {
 				if state.Drift() && !untouched[pod.UID] {
-					n++
+					drifting = append(drifting, pod)
 				}
 			}
 		}
+		if len(drifting) > before {
+			insync += len(r.Members[verdict.InSync])
+		}
 	}
-	return n
+	return drifting, insync
 }
 
 // places names the first differing fields.

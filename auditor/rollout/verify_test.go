@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,16 +19,28 @@ func TestConverged(t *testing.T) {
 	}
 	const leftAlone = ": left alone until injection changes; --retry tries again"
 	const image = "container/istio-proxy image"
+	volume := verdict.Change{Part: "volumes", Path: "[x]"}
+	planned := audited("Deployment", verdict.Drifted, volume)
+	asController := func(item report.Item) report.Item {
+		return with(item, func(r *report.Revision) { r.AskedAs = "system:serviceaccount:kube-system:replicaset-controller" })
+	}
+	some := withPods(audited("Deployment", verdict.Drifted, volume), verdict.Drifted, "web-1")
+	some.Revisions[0].Members[verdict.InSync] = []report.PodRef{{Name: "web-2", UID: "uid-web-2"}}
+	knowing := with(audited("Deployment", verdict.Drifted, imageChange), func(r *report.Revision) { r.Biased = []string{"volumes:[x]"} })
+	const asBefore = "rolled out, yet its new Pods differ from a dry run where the old ones did, at "
 	for name, test := range map[string]struct {
 		item      report.Item
+		planned   report.Item // the zero Item: differs at the volume
 		opts      Options
 		untouched []string // UIDs
 		want      decision
+		biased    bool
+		late      []string
 	}{
 		"in sync":      {item: audited("Deployment", verdict.InSync), want: decision{result: report.RolledOut}},
 		"not injected": {item: audited("Deployment", verdict.NotInjected), want: decision{result: report.RolledOut}},
 		"still drifted": {
-			item: audited("Deployment", verdict.Drifted, imageChange, verdict.Change{Part: "volumes", Path: "[x]"}),
+			item: audited("Deployment", verdict.Drifted, imageChange, volume),
 			want: decision{report.NotConverging, "rolled out, yet still Drifted at " + image + ", volumes [x]" + leftAlone}},
 		"still drifted in many fields": {
 			item: audited("Deployment", verdict.Drifted, many...),
@@ -40,6 +53,22 @@ func TestConverged(t *testing.T) {
 		"a new Pod drifts, too": {
 			item: withPods(audited("StatefulSet", verdict.Drifted, imageChange), verdict.Drifted, "db-0", "db-1"), untouched: []string{"uid-db-0"},
 			want: decision{report.NotConverging, "rolled out, yet still Drifted at " + image + leftAlone}},
+		"differs where it did": {
+			item: audited("Deployment", verdict.Drifted, volume), biased: true,
+			want: decision{report.NotConverging, asBefore + "volumes [x]: a webhook answers its controller otherwise (--dry-run-as controller asks as that), or tells dry runs apart" + leftAlone}},
+		"differs where it did, asked as its controller": {
+			item: asController(audited("Deployment", verdict.Drifted, volume)), biased: true,
+			want: decision{report.NotConverging, asBefore + "volumes [x]: a webhook tells dry runs apart" + leftAlone}},
+		"some of its new Pods differ": {
+			item: some, late: []string{"web-1"},
+			want: decision{report.NotConverging, "rolled out, yet 1 of its new Pods differ at volumes [x], and 1 of the same revision do not: they came before something " +
+				"that an injector looks at was there, and evicting them once more heals that (--strategy evict --retry)"}},
+		"differs where the plan did not judge": {
+			item: audited("Deployment", verdict.Drifted, volume), planned: knowing,
+			want: decision{report.RolledOut, "what a dry run does not tell of was left out"}},
+		"differs elsewhere, too": {
+			item: audited("Deployment", verdict.Drifted, volume, imageChange), planned: knowing, biased: true,
+			want: decision{report.NotConverging, asBefore + image + ": a webhook answers its controller otherwise (--dry-run-as controller asks as that), or tells dry runs apart" + leftAlone}},
 		"now blocked": {
 			item: with(audited("Deployment", verdict.Blocked), func(r *report.Revision) { r.Reason = "denied by x" }),
 			want: decision{report.Failed, "rolled out, but cannot be verified, as it is now Blocked: denied by x"}},
@@ -49,9 +78,20 @@ func TestConverged(t *testing.T) {
 			for _, uid := range test.untouched {
 				untouched[uid] = true
 			}
-			got := converged(test.item, test.opts, untouched)
-			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(decision{})); diff != "" {
+			before := planned
+			if test.planned.Kind != "" {
+				before = test.planned
+			}
+			got := converged(before, test.item, test.opts, untouched)
+			if diff := cmp.Diff(test.want, got.decision, cmp.AllowUnexported(decision{})); diff != "" {
 				t.Error(diff)
+			}
+			var late []string
+			for _, pod := range got.late {
+				late = append(late, pod.Name)
+			}
+			if got.biased != test.biased || !slices.Equal(late, test.late) {
+				t.Errorf("biased: %v, late: %q", got.biased, late)
 			}
 		})
 	}

@@ -143,6 +143,7 @@ func (e *explanation) pod(c auditor.Comparison) {
 		if stamp == "" {
 			stamp = "none: created before the stamper was there, or while it was away"
 		}
+		e.line(indent, "Created", e.created(c))
 		e.line(indent, "Stamp", stamp)
 		e.owners(indent, c)
 	}
@@ -158,6 +159,15 @@ func (e *explanation) pod(c auditor.Comparison) {
 	for line := range strings.Lines(changes.String()) {
 		e.WriteString(indent + "  " + line)
 	}
+}
+
+// created tells when, and what that says of a Pod that drifts.
+func (e *explanation) created(c auditor.Comparison) string {
+	at := c.Live.Get("metadata", "creationTimestamp").String()
+	if !c.Verdict.State.Drift() {
+		return at
+	}
+	return at + ": if injection has not changed since, the dry run is another question than the creation was (docs/states.md#newborn-pods)"
 }
 
 // owners tells who created the Pod and declared which containers, and who has

@@ -1,0 +1,107 @@
+package auditor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+)
+
+// further is what another answer tells of places where a Pod differs from the first one
+// and need not: it is asked for once a revision, where something differs.
+type further struct {
+	set string // a StatefulSet's name
+	// ordinals are the answers about two; nil where there are none.
+	ordinals *injection.Ordinals
+	// left are places that are not compared, and why.
+	left []verdict.PathPattern
+	why  string
+}
+
+// askFurther asks what the revision's kind calls for.
+func (a *audit) askFurther(ctx context.Context, f *finding, r inventory.Revision, e *expected) (*further, error) {
+	switch {
+	case r.Template == nil:
+		return a.askTwice(ctx, r, f, e)
+	case hasOrdinals(r):
+		return a.askOrdinals(ctx, f, r, e)
+	}
+	return &further{}, nil
+}
+
+func (o *further) tellsNothing() bool { return o.ordinals == nil && len(o.left) == 0 }
+
+// at returns what a live Pod is to be compared with.
+func (o *further) at(pod string, fresh jsontree.Node) (jsontree.Node, error) {
+	n, known := ordinal(pod, o.set)
+	if o.ordinals == nil || !known {
+		return fresh, nil
+	}
+	return parse("fresh Pod", o.ordinals.At(n))
+}
+
+// said is what people are told of places that are not compared; empty if there are
+// none.
+func (o *further) said() string {
+	if o == nil || len(o.left) == 0 {
+		return ""
+	}
+	places := make([]string, len(o.left))
+	for i, p := range o.left {
+		places[i] = verdict.Change{Part: p.Part, Path: p.Path}.Place()
+	}
+	return fmt.Sprintf("not compared, as %s: %s", o.why, strings.Join(places, ", "))
+}
+
+func placesToLeave(changes []verdict.Change) []verdict.PathPattern {
+	places := make([]verdict.PathPattern, len(changes))
+	for i, c := range changes {
+		places[i] = verdict.PathPattern{Part: c.Part, Path: c.Path}
+	}
+	return places
+}
+
+// again asks once more, and for nobody but this; an answer that does not come is the
+// zero Node.
+func (a *audit) again(ctx context.Context, f *finding, r inventory.Revision, further int) (jsontree.Node, error) {
+	asked := f.submitted
+	defer func() { f.submitted = asked }()
+	fresh, err := a.fresh(ctx, r, f, further)
+	return answered(fresh, err)
+}
+
+func answered(fresh []byte, err error) (jsontree.Node, error) {
+	if _, refused := errors.AsType[*injection.Refusal](err); refused {
+		return jsontree.Node{}, nil
+	}
+	if err != nil {
+		return jsontree.Node{}, err
+	}
+	return parse("fresh Pod", fresh)
+}
+
+// askTwice submits the answer about a Pod without a template once more: its creator's
+// fields were submitted as mutators left them, and some of these add to what there is
+// (JAVA_TOOL_OPTIONS), each time again. What changes then is no difference.
+func (a *audit) askTwice(ctx context.Context, r inventory.Revision, f *finding, e *expected) (*further, error) {
+	o := &further{why: "admission changes them again each time, and what they were before is not known"}
+	pod, err := injection.Reconstruct(e.fresh, r.Owner, 0)
+	if err != nil {
+		return o, nil // nothing is known of what was submitted
+	}
+	fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod, f.revision.AskedAs)
+	refusal, _ := errors.AsType[*injection.Refusal](err)
+	a.asked(refusal)
+	second, err := answered(fresh, err)
+	if err != nil || !second.Exists() {
+		return o, err
+	}
+	v, err := a.differ(ctx, r, e.fresh, second, e.template)
+	o.left = placesToLeave(v.Changes)
+	return o, err
+}
