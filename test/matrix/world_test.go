@@ -41,12 +41,11 @@ spec:
 // matrix is the table on the cluster: a workload a row.
 type matrix struct {
 	*cluster.Cluster
-	config    *rest.Config
 	rows      []row
 	injectors map[string]*injector.Injector
 	istio     []*istio.Injector
-	// What was wrong, by row.
-	falseAlarms, misses map[int][]string
+	// Who audits: the installation's identity as itself, and as the Pods' controllers.
+	self, controller *asker
 }
 
 // step does something to a row's workload.
@@ -83,9 +82,9 @@ func newMatrix(t *testing.T, rows []row) *matrix {
 			t.Error(err)
 		}
 	})
-	m := &matrix{Cluster: c, rows: rows, injectors: map[string]*injector.Injector{}, falseAlarms: map[int][]string{}, misses: map[int][]string{}}
+	m := &matrix{Cluster: c, rows: rows, injectors: map[string]*injector.Injector{}}
 	rest.SetDefaultWarningHandler(rest.NoWarnings{}) // deprecated fields are part of it
-	if m.config, err = c.ServiceAccountConfig(t.Context(), install.Namespace, install.RolloutAccount); err != nil {
+	if err := m.askers(t.Context(), product); err != nil {
 		t.Fatal(err)
 	}
 	for _, opts := range []injector.Options{
