@@ -15,9 +15,10 @@ import (
 // compareOptions are those of "compare".
 type compareOptions struct {
 	genericiooptions.IOStreams
-	live, fresh string // files
-	format      report.Format
-	secrets     secrets
+	live, fresh  string // files
+	sidecarNames []string
+	format       report.Format
+	secrets      secrets
 }
 
 // printedVerdict is the command's JSON.
@@ -35,7 +36,8 @@ func newCompareCommand(name string, streams genericiooptions.IOStreams) *cobra.C
 (- is standard input). No cluster is needed.
 
 What is injected follows from the managedFields of the Pods, which kubectl hides unless it
-is called with --show-managed-fields. What looks like a secret is masked.
+is called with --show-managed-fields; Pods without them need --sidecar-container-name. What
+looks like a secret is masked.
 
 Exit codes:
   0  in sync
@@ -44,21 +46,30 @@ Exit codes:
 		Example: examples(name, `
 # Would a re-created Pod be the same?
 kubectl get pod web-0 -o json --show-managed-fields > live.json
-NAME compare live.json fresh.json`),
+NAME compare live.json fresh.json
+
+# Of Pods that were stored without managedFields
+NAME compare live.json fresh.json --sidecar-container-name linkerd-proxy,linkerd-init`),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return misuse("two files are compared, LIVE and FRESH, and %d given", len(args))
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Complete(args)
+			if err := completeList(cmd, sidecarNamesFlag); err != nil {
+				return err
+			}
 			if err := o.Validate(); err != nil {
 				return err
 			}
 			return o.Run()
 		},
 	}
+	group(cmd, "Comparison", func(flags *pflag.FlagSet) {
+		addSidecarNames(flags, &o.sidecarNames)
+	})
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
 		addOutput(flags, &o.format, report.Table, report.JSON, report.YAML)
 		o.secrets.addFlag(flags)
@@ -69,12 +80,12 @@ NAME compare live.json fresh.json`),
 // Complete reads the two arguments.
 func (o *compareOptions) Complete(args []string) { o.live, o.fresh = args[0], args[1] }
 
-// Validate refuses two Pods from one stream.
+// Validate refuses two Pods from one stream, and impossible names.
 func (o *compareOptions) Validate() error {
 	if o.live == standardInput && o.fresh == standardInput {
 		return misuse("LIVE and FRESH cannot both be standard input")
 	}
-	return nil
+	return validateSidecarNames(o.sidecarNames)
 }
 
 // Run compares and prints.
@@ -87,7 +98,7 @@ func (o *compareOptions) Run() error {
 	if err != nil {
 		return err
 	}
-	judged, err := verdict.Judge(verdict.Input{Live: live.root, Fresh: fresh.root})
+	judged, err := verdict.Judge(verdict.Input{Live: live.root, Fresh: fresh.root, SidecarNames: o.sidecarNames})
 	if err != nil {
 		return fmt.Errorf("compare %s with %s: %w", o.live, o.fresh, err)
 	}
@@ -110,7 +121,7 @@ func (o *compareOptions) read(file string) (pod, error) {
 		return pod{}, fmt.Errorf("%s holds %d Pods: one Pod is compared with one", file, len(pods))
 	}
 	if p := pods[0]; !p.hasManagedFields() {
-		fmt.Fprintf(o.ErrOut, "warning: %s has no managedFields (kubectl shows them with --show-managed-fields): only containers that its injector lists count as sidecars\n", p)
+		fmt.Fprintf(o.ErrOut, "warning: %s has no managedFields (kubectl shows them with --show-managed-fields): only containers that its injector lists, or --sidecar-container-name names, count as sidecars\n", p)
 	}
 	return pods[0], nil
 }

@@ -17,8 +17,9 @@ import (
 // fingerprintOptions are those of "fingerprint".
 type fingerprintOptions struct {
 	genericiooptions.IOStreams
-	files  []string
-	format report.Format
+	files        []string
+	sidecarNames []string
+	format       report.Format
 }
 
 // printedFingerprint is a Pod's fingerprint in the command's JSON.
@@ -38,7 +39,8 @@ func newFingerprintCommand(name string, streams genericiooptions.IOStreams) *cob
 YAML: objects, Lists, or several of them. No cluster is needed.
 
 What was injected follows from managedFields, which kubectl hides unless it is called with
---show-managed-fields. Without them only the containers that the injector itself lists are known.`,
+--show-managed-fields. Without them only the containers that the injector itself lists, and those of
+--sidecar-container-name, are known.`,
 		Example: examples(name, `
 # The Pods of a cluster
 kubectl get pods -o json --show-managed-fields | NAME fingerprint
@@ -46,16 +48,28 @@ kubectl get pods -o json --show-managed-fields | NAME fingerprint
 # Pods in files, as JSON
 NAME fingerprint -f live.yaml -f fresh.yaml -o json`),
 		Args: noArguments("files are given with --filename (-f)"),
-		RunE: func(*cobra.Command, []string) error { return o.Run() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := completeList(cmd, sidecarNamesFlag); err != nil {
+				return err
+			}
+			if err := o.Validate(); err != nil {
+				return err
+			}
+			return o.Run()
+		},
 	}
 	group(cmd, "Input", func(flags *pflag.FlagSet) {
 		flags.StringArrayVarP(&o.files, "filename", "f", []string{standardInput}, "`File` with Pods; - is standard input. Repeatable.")
+		addSidecarNames(flags, &o.sidecarNames)
 	})
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
 		addOutput(flags, &o.format, report.Table, report.JSON)
 	})
 	return cmd
 }
+
+// Validate refuses impossible names.
+func (o *fingerprintOptions) Validate() error { return validateSidecarNames(o.sidecarNames) }
 
 // Run reads and prints.
 func (o *fingerprintOptions) Run() error {
@@ -70,11 +84,11 @@ func (o *fingerprintOptions) Run() error {
 	prints := make([]fingerprint.Fingerprint, len(pods))
 	for i, p := range pods {
 		var err error
-		if prints[i], err = fingerprint.Of(p.root); err != nil {
+		if prints[i], err = fingerprint.Of(p.root, o.sidecarNames...); err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 		if !p.hasManagedFields() {
-			fmt.Fprintf(o.ErrOut, "warning: %s has no managedFields (kubectl shows them with --show-managed-fields): only containers that its injector lists are counted\n", p)
+			fmt.Fprintf(o.ErrOut, "warning: %s has no managedFields (kubectl shows them with --show-managed-fields): only containers that its injector lists, or --sidecar-container-name names, are counted\n", p)
 		}
 	}
 	if o.format == report.JSON {

@@ -52,7 +52,7 @@ func (s *selection) addFlags(cmd *cobra.Command, statesUsage string) {
 
 // addComparisonFlags adds those that say what a comparison looks at.
 func (s *selection) addComparisonFlags(flags *pflag.FlagSet) {
-	flags.StringSliceVar(&s.sidecarNames, "sidecar-container-name", nil, "Only Pods that have a container or init container of this `name`, live or fresh; it counts as a sidecar though the template declares it. Repeatable, or comma-separated.")
+	flags.StringSliceVar(&s.sidecarNames, sidecarNamesFlag, nil, "Only Pods that have a container or init container of this `name`, live or fresh; it counts as a sidecar though the template declares it. Repeatable, or comma-separated.")
 	addSwitch(flags, &s.includeAutoscaled, "include-autoscaled", "Count resources that a VerticalPodAutoscaler sets, too. They move all the time: a rollout by them never ends.")
 	s.dryRunAs = injection.Auto
 	addDryRunAs(flags, &s.dryRunAs)
@@ -66,9 +66,9 @@ func addDryRunAs(flags *pflag.FlagSet, value *injection.DryRunAs) {
 func (s *selection) complete(cmd *cobra.Command, args []string) error {
 	s.namespaceGiven = cmd.Flags().Changed("namespace")
 	s.allGiven = cmd.Flags().Changed("all-namespaces")
-	for _, list := range []string{"include-namespace", "exclude-namespace", "sidecar-container-name"} {
-		if flag := cmd.Flags().Lookup(list); flag != nil && flag.Changed && emptyItem(flag) {
-			return misuse("--%s is empty", list)
+	for _, list := range []string{"include-namespace", "exclude-namespace", sidecarNamesFlag} {
+		if err := completeList(cmd, list); err != nil {
+			return err
 		}
 	}
 	for _, argument := range args {
@@ -99,10 +99,8 @@ func (s *selection) validate() error {
 	if _, err := labels.Parse(s.labelSelector); err != nil {
 		return misuse("--selector %q: %w", s.labelSelector, err)
 	}
-	for _, name := range s.sidecarNames {
-		if len(validation.IsDNS1123Label(name)) > 0 {
-			return misuse("--sidecar-container-name %q cannot be a container's name", name)
-		}
+	if err := validateSidecarNames(s.sidecarNames); err != nil {
+		return err
 	}
 	return s.validateNamespaces()
 }

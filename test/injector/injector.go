@@ -21,6 +21,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 )
@@ -57,9 +58,20 @@ type Operation struct {
 
 // Request is what an injector is asked about.
 type Request struct {
-	Pod    *corev1.Pod
-	User   authenticationv1.UserInfo
-	DryRun bool
+	Pod       *corev1.Pod
+	Namespace string
+	User      authenticationv1.UserInfo
+	DryRun    bool
+	// Client is for what an injector looks up.
+	Client kubernetes.Interface
+
+	refusal *string // set by Refuse
+}
+
+// Refuse has the Pod refused, with a message; what the Answer returns is of no effect.
+func (r Request) Refuse(message string) []Operation {
+	*r.refusal = message
+	return nil
 }
 
 // Answer is what an injector does to a Pod.
@@ -73,6 +85,7 @@ func AddContainer(container any) Operation {
 // Injector is a running injector. It fails open.
 type Injector struct {
 	cluster       *cluster.Cluster
+	client        kubernetes.Interface
 	configuration string
 	server        *http.Server
 	serving       chan error
@@ -98,7 +111,7 @@ func Start(ctx context.Context, c *cluster.Cluster, opts Options) (*Injector, er
 		return nil, err
 	}
 	i := &Injector{
-		cluster: c, configuration: opts.Configuration, serving: make(chan error, 1),
+		cluster: c, client: c.Client(), configuration: opts.Configuration, serving: make(chan error, 1),
 		answer: func(Request) []Operation { return nil },
 	}
 	i.server = &http.Server{Handler: i, ReadHeaderTimeout: 10 * time.Second}
@@ -188,8 +201,16 @@ func (i *Injector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true}
 	dryRun := review.Request.DryRun != nil && *review.Request.DryRun
-	operations := i.ask(Request{&pod, review.Request.UserInfo, dryRun})
-	if len(operations) > 0 {
+	refusal := ""
+	operations := i.ask(Request{
+		Pod: &pod, Namespace: review.Request.Namespace, User: review.Request.UserInfo, DryRun: dryRun,
+		Client: i.client, refusal: &refusal,
+	})
+	switch {
+	case refusal != "":
+		review.Response.Allowed = false
+		review.Response.Result = &metav1.Status{Code: http.StatusForbidden, Message: refusal}
+	case len(operations) > 0:
 		patch, err := json.Marshal(operations)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -21,7 +21,7 @@ func rows() []row {
 	return slices.Concat(
 		sidecarRows(), nativeRows(), volumeRows(), podRows(), generatedRows(), appRows(), containerRows(),
 		injectorRows(), severalRows(), mutatorRows(), ownerRows(), harmlessRows(), peopleRows(), inPlaceRows(), undecidableRows(),
-		istioRows(),
+		istioRows(), habitRows(),
 	)
 }
 
@@ -30,22 +30,30 @@ func TestMatrix(t *testing.T) {
 	m.inject(func(r row) answers { return r.before })
 	m.create(t)
 	for range 2 {
-		m.expect(t, "before the change", before)
+		m.self.expect(t, "before the change", before)
 	}
+	m.expectAsController(t, "before the change", before, func(a asked) expectation { return a.before })
 	sentinels := m.startSentinels(t)
 	sentinels.before(t)
 	m.inject(func(r row) answers { return r.then })
 	m.change(t)
 	sentinels.after(t)
-	found := m.expect(t, "after the change", after)
+	found := m.self.expect(t, "after the change", after)
+	m.expectAsController(t, "after the change", after, func(a asked) expectation { return a.after })
 	m.rollOut(t, found)
-	m.expect(t, "after the rollout", rolledOut)
+	m.self.expect(t, "after the rollout", rolledOut)
+	m.expectAsController(t, "after the rollout", rolledOut, func(a asked) expectation { return a.rolledOut })
 	sentinels.rolledOut(t)
 
-	for n, r := range m.rows {
-		for _, problem := range slices.Concat(m.falseAlarms[n], m.misses[n]) {
-			t.Errorf("%s: %s: %s", r.group, r.name, problem)
+	for _, a := range []*asker{m.self, m.controller} {
+		alarms, misses := 0, 0
+		for n, r := range m.rows {
+			alarms, misses = alarms+len(a.falseAlarms[n]), misses+len(a.misses[n])
+			for _, problem := range slices.Concat(a.falseAlarms[n], a.misses[n]) {
+				t.Errorf("%s: %s: %s", r.group, r.name, problem)
+			}
 		}
+		t.Logf("--dry-run-as %s: %d rows, %d false alarms, %d misses", a.as, len(m.rows), alarms, misses)
 	}
 	if *only == "" {
 		m.publish(t)

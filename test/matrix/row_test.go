@@ -42,6 +42,9 @@ type row struct {
 	stays, evicted, orphaned bool
 	// left is expected after the rollout, if not what a new Pod is.
 	left *expectation
+	// asked is what is expected of questions that the Pods' controllers ask, if not
+	// the same.
+	asked *asked
 }
 
 // generated tells that the row is one of those made from the API's types.

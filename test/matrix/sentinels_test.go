@@ -22,8 +22,8 @@ type sentinels struct {
 
 func (m *matrix) startSentinels(t *testing.T) *sentinels {
 	t.Helper()
-	a, err := auditor.NewAuditor(m.config, auditor.Options{
-		Selection: inventory.Selection{IncludeNamespaces: m.namespaces()}, Concurrency: 8,
+	a, err := auditor.NewAuditor(m.self.config, auditor.Options{
+		Selection: inventory.Selection{IncludeNamespaces: m.namespaces()}, Concurrency: 8, DryRunAs: m.self.as,
 	}, auditor.Sweep{Interval: time.Minute, Full: sweepRounds * time.Minute})
 	if err != nil {
 		t.Fatal(err)
@@ -49,9 +49,9 @@ func (s *sentinels) round(t *testing.T, scope auditor.Scope) auditor.Round {
 func (s *sentinels) before(t *testing.T) {
 	t.Helper()
 	everything := s.round(t, auditor.Everything)
-	s.check(everything.Report, "before the change, everything by classes", before, every)
+	s.self.check(everything.Report, "before the change, everything by classes", before, every)
 	r := s.round(t, auditor.Sentinels)
-	s.check(r.Report, "before the change, by sentinels", before, every)
+	s.self.check(r.Report, "before the change, by sentinels", before, every)
 	t.Logf("%d revisions are of %d classes, the largest of %d", everything.Asked, len(r.Classes), r.Classes[0])
 	if r.Asked >= everything.Asked || len(r.Classes) >= everything.Asked {
 		t.Errorf("sentinels ask about %d of %d", r.Asked, everything.Asked)
@@ -68,11 +68,11 @@ func (s *sentinels) after(t *testing.T) {
 	for n := range sweepRounds + 2 {
 		r := s.round(t, auditor.Sentinels)
 		if found = r.Report; n == 0 {
-			s.check(found, "by the next sentinels", after, byTheRealInjector)
+			s.self.check(found, "by the next sentinels", after, byTheRealInjector)
 		}
 		asked, splits = asked+r.Asked, splits+r.Splits
 	}
-	s.check(found, "by the sweep of sentinels", after, every)
+	s.self.check(found, "by the sweep of sentinels", after, every)
 	t.Logf("after the change %d were asked about in %d rounds, and %d classes were split", asked, sweepRounds+2, splits)
 }
 
@@ -85,5 +85,5 @@ func byTheRealInjector(r row) bool {
 // rolledOut: new Pods are noticed.
 func (s *sentinels) rolledOut(t *testing.T) {
 	t.Helper()
-	s.check(s.round(t, auditor.Changes).Report, "after the rollout, by the watch", rolledOut, every)
+	s.self.check(s.round(t, auditor.Changes).Report, "after the rollout, by the watch", rolledOut, every)
 }

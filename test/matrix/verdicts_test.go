@@ -17,33 +17,13 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
-func (m *matrix) audit(ctx context.Context, opts auditor.Options) (*report.Report, error) {
-	opts.Concurrency = 8
-	return auditor.Audit(ctx, m.config, opts)
-}
-
-// expect audits everything and notes what is not as it should be.
-func (m *matrix) expect(t *testing.T, when string, want func(row) expectation) *report.Report {
-	t.Helper()
-	opts := auditor.Options{Selection: inventory.Selection{IncludeNamespaces: m.namespaces()}}
-	if when == recorded && *record != "" {
-		opts.Compared = m.recorder(t)
-	}
-	found, err := m.audit(t.Context(), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.check(found, when, want, every)
-	return found
-}
-
 func every(row) bool { return true }
 
 // check notes what of a report on the given rows is not as it should be.
-func (m *matrix) check(found *report.Report, when string, want func(row) expectation, of func(row) bool) {
-	for n, r := range m.rows {
+func (a *asker) check(found *report.Report, when string, want func(row) expectation, of func(row) bool) {
+	for n, r := range a.rows {
 		if of(r) {
-			m.compare(n, when, m.itemsOf(n, found), want(r))
+			a.compare(n, when, a.itemsOf(n, found), want(r))
 		}
 	}
 }
@@ -59,12 +39,12 @@ func (m *matrix) itemsOf(n int, found *report.Report) []report.Item {
 	return items
 }
 
-func (m *matrix) compare(n int, when string, items []report.Item, want expectation) {
+func (a *asker) compare(n int, when string, items []report.Item, want expectation) {
 	alarm := func(format string, args ...any) {
-		m.falseAlarms[n] = append(m.falseAlarms[n], when+": "+fmt.Sprintf(format, args...))
+		a.falseAlarms[n] = append(a.falseAlarms[n], when+": "+fmt.Sprintf(format, args...))
 	}
 	miss := func(format string, args ...any) {
-		m.misses[n] = append(m.misses[n], when+": "+fmt.Sprintf(format, args...))
+		a.misses[n] = append(a.misses[n], when+": "+fmt.Sprintf(format, args...))
 	}
 	if len(items) == 0 {
 		if want.state != none {
@@ -82,7 +62,7 @@ func (m *matrix) compare(n int, when string, items []report.Item, want expectati
 			}
 		}
 		if item.State == want.state {
-			if item.State.Drift() && approximate != m.rows[n].approximate {
+			if item.State.Drift() && approximate != a.doubted(a.rows[n]) {
 				alarm("approximate is %t", approximate)
 			}
 			continue
@@ -153,12 +133,12 @@ func (m *matrix) rollOutBy(t *testing.T, found *report.Report, strategy rollout.
 		Guards:   rollout.Guards{AllowOrphaned: allowOrphaned, AllowDowntime: true},
 		Pace:     rollout.Pace{Parallel: 8, MaxFailures: len(m.rows), Timeout: time.Minute},
 	}
-	plan, err := rollout.Plan(t.Context(), m.config, found, opts)
+	plan, err := rollout.Plan(t.Context(), m.self.config, found, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, err := rollout.Run(t.Context(), m.config, plan, opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
-		return auditor.Workload(ctx, m.config, auditor.Options{}, w)
+	done, err := rollout.Run(t.Context(), m.self.config, plan, opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
+		return auditor.Workload(ctx, m.self.config, auditor.Options{DryRunAs: m.self.as}, w)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -41,12 +41,11 @@ spec:
 // matrix is the table on the cluster: a workload a row.
 type matrix struct {
 	*cluster.Cluster
-	config    *rest.Config
 	rows      []row
 	injectors map[string]*injector.Injector
 	istio     []*istio.Injector
-	// What was wrong, by row.
-	falseAlarms, misses map[int][]string
+	// Who audits: the installation's identity as itself, and as the Pods' controllers.
+	self, controller *asker
 }
 
 // step does something to a row's workload.
@@ -83,9 +82,9 @@ func newMatrix(t *testing.T, rows []row) *matrix {
 			t.Error(err)
 		}
 	})
-	m := &matrix{Cluster: c, rows: rows, injectors: map[string]*injector.Injector{}, falseAlarms: map[int][]string{}, misses: map[int][]string{}}
+	m := &matrix{Cluster: c, rows: rows, injectors: map[string]*injector.Injector{}}
 	rest.SetDefaultWarningHandler(rest.NoWarnings{}) // deprecated fields are part of it
-	if m.config, err = c.ServiceAccountConfig(t.Context(), install.Namespace, install.RolloutAccount); err != nil {
+	if err := m.askers(t.Context(), product); err != nil {
 		t.Fatal(err)
 	}
 	for _, opts := range []injector.Options{
@@ -93,6 +92,7 @@ func newMatrix(t *testing.T, rows []row) *matrix {
 		{Name: second, Configuration: "b-second"},
 		{Name: again, Configuration: "c-again", Reinvoke: true},
 		{Name: late, Configuration: "zzz-late"},
+		{Name: likeDapr, Configuration: "d-like-dapr", Namespaces: likeDapr, Webhook: injector.DaprWebhook},
 		{Name: controllersOnly, Configuration: "e-controllers", Namespaces: controllersOnly, MatchConditions: []admissionregistrationv1.MatchCondition{{
 			Name: "by-a-controller", Expression: "request.userInfo.username.startsWith('system:serviceaccount:kube-system:')",
 		}}},
@@ -146,8 +146,8 @@ func (m *matrix) create(t *testing.T) {
 	var namespaces, manifests strings.Builder
 	for _, namespace := range m.namespaces() {
 		asked := "yes"
-		if namespace == controllersOnly {
-			asked = controllersOnly
+		if namespace == controllersOnly || namespace == likeDapr {
+			asked = namespace
 		}
 		fmt.Fprintf(&namespaces, "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {%s: %q%s}}\n", namespace, injector.NamespaceLabel, asked, istioLabels[namespace])
 	}
