@@ -87,6 +87,8 @@ type Injector struct {
 	cluster       *cluster.Cluster
 	client        kubernetes.Interface
 	configuration string
+	cert          *cluster.ServingCert
+	address       string
 	server        *http.Server
 	serving       chan error
 
@@ -106,20 +108,36 @@ func Start(ctx context.Context, c *cluster.Cluster, opts Options) (*Injector, er
 	if err != nil {
 		return nil, err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	i := &Injector{
+		cluster: c, client: c.Client(), configuration: opts.Configuration, cert: cert, address: "127.0.0.1:0",
+		answer: func(Request) []Operation { return nil },
+	}
+	port, err := i.serve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	i := &Injector{
-		cluster: c, client: c.Client(), configuration: opts.Configuration, serving: make(chan error, 1),
-		answer: func(Request) []Operation { return nil },
-	}
-	i.server = &http.Server{Handler: i, ReadHeaderTimeout: 10 * time.Second}
-	go func() { i.serving <- i.server.ServeTLS(listener, cert.CertFile, cert.KeyFile) }()
-	if err := i.register(ctx, opts, listener.Addr().(*net.TCPAddr).Port, cert.CA); err != nil {
+	if err := i.register(ctx, opts, port, cert.CA); err != nil {
 		return nil, errors.Join(err, i.Close(ctx))
 	}
 	return i, nil
+}
+
+// serve has the injector answer, at the address that it had before, if any.
+func (i *Injector) serve(ctx context.Context) (port int, err error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", i.address)
+	if err != nil {
+		return 0, err
+	}
+	i.address, i.serving = listener.Addr().String(), make(chan error, 1)
+	i.server = &http.Server{Handler: i, ReadHeaderTimeout: 10 * time.Second}
+	go func() { i.serving <- i.server.ServeTLS(listener, i.cert.CertFile, i.cert.KeyFile) }()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// Restart has an injector answer again that was stopped.
+func (i *Injector) Restart(ctx context.Context) error {
+	_, err := i.serve(ctx)
+	return err
 }
 
 func (i *Injector) register(ctx context.Context, opts Options, port int, ca []byte) error {
