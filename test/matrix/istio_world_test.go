@@ -38,6 +38,7 @@ var istioLabels = map[string]string{
 	istioMoved:      `, istio.io/rev: canary`,
 	istioConfigured: `, istio.io/rev: canary`,
 	istioMesh:       `, istio.io/rev: mesh`,
+	daprMeshed:      `, istio-injection: enabled`,
 }
 
 // istioChange is what one revision of Istio is before the change and then.
