@@ -11,7 +11,7 @@ KUBECTL ?= kubectl
 CONTAINER_TOOL ?= docker
 IMAGE   := sidecar-drift/sidecar-drift
 # Modules whose dependencies must not enter the product's.
-MODULES := . tools test/ui test/build/kubernetes test/build/kwok test/build/istio
+MODULES := . tools test/ui test/build/kubernetes test/build/kwok test/build/istio test/build/dapr
 LINT    := go tool -modfile=tools/go.mod golangci-lint
 BENCHES := admission-p50 audit audit-gentle handler rollout webhook-rss
 # These take from minutes to an hour, by how many Pods the machine can create.

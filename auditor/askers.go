@@ -76,17 +76,24 @@ func (a *audit) markAsker(ctx context.Context, f *finding, r inventory.Revision)
 	default:
 		return
 	}
-	if f.revision.Approximate || f.revision.AskedAs != "" {
+	if f.revision.Approximate {
 		return
 	}
-	if strings.Contains(f.revision.Reason, "security context constraint") { // OpenShift's admission, which is no webhook
+	asked := f.revision.AskedAs != ""
+	if !asked && strings.Contains(f.revision.Reason, "security context constraint") { // OpenShift's admission, which is no webhook
 		f.revision.Approximate = true
 		f.also("OpenShift chooses a constraint by who creates a Pod, and may let its controller: docs/install.md#asking-as-the-controller says how to ask as that")
 		return
 	}
 	steps, _ := a.askers.steps(ctx, a.client, r.Workload.Namespace, r.Template)
 	at := slices.IndexFunc(steps, func(s injection.Step) bool {
-		return s.LooksAtAsker && s.Match != injection.MatchesNot && decides(s)
+		switch {
+		case s.Match == injection.MatchesNot || !decides(s):
+			return false
+		case s.ByName():
+			return f.refusal == nil && s.Ignored(r.Template, f.revision.Sidecars, f.revision.Loses)
+		}
+		return s.LooksAtAsker && !asked
 	})
 	if at < 0 {
 		return

@@ -92,9 +92,9 @@ func (a *audit) askTwice(ctx context.Context, r inventory.Revision, f *finding, 
 	o := &further{why: "admission changes them again each time, and what they were before is not known"}
 	pod, err := injection.Reconstruct(e.fresh, r.Owner, 0)
 	if err != nil {
-		return o, nil // nothing is known of what was submitted
+		return o, nil //nolint:nilerr // nothing is known of what was submitted
 	}
-	fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod, f.revision.AskedAs)
+	fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod, f.as)
 	refusal, _ := errors.AsType[*injection.Refusal](err)
 	a.asked(refusal)
 	second, err := answered(fresh, err)

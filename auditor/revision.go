@@ -29,6 +29,7 @@ type finding struct {
 	gone     int
 	refusal  *injection.Refusal // nil if there is a fresh Pod
 
+	as injection.Identity
 	// unasked: nothing is known of a fresh Pod now, for a reason that may pass.
 	unasked bool
 	// lastReason is the reason of a stale finding from before it was.
@@ -92,10 +93,11 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 // ask asks for a fresh Pod and compares.
 func (a *audit) ask(ctx context.Context, f *finding, r inventory.Revision) error {
 	var err error
-	if f.revision.AskedAs, err = a.as.For(ctx, r.Owner); err != nil {
+	if f.as, err = a.as.For(ctx, r.Owner); err != nil {
 		f.unasked = true
 		return err
 	}
+	f.revision.AskedAs = f.as.User
 	fresh, err := a.fresh(ctx, r, f, 0)
 	if err != nil {
 		return err
@@ -178,7 +180,7 @@ func (a *audit) fresh(ctx context.Context, r inventory.Revision, f *finding, fur
 			return nil, err
 		}
 		f.submitted = pod
-		fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod, f.revision.AskedAs)
+		fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod, f.as)
 		refusal, _ := errors.AsType[*injection.Refusal](err)
 		a.asked(refusal)
 		if refusal == nil || !refusal.Exists || attempt == nameAttempts-1 {

@@ -58,6 +58,7 @@ type Step struct {
 	Down string
 
 	client *admissionregistrationv1.WebhookClientConfig // of a webhook
+	byName *asker                                       // known to look at who asks
 }
 
 // ownWebhook is the configuration of the stamper, without which a Pod is injected all
@@ -196,9 +197,12 @@ func (c *Chain) webhooks(ctx context.Context, kind, plural string) error {
 		for _, w := range configuration.Webhooks {
 			step := Step{
 				Kind: kind, Name: configuration.Metadata.Name + "/" + w.Name,
-				Asks: askersByName[w.Name], SideEffects: w.SideEffects, Version: versionOf(configuration.Metadata), client: &w.ClientConfig,
+				SideEffects: w.SideEffects, Version: versionOf(configuration.Metadata), client: &w.ClientConfig, byName: askersByName[w.Name],
 			}
-			step.LooksAtAsker = step.Asks != "" || decider{MatchConditions: w.MatchConditions}.looksAtAsker()
+			if step.byName != nil {
+				step.Asks = step.byName.says
+			}
+			step.LooksAtAsker = step.byName != nil || decider{MatchConditions: w.MatchConditions}.looksAtAsker()
 			for _, policy := range []string{w.FailurePolicy, w.ReinvocationPolicy} {
 				if policy != "" {
 					step.Policies = append(step.Policies, policy)

@@ -1,6 +1,8 @@
 package injection
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 
@@ -132,9 +134,54 @@ func fieldOf(e ast.NavigableExpr) (field string, known bool) {
 	return "", false
 }
 
-// askersByName are webhooks that are known to look at who asks in their own code, with
-// what changes that.
-var askersByName = map[string]string{
-	// github.com/dapr/dapr/pkg/injector/service: AllowedControllersServiceAccounts.
-	"sidecar-injector.dapr.io": "Dapr injects for the accounts of controllers, and those in its Helm value dapr_sidecar_injector.allowedServiceAccounts, alone",
+// askersByName are webhooks that are known to look at who asks in their own code.
+var askersByName = map[string]*asker{
+	// github.com/dapr/dapr/pkg/injector/service: AllowedControllersServiceAccounts,
+	// which are looked up by name and told by UID.
+	"sidecar-injector.dapr.io": {
+		says: "Dapr injects alone for the accounts of controllers, told by their UIDs, which no impersonation has, and for those in its Helm values " +
+			"dapr_sidecar_injector.allowedServiceAccounts and allowedServiceAccountsPrefixNames",
+		switchedBy: "dapr.io/enabled", container: "daprd",
+	},
 }
+
+// asker is such a webhook.
+type asker struct {
+	says string // what changes that
+	// switchedBy is the annotation by which a Pod wants the container.
+	switchedBy, container string
+}
+
+// truths are what Dapr takes for yes: github.com/dapr/kit/utils.IsTruthy.
+var truths = []string{"y", "yes", "true", "t", "on", "1"}
+
+// Ignored reports whether a webhook that is known by name to look at who asks has
+// injected nothing where it might have: the Pods of the template want its container, or
+// have it, and the fresh one has not. Whoever was asked as, it may answer the Pods'
+// controller otherwise. sidecars are those of live and fresh Pods, and loses those that
+// the fresh one lacks.
+func (s Step) Ignored(template []byte, sidecars, loses []string) bool {
+	if s.byName == nil {
+		return false
+	}
+	if slices.Contains(loses, s.byName.container) {
+		return true
+	}
+	if slices.Contains(sidecars, s.byName.container) {
+		return false
+	}
+	var pod struct {
+		Metadata struct {
+			Annotations map[string]string `json:"annotations"`
+		} `json:"metadata"`
+	}
+	if json.Unmarshal(template, &pod) != nil {
+		return true
+	}
+	wanted := strings.ToLower(strings.TrimSpace(pod.Metadata.Annotations[s.byName.switchedBy]))
+	return slices.Contains(truths, wanted)
+}
+
+// ByName reports whether it is a webhook that is known by name to look at who asks, and
+// Ignored tells of it.
+func (s Step) ByName() bool { return s.byName != nil }

@@ -52,7 +52,7 @@ func (f *faulty) injector() *Injector {
 func (f *faulty) run(t *testing.T, i *Injector, namespace string, n int) (unknown int) {
 	t.Helper()
 	for range n {
-		if _, err := i.Inject(t.Context(), namespace, []byte(`{}`), ""); err != nil {
+		if _, err := i.Inject(t.Context(), namespace, []byte(`{}`), Identity{}); err != nil {
 			if refusal, ok := err.(*Refusal); !ok || refusal.State != verdict.Unknown { //nolint:errorlint // it is none else
 				t.Fatal(err)
 			}

@@ -7,7 +7,6 @@ import (
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/transport"
 )
 
 // Injector asks the API server what admission would make of Pods. Its methods
@@ -26,14 +25,13 @@ func New(client rest.Interface, log logr.Logger) *Injector {
 	return &Injector{client: client, breaker: newBreaker(client, log)}
 }
 
-// Inject creates the Pod in a dry run, as the user, or as the identity itself if that
-// is empty, and returns what would be stored, as JSON. The error is a *[Refusal], unless the context is done.
+// Inject creates the Pod in a dry run, as somebody, and returns what would be stored, as JSON. The error is a *[Refusal], unless the context is done.
 //
 // Nothing is tried twice but what the API server says should be, and what it did
 // not answer to the end: a webhook that is down costs its timeout each time. When
 // three calls to one have failed in a row in a namespace, what it would be called for
 // there is asked about again only after a pause, which grows until it answers.
-func (i *Injector) Inject(ctx context.Context, namespace string, pod []byte, as string) ([]byte, error) {
+func (i *Injector) Inject(ctx context.Context, namespace string, pod []byte, as Identity) ([]byte, error) {
 	if refusal := i.breaker.refuse(ctx, namespace, pod); refusal != nil {
 		return nil, refusal
 	}
@@ -43,9 +41,7 @@ func (i *Injector) Inject(ctx context.Context, namespace string, pod []byte, as 
 			Param("dryRun", "All").
 			SetHeader("Content-Type", "application/json").
 			Body(pod)
-		if as != "" { // alone: a ServiceAccount's groups follow from its name
-			request.SetHeader(transport.ImpersonateUserHeader, as)
-		}
+		as.impersonate(request)
 		result := request.Do(ctx)
 		err := result.Error()
 		if err == nil {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/transport"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
 // DryRunAs says as whom dry runs are made: webhooks, policies and admission plugins
@@ -57,8 +58,28 @@ type Identities struct {
 	mode   DryRunAs
 	fenced func(ctx context.Context, user string) error
 
-	mu  sync.Mutex
-	may map[string]bool // impersonate, by account
+	mu   sync.Mutex
+	may  map[string]bool   // impersonate, by account
+	uids map[string]string // of those accounts that may be impersonated with it; else empty
+}
+
+// Identity is as whom a dry run is made; the zero one is the identity that audits.
+type Identity struct {
+	User string
+	// UID is the account's, by which some webhooks tell it (Dapr's); empty where the
+	// identity may not impersonate that.
+	UID string
+}
+
+// impersonate has a request made as the Identity. A ServiceAccount's groups follow from
+// its name.
+func (i Identity) impersonate(request *rest.Request) {
+	if i.User != "" {
+		request.SetHeader(transport.ImpersonateUserHeader, i.User)
+	}
+	if i.UID != "" {
+		request.SetHeader(transport.ImpersonateUIDHeader, i.UID)
+	}
 }
 
 // NewIdentities returns Identities for the client of the configuration. Who
@@ -75,7 +96,7 @@ func NewIdentities(client rest.Interface, cfg *rest.Config, mode DryRunAs, fence
 	case mode == "":
 		mode = Auto
 	}
-	return &Identities{client: client, mode: mode, fenced: fenced, may: map[string]bool{}}, nil
+	return &Identities{client: client, mode: mode, fenced: fenced, may: map[string]bool{}, uids: map[string]string{}}, nil
 }
 
 func impersonates(cfg *rest.Config) bool {
@@ -102,23 +123,74 @@ func (i *Identities) Check(ctx context.Context) error {
 	return nil
 }
 
-// For returns as whom to ask about the Pods of an owner: the user name of its
-// controller, or empty for the identity itself, which it is, too, where the API server
+// For returns as whom to ask about the Pods of an owner: its
+// controller, or the zero one for the identity itself, which it is, too, where the API server
 // will not say whether the controller may be impersonated. An error is that it gave no
 // answer: then nobody else's question is asked instead.
-func (i *Identities) For(ctx context.Context, owner inventory.Owner) (user string, err error) {
+func (i *Identities) For(ctx context.Context, owner inventory.Owner) (Identity, error) {
 	account := controllers[[2]string{owner.Group(), owner.Kind}]
 	if i.mode == Self || account == "" {
-		return "", nil
+		return Identity{}, nil
 	}
 	may, err := i.mayBe(ctx, account)
 	switch {
 	case err != nil && !settled(err):
-		return "", fmt.Errorf("whether %s may be impersonated: %w", userOf(account), err)
+		return Identity{}, fmt.Errorf("whether %s may be impersonated: %w", userOf(account), err)
 	case may:
-		return userOf(account), nil
+		return Identity{userOf(account), i.uid(ctx, account)}, nil
 	}
-	return "", nil
+	return Identity{}, nil
+}
+
+// uid returns the UID of an account that may be impersonated, if it may be with that,
+// too: cluster administrators may, and no narrow right is enough.
+func (i *Identities) uid(ctx context.Context, account string) string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	uid, asked := i.uids[account]
+	if asked {
+		return uid
+	}
+	uid, err := i.askUID(ctx, account)
+	if err == nil || settled(err) {
+		i.uids[account] = uid
+	}
+	return uid
+}
+
+func (i *Identities) askUID(ctx context.Context, account string) (string, error) {
+	may, err := i.allowed(ctx, authorizationv1.ResourceAttributes{Verb: "impersonate", Group: "authentication.k8s.io", Version: "v1", Resource: "uids"})
+	if !may || err != nil {
+		return "", err
+	}
+	raw, err := i.client.Get().AbsPath("/api/v1").Namespace(controllerNamespace).Resource("serviceaccounts").Name(account).Do(ctx).Raw()
+	if err != nil {
+		return "", err
+	}
+	object, err := jsontree.Parse(raw)
+	if err != nil {
+		return "", err
+	}
+	uid := object.Get("metadata", "uid").String()
+	if err := i.prove(ctx, Identity{userOf(account), uid}); err != nil {
+		return "", err
+	}
+	return uid, nil
+}
+
+// prove makes a request that creates nothing as somebody, which is Forbidden to who may
+// not be that one.
+func (i *Identities) prove(ctx context.Context, as Identity) error {
+	request := i.client.Post().AbsPath("/api/v1").Namespace(controllerNamespace).Resource("pods").
+		Param("dryRun", "All").
+		SetHeader("Content-Type", "application/json").
+		Body([]byte("{}"))
+	as.impersonate(request)
+	err := request.Do(ctx).Error()
+	if err != nil && (!settled(err) || apierrors.IsForbidden(err)) {
+		return err
+	}
+	return nil
 }
 
 // settled reports whether an error is an answer that would be the same another time.
@@ -185,15 +257,11 @@ func (i *Identities) ask(ctx context.Context, account string) (bool, error) {
 	if !allowed || err != nil {
 		return false, err
 	}
-	err = i.client.Post().AbsPath("/api/v1").Namespace(controllerNamespace).Resource("pods").
-		Param("dryRun", "All").
-		SetHeader("Content-Type", "application/json").
-		SetHeader(transport.ImpersonateUserHeader, userOf(account)).
-		Body([]byte("{}")).Do(ctx).Error()
-	if err != nil && !settled(err) {
-		return false, err
+	err = i.prove(ctx, Identity{User: userOf(account)})
+	if apierrors.IsForbidden(err) {
+		return false, nil
 	}
-	return !apierrors.IsForbidden(err), nil
+	return err == nil, err
 }
 
 // MayImpersonate reports whether who has the rights that allowed says may be an

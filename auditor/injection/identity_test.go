@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -51,12 +52,18 @@ func (a *authority) client() rest.Interface {
 			if r.Header.Get("Impersonate-User") != "" {
 				return answer(a.probe, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": a.probe, "reason": http.StatusText(a.probe)})
 			}
+			if r.Method == http.MethodGet {
+				return answer(http.StatusOK, map[string]any{"metadata": map[string]string{"uid": "uid-of-" + path.Base(r.URL.Path)}})
+			}
 			var review authorizationv1.SelfSubjectAccessReview
 			if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
 				return nil, err
 			}
 			what := review.Spec.ResourceAttributes
 			review.Status.Allowed = slices.Contains(a.verbs, what.Verb+" "+what.Name) || slices.Contains(a.verbs, what.Verb)
+			if what.Resource == "uids" {
+				review.Status.Allowed = slices.Contains(a.verbs, "impersonate uids")
+			}
 			return answer(http.StatusCreated, review)
 		}),
 	}
@@ -70,15 +77,17 @@ func TestIdentities(t *testing.T) {
 		authority authority
 		mode      DryRunAs
 		want      string
+		uid       string
 	}{
-		"nothing":                     {authority{}, Auto, ""},
-		"all":                         {authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}, Auto, user},
-		"by default":                  {authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}, "", user},
-		"not wanted":                  {authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}, Self, ""},
-		"narrow":                      {authority{verbs: []string{narrow, on}, probe: http.StatusUnprocessableEntity}, Auto, user},
-		"narrow, and an older server": {authority{verbs: []string{narrow, on}, probe: http.StatusForbidden}, Auto, ""},
-		"half":                        {authority{verbs: []string{narrow}, probe: http.StatusBadRequest}, Auto, ""},
-		"broken":                      {authority{broken: true}, Auto, ""},
+		"nothing":                     {authority{}, Auto, "", ""},
+		"all, and by UID":             {authority{verbs: []string{"impersonate", "impersonate uids"}, probe: http.StatusBadRequest}, Auto, user, "uid-of-replicaset-controller"},
+		"all":                         {authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}, Auto, user, ""},
+		"by default":                  {authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}, "", user, ""},
+		"not wanted":                  {authority{verbs: []string{"impersonate"}, probe: http.StatusBadRequest}, Self, "", ""},
+		"narrow":                      {authority{verbs: []string{narrow, on}, probe: http.StatusUnprocessableEntity}, Auto, user, ""},
+		"narrow, and an older server": {authority{verbs: []string{narrow, on}, probe: http.StatusForbidden}, Auto, "", ""},
+		"half":                        {authority{verbs: []string{narrow}, probe: http.StatusBadRequest}, Auto, "", ""},
+		"broken":                      {authority{broken: true}, Auto, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i, err := NewIdentities(test.authority.client(), &rest.Config{}, test.mode, nil)
@@ -90,7 +99,7 @@ func TestIdentities(t *testing.T) {
 			}
 			for range 2 {
 				got, err := i.For(t.Context(), replicaSet)
-				if got != test.want || (err != nil) != test.authority.broken {
+				if got != (Identity{test.want, test.uid}) || (err != nil) != test.authority.broken {
 					t.Errorf("asks as %q, %v", got, err)
 				}
 			}
@@ -101,7 +110,7 @@ func TestIdentities(t *testing.T) {
 			if i.Asked() != want {
 				t.Errorf("says %q", i.Asked())
 			}
-			if test.authority.asked > 4 && !test.authority.broken {
+			if test.authority.asked > 6 && !test.authority.broken {
 				t.Errorf("%d requests", test.authority.asked)
 			}
 		})
@@ -124,7 +133,7 @@ func TestIdentityOfOwner(t *testing.T) {
 		{APIVersion: "argoproj.io/v1alpha1", Kind: "ReplicaSet"}: "",
 		{}: "",
 	} {
-		if got, err := i.For(t.Context(), owner); got != want || err != nil {
+		if got, err := i.For(t.Context(), owner); got.User != want || err != nil {
 			t.Errorf("%+v: as %q, %v", owner, got, err)
 		}
 	}
@@ -159,7 +168,7 @@ func TestIdentitiesAsAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if user, err := nested.For(t.Context(), replicaSet); user != "" || err != nil {
+	if user, err := nested.For(t.Context(), replicaSet); user != (Identity{}) || err != nil {
 		t.Errorf("auto, impersonating: as %q, %v", user, err)
 	}
 }
@@ -179,15 +188,15 @@ func TestUnfencedIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if user, err := i.For(t.Context(), replicaSet); user != "" || err != nil {
+	if user, err := i.For(t.Context(), replicaSet); user != (Identity{}) || err != nil {
 		t.Errorf("asks as %s, %v", user, err)
 	}
 	fenced = errors.New("connection refused") // which says nothing
-	if user, err := i.For(t.Context(), replicaSet); user != "" || err == nil {
+	if user, err := i.For(t.Context(), replicaSet); user != (Identity{}) || err == nil {
 		t.Errorf("asks as %s, %v", user, err)
 	}
 	fenced = nil
-	if user, err := i.For(t.Context(), replicaSet); user == "" || err != nil {
+	if user, err := i.For(t.Context(), replicaSet); user == (Identity{}) || err != nil {
 		t.Errorf("does not ask as the controller though that is fenced now: %v", err)
 	}
 	if users, err := i.All(t.Context()); err != nil || len(users) != len(controllers) {

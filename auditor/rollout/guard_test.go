@@ -92,7 +92,7 @@ func TestGuards(t *testing.T) {
 	never := budgetOf("web", true)
 	never.budgets[0].never, never.budgets[0].wants = true, 2
 	two := namespace{name: "shop", budgets: append(budgetOf("web", false).budgets, budgetOf("web", false).budgets...)}
-	drifted := withPods(audited("", verdict.Drifted, imageChange), verdict.Drifted, "db-1", "db-2")
+	drifted := withPods(audited("", verdict.Drifted, imageChange), "db-1", "db-2")
 	digest, err := digestOf(drifted)
 	if err != nil {
 		t.Fatal(err)

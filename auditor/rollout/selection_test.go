@@ -34,12 +34,12 @@ func with(item report.Item, change func(*report.Revision)) report.Item {
 	return item
 }
 
-// withPods gives the item's revision these Pods in a state.
-func withPods(item report.Item, state verdict.State, names ...string) report.Item {
+// withPods gives the item's revision these Pods, which drift.
+func withPods(item report.Item, names ...string) report.Item {
 	return with(item, func(r *report.Revision) {
 		r.Members = map[verdict.State][]report.PodRef{}
 		for _, name := range names {
-			r.Members[state] = append(r.Members[state], report.PodRef{Name: name, UID: "uid-" + name})
+			r.Members[verdict.Drifted] = append(r.Members[verdict.Drifted], report.PodRef{Name: name, UID: "uid-" + name})
 		}
 	})
 }

@@ -24,7 +24,7 @@ func TestConverged(t *testing.T) {
 	asController := func(item report.Item) report.Item {
 		return with(item, func(r *report.Revision) { r.AskedAs = "system:serviceaccount:kube-system:replicaset-controller" })
 	}
-	some := withPods(audited("Deployment", verdict.Drifted, volume), verdict.Drifted, "web-1")
+	some := withPods(audited("Deployment", verdict.Drifted, volume), "web-1")
 	some.Revisions[0].Members[verdict.InSync] = []report.PodRef{{Name: "web-2", UID: "uid-web-2"}}
 	knowing := with(audited("Deployment", verdict.Drifted, imageChange), func(r *report.Revision) { r.Biased = []string{"volumes:[x]"} })
 	const asBefore = "rolled out, yet its new Pods differ from a dry run where the old ones did, at "
@@ -48,10 +48,10 @@ func TestConverged(t *testing.T) {
 		"only another sidecar drifts": {
 			item: audited("Deployment", verdict.Drifted, other), opts: proxyOnly, want: decision{result: report.RolledOut}},
 		"only Pods drift that were not to be re-created": {
-			item: withPods(audited("StatefulSet", verdict.Drifted, imageChange), verdict.Drifted, "db-0"), untouched: []string{"uid-db-0"},
+			item: withPods(audited("StatefulSet", verdict.Drifted, imageChange), "db-0"), untouched: []string{"uid-db-0"},
 			want: decision{report.RolledOut, "Pods that were not to be re-created still drift: left as they are"}},
 		"a new Pod drifts, too": {
-			item: withPods(audited("StatefulSet", verdict.Drifted, imageChange), verdict.Drifted, "db-0", "db-1"), untouched: []string{"uid-db-0"},
+			item: withPods(audited("StatefulSet", verdict.Drifted, imageChange), "db-0", "db-1"), untouched: []string{"uid-db-0"},
 			want: decision{report.NotConverging, "rolled out, yet still Drifted at " + image + leftAlone}},
 		"differs where it did": {
 			item: audited("Deployment", verdict.Drifted, volume), biased: true,

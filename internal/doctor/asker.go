@@ -30,7 +30,7 @@ func (e *examiner) asThemselves(ctx context.Context) []string {
 		e.add(topic{checkDryRunAs, "you"}.unread(err))
 		return nil
 	}
-	who := map[string]bool{"you": user != ""}
+	who := map[string]bool{"you": user != injection.Identity{}}
 	names := []string{"you"}
 	if e.installed.auditor.err == nil {
 		as, err := e.accountAsks(ctx)

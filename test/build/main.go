@@ -1,5 +1,5 @@
-// Command build builds the test cluster's programs (etcd, Kubernetes, kwok and
-// Istio's injector) into a cache outside of the repository, with a line of
+// Command build builds the test cluster's programs (etcd, Kubernetes, kwok, and
+// Istio's and Dapr's injectors) into a cache outside of the repository, with a line of
 // progress for each, and prints the directories that hold them.
 //
 //	go run ./test/build
@@ -29,7 +29,7 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	for _, build := range []func(context.Context) (*binaries.Set, error){
-		binaries.Kubernetes, binaries.Kwok, binaries.Istio,
+		binaries.Kubernetes, binaries.Kwok, binaries.Istio, binaries.Dapr,
 	} {
 		set, err := build(ctx)
 		if err != nil {

@@ -14,9 +14,9 @@ import (
 
 const habits = "habits of real injectors"
 
-// likeDapr is the injector that has the name of Dapr's webhook, and the namespace that
+// alikeDapr is the injector that has the name of Dapr's webhook, and the namespace that
 // it alone is called in.
-const likeDapr = "matrix-like-dapr"
+const alikeDapr = "matrix-like-dapr"
 
 // Namespaces that have Linkerd's annotation all the time, get it, and lose it.
 const (
@@ -96,8 +96,8 @@ func callerRows() []row {
 	orphaned := expectation{verdict.Orphaned, []string{"container/daprd"}}
 	dapr := func(name, manifest string, pods int, then string) row {
 		r := row{
-			group: habits, name: "like Dapr's: for controllers alone, " + name, in: likeDapr, manifest: manifest, pods: pods,
-			before: answers{likeDapr: daprd("daprd:1")}, then: answers{likeDapr: daprd(then)},
+			group: habits, name: "like Dapr's: for controllers alone, " + name, in: alikeDapr, manifest: manifest, pods: pods,
+			before: answers{alikeDapr: daprd("daprd:1")}, then: answers{alikeDapr: daprd(then)},
 			state: orphaned.state, changes: orphaned.changes, was: &orphaned, approximate: true, stays: true,
 		}
 		inSync, drifted := expectation{state: verdict.InSync}, expectation{verdict.Drifted, []string{"container/daprd image"}}

@@ -46,9 +46,9 @@ func injectorRows() []row {
 		shaped("like Linkerd's: another version", linkerd("2.15", false), linkerd("2.16", false),
 			"container/linkerd-proxy env[LINKERD2_PROXY_VERSION].value", "container/linkerd-proxy image", "initContainer/linkerd-init image"),
 		shaped("like Linkerd's: the debug container", linkerd("2.15", false), linkerd("2.15", true), "container/linkerd-debug"),
-		shaped("like Dapr's: another port", dapr(3500, false), dapr(3600, false),
+		shaped("like Dapr's: another port", likeDapr(3500, false), likeDapr(3600, false),
 			"app/app env[DAPR_HTTP_PORT].value", "container/daprd args", "container/daprd ports[3500]", "container/daprd ports[3600]"),
-		shaped("like Dapr's: a socket for the app", dapr(3500, false), dapr(3500, true),
+		shaped("like Dapr's: a socket for the app", likeDapr(3500, false), likeDapr(3500, true),
 			"app/app env[DAPR_SOCKET]", "app/app volumeMounts[/var/run/dapr]", "container/daprd volumeMounts[/var/run/dapr]", "volumes [dapr-socket]"),
 		shaped("like OpenTelemetry's: another agent and endpoint", openTelemetry("1.32", "collector:4317"), openTelemetry("1.33", "gateway:4317"),
 			"app/app env[OTEL_EXPORTER_OTLP_ENDPOINT].value", "initContainer/opentelemetry-auto-instrumentation image"),
@@ -140,7 +140,7 @@ func linkerd(version string, debug bool) []injector.Operation {
 	return operations
 }
 
-func dapr(port int, socket bool) []injector.Operation {
+func likeDapr(port int, socket bool) []injector.Operation {
 	operations := []injector.Operation{
 		add("/spec/containers/-", object(fmt.Sprintf(`{"name":"daprd","image":"daprd:1","args":["/daprd","--dapr-http-port","%[1]d"],
 			"ports":[{"containerPort":%[1]d,"name":"dapr-http"}],"volumeMounts":[{"name":"dapr-identity-token","mountPath":"/var/run/secrets/dapr.io"}]}`, port))),

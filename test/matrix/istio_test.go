@@ -50,7 +50,7 @@ spec:
 }
 
 func istioRows() []row {
-	return slices.Concat(upgradeRows(), overrideRows(), canaryRows(), settingsRows(), revisionRows())
+	return slices.Concat(upgradeRows(), overrideRows(), canaryRows(), settingsRows(), cniRows(), revisionRows())
 }
 
 // inIstio is a row with the real Istio, which drifts if there are changes.
@@ -174,6 +174,7 @@ func canaryRows() []row {
 		inCanary("a variable of a ProxyConfig", meshed{labels: "proxyconfig: variables"}, under(istioNative, config, flag), under(istioInit, flag)),
 		inCanary("the concurrency of a ProxyConfig", meshed{labels: "proxyconfig: concurrency"}, under(istioNative, config)),
 		inCanary("the image type of a ProxyConfig", meshed{labels: "proxyconfig: image"}, under(istioNative, "image", config)),
+		inCanary("image pull secrets of the mesh, beside the Pod's own", meshed{pod: "imagePullSecrets: [{name: own}]"}),
 		forAll, own, earlier, later, edited,
 	}
 }
@@ -183,26 +184,44 @@ func canaryRows() []row {
 func settingsRows() []row {
 	const (
 		config    = "env[PROXY_CONFIG].value"
-		flag      = "env[FLAG]"
 		ownConfig = `, proxy.istio.io/config: '{"holdApplicationUntilProxyStarts": true, "concurrency": 2, "terminationDrainDuration": "30s",
-			"tracing": {"sampling": 50}, "proxyMetadata": {"FLAG": "own"}}'`
-		ownFlag  = `, proxy.istio.io/config: '{"holdApplicationUntilProxyStarts": true, "proxyMetadata": {"FLAG": "own"}}'`
+			"tracing": {"sampling": 50}, "proxyMetadata": {"FLAG": "own", "LEVEL": "own", "GONE": "own"}}'`
+		ownFlag  = `, proxy.istio.io/config: '{"holdApplicationUntilProxyStarts": true, "proxyMetadata": {"FLAG": "own", "LEVEL": "own", "GONE": "own"}}'`
+		ownLevel = `, proxy.istio.io/config: '{"proxyMetadata": {"LEVEL": "own"}}'`
 		ownPorts = `, traffic.sidecar.istio.io/excludeInboundPorts: "8081"`
 	)
+	// What comes, goes and changes of the mesh's proxyMetadata.
+	metadata := func(more ...string) []string { return append(more, "env[FLAG]", "env[GONE]", "env[LEVEL].value") }
 	set := func(name string, w meshed, changes ...[]string) row { return inIstio(name, istioMesh, w, changes...) }
 	return []row{
-		set("the mesh's sidecars become native ones", meshed{}, []string{istioProxy, istioNative}, under(istioInit, "args", flag)),
+		set("the mesh's sidecars become native ones", meshed{}, []string{istioProxy, istioNative}, under(istioInit, metadata("args")...)),
 		set("the mesh's sidecars become native ones, a container istio-proxy of the user's",
 			meshed{containers: `{name: istio-proxy, image: auto, resources: {requests: {cpu: 300m}}}`},
-			[]string{istioProxy, istioNative}, under(istioInit, "args", flag)),
+			[]string{istioProxy, istioNative}, under(istioInit, metadata("args")...)),
 		set("the mesh's proxy configuration, the application held", meshed{annotations: asClassic},
-			under(istioProxy, config, flag, "lifecycle.postStart.exec.command"), under(istioInit, "args", flag), []string{"order"}),
-		set("the mesh's proxy configuration, a native sidecar", meshed{annotations: asNative}, under(istioNative, config, flag), under(istioInit, "args", flag)),
+			under(istioProxy, metadata(config, "lifecycle.postStart.exec.command")...), under(istioInit, metadata("args")...), []string{"order"}),
+		set("the mesh's proxy configuration, a native sidecar", meshed{annotations: asNative}, under(istioNative, metadata(config)...), under(istioInit, metadata("args")...)),
 		set("the mesh's proxy configuration, some of it set by annotation", meshed{annotations: asClassic + ownFlag},
 			under(istioProxy, config), under(istioInit, "args")),
+		set("the mesh's proxy configuration, one of its variables set by annotation", meshed{annotations: asNative + ownLevel},
+			under(istioNative, config, "env[FLAG]", "env[GONE]"), under(istioInit, "args", "env[FLAG]", "env[GONE]")),
 		set("the mesh's proxy configuration, all of it set by annotation", meshed{annotations: asClassic + ownConfig + ownPorts}),
 		set("probes are rewritten no more", meshed{annotations: asClassic + ownConfig + ownPorts, app: `readinessProbe: {httpGet: {path: /ready, port: 8080}}`},
 			under("app/app", "readinessProbe.httpGet.path", "readinessProbe.httpGet.port"), under(istioProxy, "env[ISTIO_KUBE_APP_PROBERS]")),
+	}
+}
+
+// cniRows are Pods of a revision whose traffic a CNI plugin begins to redirect: no init
+// container does so any more, and another one waits until that is done.
+func cniRows() []row {
+	const validation = "initContainer/istio-validation"
+	cni := func(name string, w meshed) row { return inIstio(name, istioCNI, w, []string{istioInit, validation}) }
+	return []row{
+		cni("a CNI plugin redirects traffic", meshed{annotations: asClassic}),
+		cni("a CNI plugin redirects traffic, a native sidecar", meshed{annotations: asNative}),
+		cni("a CNI plugin redirects traffic, traffic annotations", meshed{annotations: asNative + ", " + trafficAnnotations}),
+		cni("a CNI plugin redirects traffic, a StatefulSet", meshed{kind: "StatefulSet", annotations: asClassic}),
+		inIstio("a CNI plugin redirects traffic, which is intercepted in no way", istioCNI, meshed{annotations: `sidecar.istio.io/interceptionMode: NONE`}),
 	}
 }
 
@@ -215,7 +234,7 @@ func revisionRows() []row {
 	gone := inIstio("a namespace is no more labelled for injection", istioEnds, meshed{}, injected).as(verdict.Orphaned)
 	gone.change, gone.orphaned = relabel("", "istio-injection-"), true
 	other := inIstio("a namespace moves to another revision", istioMoved, meshed{},
-		under(istioNative, "env[CA_ADDR].value", "env[FLAG]", "env[PROXY_CONFIG].value"), under(istioInit, "args", "env[FLAG]"))
+		under(istioNative, "env[CA_ADDR].value", "env[FLAG]", "env[LEVEL]", "env[PROXY_CONFIG].value"), under(istioInit, "args", "env[FLAG]", "env[LEVEL]"))
 	other.change = relabel("mesh", "istio.io/rev=mesh")
 	return []row{anew, gone, other}
 }

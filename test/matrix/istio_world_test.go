@@ -22,6 +22,7 @@ const (
 	istioUpgraded = "matrix-istio"
 	istioCanary   = "matrix-istio-canary"
 	istioMesh     = "matrix-istio-mesh"
+	istioCNI      = "matrix-istio-cni"
 	// These are one row's each, which changes their labels.
 	istioBegins = "matrix-istio-begins"
 	istioEnds   = "matrix-istio-ends"
@@ -38,6 +39,8 @@ var istioLabels = map[string]string{
 	istioMoved:      `, istio.io/rev: canary`,
 	istioConfigured: `, istio.io/rev: canary`,
 	istioMesh:       `, istio.io/rev: mesh`,
+	istioCNI:        `, istio.io/rev: cni`,
+	daprMeshed:      `, istio-injection: enabled`,
 }
 
 // istioChange is what one revision of Istio is before the change and then.
@@ -47,7 +50,7 @@ type istioChange struct{ before, then istio.Options }
 // changes reaches each of its Pods. The canary changes in ways that reach some of
 // its Pods, those that a row makes for it, and no others; its webhook is called
 // again after others, the stamper's too. The third changes its mesh configuration,
-// and to native sidecars.
+// and to native sidecars; the fourth has a CNI plugin redirect traffic (pilot.cni.enabled).
 func istioChanges() []istioChange {
 	const (
 		templates = "values.sidecarInjectorWebhook.templates."
@@ -76,15 +79,19 @@ func istioChanges() []istioChange {
 			},
 			then: istio.Options{
 				NativeSidecars: true, ProxyConfigs: proxyConfigs("2", 2, "distroless") + proxyConfig(istioConfigured, "all", `environmentVariables: {FLAG: "on"}`),
-				Set: istio.Values("1.27.0", "100m", again, custom("2"), app("app", "2"), templates+"ends={}", rewrite+"true", hold+"true",
+				Set: istio.Values("1.27.0", "100m", again, custom("2"), app("app", "2"), templates+"ends={}", rewrite+"true", hold+"true", "values.global.imagePullSecrets[0]=registry",
 					"meshConfig.enablePrometheusMerge=false", "meshConfig.accessLogFile=/dev/stdout", "meshConfig.outboundTrafficPolicy.mode=REGISTRY_ONLY"),
 			},
 		},
 		{
-			before: istio.Options{Revision: "mesh", Set: istio.Values("1.27.0", "100m")},
+			before: istio.Options{Revision: "mesh", Set: istio.Values("1.27.0", "100m", proxy+"proxyMetadata.LEVEL=low", proxy+"proxyMetadata.GONE=on")},
 			then: istio.Options{NativeSidecars: true, Set: istio.Values("1.27.0", "100m", rewrite+"false",
 				proxy+"holdApplicationUntilProxyStarts=true", proxy+"concurrency=4", proxy+"terminationDrainDuration=20s",
-				proxy+"tracing.sampling=10", proxy+"proxyMetadata.FLAG=on", "values.global.proxy.excludeInboundPorts=9000,9001")},
+				proxy+"tracing.sampling=10", proxy+"proxyMetadata.FLAG=on", proxy+"proxyMetadata.LEVEL=high", "values.global.proxy.excludeInboundPorts=9000,9001")},
+		},
+		{
+			before: istio.Options{Revision: "cni", Set: istio.Values("1.27.0", "100m")},
+			then:   istio.Options{Set: istio.Values("1.27.0", "100m", "components.cni.enabled=true")},
 		},
 	}
 }

@@ -92,7 +92,7 @@ func newMatrix(t *testing.T, rows []row) *matrix {
 		{Name: second, Configuration: "b-second"},
 		{Name: again, Configuration: "c-again", Reinvoke: true},
 		{Name: late, Configuration: "zzz-late"},
-		{Name: likeDapr, Configuration: "d-like-dapr", Namespaces: likeDapr, Webhook: injector.DaprWebhook},
+		{Name: alikeDapr, Configuration: "d-like-dapr", Namespaces: alikeDapr, Webhook: injector.DaprWebhook},
 		{Name: controllersOnly, Configuration: "e-controllers", Namespaces: controllersOnly, MatchConditions: []admissionregistrationv1.MatchCondition{{
 			Name: "by-a-controller", Expression: "request.userInfo.username.startsWith('system:serviceaccount:kube-system:')",
 		}}},
@@ -146,7 +146,7 @@ func (m *matrix) create(t *testing.T) {
 	var namespaces, manifests strings.Builder
 	for _, namespace := range m.namespaces() {
 		asked := "yes"
-		if namespace == controllersOnly || namespace == likeDapr {
+		if namespace == controllersOnly || namespace == alikeDapr {
 			asked = namespace
 		}
 		fmt.Fprintf(&namespaces, "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {%s: %q%s}}\n", namespace, injector.NamespaceLabel, asked, istioLabels[namespace])

@@ -12,8 +12,13 @@ import (
 	"path/filepath"
 )
 
-// StagesFile is kwok's configuration, beside the bin directory of its Set.
-const StagesFile = "stages.yaml"
+// Beside the bin directory of a Set.
+const (
+	// StagesFile is kwok's configuration.
+	StagesFile = "stages.yaml"
+	// ChartsDir holds Dapr's Helm chart.
+	ChartsDir = "charts"
+)
 
 // Set is what one module was built to.
 type Set struct {
@@ -27,7 +32,7 @@ type Set struct {
 }
 
 // Kubernetes returns kube-apiserver, kube-controller-manager, kube-scheduler,
-// kubectl and etcd. Like Kwok and Istio it builds them, with progress on
+// kubectl and etcd. Like Kwok, Istio and Dapr it builds them, with progress on
 // stderr, unless they are cached: 10 minutes from nothing, one minute when only
 // Go's own build cache is warm.
 func Kubernetes(ctx context.Context) (*Set, error) { return kubernetes.ensureInUserCache(ctx) }
@@ -37,6 +42,10 @@ func Kwok(ctx context.Context) (*Set, error) { return kwok.ensureInUserCache(ctx
 
 // Istio returns istio-injector, Istio's injection webhook as one process.
 func Istio(ctx context.Context) (*Set, error) { return istio.ensureInUserCache(ctx) }
+
+// Dapr returns dapr-injector, Dapr's injection webhook as one process, and the chart
+// that installs it (ChartsDir).
+func Dapr(ctx context.Context) (*Set, error) { return dapr.ensureInUserCache(ctx) }
 
 // BinDir is the directory that holds the programs and nothing else.
 func (s *Set) BinDir() string { return filepath.Join(s.Dir, "bin") }

@@ -88,6 +88,11 @@ func (r *recipe) build(ctx context.Context, cache, dir string, progress io.Write
 			return err
 		}
 	}
+	if r.charts != "" {
+		if err := r.copyCharts(ctx, incomplete); err != nil {
+			return err
+		}
+	}
 	if err := os.Chmod(incomplete, 0o755); err != nil {
 		return err
 	}

@@ -69,6 +69,9 @@ func (r *recipe) hash(ctx context.Context) (string, error) {
 	}
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%q\n%+v\n%q\n", toolchain, r.flags, r.programs, r.stages)
+	if r.charts != "" {
+		fmt.Fprintln(h, r.charts)
+	}
 	sources, err := filepath.Glob(filepath.Join(r.dir, "*.go"))
 	if err != nil {
 		return "", err

@@ -24,6 +24,9 @@ type module struct {
 	// They and those of our own, in the folder stages beside go.mod, are joined
 	// into StagesFile.
 	stages []string
+
+	// charts is a folder of the first program's module that is copied to ChartsDir.
+	charts string
 }
 
 // ownStages are the files of our own stages.
@@ -80,19 +83,43 @@ var istio = module{
 	programs: []program{{name: "istio-injector", pkg: ".", output: "istio", modPath: "istio.io/istio"}},
 }
 
-// writeStages writes StagesFile to dir, for kwok's --config.
-func (r *recipe) writeStages(ctx context.Context, dir string) error {
+var dapr = module{
+	name:     "dapr",
+	programs: []program{{name: "dapr-injector", pkg: ".", output: "dapr", modPath: "github.com/dapr/dapr"}},
+	charts:   "charts/dapr",
+}
+
+// moduleDir is where the sources of the first program's module are.
+func (r *recipe) moduleDir(ctx context.Context) (string, error) {
 	modPath := r.programs[0].modPath
 	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", modPath)
 	list.Dir = r.dir
 	list.Env = goEnv()
 	out, err := list.Output()
 	if err != nil {
-		return fmt.Errorf("find the sources of %s: %w", modPath, err)
+		return "", fmt.Errorf("find the sources of %s: %w", modPath, err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// copyCharts copies the charts to ChartsDir in dir.
+func (r *recipe) copyCharts(ctx context.Context, dir string) error {
+	sources, err := r.moduleDir(ctx)
+	if err != nil {
+		return err
+	}
+	return os.CopyFS(filepath.Join(dir, ChartsDir), os.DirFS(filepath.Join(sources, r.charts)))
+}
+
+// writeStages writes StagesFile to dir, for kwok's --config.
+func (r *recipe) writeStages(ctx context.Context, dir string) error {
+	sources, err := r.moduleDir(ctx)
+	if err != nil {
+		return err
 	}
 	var joined bytes.Buffer
 	for _, folder := range r.stages {
-		files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), folder, "*.yaml"))
+		files, err := filepath.Glob(filepath.Join(sources, folder, "*.yaml"))
 		if err != nil {
 			return err
 		}
