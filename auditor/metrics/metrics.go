@@ -187,7 +187,7 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 		gauge(oldestDesc, m.now().Sub(since).Seconds(), namespace)
 	}
 	gauge(staleDesc, float64(last.report.Stale()))
-	gauge(biasedDesc, float64(last.report.Biased()))
+	gauge(biasedDesc, float64(last.report.Biased().Workloads))
 	for _, outage := range last.report.Outages {
 		gauge(injectorDownDesc, 1, outage.Webhook)
 	}

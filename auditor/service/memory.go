@@ -30,6 +30,8 @@ const (
 	attemptsKey  = "rollout-attempts.json.gz" // a list of keptAttempt
 	mostAttempts = 200 << 10
 	windowKey    = "rollout-window.json" // spent, which is small
+	// biasedKey is for doctor, which reads no report: a report.BiasedSummary.
+	biasedKey = "biased.json"
 	// formerAgesKey is what releases up to 0.4 wrote: a map from "KIND
 	// NAMESPACE/NAME" to a Unix time.
 	formerAgesKey = "drifting-since.json.gz"
@@ -49,6 +51,7 @@ type memory struct {
 	since    ages
 	attempts attempts
 	window   spent
+	biased   report.BiasedSummary
 	saved    map[string][]byte // as the ConfigMap has it
 }
 
@@ -61,6 +64,7 @@ func (m *memory) update(found *report.Report, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.since = m.since.update(found, now)
+	m.biased = found.Biased()
 	m.attempts.forget(m.since, now)
 }
 
@@ -179,10 +183,11 @@ func (m *memory) save(ctx context.Context) error {
 	since, err1 := encode(m.since.entries(), mostAges)
 	tried, err2 := encode(m.attempts.entries(), mostAttempts)
 	window, err3 := json.Marshal(m.window)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	biased, err4 := json.Marshal(m.biased)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
-	now = map[string][]byte{agesKey: since, attemptsKey: tried, windowKey: window}
+	now = map[string][]byte{agesKey: since, attemptsKey: tried, windowKey: window, biasedKey: biased}
 	if same(now, m.saved) {
 		return nil
 	}

@@ -2,9 +2,11 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiversion "k8s.io/apimachinery/pkg/util/version"
@@ -12,6 +14,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/fence"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
 // aReplicaSet stands for the owners whose controllers create Pods.
@@ -53,7 +56,35 @@ func (e *examiner) asThemselves(ctx context.Context) []string {
 		themselves = append(themselves, name)
 		e.add(t.ok("dry runs are made as the identity itself, which may not impersonate the Pods' controllers"))
 	}
+	e.newborns(ctx)
 	return themselves
+}
+
+// newborns says what the auditor has learned from Pods that controllers created.
+func (e *examiner) newborns(ctx context.Context) {
+	if e.installed.auditor.err == nil {
+		kept, err := e.objects.CoreV1().ConfigMaps(e.home()).Get(ctx, auditor, metav1.GetOptions{})
+		e.add(judgeNewborns(as(e, kept, err))...)
+	}
+}
+
+// judgeNewborns judges what the auditor keeps in its ConfigMap; there is none before it
+// has audited.
+func judgeNewborns(kept read[corev1.ConfigMap]) []Finding {
+	t := topic{checkDryRunAs, auditor}
+	switch {
+	case kept.missing():
+		return nil
+	case kept.err != nil:
+		return []Finding{t.unread(kept.err)}
+	}
+	var biased report.BiasedSummary
+	if json.Unmarshal(kept.value.BinaryData["biased.json"], &biased) != nil || biased.Workloads == 0 {
+		return nil
+	}
+	return []Finding{t.warning("docs/states.md#newborn-pods says what that means, docs/install.md#asking-as-the-controller how to ask as the controllers",
+		"%d workloads are not judged, or not whole, as Pods that controllers created differ from dry runs that have not changed, in %s",
+		biased.Workloads, strings.Join(biased.Namespaces, ", "))}
 }
 
 // controllerFence judges the policy that keeps who may be the controllers to dry runs.

@@ -37,7 +37,7 @@ func TestNewbornsTellTheTruth(t *testing.T) {
 	s := startAuditor(t, auditorConfig(t, c), namespace)
 	stateOf := func(r auditor.Round, name string) report.Item { return itemOf(t, r.Report, "Deployment", name) }
 
-	if r := s.round(auditor.Everything); stateOf(r, "web").State != verdict.Drifted || r.Report.Biased() != 0 {
+	if r := s.round(auditor.Everything); stateOf(r, "web").State != verdict.Drifted || r.Report.Biased().Workloads != 0 {
 		t.Errorf("nothing is known yet: %s", details(r.Report))
 	}
 	replace := func() {
@@ -63,8 +63,8 @@ func TestNewbornsTellTheTruth(t *testing.T) {
 			t.Errorf("%s: %+v", name, item)
 		}
 	}
-	if r.Report.Biased() != 2 {
-		t.Errorf("%d biased workloads, want both", r.Report.Biased())
+	if r.Report.Biased().Workloads != 2 {
+		t.Errorf("%d biased workloads, want both", r.Report.Biased().Workloads)
 	}
 	// An answer that changes takes it back.
 	running.Inject(tellsDryRuns("proxy:2"))
