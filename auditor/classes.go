@@ -79,8 +79,8 @@ func (f finding) recount(pods []inventory.Pod) (_ finding, known bool) {
 		return f, true
 	}
 	f.none()
-	for _, alike := range byDigest(pods) {
-		state, judged := f.judged[alike[0].Digest]
+	for _, alike := range alikes(pods) {
+		state, judged := f.judged[alike[0].Alike]
 		if !judged {
 			return f, false
 		}

@@ -43,10 +43,10 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 		return fmt.Errorf("fresh Pod: %w", err)
 	}
 	f.named = a.hasNamed(e.fresh)
-	f.fresh, f.judged, f.differs = e.digest, map[verdict.Digest]verdict.State{}, map[verdict.Digest][]verdict.Change{}
+	f.fresh, f.judged, f.differs = e.digest, map[inventory.Alike]verdict.State{}, map[inventory.Alike][]verdict.Change{}
 	f.answered = inventory.CreatedAt(e.fresh)
 	judged := []inventory.Pod{}
-	for _, alike := range byDigest(a.opts.ofSidecars(r.Pods, f.named)) {
+	for _, alike := range alikes(a.opts.ofSidecars(r.Pods, f.named)) {
 		c, err := a.compare(ctx, f, r, alike, &e)
 		if errors.Is(err, errGone) {
 			f.gone += len(alike)
@@ -57,9 +57,9 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 		}
 		a.results.compare(c)
 		f.add(c.Verdict, alike)
-		f.judged[alike[0].Digest] = c.Verdict.State
+		f.judged[alike[0].Alike] = c.Verdict.State
 		if c.Verdict.State.Drift() && c.Verdict.More == 0 {
-			f.differs[alike[0].Digest] = c.Verdict.Changes
+			f.differs[alike[0].Alike] = c.Verdict.Changes
 		}
 		judged = append(judged, alike...)
 	}

@@ -41,7 +41,7 @@ func (k known) newborn(pods []inventory.Pod) []inventory.Pod {
 // controller asks. Asking again tells.
 func (k known) newlyDrifting(pods []inventory.Pod) bool {
 	for _, pod := range k.newborn(pods) {
-		if k.judged[pod.Digest].Drift() && pod.Created >= k.answered {
+		if k.judged[pod.Alike].Drift() && pod.Created >= k.answered {
 			return true
 		}
 	}
@@ -55,7 +55,7 @@ func (a *Auditor) contradict(last known, pods []inventory.Pod) {
 		return
 	}
 	for _, pod := range last.newborn(pods) {
-		if last.judged[pod.Digest] == verdict.InSync && pod.Created >= last.since {
+		if last.judged[pod.Alike] == verdict.InSync && pod.Created >= last.since {
 			a.lessons.Forget(last.scope)
 		}
 	}
@@ -79,11 +79,11 @@ func (a *Auditor) learn(r inventory.Revision, f *finding, pods []inventory.Pod) 
 	}
 	f.since = last.since
 	for _, pod := range last.newborn(pods) {
-		if pod.Created < f.since+int64(newborn.Settled/time.Second) || len(f.differs[pod.Digest]) == 0 {
+		if pod.Created < f.since+int64(newborn.Settled/time.Second) || len(f.differs[pod.Alike]) == 0 {
 			continue
 		}
 		lesson := newborn.Lesson{Pod: pod.Name, Born: time.Unix(pod.Created, 0), Since: time.Unix(f.since, 0)}
-		for _, c := range f.differs[pod.Digest] {
+		for _, c := range f.differs[pod.Alike] {
 			if c.From == nil {
 				lesson.Lacking = append(lesson.Lacking, c.Place())
 			} else {

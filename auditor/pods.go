@@ -11,16 +11,16 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
-// byDigest parts Pods into those that are alike, in the order of the first of
+// alikes parts Pods into those that are alike, in the order of the first of
 // each.
-func byDigest(pods []inventory.Pod) [][]inventory.Pod {
+func alikes(pods []inventory.Pod) [][]inventory.Pod {
 	var alike [][]inventory.Pod
-	index := map[verdict.Digest]int{}
+	index := map[inventory.Alike]int{}
 	for _, pod := range pods {
-		at, ok := index[pod.Digest]
+		at, ok := index[pod.Alike]
 		if !ok {
 			at = len(alike)
-			index[pod.Digest] = at
+			index[pod.Alike] = at
 			alike = append(alike, nil)
 		}
 		alike[at] = append(alike[at], pod)

@@ -40,10 +40,10 @@ type finding struct {
 	class      class.ID // only where somebody wants to know
 	// judged are the states by the Pods' digests; nil if all Pods have one state
 	// without a comparison.
-	judged map[verdict.Digest]verdict.State
+	judged map[inventory.Alike]verdict.State
 	// differs is what Pods that drift differ by, all of it, by their digests; only for
 	// those who are given the finding at once.
-	differs map[verdict.Digest][]verdict.Change
+	differs map[inventory.Alike][]verdict.Change
 
 	scope    newborn.Scope // of what newborn Pods teach; only where it matters
 	answered int64         // when the dry run was, by the API server's clock; as Pod.Created

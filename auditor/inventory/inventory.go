@@ -62,8 +62,8 @@ func newGroup(r record) *group {
 
 // keptKey is what Pods are alike by.
 type keptKey struct {
-	group  Key
-	digest verdict.Digest
+	group Key
+	Alike
 }
 
 // keptJSON is how many bytes of Pods are kept, so that they need not be read
@@ -147,7 +147,7 @@ func (i *Inventory) add(r record, raw []byte) {
 	} else {
 		i.stamps[r.Stamp] = r.Stamp
 	}
-	if k := (keptKey{key, r.Digest}); !i.kept[k] && len(raw) <= i.spare {
+	if k := (keptKey{key, r.Alike}); !i.kept[k] && len(raw) <= i.spare {
 		i.kept[k] = true
 		i.spare -= len(raw)
 		r.JSON = bytes.Clone(raw)

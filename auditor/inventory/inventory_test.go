@@ -18,7 +18,7 @@ func TestAddKeepsWhatHasRoom(t *testing.T) {
 		digest byte
 		size   int
 	}{{"first", 1, 6}, {"alike", 1, 4}, {"too large", 2, 5}, {"small", 2, 4}, {"no room", 3, 1}} {
-		i.add(record{Pod: Pod{Name: pod.name, Digest: verdict.Digest{pod.digest}}, owner: owner}, buffer[:pod.size])
+		i.add(record{Pod: Pod{Name: pod.name, Alike: Alike{Digest: verdict.Digest{pod.digest}}}, owner: owner}, buffer[:pod.size])
 	}
 	copy(buffer, "*********") // the next Pod is read into it
 	got := map[string]string{}

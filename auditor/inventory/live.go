@@ -148,12 +148,12 @@ func (g *liveGroup) replace(l *Live, r record) bool {
 		return false
 	}
 	was := g.pods[at]
-	if was.Digest == r.Digest && was.Stamp == r.Stamp && was.Started.Equal(r.Started) {
+	if was.Alike == r.Alike && was.Stamp == r.Stamp && was.Started.Equal(r.Started) {
 		return true
 	}
 	r.Name, r.UID, r.Stamp = was.Name, was.UID, l.interned(r.Stamp)
 	g.own()[at] = r.Pod
-	if was.Digest != r.Digest || was.Stamp != r.Stamp {
+	if was.Alike != r.Alike || was.Stamp != r.Stamp {
 		l.tell()
 	}
 	return true

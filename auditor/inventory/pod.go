@@ -8,6 +8,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
 )
 
 // Pod is what is kept of a live Pod.
@@ -15,7 +16,7 @@ type Pod struct {
 	Name, UID string
 	Started   time.Time // by the kubelet; zero if it has not been yet
 	Created   int64     // by the API server's clock, in seconds of the Unix epoch; 0: not known
-	Digest    verdict.Digest
+	Alike
 	// Stamp is the stamper's annotation; empty without one.
 	Stamp string
 	// Named: it has a container of Selection.SidecarNames.
@@ -25,6 +26,14 @@ type Pod struct {
 	// JSON is the whole Pod as it was listed, kept of one Pod of each digest
 	// and revision while there is memory for it; else nil.
 	JSON []byte
+}
+
+// Alike is what Pods of one revision have in common that are judged alike.
+type Alike struct {
+	Digest verdict.Digest
+	// Edits tells apart what later field managers hold of the spec: whether a field was
+	// edited follows from that, and not from the field.
+	Edits podspec.Edits
 }
 
 // Labels and annotations that say how a Pod came to be.
@@ -82,6 +91,7 @@ func (s Selection) record(pod jsontree.Node) record {
 	}
 	if r.Started, r.broken = startTime(pod); r.judged && r.broken == nil {
 		r.Digest, r.broken = verdict.DigestOf(pod)
+		r.Edits = podspec.EditsOf(pod)
 	}
 	r.selected = s.started(r.Started)
 	switch err := r.owner.check(); {
