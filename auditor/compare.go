@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -66,6 +67,9 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 	f.revision.Stamps = stamps(judged)
 	f.revision.State = worst(f.pods)
 	f.also(e.further.said())
+	if f.revision.Fresh, err = e.further.stamp(f.revision.Fresh, a.opts.SidecarNames); err != nil {
+		return fmt.Errorf("fresh Pod: %w", err)
+	}
 	return a.confirm(ctx, f, r, e, judged)
 }
 
@@ -104,5 +108,8 @@ func (a *audit) compare(ctx context.Context, f *finding, r inventory.Revision, a
 		return c, err
 	}
 	c.Verdict, err = a.differ(ctx, r, c.Live, c.Fresh, e.template, e.further.left...)
+	if padded := paddedIn(c.Verdict.Changes); err == nil && e.further.ordinals != nil && len(padded) > 0 {
+		c.Verdict, err = a.differ(ctx, r, c.Live, c.Fresh, e.template, slices.Concat(e.further.left, padded)...)
+	}
 	return c, err
 }

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
@@ -45,6 +46,32 @@ func (o *further) at(pod string, fresh jsontree.Node) (jsontree.Node, error) {
 	return parse("fresh Pod", o.ordinals.At(n))
 }
 
+// stamp is the fresh stamp, of a StatefulSet that of ordinal 0: that of a free ordinal,
+// where it follows from that, would be another one after each scaling.
+func (o *further) stamp(fresh string, names []string) (string, error) {
+	if o == nil || o.ordinals == nil {
+		return fresh, nil
+	}
+	pod, err := parse("fresh Pod", o.ordinals.At(0))
+	if err != nil {
+		return "", err
+	}
+	injected, err := fingerprint.Of(pod, names...)
+	return injected.Stamp, err
+}
+
+// paddedIn are the places that differ in nothing but leading zeros of numbers: ordinals
+// of a fixed width, which two answers of that width do not show.
+func paddedIn(changes []verdict.Change) []verdict.PathPattern {
+	var padded []verdict.PathPattern
+	for _, c := range changes {
+		if c.From != nil && c.To != nil && injection.EqualButZeros(c.From, c.To) {
+			padded = append(padded, verdict.PathPattern{Part: c.Part, Path: c.Path})
+		}
+	}
+	return padded
+}
+
 // said is what people are told of places that are not compared; empty if there are
 // none.
 func (o *further) said() string {
@@ -55,7 +82,7 @@ func (o *further) said() string {
 	for i, p := range o.left {
 		places[i] = verdict.Change{Part: p.Part, Path: p.Path}.Place()
 	}
-	return fmt.Sprintf("not compared, as %s: %s", o.why, strings.Join(places, ", "))
+	return verdict.Cut(fmt.Sprintf("not compared, as %s: %s", o.why, newborn.Enumerated(places)), verdict.MaxReason/2)
 }
 
 func placesToLeave(changes []verdict.Change) []verdict.PathPattern {
@@ -68,10 +95,10 @@ func placesToLeave(changes []verdict.Change) []verdict.PathPattern {
 
 // again asks once more, and for nobody but this; an answer that does not come is the
 // zero Node.
-func (a *audit) again(ctx context.Context, f *finding, r inventory.Revision, further int) (jsontree.Node, error) {
+func (a *audit) again(ctx context.Context, f *finding, r inventory.Revision, at injection.Ordinal) (jsontree.Node, error) {
 	asked := f.submitted
 	defer func() { f.submitted = asked }()
-	fresh, err := a.fresh(ctx, r, f, further)
+	fresh, err := a.fresh(ctx, r, f, at)
 	return answered(fresh, err)
 }
 

@@ -1,8 +1,10 @@
 package auditor
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
@@ -55,50 +57,84 @@ func (a *Auditor) contradict(last known, pods []inventory.Pod) {
 		return
 	}
 	for _, pod := range last.newborn(pods) {
-		if last.judged[pod.Alike] == verdict.InSync && pod.Created >= last.since {
+		if pod.Created >= last.since && (last.judged[pod.Alike] == verdict.InSync || pod.Digest == last.fresh) {
 			a.lessons.Forget(last.scope)
 		}
 	}
 }
+
+// formerAnswers are how many are remembered of a revision.
+const formerAnswers = 4
 
 // learn takes from a revision that was asked about again what its newborn Pods teach: a
 // Pod that was created while the answer was the same, before and after, and that differs
 // from it.
 func (a *Auditor) learn(r inventory.Revision, f *finding, pods []inventory.Pod) {
 	last, asked := a.findings[r.Key]
-	if f.judged == nil || f.unasked || f.scope == (newborn.Scope{}) {
-		return
+	f.lastAnswer, f.former = last.lastAnswer, last.former
+	if f.judged == nil || f.unasked || f.scope == (newborn.Scope{}) || f.answered == 0 {
+		return // and what is known of the answer before waits for the next one
 	}
-	f.since = f.answered
-	if !asked || last.judged == nil || last.answered == 0 {
+	f.lastAnswer, f.since = f.fresh, f.answered
+	switch {
+	case !asked || last.scope != f.scope || last.lastAnswer == (verdict.Digest{}):
 		return
-	}
-	if last.fresh != f.fresh || last.scope != f.scope {
-		a.lessons.Forget(f.scope)
+	case last.lastAnswer != f.fresh:
+		f.former = append(slices.Clone(last.former), last.lastAnswer)
+		f.former = f.former[max(0, len(f.former)-formerAnswers):]
+		a.lessons.ForgetWhere(f.scope, func(place string) bool {
+			before, now := answerAt(last.revision, place), answerAt(f.revision, place)
+			return !bytes.Equal(before, now)
+		})
+		return
+	case last.judged == nil || last.since == 0:
 		return
 	}
 	f.since = last.since
 	for _, pod := range last.newborn(pods) {
-		if pod.Created < f.since+int64(newborn.Settled/time.Second) || len(f.differs[pod.Alike]) == 0 {
-			continue
-		}
-		lesson := newborn.Lesson{Pod: pod.Name, Born: time.Unix(pod.Created, 0), Since: time.Unix(f.since, 0)}
-		for _, c := range f.differs[pod.Alike] {
-			if c.From == nil {
-				lesson.Lacking = append(lesson.Lacking, c.Place())
-			} else {
-				lesson.Places = append(lesson.Places, c.Place())
-			}
-		}
-		a.opts.Log.Info("A newborn Pod differs from a dry run that has not changed", "namespace", r.Workload.Namespace, "pod", pod.Name)
-		a.lessons.Learn(f.scope, lesson)
+		a.teach(r, f, pods, pod)
 	}
 }
+
+// answerAt is what a dry run answers at a place where Pods of the revision differ; nil
+// where they do not, or it has nothing there.
+func answerAt(r report.Revision, place string) []byte {
+	for _, c := range r.Changes {
+		if c.Place() == place {
+			return c.To
+		}
+	}
+	return nil
+}
+
+// teach takes from one newborn what it teaches.
+func (a *Auditor) teach(r inventory.Revision, f *finding, pods []inventory.Pod, pod inventory.Pod) {
+	switch {
+	case pod.Created < f.since+settled:
+		return
+	case f.judged[pod.Alike] == verdict.InSync && len(f.differs) > 0:
+		a.lessons.Forget(f.scope)
+		return
+	case len(f.differs[pod.Alike]) == 0, slices.Contains(f.former, pod.Digest):
+		return // the latter is a replica's of an injector that is being upgraded
+	}
+	lesson := newborn.Lesson{
+		Pod: pod.Name, Born: time.Unix(pod.Created, 0), Since: time.Unix(f.since, 0), Places: pathsOf(f.differs[pod.Alike]),
+		Alone: !slices.ContainsFunc(pods, func(older inventory.Pod) bool {
+			return older.Alike == pod.Alike && older.Created > 0 && older.Created <= pod.Created-settled
+		}),
+	}
+	a.opts.Log.Info("A newborn Pod differs from a dry run that has not changed", "namespace", r.Workload.Namespace, "pod", pod.Name, "alone", lesson.Alone)
+	a.lessons.Learn(f.scope, lesson)
+}
+
+// settled is newborn.Settled in seconds.
+const settled = int64(newborn.Settled / time.Second)
 
 // withLessons is a finding as newborn Pods have it: what differs at biased places only
 // is Unknown, and what differs elsewhere is judged by that.
 func (a *Auditor) withLessons(f finding) finding {
-	if !f.revision.State.Drift() || f.revision.MoreChanges > 0 {
+	if a.lessons.Empty() || !f.revision.State.Drift() || f.revision.MoreChanges > 0 {
 		return f
 	}
 	judged, biased, lesson := a.lessons.Split(f.scope, f.revision.Changes)
@@ -112,6 +148,7 @@ func (a *Auditor) withLessons(f finding) finding {
 	f.revision.Changes, f.revision.BiasedChanges, f.revision.Biased = judged, biased, lesson.Places
 	if len(judged) > 0 {
 		f.also("not judged: " + lesson.Reason())
+		f.revision.Reason = verdict.Cut(f.revision.Reason, verdict.MaxReason)
 		return f
 	}
 	f.revision.Changes, f.revision.Loses = nil, nil

@@ -25,12 +25,12 @@ func ordinal(pod, set string) (int, bool) {
 // askOrdinals asks about a second ordinal of a StatefulSet. A fresh Pod has a free one,
 // which admission sees.
 func (a *audit) askOrdinals(ctx context.Context, f *finding, r inventory.Revision, e *expected) (*further, error) {
-	o := &further{set: r.Owner.Name, why: "they follow the Pod's ordinal in a way of their own"}
+	o := &further{set: r.Owner.Name, why: "they follow the Pod's ordinal, or its claims, in a way of their own"}
 	first, known := ordinal(e.fresh.Get("metadata", "name").String(), o.set)
 	if !known {
 		return o, nil
 	}
-	second, err := a.again(ctx, f, r, first-r.Ordinals.Free+1)
+	second, err := a.again(ctx, f, r, injection.Ordinal{Further: first - r.Ordinals.Free + 1, Claimant: 1})
 	if err != nil || !second.Exists() {
 		return o, err
 	}
@@ -56,7 +56,7 @@ func (a *audit) askOrdinals(ctx context.Context, f *finding, r inventory.Revisio
 func (a *audit) ordinalsOwn(ctx context.Context, f *finding, r inventory.Revision, e *expected, differing []verdict.Change) ([]verdict.PathPattern, error) {
 	own := placesToLeave(differing)
 	for probe := 2; probe <= probes && len(own) > 0; probe++ {
-		again, err := a.again(ctx, f, r, 0)
+		again, err := a.again(ctx, f, r, injection.Ordinal{})
 		if err != nil || !again.Exists() {
 			return own, err
 		}

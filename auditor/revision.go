@@ -48,6 +48,10 @@ type finding struct {
 	scope    newborn.Scope // of what newborn Pods teach; only where it matters
 	answered int64         // when the dry run was, by the API server's clock; as Pod.Created
 	since    int64         // when answers began to be this one, as far as is known
+	// lastAnswer is the last one that could be judged, and former are those before it, for
+	// as long as the revision has Pods.
+	lastAnswer verdict.Digest
+	former     []verdict.Digest
 }
 
 // approximation is the reason beside a verdict on a reconstructed Pod.
@@ -83,7 +87,9 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 	a.markDown(ctx, &f, r)
 	if f.revision.State.Drift() {
 		f.scope = a.scopeOf(ctx, r, f.submitted)
-		f.revision.Scope = fmt.Sprintf("%x %s", f.scope.Chain, f.scope.Owner)
+		if f.scope != (newborn.Scope{}) {
+			f.revision.Scope = fmt.Sprintf("%x %s", f.scope.Chain, f.scope.Owner)
+		}
 	}
 	f.also(r.Doubt)
 	a.markAsker(ctx, &f, r)
@@ -98,7 +104,7 @@ func (a *audit) ask(ctx context.Context, f *finding, r inventory.Revision) error
 		return err
 	}
 	f.revision.AskedAs = f.as.User
-	fresh, err := a.fresh(ctx, r, f, 0)
+	fresh, err := a.fresh(ctx, r, f, injection.Ordinal{})
 	if err != nil {
 		return err
 	}
@@ -160,10 +166,14 @@ func earlier(a, b time.Time) time.Time {
 const nameAttempts = 5
 
 // fresh returns what admission would make of the revision's Pods now, and puts
-// what it was asked about into the finding; for a StatefulSet's, at the first free
-// ordinal that is further from the first that should be.
-func (a *audit) fresh(ctx context.Context, r inventory.Revision, f *finding, further int) ([]byte, error) {
-	shape := func(attempt int) ([]byte, error) { return injection.Shape(r, further+attempt) }
+// what it was asked about into the finding; for a StatefulSet's, at the first
+// ordinal from there on that is free.
+func (a *audit) fresh(ctx context.Context, r inventory.Revision, f *finding, from injection.Ordinal) ([]byte, error) {
+	shape := func(attempt int) ([]byte, error) {
+		at := from
+		at.Further += attempt
+		return injection.Shape(r, at)
+	}
 	if r.Template == nil {
 		live, err := a.live(ctx, r.Workload.Namespace, r.Pods)
 		if err != nil {

@@ -110,14 +110,14 @@ func (a *Auditor) forget(live map[inventory.Key]inventory.Group) {
 			delete(a.findings, k)
 		}
 	}
-	a.lessons.Keep(func(s newborn.Scope) bool {
-		for _, known := range a.findings {
-			if known.scope == s {
-				return true
-			}
-		}
-		return false
-	})
+	if a.lessons.Empty() {
+		return
+	}
+	scopes := make(map[newborn.Scope]bool, len(a.findings))
+	for _, known := range a.findings {
+		scopes[known.scope] = true
+	}
+	a.lessons.Keep(func(s newborn.Scope) bool { return scopes[s] })
 }
 
 // unknown returns the revisions that must be asked about to tell how their Pods
@@ -167,6 +167,7 @@ func (a *Auditor) take(live map[inventory.Key]inventory.Group) func(inventory.Re
 		f.submitted, f.differs = nil, nil
 		if last, has := a.findings[r.Key]; has && f.unasked {
 			if again, judged := last.stale(a.opts, pods, f.revision.Reason, time.Now()); judged {
+				again.since = 0 // what came while nothing could be asked proves nothing
 				f = again
 			}
 		}

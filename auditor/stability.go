@@ -64,7 +64,7 @@ func (a *audit) confirm(ctx context.Context, f *finding, r inventory.Revision, e
 		return nil
 	}
 	for probe := 2; probe <= probes; probe++ {
-		again, err := a.fresh(ctx, r, f, 0)
+		again, err := a.fresh(ctx, r, f, injection.Ordinal{})
 		if _, refused := errors.AsType[*injection.Refusal](err); refused {
 			return nil // the first answer is the one there is
 		}

@@ -46,6 +46,9 @@ func (a at) value(dst []byte, first, second jsontree.Node) []byte {
 			return appendQuoted(dst, text)
 		}
 	case jsontree.Number:
+		if bytes.ContainsAny(first.Text(), ".eE") {
+			break // a fraction is no ordinal
+		}
 		if text, follows := a.text(first.Text(), second.Text()); follows {
 			return append(dst, text...)
 		}
@@ -163,6 +166,23 @@ func (a at) number(first, second []byte) (_ int64, follows bool) {
 		return 0, false
 	}
 	return beyond + int64(a.ordinal), true
+}
+
+// EqualButZeros reports whether two texts are equal but for zeros that numbers in them
+// begin with.
+func EqualButZeros(a, b []byte) bool {
+	for len(a) > 0 && len(b) > 0 {
+		one, other := nextToken(a), nextToken(b)
+		a, b = a[len(one):], b[len(other):]
+		if !bytes.Equal(one, other) && (!isNumber(one) || !isNumber(other) || !bytes.Equal(bytes.TrimLeft(one, "0"), bytes.TrimLeft(other, "0"))) {
+			return false
+		}
+	}
+	return len(a) == 0 && len(b) == 0
+}
+
+func isNumber(token []byte) bool {
+	return !bytes.ContainsFunc(token, func(c rune) bool { return c < '0' || c > '9' })
 }
 
 // nextToken returns what a text begins with: a run of letters and digits, or of what

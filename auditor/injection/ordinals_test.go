@@ -30,6 +30,7 @@ func TestOrdinalsAt(t *testing.T) {
 		{"a quote", `"\"3\u00e4"`, `"\"4\u00e4"`, `"\"3\u00e4"`},
 		{"an escape", `"\"3\"\n"`, `"\"4\"\n"`, `"\"7\"\n"`},
 		{"a member that only one has", `{"3":1,"a":2}`, `{"a":2}`, `{"3":1,"a":2}`},
+		{"a fraction", `0.3`, `0.4`, `0.3`},
 		{"beyond any number", `"99999999999999999999"`, `"99999999999999999998"`, `"99999999999999999999"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -41,6 +42,20 @@ func TestOrdinalsAt(t *testing.T) {
 				t.Errorf("the first is another one (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestEqualButZeros(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want bool
+	}{
+		{`"07"`, `"7"`, true}, {`"db-07.x"`, `"db-7.x"`, true}, {`"7"`, `"7"`, true}, {`"00"`, `"0"`, true},
+		{`"07"`, `"8"`, false}, {`"70"`, `"7"`, false}, {`"a07"`, `"a7"`, false}, {`"07"`, `"7 "`, false}, {``, `"0"`, false},
+	} {
+		if got := EqualButZeros([]byte(test.a), []byte(test.b)); got != test.want {
+			t.Errorf("%s and %s: %v", test.a, test.b, got)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package injection
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -41,18 +40,16 @@ type pod struct {
 // owner's; only blockOwnerDeletion is not: with it, the admission plugin
 // OwnerReferencesPermissionEnforcement wants rights that an audit does not have.
 //
-// A StatefulSet's Pod has a name, which must be free even in a dry run: further
-// asks for an ordinal that many beyond the first one that should be. Its claims are
-// those of a live Pod, as injectors look claims up, and there are none of a Pod that
-// is not there.
-func Shape(r inventory.Revision, further int) ([]byte, error) {
+// A StatefulSet's Pod has a name, which must be free even in a dry run, and the claims of
+// a live Pod, as injectors look claims up, and there are none of a Pod that is not there.
+func Shape(r inventory.Revision, at Ordinal) ([]byte, error) {
 	p, err := fromTemplate(r)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case r.Owner.Kind == "StatefulSet":
-		err = p.statefulSet(r, r.Ordinals.Free+further)
+		err = p.statefulSet(r, at)
 	case r.Owner.Kind == "DaemonSet":
 		p.daemonSet(r)
 	case r.Owner.Kind == "Job":
@@ -112,7 +109,8 @@ func (p *pod) label(name, value string) {
 
 // statefulSet gives the Pod an identity and its claims
 // (pkg/controller/statefulset/stateful_set_utils.go, newVersionedStatefulSetPod).
-func (p *pod) statefulSet(r inventory.Revision, ordinal int) error {
+func (p *pod) statefulSet(r inventory.Revision, at Ordinal) error {
+	ordinal := r.Ordinals.Free + at.Further
 	name := fmt.Sprintf("%s-%d", r.Owner.Name, ordinal)
 	p.Metadata.Name = name
 	p.label(podNameLabel, name)
@@ -126,18 +124,31 @@ func (p *pod) statefulSet(r inventory.Revision, ordinal int) error {
 		return spec.set(map[string]any{
 			"hostname":  name,
 			"subdomain": r.Ordinals.ServiceName,
-			"volumes":   withClaims(volumes, r.Ordinals.Claims, claimant(r, name)),
+			"volumes":   withClaims(volumes, r.Ordinals.Claims, at.claimant(r, name)),
 		})
 	})
 }
 
-// claimant is the Pod whose claims a StatefulSet's fresh Pod carries: the live one that
-// comes first by name, so that it stays the same from one audit to the next.
-func claimant(r inventory.Revision, name string) string {
+// Ordinal is which Pod of a StatefulSet is asked about; of others it says nothing.
+type Ordinal struct {
+	// Further is how many ordinals it is beyond the first that should be free.
+	Further int
+	// Claimant is the live Pod whose claims it carries, in the order of their names: the
+	// last one where there are not so many.
+	Claimant int
+}
+
+// claimant is by name, so that it stays the same from one audit to the next.
+func (o Ordinal) claimant(r inventory.Revision, name string) string {
 	if len(r.Pods) == 0 {
 		return name
 	}
-	return slices.MinFunc(r.Pods, func(a, b inventory.Pod) int { return cmp.Compare(a.Name, b.Name) }).Name
+	names := make([]string, len(r.Pods))
+	for i, pod := range r.Pods {
+		names[i] = pod.Name
+	}
+	slices.Sort(names)
+	return names[min(o.Claimant, len(names)-1)]
 }
 
 // withClaims puts the volumes of the claims first and drops those that they

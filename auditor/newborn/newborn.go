@@ -4,8 +4,10 @@
 package newborn
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -51,25 +53,27 @@ type Lesson struct {
 	Born, Since time.Time
 	// Places are where it differs (verdict.Change.Place).
 	Places []string
-	// Lacking are places where the dry run has something and the newborn has nothing: an
-	// injector that did not answer for a moment is another reason for that.
-	Lacking []string
+	// Alone: no older Pod of its revision is like it. Then a mutator that did not answer
+	// for a moment is another reason.
+	Alone bool
 }
 
-// Apart is how long after another a Pod must be born that lacks the same, and no injector
-// have been seen not to answer in between, before that is believed.
+// Apart is how long after one that is alone another Pod must be born that differs at the
+// same place, and no injector have been seen not to answer in between, before that is
+// believed.
 const Apart = 10 * time.Minute
 
 // Reason says why places are not judged.
 func (l Lesson) Reason() string {
 	return fmt.Sprintf("Pods that controllers created since %s (%s) differ from a dry run, which has not changed, at %s: a webhook answers controllers, or dry runs, otherwise",
-		l.Since.UTC().Format(time.RFC3339), l.Pod, enumerated(l.Places))
+		l.Since.UTC().Format(time.RFC3339), l.Pod, Enumerated(l.Places))
 }
 
 // namedPlaces is how many places a reason names.
 const namedPlaces = 5
 
-func enumerated(places []string) string {
+// Enumerated names the first places of a list, and how many more there are.
+func Enumerated(places []string) string {
 	text := ""
 	for i, place := range places {
 		switch {
@@ -89,56 +93,92 @@ const maxPlaces = 256
 // Ledger keeps lessons. The zero Ledger is ready to use, by one goroutine at a time.
 type Ledger struct {
 	lessons map[Scope]Lesson
-	lacking map[Scope]map[string]time.Time // when the first was born that lacks it
+	alone   map[Scope]map[string]time.Time // when the first was born that differs there
+	// elsewhere are the namespaces that have a lesson about a place; nil: to be found
+	// out anew.
+	elsewhere map[whereabouts][]string
+}
+
+// whereabouts is a place in Pods of one kind of owner that pass one chain.
+type whereabouts struct {
+	owner string
+	chain Chain
+	place string
 }
 
 // Learn adds to what is known of a scope.
 func (l *Ledger) Learn(scope Scope, lesson Lesson) {
-	places := slices.Concat(lesson.Places, l.lackedBefore(scope, lesson), l.lessons[scope].Places)
-	lesson.Lacking = nil
-	if len(places) == 0 {
+	if lesson.Alone {
+		lesson.Places = l.seenBefore(scope, lesson)
+	}
+	if len(lesson.Places) == 0 {
 		return
+	}
+	places := slices.Clone(lesson.Places)
+	for _, place := range l.lessons[scope].Places {
+		if !slices.Contains(lesson.Places, place) && len(places) < maxPlaces {
+			places = append(places, place)
+		}
 	}
 	slices.Sort(places)
 	lesson.Places = slices.Compact(places)
-	lesson.Places = lesson.Places[:min(len(lesson.Places), maxPlaces)]
 	if l.lessons == nil {
 		l.lessons = map[Scope]Lesson{}
 	}
-	l.lessons[scope] = lesson
+	l.lessons[scope], l.elsewhere = lesson, nil
 }
 
-// lackedBefore returns what another Pod has lacked, long enough before.
-func (l *Ledger) lackedBefore(scope Scope, lesson Lesson) []string {
-	if l.lacking == nil {
-		l.lacking = map[Scope]map[string]time.Time{}
+// seenBefore returns where another Pod that was alone has differed, long enough before.
+func (l *Ledger) seenBefore(scope Scope, lesson Lesson) []string {
+	if l.alone == nil {
+		l.alone = map[Scope]map[string]time.Time{}
 	}
-	if l.lacking[scope] == nil {
-		l.lacking[scope] = map[string]time.Time{}
+	if l.alone[scope] == nil {
+		l.alone[scope] = map[string]time.Time{}
 	}
 	var before []string
-	for _, place := range lesson.Lacking {
-		first, has := l.lacking[scope][place]
+	for _, place := range lesson.Places {
+		first, has := l.alone[scope][place]
 		switch {
 		case has && lesson.Born.Sub(first) >= Apart:
 			before = append(before, place)
-		case !has && len(l.lacking[scope]) < maxPlaces:
-			l.lacking[scope][place] = lesson.Born
+		case !has && len(l.alone[scope]) < maxPlaces:
+			l.alone[scope][place] = lesson.Born
 		}
 	}
 	return before
 }
 
-// Outage is told that an injector does not answer: what newborns have lacked up to now
-// proves nothing.
-func (l *Ledger) Outage() { l.lacking = nil }
+// Outage is told that an injector does not answer: how newborns that were alone have
+// differed up to now proves nothing.
+func (l *Ledger) Outage() { l.alone = nil }
 
-// Forget takes back what is known of a scope: the answer changed, or a newborn has
-// come that is as the dry run.
-func (l *Ledger) Forget(scope Scope) {
-	delete(l.lessons, scope)
-	delete(l.lacking, scope)
+// Forget takes back what is known of a scope: a newborn has come that is as the dry run.
+func (l *Ledger) Forget(scope Scope) { l.ForgetWhere(scope, func(string) bool { return true }) }
+
+// ForgetWhere takes back what is known of places of a scope, as where the answer
+// changed.
+func (l *Ledger) ForgetWhere(scope Scope, changed func(place string) bool) {
+	for place := range l.alone[scope] {
+		if changed(place) {
+			delete(l.alone[scope], place)
+		}
+	}
+	known, has := l.lessons[scope]
+	if !has {
+		return
+	}
+	l.elsewhere = nil
+	known.Places = slices.DeleteFunc(slices.Clone(known.Places), changed)
+	if len(known.Places) == 0 {
+		delete(l.lessons, scope)
+		return
+	}
+	l.lessons[scope] = known
 }
+
+// Empty reports whether nothing is known.
+func (l *Ledger) Empty() bool { return len(l.lessons)+len(l.alone) == 0 }
 
 // Keep forgets scopes that nothing is in any more.
 func (l *Ledger) Keep(in func(Scope) bool) {
@@ -147,9 +187,9 @@ func (l *Ledger) Keep(in func(Scope) bool) {
 			l.Forget(scope)
 		}
 	}
-	for scope := range l.lacking {
+	for scope := range l.alone {
 		if !in(scope) {
-			l.Forget(scope)
+			delete(l.alone, scope)
 		}
 	}
 }
@@ -181,17 +221,39 @@ func (l *Ledger) Split(scope Scope, changes []verdict.Change) (judged, biased []
 }
 
 // Elsewhere names a namespace whose lessons, of the same chain and kind of owner, are
-// about all of the changes; empty if there is none, or no change.
+// about all of the changes; empty if none is found among a few, or there is no change.
 func (l *Ledger) Elsewhere(scope Scope, changes []verdict.Change) string {
-	first := ""
-	for other := range l.lessons {
-		if other.Namespace == scope.Namespace || other.Owner != scope.Owner || other.Chain != scope.Chain {
+	if len(changes) == 0 || len(l.lessons) == 0 {
+		return ""
+	}
+	for _, namespace := range l.namespacesOf(whereabouts{scope.Owner, scope.Chain, changes[0].Place()}) {
+		if namespace == scope.Namespace {
 			continue
 		}
-		judged, biased, _ := l.Split(other, changes)
-		if len(judged) == 0 && len(biased) > 0 && (first == "" || other.Namespace < first) {
-			first = other.Namespace
+		judged, _, _ := l.Split(Scope{namespace, scope.Owner, scope.Chain}, changes)
+		if len(judged) == 0 {
+			return namespace
 		}
 	}
-	return first
+	return ""
+}
+
+// fewNamespaces are looked through for one that has all places.
+const fewNamespaces = 4
+
+// namespacesOf returns the first few namespaces that have a lesson about a place.
+func (l *Ledger) namespacesOf(w whereabouts) []string {
+	if l.elsewhere == nil {
+		l.elsewhere = map[whereabouts][]string{}
+		scopes := slices.SortedFunc(maps.Keys(l.lessons), func(a, b Scope) int { return cmp.Compare(a.Namespace, b.Namespace) })
+		for _, scope := range scopes {
+			for _, place := range l.lessons[scope].Places {
+				at := whereabouts{scope.Owner, scope.Chain, place}
+				if len(l.elsewhere[at]) < fewNamespaces {
+					l.elsewhere[at] = append(l.elsewhere[at], scope.Namespace)
+				}
+			}
+		}
+	}
+	return l.elsewhere[w]
 }

@@ -1,6 +1,7 @@
 package newborn
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,10 @@ func TestLessons(t *testing.T) {
 	if got := l.Elsewhere(shop, changes("container/proxy:env[A]")); got != "" {
 		t.Errorf("its own namespace is elsewhere: %q", got)
 	}
+	l.ForgetWhere(shop, func(place string) bool { return place == "container/proxy:env[B]" })
+	if _, biased, _ := l.Split(shop, changes("container/proxy:env[A]", "container/proxy:env[B]")); len(biased) != 1 {
+		t.Errorf("%d places are left of two, of which one changed", len(biased))
+	}
 	l.Keep(func(s Scope) bool { return s == shop })
 	if _, biased, _ := l.Split(shop, changes("container/proxy:env[A]")); biased == nil {
 		t.Error("forgotten though it is kept")
@@ -85,12 +90,27 @@ func TestLessons(t *testing.T) {
 	if _, biased, _ := l.Split(shop, changes("container/proxy:env[A]")); biased != nil {
 		t.Error("not forgotten")
 	}
+	if !l.Empty() || l.Elsewhere(pay, changes("container/proxy:env[A]")) != "" {
+		t.Error("something is left")
+	}
+	for n := range 2 * maxPlaces {
+		l.Learn(shop, Lesson{Pod: "p", Places: []string{fmt.Sprint("container/p", n)}})
+	}
+	if n := len(l.lessons[shop].Places); n != maxPlaces {
+		t.Errorf("%d places are kept", n)
+	}
+	if _, biased, _ := l.Split(shop, changes(fmt.Sprint("container/p", 2*maxPlaces-1))); biased == nil {
+		t.Error("the newest is not kept")
+	}
 }
 
-// What a newborn lacks may be an injector's that did not answer for a moment.
-func TestWhatIsLacking(t *testing.T) {
+// How a newborn that is like no older Pod differs may be an injector's that did not
+// answer for a moment.
+func TestNewbornsThatAreAlone(t *testing.T) {
 	const place = "container/proxy"
-	at := func(after time.Duration) Lesson { return Lesson{Born: birth.Add(after), Lacking: []string{place}} }
+	at := func(after time.Duration) Lesson {
+		return Lesson{Born: birth.Add(after), Places: []string{place}, Alone: true}
+	}
 	for _, test := range []struct {
 		name   string
 		taught func(*Ledger)
@@ -101,6 +121,11 @@ func TestWhatIsLacking(t *testing.T) {
 		{"twice, apart", func(l *Ledger) { l.Learn(shop, at(0)); l.Learn(shop, at(Apart)) }, true},
 		{"an outage between", func(l *Ledger) { l.Learn(shop, at(0)); l.Outage(); l.Learn(shop, at(Apart)) }, false},
 		{"another answer between", func(l *Ledger) { l.Learn(shop, at(0)); l.Forget(shop); l.Learn(shop, at(Apart)) }, false},
+		{"another answer elsewhere between", func(l *Ledger) {
+			l.Learn(shop, at(0))
+			l.ForgetWhere(shop, func(p string) bool { return p != place })
+			l.Learn(shop, at(Apart))
+		}, true},
 		{"in another namespace", func(l *Ledger) { l.Learn(Scope{Namespace: "pay"}, at(0)); l.Learn(shop, at(Apart)) }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -29,6 +29,10 @@ func (r *Report) Masked(m *mask.Masker) Shown {
 			revision.Reason = m.Prose(revision.Reason)
 			revision.Changes = MaskChanges(m, revision.Changes)
 			revision.Autoscaled = MaskChanges(m, revision.Autoscaled)
+			revision.Biased = slices.Clone(revision.Biased)
+			for k, place := range revision.Biased {
+				revision.Biased[k] = m.Prose(place)
+			}
 		}
 	}
 	masked.Notes = slices.Clone(r.Notes)

@@ -88,32 +88,6 @@ func (s Summary) Drift() float64 {
 	return *s.DriftPercent
 }
 
-// BiasedSummary says how many workloads have places which a dry run does not tell of,
-// and in which namespaces, of which it names a few.
-type BiasedSummary struct {
-	Workloads  int      `json:"workloads"`
-	Namespaces []string `json:"namespaces"`
-}
-
-// mostBiased is how many namespaces a BiasedSummary names.
-const mostBiased = 10
-
-// Biased counts them.
-func (r *Report) Biased() BiasedSummary {
-	s := BiasedSummary{Namespaces: []string{}}
-	for _, item := range r.Items {
-		if !slices.ContainsFunc(item.Revisions, func(revision Revision) bool { return len(revision.Biased) > 0 }) {
-			continue
-		}
-		s.Workloads++
-		if len(s.Namespaces) < mostBiased && !slices.Contains(s.Namespaces, item.Namespace) {
-			s.Namespaces = append(s.Namespaces, item.Namespace)
-		}
-	}
-	slices.Sort(s.Namespaces)
-	return s
-}
-
 // Stale numbers the workloads of which something could not be asked about last.
 func (r *Report) Stale() int {
 	n := 0

@@ -1,6 +1,8 @@
 package rollout
 
 import (
+	"slices"
+
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -28,14 +30,36 @@ func scopeOf(item report.Item) string {
 	return scope
 }
 
-func (r *run) learn(item report.Item) {
+// learn takes down where a workload came back as it was.
+func (r *run) learn(item report.Item, changes []verdict.Change) {
 	scope := scopeOf(item)
 	if scope == "" {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.biased = append(r.biased, lesson{item.Namespace, scope, item.Kind + "/" + item.Name, r.opts.Select.differences(item)})
+	r.biased = append(r.biased, lesson{item.Namespace, scope, item.Kind + "/" + item.Name, changes})
+}
+
+// knowing is the item with what the run has learned of places that a dry run does not
+// tell of: they are no part of what its rollout promises.
+func (r *run) knowing(item report.Item) report.Item {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range r.biased {
+		if l.namespace != item.Namespace || l.scope != scopeOf(item) {
+			continue
+		}
+		item.Revisions = slices.Clone(item.Revisions)
+		for i := range item.Revisions {
+			of := &item.Revisions[i]
+			of.Biased = slices.Clone(of.Biased)
+			for _, c := range l.changes {
+				of.Biased = append(of.Biased, c.Place())
+			}
+		}
+	}
+	return item
 }
 
 // inVain leaves alone what differs just where another workload of its namespace came

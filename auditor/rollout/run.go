@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // startsTogether is how long what was read of a namespace holds for the next
@@ -101,8 +102,8 @@ func (r *run) carryOut(ctx context.Context) {
 				}
 				t := task{
 					cluster: r.cluster, namespaces: r.namespaces, injectors: r.injectors, opts: r.opts, audit: r.audit,
-					item: r.items[i], planned: r.planned, tell: r.tell,
-					biased: func() { r.learn(r.items[i]) },
+					item: r.knowing(r.items[i]), planned: r.planned, tell: r.tell,
+					biased: func(changes []verdict.Change) { r.learn(r.items[i], changes) },
 				}
 				r.finish(i, t.run(ctx))
 			}

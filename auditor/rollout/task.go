@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // task rolls out one workload: it decides once more, has the Pods re-created,
@@ -27,7 +28,8 @@ type task struct {
 	item       report.Item
 	planned    time.Time // when the plan was made
 	tell       func(Event)
-	biased     func() // told that the workload came back as it was
+	biased     func([]verdict.Change) // told where the workload came back as it was
+	leftOut    bool                   // something is left that a later run must not begin with
 }
 
 // recreation is how the Pods of one workload are replaced.
@@ -95,7 +97,11 @@ func (t *task) run(ctx context.Context) report.Rollout {
 	finished := t.opts.now()
 	outcome.FinishedAt = &finished
 	t.recordResult(ctx, b, d)
-	if err := t.remember(ctx, b, lastRollout{Digest: digest, Time: finished, Result: d.result}); err != nil {
+	last := lastRollout{Digest: digest, Time: finished, Result: d.result}
+	if t.leftOut {
+		last.Result = report.NotConverging
+	}
+	if err := t.remember(ctx, b, last); err != nil {
 		outcome.Reason = strings.TrimPrefix(fmt.Sprintf("%s; could not be remembered in %s: %v",
 			outcome.Reason, LastRolloutAnnotation, err), "; ")
 	}
@@ -243,22 +249,39 @@ func (t *task) settle(ctx context.Context, b begun) (decision, string) {
 	if len(o.late) > 0 && t.opts.Strategy == Evict {
 		o, digest = t.evictOnceMore(ctx, b, o, digest)
 	}
-	if o.biased {
-		t.biased()
+	t.leftOut = o.leftOut
+	if len(o.biased) > 0 {
+		t.biased(o.biased)
 	}
 	return o.decision, digest
 }
 
-// evictOnceMore gives Pods another try that came too early.
+// evictOnceMore gives Pods another try that came too early, unless nothing new may
+// begin, or an injector is down.
 func (t *task) evictOnceMore(ctx context.Context, b begun, first outcome, digest string) (outcome, string) {
+	select {
+	case <-t.opts.Pace.Drain:
+		return first, digest
+	default:
+	}
+	template, _, err := unstructured.NestedStringMap(b.workload.Object, "spec", "template", "metadata", "labels")
+	if err != nil {
+		return first, digest
+	}
+	if down, err := t.injectors.down(ctx, t.item.Namespace, template); down != "" || err != nil {
+		return first, digest
+	}
 	again := begun{&eviction{cluster: t.cluster, pace: t.opts.Pace, targets: first.late}, b.workload, b.at}
 	if _, err := again.begin(ctx, b.workload); err != nil {
 		return first, digest
 	}
 	t.opts.Log.Info("Evict once more", "kind", t.item.Kind, "namespace", t.item.Namespace, "workload", t.item.Name, "pods", len(first.late))
-	err := again.finish(ctx, b.workload, func(message string) {
+	err = again.finish(ctx, b.workload, func(message string) {
 		t.tell(Event{Workload: refOf(t.item), Phase: Waiting, Message: message})
 	})
+	if _, denied := errors.AsType[*deniedError](err); denied {
+		return first, digest
+	}
 	if err != nil {
 		return outcome{decision: t.explain(ctx, again, err)}, digest
 	}

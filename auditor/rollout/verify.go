@@ -15,9 +15,11 @@ const namedDifferences = 5
 // outcome is what an audit says of a workload that has just been rolled out.
 type outcome struct {
 	decision
-	// biased: new Pods differ where the old ones did, as a dry run does not tell of
+	// biased is where new Pods differ as the old ones did: a dry run does not tell of
 	// them.
-	biased bool
+	biased []verdict.Change
+	// leftOut: what is left was no part of what was planned.
+	leftOut bool
 	// late are new Pods that differ from others of their revision, which do not
 	// differ from a dry run: what an injector looked at was not there when they came.
 	late []report.PodRef
@@ -33,7 +35,7 @@ func converged(planned, item report.Item, opts Options, untouched map[string]boo
 	changes, biased := withoutBiased(planned, opts.Select.differences(item))
 	switch {
 	case item.State.Drift() && len(changes) == 0 && biased > 0:
-		return outcome{decision: decision{report.RolledOut, "what a dry run does not tell of was left out"}}
+		return outcome{leftOut: true, decision: decision{report.RolledOut, "what a dry run does not tell of was left out"}}
 	case !item.State.Drift() || len(opts.Select.SidecarNames) > 0 && len(changes) == 0:
 		return outcome{decision: decision{result: report.RolledOut}}
 	}
@@ -43,12 +45,12 @@ func converged(planned, item report.Item, opts Options, untouched map[string]boo
 	}
 	const again = ": left alone until injection changes; --retry tries again"
 	switch {
-	case len(left) > 0 && insync > 0:
+	case len(left) > 0 && insync > 0 && item.Kind != "StatefulSet": // whose Pods are not alike
 		return outcome{late: left, decision: decision{report.NotConverging, fmt.Sprintf(
 			"rolled out, yet %d of its new Pods differ at %s, and %d of the same revision do not: they came before something that an injector looks at was "+
 				"there, and evicting them once more heals that (--strategy evict --retry)", len(left), places(changes), insync)}}
 	case within(changes, opts.Select.differences(planned)):
-		return outcome{biased: true, decision: decision{report.NotConverging, fmt.Sprintf(
+		return outcome{biased: changes, decision: decision{report.NotConverging, fmt.Sprintf(
 			"rolled out, yet its new Pods differ from a dry run where the old ones did, at %s: %s"+again, places(changes), whoIsTold(item))}}
 	}
 	return outcome{decision: decision{report.NotConverging, fmt.Sprintf("rolled out, yet still %s at %s"+again, item.State, places(changes))}}

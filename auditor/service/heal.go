@@ -124,6 +124,7 @@ func (h *healer) rollOut(ctx context.Context, c config.Configuration, open windo
 	if err != nil {
 		return err
 	}
+	again.KnowBiased(last)
 	// The summary is of everything: what may be unavailable is a share of it.
 	only := *updated(last, again, due)
 	only.Items = again.Items

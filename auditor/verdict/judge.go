@@ -273,7 +273,7 @@ func (c *comparison) verdict() Verdict {
 		Loses:    c.loses(),
 		Ignored:  c.ignored,
 	}
-	v.Changes, v.More = Bound(c.changes)
+	v.Changes, v.More = Bound(eachOnce(c.changes))
 	if v.Changes == nil {
 		v.Changes = []Change{}
 	}
@@ -285,6 +285,8 @@ func (c *comparison) verdict() Verdict {
 		v.State = Mutated
 	case len(c.sidecars) == 0:
 		v.State = NotInjected
+	case !changed && c.ignored > 0: // also where one has none, and just that is left out
+		v.State = InSync
 	case len(c.liveHas) == 0:
 		v.State = Missing
 	case len(c.newHas) == 0:
@@ -297,6 +299,11 @@ func (c *comparison) verdict() Verdict {
 		v.State = Drifted
 	}
 	return v
+}
+
+// eachOnce lists a place once: of variables that are there twice, each differs there.
+func eachOnce(sorted []Change) []Change {
+	return slices.CompactFunc(slices.Clone(sorted), func(a, b Change) bool { return CompareChanges(a, b) == 0 })
 }
 
 // CompareChanges orders changes by part, then path.

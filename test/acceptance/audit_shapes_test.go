@@ -35,7 +35,7 @@ func TestPodsAreShapedLikeTheirOwners(t *testing.T) {
 		if r.Template == nil {
 			return nil
 		}
-		submitted, err := injection.Shape(r, 0)
+		submitted, err := injection.Shape(r, injection.Ordinal{})
 		if err != nil {
 			return err
 		}

@@ -79,7 +79,7 @@ func TestAuditOfOrdinalsAndClaims(t *testing.T) {
 	rolledOut(t, c, namespace, "statefulset/llm", "statefulset/db")
 
 	r := auditNamespace(t, c, namespace, "StatefulSet/db InSync 2", "StatefulSet/llm InSync 3")
-	if reason := reasonOf(t, r, "StatefulSet", "llm"); !strings.Contains(reason, "they follow the Pod's ordinal in a way of their own: container/proxy:env[WORDS].value") {
+	if reason := reasonOf(t, r, "StatefulSet", "llm"); !strings.Contains(reason, "they follow the Pod's ordinal, or its claims, in a way of their own: container/proxy:env[WORDS].value") {
 		t.Errorf("reason %q", reason)
 	}
 	proxy.setImage("proxy:2")
