@@ -56,11 +56,12 @@ func TestAuditOfOrdinalsAndClaims(t *testing.T) {
 				continue
 			}
 			claim := volume.PersistentVolumeClaim.ClaimName
-			_, err := c.Client().CoreV1().PersistentVolumeClaims(namespace).Get(t.Context(), claim, metav1.GetOptions{})
+			pvc, err := c.Client().CoreV1().PersistentVolumeClaims(namespace).Get(t.Context(), claim, metav1.GetOptions{})
 			if apierrors.IsNotFound(err) {
 				return nil // as gcsfuse does
 			}
 			sidecar.Args = append(sidecar.Args, "mount", claim)
+			sidecar.Env = append(sidecar.Env, corev1.EnvVar{Name: "HANDLE", Value: string(pvc.UID)})
 		}
 		if index != "" {
 			n, err := strconv.Atoi(index)
@@ -79,8 +80,11 @@ func TestAuditOfOrdinalsAndClaims(t *testing.T) {
 	rolledOut(t, c, namespace, "statefulset/llm", "statefulset/db")
 
 	r := auditNamespace(t, c, namespace, "StatefulSet/db InSync 2", "StatefulSet/llm InSync 3")
-	if reason := reasonOf(t, r, "StatefulSet", "llm"); !strings.Contains(reason, "they follow the Pod's ordinal, or its claims, in a way of their own: container/proxy:env[WORDS].value") {
-		t.Errorf("reason %q", reason)
+	for name, place := range map[string]string{"llm": "WORDS", "db": "HANDLE"} {
+		want := "they follow the Pod's ordinal, or its claims, in a way of their own: container/proxy:env[" + place + "].value"
+		if reason := reasonOf(t, r, "StatefulSet", name); !strings.Contains(reason, want) {
+			t.Errorf("%s: reason %q", name, reason)
+		}
 	}
 	proxy.setImage("proxy:2")
 	r = auditNamespace(t, c, namespace, "StatefulSet/db Drifted 2", "StatefulSet/llm Drifted 3")
