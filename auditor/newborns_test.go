@@ -82,10 +82,10 @@ func TestANewbornAsTheDryRunEndsALesson(t *testing.T) {
 	old, late, good := numbered("web-old", 1, 100), numbered("web-late", 1, 1100), numbered("web-good", 2, 2000)
 	a.askRound(t, []inventory.Pod{old}, func() finding { return found(2, 1000, []inventory.Pod{old}, differs) })
 	// An old replica of the injector still answers 100 s after the new one began to.
-	got := a.askRound(t, []inventory.Pod{old, late}, func() finding { return found(2, 1103, []inventory.Pod{old, late}, differs) })
+	a.askRound(t, []inventory.Pod{old, late}, func() finding { return found(2, 1103, []inventory.Pod{old, late}, differs) })
 	// The upgrade is over: a newborn is just as the dry run says.
 	all := []inventory.Pod{old, late, good}
-	got = a.askRound(t, all, func() finding { return found(2, 2003, all, differs) })
+	got := a.askRound(t, all, func() finding { return found(2, 2003, all, differs) })
 	if got.State != verdict.Drifted {
 		t.Errorf("%s (%s), want it Drifted: web-good proves that the dry run tells the truth", got.State, got.Reason)
 	}
@@ -114,12 +114,12 @@ func TestALatePodOfAnUpgradeTeachesNothing(t *testing.T) {
 // moment teaches nothing.
 func TestAnOutageTeachesNothing(t *testing.T) {
 	a := standingAuditor()
-	real := changeAt("container/istio-proxy", "image", "mirror/proxy:1", "mirror/proxy:2")
+	drift := changeAt("container/istio-proxy", "image", "mirror/proxy:1", "mirror/proxy:2")
 	gap := changeAt("container/istio-proxy", "image", "docker.io/proxy:2", "mirror/proxy:2")
 	old, newborn := numbered("web-old", 1, 100), numbered("web-gap", 3, 5000)
 	first, both := []inventory.Pod{old}, []inventory.Pod{old, newborn}
-	a.askRound(t, first, func() finding { return found(2, 1000, first, map[byte][]verdict.Change{1: {real}}) })
-	a.askRound(t, both, func() finding { return found(2, 5003, both, map[byte][]verdict.Change{1: {real}, 3: {gap}}) })
+	a.askRound(t, first, func() finding { return found(2, 1000, first, map[byte][]verdict.Change{1: {drift}}) })
+	a.askRound(t, both, func() finding { return found(2, 5003, both, map[byte][]verdict.Change{1: {drift}, 3: {gap}}) })
 	a.lessons.Outage() // the round saw that the mirror's webhook was down
 	got := a.withLessons(a.findings[inventory.Key{}].finding).revision
 	if got.State != verdict.Drifted {

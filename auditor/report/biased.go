@@ -79,11 +79,11 @@ func (r *Revision) leaveOut(places []string) {
 }
 
 // unknownWhereBiased counts the workload anew.
-func (i *Item) unknownWhereBiased() {
-	i.State, i.Rollout = verdict.NotInjected, Rollout{Reason: "a dry run does not tell whether it drifts"}
-	i.Pods = map[verdict.State]int{}
-	for _, r := range i.Revisions {
-		i.State = verdict.Worst(i.State, r.State)
-		i.Pods[r.State] += r.Pods
+func (item *Item) unknownWhereBiased() {
+	item.State, item.Rollout = verdict.NotInjected, Rollout{Reason: "a dry run does not tell whether it drifts"}
+	item.Pods = map[verdict.State]int{}
+	for _, r := range item.Revisions {
+		item.State = verdict.Worst(item.State, r.State)
+		item.Pods[r.State] += r.Pods
 	}
 }
