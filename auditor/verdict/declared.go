@@ -57,6 +57,36 @@ func declaredByTemplate(template jsontree.Node) declared {
 	return d
 }
 
+// addedByCreator names the init containers of the live Pod that run to their end, that
+// neither the template nor the fresh Pod has, and that the Pod's creator holds: admission
+// has not injected them, and a controller would not create them again. Velero adds one to
+// the Pods that it restores. Other containers of such a Pod are the creator's, too, who
+// created it whole, and may well have been injected before it was saved.
+func (c *comparison) addedByCreator(in Input) (map[string]bool, error) {
+	there := map[string]bool{}
+	for _, container := range c.fresh.Containers() {
+		there[container.Name] = true
+	}
+	var creators *declared
+	added := map[string]bool{}
+	for _, container := range c.live.Containers() {
+		if !container.Init || there[container.Name] || c.declared.names[container.Name] || container.Node.Get("restartPolicy").String() == "Always" {
+			continue
+		}
+		if creators == nil {
+			live, err := declaredByCreator(in.Live)
+			if err != nil {
+				return nil, fmt.Errorf("live Pod: %w", err)
+			}
+			creators = &live
+		}
+		if creators.names[container.Name] && !slices.Contains(mergedOver, container.Name) {
+			added[container.Name] = true
+		}
+	}
+	return added, nil
+}
+
 var containerLists = [][]byte{[]byte("initContainers"), []byte("containers")}
 
 // declaredByCreator reads the containers whose items the managedFields record

@@ -49,7 +49,8 @@ type comparison struct {
 	declared        declared
 	sidecars        map[string]bool // injected containers, live or fresh
 	liveHas, newHas map[string]bool
-	edits           podspec.Fields // what later managers hold of the live spec
+	creators        map[string]bool // init containers that the live Pod's creator added
+	edits           podspec.Fields  // what later managers hold of the live spec
 	changes         []Change
 	edited          int // changes that a later manager made
 	ignore          []PathPattern
@@ -90,6 +91,12 @@ func newComparison(in Input) (*comparison, error) {
 	}
 	c.liveHas = declared.injected(c.live, in.SidecarNames)
 	c.newHas = declared.injected(c.fresh, in.SidecarNames)
+	if c.creators, err = c.addedByCreator(in); err != nil {
+		return nil, err
+	}
+	for name := range c.creators {
+		delete(c.liveHas, name)
+	}
 	c.sidecars = map[string]bool{}
 	for _, has := range []map[string]bool{c.liveHas, c.newHas} {
 		for name := range has {
@@ -120,7 +127,7 @@ func (c *comparison) containers() {
 		for _, l := range c.live.Containers() {
 			key := keyOf(l)
 			switch {
-			case !bytes.Equal(l.Field, list):
+			case !bytes.Equal(l.Field, list), c.creators[l.Name]:
 			case len(fresh[key]) == 0:
 				c.whole(l, Change{From: stored(l.Node)})
 			default:
@@ -178,6 +185,9 @@ func (c *comparison) container(live, fresh podspec.Container, held podspec.Field
 		defer c.fresh.Ignore(nil)
 	}
 	for _, d := range podspec.Diff(c.live, c.fresh, live.Member, fresh.Member, held) {
+		if sameAppArmor(c.live.Pod(), live, fresh, d) {
+			continue
+		}
 		edited := d.Held && editable(d.Path)
 		if edited && !sidecar {
 			continue
