@@ -63,7 +63,8 @@ func TestPodsAreShapedLikeTheirOwners(t *testing.T) {
 	}
 }
 
-// asOrdinal gives a StatefulSet's Pod the name and labels of another ordinal.
+// asOrdinal gives a StatefulSet's Pod the name and labels of another ordinal. Its claims
+// are those of the first live Pod.
 func asOrdinal(pod *corev1.Pod, other corev1.Pod) {
 	if _, ok := pod.Labels["statefulset.kubernetes.io/pod-name"]; !ok {
 		return
@@ -71,7 +72,7 @@ func asOrdinal(pod *corev1.Pod, other corev1.Pod) {
 	pod.Spec.Hostname = other.Name
 	pod.Labels["statefulset.kubernetes.io/pod-name"] = other.Name
 	pod.Labels["apps.kubernetes.io/pod-index"] = "2"
-	pod.Spec.Volumes[0].PersistentVolumeClaim.ClaimName = "data-" + other.Name
+	pod.Spec.Volumes[0].PersistentVolumeClaim.ClaimName = "data-store-0"
 }
 
 // ignored is what the API server, the scheduler and the kubelet set, and what
