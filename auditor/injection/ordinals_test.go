@@ -68,8 +68,8 @@ func parsed(t *testing.T, text string) jsontree.Node {
 	return node
 }
 
-// FuzzOrdinals: whatever the answers are, the Pod of an ordinal is JSON, the first
-// answer at the first ordinal, and does not grow.
+// FuzzOrdinals: whatever the answers are, the Pod of an ordinal is JSON, and that of the
+// first ordinal is the first answer.
 func FuzzOrdinals(f *testing.F) {
 	f.Add(`{"a":["x-3"],"3":3}`, `{"a":["x-4"],"4":4}`, 3, 7)
 	f.Add(`{"3":1,"7":2}`, `{"4":1,"7":2}`, 3, 7)
@@ -78,7 +78,7 @@ func FuzzOrdinals(f *testing.F) {
 		a, err1 := jsontree.Parse([]byte(first))
 		b, err2 := jsontree.Parse([]byte(second))
 		if err1 != nil || err2 != nil || ordinal < 0 || ordinal > 1e6 || at < 0 || at > 1e6 {
-			t.Skip()
+			return
 		}
 		o := Ordinals{First: ordinal, Second: ordinal + 1, OfFirst: a, OfSecond: b}
 		if _, err := jsontree.Parse(o.At(at)); err != nil {
