@@ -41,8 +41,8 @@ func (k known) newborn(pods []inventory.Pod) []inventory.Pod {
 // newlyDrifting reports whether a Pod was created since that drifts as others do: then
 // either injection has changed back, or the dry run is another question than the Pod's
 // controller asks. Asking again tells.
-func (k known) newlyDrifting(pods []inventory.Pod) bool {
-	for _, pod := range k.newborn(pods) {
+func (k known) newlyDrifting(born []inventory.Pod) bool {
+	for _, pod := range born {
 		if k.judged[pod.Alike].Drift() && pod.Created >= k.answered {
 			return true
 		}
@@ -52,11 +52,11 @@ func (k known) newlyDrifting(pods []inventory.Pod) bool {
 
 // contradict takes a lesson back where a newborn is as the dry run says, in a revision
 // of which others are not.
-func (a *Auditor) contradict(last known, pods []inventory.Pod) {
+func (a *Auditor) contradict(last known, born []inventory.Pod) {
 	if !last.revision.State.Drift() {
 		return
 	}
-	for _, pod := range last.newborn(pods) {
+	for _, pod := range born {
 		if pod.Created >= last.since && (last.judged[pod.Alike] == verdict.InSync || pod.Digest == last.fresh) {
 			a.lessons.Forget(last.scope)
 		}

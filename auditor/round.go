@@ -24,12 +24,7 @@ func (k known) isAbout(pods []inventory.Pod) bool {
 
 // disproved reports whether a Pod was created since of which the finding says that
 // none could be, or of which nothing could be asked.
-func (k known) disproved(pods []inventory.Pod) bool {
-	if k.refusal == nil {
-		return false
-	}
-	return len(k.newborn(pods)) > 0
-}
+func (k known) disproved(born []inventory.Pod) bool { return k.refusal != nil && len(born) > 0 }
 
 // few revisions are read by name; more, by lists.
 const few = 100
@@ -129,10 +124,11 @@ func (a *Auditor) unknown(live map[inventory.Key]inventory.Group) map[inventory.
 		if has && last.isAbout(group.Pods) {
 			continue
 		}
+		born := last.newborn(group.Pods)
 		if has {
-			a.contradict(last, group.Pods)
+			a.contradict(last, born)
 		}
-		if has && !last.disproved(group.Pods) && !last.newlyDrifting(group.Pods) {
+		if has && !last.disproved(born) && !last.newlyDrifting(born) {
 			if again, judged := last.recount(a.opts.ofSidecars(group.Pods, last.named)); judged {
 				a.findings[key] = known{again, group.Pods}
 				continue

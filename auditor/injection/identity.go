@@ -123,9 +123,8 @@ func (i *Identities) Check(ctx context.Context) error {
 	return nil
 }
 
-// For returns as whom to ask about the Pods of an owner: its
-// controller, or the zero one for the identity itself, which it is, too, where the API server
-// will not say whether the controller may be impersonated. An error is that it gave no
+// For returns as whom to ask about the Pods of an owner: its controller, or the zero one
+// for the identity itself, which it is, too, where the API server will not say whether the controller may be impersonated. An error is that it gave no
 // answer: then nobody else's question is asked instead.
 func (i *Identities) For(ctx context.Context, owner inventory.Owner) (Identity, error) {
 	account := controllers[[2]string{owner.Group(), owner.Kind}]
@@ -136,26 +135,32 @@ func (i *Identities) For(ctx context.Context, owner inventory.Owner) (Identity, 
 	switch {
 	case err != nil && !settled(err):
 		return Identity{}, fmt.Errorf("whether %s may be impersonated: %w", userOf(account), err)
-	case may:
-		return Identity{userOf(account), i.uid(ctx, account)}, nil
+	case !may:
+		return Identity{}, nil
 	}
-	return Identity{}, nil
+	uid, err := i.uid(ctx, account)
+	if err != nil {
+		return Identity{}, fmt.Errorf("whether %s may be impersonated by its UID: %w", userOf(account), err)
+	}
+	return Identity{userOf(account), uid}, nil
 }
 
 // uid returns the UID of an account that may be impersonated, if it may be with that,
-// too: cluster administrators may, and no narrow right is enough.
-func (i *Identities) uid(ctx context.Context, account string) string {
+// too: cluster administrators may, and no narrow right is enough. An error is that the
+// API server gave no answer.
+func (i *Identities) uid(ctx context.Context, account string) (string, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	uid, asked := i.uids[account]
 	if asked {
-		return uid
+		return uid, nil
 	}
 	uid, err := i.askUID(ctx, account)
-	if err == nil || settled(err) {
-		i.uids[account] = uid
+	if err != nil && !settled(err) {
+		return "", err
 	}
-	return uid
+	i.uids[account] = uid
+	return uid, nil
 }
 
 func (i *Identities) askUID(ctx context.Context, account string) (string, error) {
