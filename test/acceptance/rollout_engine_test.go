@@ -222,7 +222,8 @@ func TestRolloutReplacesPods(t *testing.T) {
 }
 
 // checkRemembered checks what a workload's own annotation says of its last
-// rollout.
+// rollout, and waits until its controller has seen that, too: an annotation of a
+// Deployment is a new generation of it, which is planned for once it is observed.
 func (e *engine) checkRemembered(t *testing.T, workload string, want report.Result) {
 	t.Helper()
 	var last struct {
@@ -233,6 +234,7 @@ func (e *engine) checkRemembered(t *testing.T, workload string, want report.Resu
 	if err := json.Unmarshal([]byte(value), &last); err != nil || last.Result != string(want) || len(last.Digest) != 64 || last.Time.IsZero() {
 		t.Errorf("%s: %s is %q (%v), want a digest, a time and the result %s", workload, rollout.LastRolloutAnnotation, value, err, want)
 	}
+	rolledOut(t, e.Cluster, e.namespace, workload)
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)
