@@ -108,7 +108,7 @@ func TestOfIsALeaf(t *testing.T) {
 		"echo a=1 b=2", "a: &x [1]\nb: *x\n", "a: 1\na: 2\n", "a: 1\n---\nb: 2\n", "a: !own 1\nb: 2\n", "? [a]\n: b\nc: d\n", `{"a":1,"a":2}`, `{"a":1} {"b":2}`,
 		`{"a":`, "{a,b}", b64("hello world, hello"), b64("\x00\x01\x02\x03 binary, of course"), "eyJhbGciOiJIUzI1NiJ9.eyJhIjoiYiJ9.c2lnbmF0dXJlc2ln",
 		"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n", beginCertificate + "\nAAAA\n-----END CERTIFICATE-----\n", deep, "H4sIAAAAAAAAA6vmAgBDv8WV",
-		"a=1&b=2", "data:text/plain;base64,YQ==", "Mozilla/5.0 (X11; Linux x86_64; rv:1.0)", "a='1,2',b=3", "sh -c 'a=1 b=2'",
+		"Server=tcp:sql,1433;Database=shop;User ID=app;Password=b", "a=1&b=2", "data:text/plain;base64,YQ==", "Mozilla/5.0 (X11; Linux x86_64; rv:1.0)", "a='1,2',b=3", "sh -c 'a=1 b=2'",
 	} {
 		v := Of(text(leafText))
 		if v.Decoded() || string(v.json()) != string(text(leafText)) {

@@ -74,6 +74,9 @@ func (d *decoder) separated(text, separator string, at nesting) (Value, bool) {
 	if n := strings.Count(text, separator); n == 0 || n >= maxNodes || strings.Count(text, "=") < 2 {
 		return Value{}, false
 	}
+	if separator == " " && strings.Contains(text, ";") { // in "User ID=a;Password=b" the space separates nothing
+		return Value{}, false
+	}
 	var pieces []string
 	for piece := range strings.SplitSeq(text, separator) {
 		if piece = strings.TrimSpace(piece); piece == "" {

@@ -45,7 +45,8 @@ func match(a, b *Value) (matching, bool) {
 }
 
 // identity is the key by which the items of both lists are told apart: one whose
-// values are the same set in both, or else a preferred one with some in common.
+// values are the same set in both, texts if it is no preferred key, or else a
+// preferred one with some in common.
 func identity(a, b *Value) (string, bool) {
 	keys := slices.Clone(preferred)
 	for i := range a.items[0].names {
@@ -63,17 +64,18 @@ func identity(a, b *Value) (string, bool) {
 		if inB == nil {
 			continue
 		}
-		both := 0
+		both, texts := 0, true
 		for name := range inA {
+			texts = texts && name[0] == '"'
 			if _, ok := inB[name]; ok {
 				both++
 			}
 		}
-		texts := i < len(preferred) || a.items[0].get(key).raw[0] == '"'
-		if texts && both == len(inA) && both == len(inB) {
+		known := i < len(preferred)
+		if (known || texts) && both == len(inA) && both == len(inB) {
 			return key, true
 		}
-		if both > 0 && i < len(preferred) && second == "" {
+		if known && both > 0 && second == "" {
 			second = key
 		}
 	}

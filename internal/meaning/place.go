@@ -113,6 +113,9 @@ func (p *place) equal(other *place) bool {
 
 // size is the number of places below.
 func (p *place) size() int {
+	if p == nil {
+		return 0
+	}
 	size := len(p.below)
 	for _, below := range p.below {
 		size += below.size()
