@@ -1,6 +1,7 @@
 package meaning
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"slices"
@@ -166,6 +167,7 @@ func (d *decoder) text(text string, at nesting, sure bool) (Value, bool) {
 
 // plain reports, at a glance, whether a text encodes nothing.
 func plain(text []byte) bool {
+	text = bytes.TrimSpace(text)
 	if len(text) < 2 || text[0] == '{' || text[0] == '[' || text[0] == '-' {
 		return len(text) < 2
 	}

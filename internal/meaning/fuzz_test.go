@@ -50,6 +50,12 @@ func FuzzOf(f *testing.F) {
 				t.Error("another meaning each time")
 			}
 			checkSame(t, "itself", v, again, Variation{})
+			if inner, ok := simple(raw); ok && plain(inner) {
+				d := decoder{bytes: maxBytes, nodes: maxNodes}
+				if _, ok := d.text(string(inner), nesting{}, false); ok {
+					t.Errorf("%s is not plain", raw)
+				}
+			}
 		}
 	})
 }

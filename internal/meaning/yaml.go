@@ -11,11 +11,19 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// maxYAML is the length of a YAML text at most. Linux starts no program with a longer
+// variable or argument (MAX_ARG_STRLEN, execve(2)), and the parser knows no bound of
+// its own: a byte takes it a microsecond or two, so that it counts for several.
+const (
+	maxYAML  = 128 << 10
+	yamlCost = 4
+)
+
 // yaml reads a text of several lines that is a YAML mapping or sequence with more
 // than one entry, or with something nested in it: a sentence with a colon has
 // neither. Aliases, own tags and several documents are left alone.
 func (d *decoder) yaml(text string, at nesting) (Value, bool) {
-	if !looksLikeYAML(text) || !d.spend(len(text)) {
+	if len(text) > maxYAML || !looksLikeYAML(text) || !d.spend(yamlCost*len(text)) {
 		return Value{}, false
 	}
 	root, ok := parseYAML(text)
