@@ -21,8 +21,9 @@ type Difference struct {
 }
 
 // Diff compares two values by what they mean, and leaves out what varies. left is
-// the number of inner places that differ and were left out. Differences are in
-// the order of keys, and of from's items.
+// the number of inner places that differ and were left out; a list whose order varies,
+// and that comes in another one, is none. Differences are in the order of keys, and of
+// from's items.
 func Diff(from, to Value, varies Variation) (differences []Difference, left int) {
 	var d differ
 	d.values(varies.root, &from, &to)
@@ -79,11 +80,9 @@ func (d *differ) list(p *place, a, b *Value) {
 
 // order is that of items that both lists have.
 func (d *differ) order(unordered bool, from, to json.RawMessage) {
-	if unordered {
-		d.left++
-		return
+	if !unordered {
+		d.report(from, to)
 	}
-	d.report(from, to)
 }
 
 // matched compares lists whose items are told apart by what they are called.
