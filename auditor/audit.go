@@ -22,6 +22,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/pace"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
@@ -50,6 +51,11 @@ type Options struct {
 	// Preview is added to the Pods that are asked about: what would these labels
 	// and annotations change?
 	Preview injection.Metadata
+	// Restless is what earlier audits of the same cluster have seen to vary from one
+	// injection to the next; this one adds to it. Nil: nothing is known.
+	Restless *restless.Ledger
+	// Thorough asks about every difference again, whatever other workloads have shown.
+	Thorough bool
 	// Compared is given each comparison that was made; never concurrently. Nil
 	// is given none.
 	Compared func(Comparison)
@@ -104,7 +110,11 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	if err := a.results.refused(); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
+	for i, f := range a.results.findings {
+		a.results.findings[i] = doubtLate(a.restless, f)
+	}
 	found := opts.report(a.results.findings, pods.NotJudged+a.results.gone)
+	found.Probes = a.results.probes
 	found.DryRunAs = string(identities.Asked())
 	if len(opts.Selection.Workloads) == 0 {
 		sayOutages(found, a.outages(ctx))
@@ -136,10 +146,12 @@ func (a *audit) unread(pods int) []string {
 	return slices.DeleteFunc(notes, func(note string) bool { return note == "" })
 }
 
-// Workload audits one workload, whole, whatever else the options select. It
+// Workload audits one workload, whole, whatever else the options select, and asks about
+// each difference again. It
 // returns nil if the workload has no Pods to judge.
 func Workload(ctx context.Context, cfg *rest.Config, opts Options, workload inventory.WorkloadRef) (*report.Item, error) {
 	opts.Selection = inventory.Selection{Namespace: workload.Namespace, Workloads: []inventory.WorkloadRef{workload}}
+	opts.Thorough = true
 	found, err := Audit(ctx, cfg, opts)
 	if err != nil {
 		return nil, err
@@ -158,7 +170,7 @@ type audit struct {
 	injector *injection.Injector
 	as       *injection.Identities
 	health   *injection.Health
-	stable   *stability
+	restless *restless.Ledger
 	results  results
 
 	autoscaling autoscaling
@@ -166,10 +178,13 @@ type audit struct {
 }
 
 func newAudit(client rest.Interface, opts Options, as *injection.Identities, health *injection.Health) *audit {
+	if opts.Restless == nil {
+		opts.Restless = &restless.Ledger{}
+	}
 	return &audit{
 		opts: opts, client: client, as: as, health: health,
 		injector: injection.New(client, opts.Log),
-		stable:   &stability{}, askers: &askers{},
+		restless: opts.Restless, askers: &askers{},
 		results: results{progress: opts.Progress, compared: opts.Compared},
 	}
 }
@@ -246,6 +261,7 @@ type results struct {
 	done      int
 	findings  []finding
 	gone      int // Pods that ended while they were audited
+	probes    int // dry runs that ask about a difference again
 	forbidden *injection.Refusal
 	allowed   bool
 }
@@ -271,6 +287,12 @@ func (r *results) add(of inventory.Revision, f finding) {
 	if r.progress != nil {
 		r.progress(r.done, r.total)
 	}
+}
+
+func (r *results) probed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.probes++
 }
 
 func (r *results) compare(c Comparison) {

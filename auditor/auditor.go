@@ -13,6 +13,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
 	"github.com/sidecar-drift/sidecar-drift/auditor/pace"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
 	"github.com/sidecar-drift/sidecar-drift/auditor/sentinel"
 )
 
@@ -30,7 +31,6 @@ type Auditor struct {
 	ledger   *sentinel.Ledger[inventory.Key, inventory.WorkloadRef]
 	findings map[inventory.Key]known
 	lessons  newborn.Ledger
-	stable   *stability
 	askers   *askers
 	as       *injection.Identities
 	read     time.Time // when these were begun anew
@@ -80,12 +80,15 @@ func NewAuditor(cfg *rest.Config, opts Options, sweep Sweep) (*Auditor, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.Restless == nil {
+		opts.Restless = &restless.Ledger{}
+	}
 	opts.Progress, opts.Compared, opts.Preview.Labels, opts.Preview.Annotations = nil, nil, nil, nil
 	return &Auditor{
 		cfg: cfg, opts: opts, sweep: sweep, limiter: opts.limiter(),
 		pods:   inventory.NewLive(client, opts.Selection),
 		ledger: sentinel.New[inventory.Key, inventory.WorkloadRef](), findings: map[inventory.Key]known{},
-		stable: &stability{}, askers: &askers{},
+		askers: &askers{},
 	}, nil
 }
 

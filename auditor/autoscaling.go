@@ -21,9 +21,18 @@ type autoscaling struct {
 	err   error
 }
 
-// differ judges two Pods of a revision, of which one is from the given template; what
-// is left out is so besides what the options leave out.
-func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, template jsontree.Node, left ...verdict.PathPattern) (verdict.Verdict, error) {
+// differ judges two Pods of a revision: see input.
+func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, template jsontree.Node) (verdict.Verdict, error) {
+	in, err := a.input(ctx, r, live, fresh, template)
+	if err != nil {
+		return verdict.Verdict{}, err
+	}
+	return verdict.Judge(in)
+}
+
+// input is what two Pods of a revision are judged by, of which one is from the given
+// template; what is left out is so besides what the options leave out.
+func (a *audit) input(ctx context.Context, r inventory.Revision, live, fresh, template jsontree.Node, left ...verdict.PathPattern) (verdict.Input, error) {
 	in := verdict.Input{
 		Live: live, Fresh: fresh, Template: template, SidecarNames: a.opts.SidecarNames, Ignore: slices.Concat(a.opts.IgnorePaths, left),
 		IncludeAutoscaled: a.opts.IncludeAutoscaled,
@@ -33,11 +42,11 @@ func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, t
 			a.autoscaling.known, a.autoscaling.err = inventory.ReadAutoscalers(ctx, a.client, a.opts.Selection)
 		})
 		if a.autoscaling.err != nil {
-			return verdict.Verdict{}, a.autoscaling.err
+			return in, a.autoscaling.err
 		}
 		in.Autoscaler, in.AutoscalersKnown = a.autoscaling.known.Of(r), a.autoscaling.known.Unread == nil
 	}
-	return verdict.Judge(in)
+	return in, nil
 }
 
 // unread says that autoscalers could not be read, where that may matter; else

@@ -36,7 +36,7 @@ func (f finding) answer() sentinel.Answer[inventory.WorkloadRef] {
 	a := sentinel.Answer[inventory.WorkloadRef]{
 		Workload: f.workload, Class: f.class,
 		Asked: sentinel.Sum(asked[:16]), Outcome: sentinel.Sum(f.fresh),
-		Restless: f.revision.State == verdict.Unstable,
+		Restless: f.restless,
 	}
 	switch {
 	case f.submitted == nil:

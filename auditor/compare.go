@@ -16,6 +16,8 @@ type expected struct {
 	fresh, template jsontree.Node // no template: the zero Node
 	digest          verdict.Digest
 	further         *further // nil: nothing has differed yet
+	varying         varying
+	compared        []Comparison // only where somebody is given them
 }
 
 func expect(r inventory.Revision, fresh []byte) (e expected, err error) {
@@ -44,33 +46,62 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 		return fmt.Errorf("fresh Pod: %w", err)
 	}
 	f.named = a.hasNamed(e.fresh)
-	f.fresh, f.judged, f.differs = e.digest, map[inventory.Alike]verdict.State{}, map[inventory.Alike][]verdict.Change{}
-	f.answered = inventory.CreatedAt(e.fresh)
+	f.fresh, f.answered = e.digest, inventory.CreatedAt(e.fresh)
+	var judged []inventory.Pod
+	for again := true; again; {
+		if judged, err = a.judgeOnce(ctx, f, r, &e); err != nil {
+			return err
+		}
+		if again, err = a.probe(ctx, f, r, &e); err != nil {
+			return err
+		}
+	}
+	for _, c := range e.compared {
+		a.results.compare(c)
+	}
+	f.revision.Stamps = stamps(judged)
+	f.varies = e.varying.scope
+	if !e.varying.own.Empty() {
+		f.restless = true
+		f.revision.Varies = verdict.BoundNames(unionOfNames(f.revision.Varies, e.varying.own.Places()))
+	}
+	f.togetherUnstable()
+	f.sayVarying()
+	f.also(e.further.said())
+	f.revision.Fresh, err = e.further.stamp(f.revision.Fresh, a.opts.SidecarNames)
+	if err != nil {
+		return fmt.Errorf("fresh Pod: %w", err)
+	}
+	return nil
+}
+
+// judgeOnce compares by what is known up to now of what varies, and returns the Pods that
+// were compared.
+func (a *audit) judgeOnce(ctx context.Context, f *finding, r inventory.Revision, e *expected) ([]inventory.Pod, error) {
+	f.begin()
+	e.compared = nil
 	judged := []inventory.Pod{}
 	for _, alike := range alikes(a.opts.ofSidecars(r.Pods, f.named)) {
-		c, err := a.compare(ctx, f, r, alike, &e)
+		c, err := a.compare(ctx, f, r, alike, e)
 		if errors.Is(err, errGone) {
 			f.gone += len(alike)
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		a.results.compare(c)
+		if a.results.compared != nil {
+			e.compared = append(e.compared, c)
+		}
 		f.add(c.Verdict, alike)
 		f.judged[alike[0].Alike] = c.Verdict.State
 		if c.Verdict.State.Drift() && c.Verdict.More == 0 {
-			f.differs[alike[0].Alike] = c.Verdict.Changes
+			f.differs[alike[0].Alike] = verdict.Stable(c.Verdict.Changes)
 		}
 		judged = append(judged, alike...)
 	}
-	f.revision.Stamps = stamps(judged)
 	f.revision.State = worst(f.pods)
-	f.also(e.further.said())
-	if f.revision.Fresh, err = e.further.stamp(f.revision.Fresh, a.opts.SidecarNames); err != nil {
-		return fmt.Errorf("fresh Pod: %w", err)
-	}
-	return a.confirm(ctx, f, r, e, judged)
+	return judged, nil
 }
 
 func (a *audit) compare(ctx context.Context, f *finding, r inventory.Revision, alike []inventory.Pod, e *expected) (Comparison, error) {
@@ -92,7 +123,16 @@ func (a *audit) compare(ctx context.Context, f *finding, r inventory.Revision, a
 	if c.Live, err = a.live(ctx, r.Workload.Namespace, alike); err != nil {
 		return c, err
 	}
-	c.Verdict, err = a.differ(ctx, r, c.Live, e.fresh, e.template)
+	a.expectVarying(ctx, f, r, e)
+	differ := func(fresh jsontree.Node, left ...verdict.PathPattern) (verdict.Verdict, error) {
+		in, err := a.input(ctx, r, c.Live, fresh, e.template, left...)
+		if err != nil {
+			return verdict.Verdict{}, err
+		}
+		in.Varying = e.varying.known
+		return verdict.Judge(in)
+	}
+	c.Verdict, err = differ(e.fresh)
 	if err != nil || len(c.Verdict.Changes) == 0 {
 		return c, err
 	}
@@ -107,9 +147,9 @@ func (a *audit) compare(ctx context.Context, f *finding, r inventory.Revision, a
 	if c.Fresh, err = e.further.at(alike[0].Name, e.fresh); err != nil {
 		return c, err
 	}
-	c.Verdict, err = a.differ(ctx, r, c.Live, c.Fresh, e.template, e.further.left...)
+	c.Verdict, err = differ(c.Fresh, e.further.left...)
 	if padded := paddedIn(c.Verdict.Changes); err == nil && e.further.ordinals != nil && len(padded) > 0 {
-		c.Verdict, err = a.differ(ctx, r, c.Live, c.Fresh, e.template, slices.Concat(e.further.left, padded)...)
+		c.Verdict, err = differ(c.Fresh, slices.Concat(e.further.left, padded)...)
 	}
 	return c, err
 }

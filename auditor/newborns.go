@@ -153,21 +153,11 @@ func (a *Auditor) withLessons(f finding) finding {
 	}
 	f.revision.Changes, f.revision.Loses = nil, nil
 	f.revision.Reason = verdict.Cut(lesson.Reason(), verdict.MaxReason)
-	f.unknown()
-	return f
-}
-
-// unknown makes the Pods that drift Unknown, in a copy.
-func (f *finding) unknown() {
-	states, members := map[verdict.State]int{}, map[verdict.State][]report.PodRef{}
-	for state, n := range f.pods {
-		now := state
+	f.restate(func(state verdict.State) verdict.State {
 		if state.Drift() {
-			now = verdict.Unknown
+			return verdict.Unknown
 		}
-		states[now] += n
-		members[now] = append(members[now], f.revision.Members[state]...)
-	}
-	f.pods, f.revision.Members = states, members
-	f.revision.State = worst(states)
+		return state
+	})
+	return f
 }

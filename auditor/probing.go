@@ -2,15 +2,14 @@ package auditor
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
@@ -19,84 +18,154 @@ const (
 	// difference is believed: an injector that flips a coin agrees with itself
 	// twice in half of the cases, and five times in one of sixteen.
 	probes = 5
-	// enoughConfirmed workloads that differ at the same paths and were probed
-	// stand for all that do: a changed template makes thousands of them. They are of
-	// one namespace, and stand for that, or each of another, and stand for all: who
-	// writes in one namespace says nothing about others.
-	enoughConfirmed = 3
+	// probesOfOrder is the same where a list has but come in another order, as it does
+	// where an injector writes a map: a template is seldom changed so, and two items come
+	// in one order five times too often.
+	probesOfOrder = 12
 )
 
-// stability remembers which differences have been probed.
-type stability struct {
-	mu        sync.Mutex
-	confirmed map[placesKey]map[string]int // by namespace
+// varying is what is known, while a revision is judged, of what varies in it.
+type varying struct {
+	scope restless.Scope
+	known *verdict.Varying // own and others'; nil: nothing has differed yet
+	own   *verdict.Varying // what its own fresh injections have shown
+	asked int              // how many of those there were
 }
 
-func (s *stability) known(paths placesKey, namespace string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	confirmed := s.confirmed[paths]
-	return len(confirmed) >= enoughConfirmed || confirmed[namespace] >= enoughConfirmed
+// expectVarying finds out what is known of the revision, where a Pod differs.
+func (a *audit) expectVarying(ctx context.Context, f *finding, r inventory.Revision, e *expected) {
+	if e.varying.known != nil {
+		return
+	}
+	steps, _ := a.askers.steps(ctx, a.client, r.Workload.Namespace, f.submitted)
+	e.varying = varying{
+		scope: restless.Scope{Namespace: r.Workload.Namespace, Chain: restless.ChainOf(steps)},
+		own:   &verdict.Varying{}, asked: 1,
+	}
+	e.varying.known = a.restless.Of(e.varying.scope)
 }
 
-func (s *stability) confirm(paths placesKey, namespace string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.confirmed == nil {
-		s.confirmed = map[placesKey]map[string]int{}
+// probe asks again about a revision with sidecars whose Pods differ from the fresh one,
+// until fresh ones differ among themselves, or have agreed often enough. It reports
+// whether they differ: then the Pods are to be judged anew, by what was learned.
+func (a *audit) probe(ctx context.Context, f *finding, r inventory.Revision, e *expected) (learned bool, err error) {
+	if !a.doubtful(f, r, e) {
+		return false, nil
 	}
-	if s.confirmed[paths] == nil {
-		s.confirmed[paths] = map[string]int{}
+	most := probes
+	if f.reordered {
+		most = probesOfOrder
 	}
-	if confirmed := s.confirmed[paths]; len(confirmed) < enoughConfirmed || confirmed[namespace] > 0 {
-		confirmed[namespace]++
-	}
-}
-
-// confirm asks again about a revision with sidecars whose Pods differ from the
-// fresh one, and makes it Unstable if fresh Pods differ among themselves.
-func (a *audit) confirm(ctx context.Context, f *finding, r inventory.Revision, e expected, judged []inventory.Pod) error {
-	if len(f.revision.Changes) == 0 || len(f.revision.Sidecars) == 0 {
-		return nil
-	}
-	paths := keyOf(f.revision.Changes)
-	if a.stable.known(paths, r.Workload.Namespace) {
-		return nil
-	}
-	for probe := 2; probe <= probes; probe++ {
-		again, err := a.fresh(ctx, r, f, injection.Ordinal{})
-		if _, refused := errors.AsType[*injection.Refusal](err); refused {
-			return nil // the first answer is the one there is
+	for e.varying.asked < most {
+		e.varying.asked++
+		a.results.probed()
+		again, err := a.again(ctx, f, r, injection.Ordinal{})
+		if err != nil || !again.Exists() {
+			e.varying.asked = probesOfOrder // the first answer is the one there is
+			return false, err
 		}
+		in, err := a.input(ctx, r, e.fresh, again, e.template)
 		if err != nil {
-			return err
+			return false, err
 		}
-		other, err := parse("fresh Pod", again)
+		differ, err := e.varying.own.Learn(in)
 		if err != nil {
-			return err
+			return false, err
 		}
-		v, err := a.differ(ctx, r, e.fresh, other, e.template)
-		if err != nil {
-			return err
-		}
-		if len(v.Changes) > 0 {
-			f.unjudged(judged, verdict.Unstable, fmt.Sprintf("fresh injections of the same Pod differ among themselves at %s; --ignore-path leaves fields out",
-				strings.Join(pathsOf(v.Changes), ", ")))
-			f.revision.Changes, f.revision.MoreChanges = v.Changes, v.More
-			f.revision.Loses = nil
-			return nil
+		if differ {
+			a.restless.Learn(e.varying.scope, e.varying.own)
+			e.varying.known = a.restless.Of(e.varying.scope).With(e.varying.own)
+			return true, nil
 		}
 	}
-	a.stable.confirm(paths, r.Workload.Namespace)
-	return nil
+	for _, c := range verdict.Stable(f.revision.Changes) {
+		a.restless.Asked(e.varying.scope, r.Workload.Name, c)
+	}
+	return false, nil
 }
 
-// placesKey identifies the places of changes.
-type placesKey [sha256.Size]byte
+// doubtful reports whether a difference of the revision is to be asked about again. What
+// only takes away always is: so it looks, too, where an injector fails open now and then.
+func (a *audit) doubtful(f *finding, r inventory.Revision, e *expected) bool {
+	changes := verdict.Stable(f.revision.Changes)
+	switch {
+	case len(changes) == 0 || len(f.revision.Sidecars) == 0:
+		return false
+	case a.opts.Thorough, f.revision.MoreChanges > 0, len(f.revision.Loses) > 0, verdict.TakesAway(changes, f.revision.Loses):
+		return true
+	}
+	f.revision.Told = !slices.ContainsFunc(changes, func(c verdict.Change) bool { return !a.restless.Told(e.varying.scope, r.Workload.Name, c) })
+	return !f.revision.Told
+}
 
-// keyOf quotes what it joins: paths hold keys of anybody's making.
-func keyOf(changes []verdict.Change) placesKey {
-	return sha256.Sum256(fmt.Appendf(nil, "%q", pathsOf(changes)))
+// togetherUnstable calls the revision's Pods unstable that are as the fresh one by chance,
+// where others are not: another dry run would tell others apart.
+func (f *finding) togetherUnstable() {
+	if f.pods[verdict.Unstable] == 0 {
+		return
+	}
+	together := func(state verdict.State) verdict.State {
+		if state == verdict.InSync {
+			return verdict.Unstable
+		}
+		return state
+	}
+	for alike, state := range f.judged {
+		f.judged[alike] = together(state)
+	}
+	f.restate(together)
+}
+
+// sayVarying says of a revision of which nothing else differs than what varies that it
+// does.
+func (f *finding) sayVarying() {
+	if f.revision.State != verdict.Unstable {
+		return
+	}
+	f.also(verdict.Cut(fmt.Sprintf("fresh injections of the same Pod differ among themselves at %s; --ignore-path leaves fields out",
+		strings.Join(f.revision.Varies, ", ")), verdict.MaxReason))
+}
+
+// late reports whether differences were believed, as others were asked about them, at a
+// place that was seen to vary since.
+func (f finding) late(ledger *restless.Ledger) bool {
+	return f.revision.Told && f.revision.State.Drift() && slices.ContainsFunc(verdict.Stable(f.revision.Changes), ledger.Of(f.varies).Has)
+}
+
+// doubtLate calls such differences unstable.
+func doubtLate(ledger *restless.Ledger, f finding) finding {
+	if !f.late(ledger) {
+		return f
+	}
+	known := ledger.Of(f.varies)
+	f.revision.Changes = slices.Clone(f.revision.Changes)
+	for i, c := range f.revision.Changes {
+		if known.Has(c) && !c.Unstable {
+			f.revision.Changes[i].Unstable = true
+			f.revision.Varies = append(slices.Clone(f.revision.Varies), c.Place())
+		}
+	}
+	if len(verdict.Stable(f.revision.Changes)) == 0 {
+		f.restate(func(state verdict.State) verdict.State {
+			if state.Drift() {
+				return verdict.Unstable
+			}
+			return state
+		})
+		f.sayVarying()
+	}
+	return f
+}
+
+// restate gives Pods other states, in a copy.
+func (f *finding) restate(now func(verdict.State) verdict.State) {
+	states, members := map[verdict.State]int{}, map[verdict.State][]report.PodRef{}
+	for state, n := range f.pods {
+		states[now(state)] += n
+		members[now(state)] = append(members[now(state)], f.revision.Members[state]...)
+	}
+	f.pods, f.revision.Members = states, members
+	f.revision.State = worst(states)
 }
 
 // pathsOf names the places of changes, each once.

@@ -15,6 +15,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
@@ -45,9 +46,12 @@ type finding struct {
 	// those who are given the finding at once.
 	differs map[inventory.Alike][]verdict.Change
 
-	scope    newborn.Scope // of what newborn Pods teach; only where it matters
-	answered int64         // when the dry run was, by the API server's clock; as Pod.Created
-	since    int64         // when answers began to be this one, as far as is known
+	varies    restless.Scope // of what is known to vary
+	reordered bool           // some of what differs does in order alone
+	restless  bool           // fresh injections of it have differed among themselves
+	scope     newborn.Scope  // of what newborn Pods teach; only where it matters
+	answered  int64          // when the dry run was, by the API server's clock; as Pod.Created
+	since     int64          // when answers began to be this one, as far as is known
 	// lastAnswer is the last one that could be judged, and former are those before it, for
 	// as long as the revision has Pods.
 	lastAnswer verdict.Digest
@@ -130,6 +134,16 @@ func (f *finding) unjudged(pods []inventory.Pod, state verdict.State, reason str
 	f.revision.Reason = verdict.Cut(reason, verdict.MaxReason)
 	f.revision.Stamps = stamps(pods)
 	f.revision.State = state
+}
+
+// begin takes back what a comparison has found.
+func (f *finding) begin() {
+	f.none()
+	f.judged, f.differs = map[inventory.Alike]verdict.State{}, map[inventory.Alike][]verdict.Change{}
+	f.gone, f.reordered, f.restless = 0, false, false
+	r := &f.revision
+	r.Changes, r.MoreChanges, r.Varies, r.Ignored, r.Autoscaled = nil, 0, nil, 0, nil
+	r.Sidecars, r.Loses = nil, nil
 }
 
 // none takes all Pods out of the finding.
@@ -271,6 +285,9 @@ func (f *finding) add(v verdict.Verdict, pods []inventory.Pod) {
 	f.revision.Changes = f.bound(union(f.revision.Changes, v.Changes))
 	f.revision.Sidecars = verdict.BoundNames(unionOfNames(f.revision.Sidecars, v.Sidecars))
 	f.revision.Loses = verdict.BoundNames(unionOfNames(f.revision.Loses, v.Loses))
+	f.revision.Varies = verdict.BoundNames(unionOfNames(f.revision.Varies, v.Varies))
+	f.restless = f.restless || len(v.Varies) > 0
+	f.reordered = f.reordered || v.Reordered
 	f.revision.Ignored += v.Ignored
 	f.revision.Autoscaled = f.bound(union(f.revision.Autoscaled, v.Autoscaled))
 	if len(f.revision.Autoscaled) > 0 && f.revision.Reason == "" {
@@ -290,7 +307,7 @@ func union(a, b []verdict.Change) []verdict.Change {
 	all := slices.Concat(a, b)
 	slices.SortStableFunc(all, verdict.CompareChanges)
 	return slices.CompactFunc(all, func(a, b verdict.Change) bool {
-		return a.Part == b.Part && a.Path == b.Path && same(a.From, b.From) && same(a.To, b.To)
+		return a.Part == b.Part && a.Path == b.Path && same(a.From, b.From) && same(a.To, b.To) && a.Unstable == b.Unstable
 	})
 }
 

@@ -54,7 +54,7 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 		ask = live
 	}
 	if scope == Everything || time.Since(a.read) >= a.sweep.Full {
-		a.stable, a.askers, a.as, a.read = &stability{}, &askers{}, nil, time.Now()
+		a.askers, a.as, a.read = &askers{}, nil, time.Now()
 	}
 	if a.as == nil {
 		if a.as, err = injection.NewIdentities(client, a.cfg, a.opts.DryRunAs, a.opts.Fenced); err != nil {
@@ -63,7 +63,7 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 	}
 
 	this := newAudit(client, a.opts, a.as, injection.NewHealth(client, a.cfg))
-	this.stable, this.askers = a.stable, a.askers
+	this.askers = a.askers
 	this.results.found = a.take(live)
 	a.ledger.Begin()
 	asked := 0
@@ -121,14 +121,14 @@ func (a *Auditor) unknown(live map[inventory.Key]inventory.Group) map[inventory.
 	ask := map[inventory.Key]inventory.Group{}
 	for key, group := range live {
 		last, has := a.findings[key]
-		if has && last.isAbout(group.Pods) {
+		if has && last.isAbout(group.Pods) && !last.late(a.opts.Restless) {
 			continue
 		}
 		born := last.newborn(group.Pods)
 		if has {
 			a.contradict(last, born)
 		}
-		if has && !last.disproved(born) && !last.newlyDrifting(born) {
+		if has && !last.disproved(born) && !last.newlyDrifting(born) && !last.late(a.opts.Restless) {
 			if again, judged := last.recount(a.opts.ofSidecars(group.Pods, last.named)); judged {
 				a.findings[key] = known{again, group.Pods}
 				continue
@@ -157,6 +157,7 @@ func inList(ask map[inventory.Key]inventory.Group) []inventory.Group {
 // take keeps findings as they come; of what could not be asked, what is known already.
 func (a *Auditor) take(live map[inventory.Key]inventory.Group) func(inventory.Revision, finding) {
 	return func(r inventory.Revision, f finding) {
+		f.restless = f.restless || a.findings[r.Key].restless
 		a.ledger.Answered(r.Key, f.answer(), time.Now())
 		pods := live[r.Key].Pods
 		a.learn(r, &f, pods)
@@ -176,7 +177,7 @@ func (a *Auditor) result(this *audit, notJudged, asked, splits int) Round {
 	for _, known := range a.findings {
 		notJudged += known.gone
 		if known.revision.Pods > 0 {
-			findings = append(findings, a.withLessons(known.finding))
+			findings = append(findings, a.withLessons(doubtLate(a.opts.Restless, known.finding)))
 		}
 	}
 	found := a.opts.report(findings, notJudged)
@@ -184,7 +185,7 @@ func (a *Auditor) result(this *audit, notJudged, asked, splits int) Round {
 		this.autoscaling.known = a.autoscalers
 	}
 	a.autoscalers = this.autoscaling.known
-	found.DryRunAs = string(a.as.Asked())
+	found.DryRunAs, found.Probes = string(a.as.Asked()), this.results.probes
 	found.Notes = append(found.Notes, this.unread(a.pods.Unread())...)
 	return Round{Report: found, Asked: asked, Splits: splits, Classes: a.ledger.Sizes()}
 }

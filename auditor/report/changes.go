@@ -22,10 +22,13 @@ const (
 
 // changeKey tells changes apart. Paths hold keys of anybody's making, so that no
 // text of several parts would.
-type changeKey struct{ part, path, from, to string }
+type changeKey struct {
+	part, path, from, to string
+	unstable             bool
+}
 
 func keyOf(c verdict.Change) changeKey {
-	return changeKey{c.Part, c.Path, string(c.From), string(c.To)}
+	return changeKey{c.Part, c.Path, string(c.From), string(c.To), c.Unstable}
 }
 
 // summarizeChanges says in one line what changed: containers before the rest
@@ -34,7 +37,9 @@ func keyOf(c verdict.Change) changeKey {
 // rest are counted, and so are those that there are more than changes.
 func summarizeChanges(changes []verdict.Change, more, limit, width int) string {
 	changes = slices.Clone(changes)
-	slices.SortStableFunc(changes, mostTellingFirst)
+	slices.SortStableFunc(changes, func(a, b verdict.Change) int {
+		return cmp.Or(unstableLast(a, b), mostTellingFirst(a, b))
+	})
 
 	summary, text, shown := "", "", 0
 	for i, change := range changes {
@@ -91,6 +96,8 @@ func describe(c verdict.Change) string {
 		path += " "
 	}
 	switch {
+	case c.Unstable:
+		return path + "varies"
 	case c.From == nil && c.To != nil:
 		return path + "added"
 	case c.From != nil && c.To == nil:
@@ -111,8 +118,19 @@ func mostTellingFirst(a, b verdict.Change) int {
 	return cmp.Or(
 		cmp.Compare(partRank(a.Part), partRank(b.Part)),
 		cmp.Compare(a.Part, b.Part),
+		unstableLast(a, b),
 		cmp.Compare(pathRank(a.Path), pathRank(b.Path)),
 	)
+}
+
+func unstableLast(a, b verdict.Change) int {
+	switch {
+	case a.Unstable == b.Unstable:
+		return 0
+	case a.Unstable:
+		return 1
+	}
+	return -1
 }
 
 func partRank(part string) int {

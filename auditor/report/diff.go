@@ -104,6 +104,10 @@ func (o TextOptions) writePart(b *strings.Builder, indent string, changes []verd
 		}
 	}
 	for _, c := range changes {
+		if c.Unstable {
+			fmt.Fprintf(b, "%s%s\n", indent, o.paint(yellow, strings.TrimSpace("~ "+Printable(c.Path))+": varies from one injection to the next"))
+			continue
+		}
 		for _, text := range sideLines(c.Path, c.From, width) {
 			fmt.Fprintf(b, "%s%s\n", indent, o.paint(red, "- "+text))
 		}

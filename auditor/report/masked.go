@@ -3,6 +3,7 @@ package report
 import (
 	"io"
 	"slices"
+	"strings"
 
 	openreports "github.com/openreports/reports-api/apis/openreports.io/v1alpha1"
 
@@ -29,10 +30,7 @@ func (r *Report) Masked(m *mask.Masker) Shown {
 			revision.Reason = m.Prose(revision.Reason)
 			revision.Changes = MaskChanges(m, revision.Changes)
 			revision.Autoscaled = MaskChanges(m, revision.Autoscaled)
-			revision.Biased = slices.Clone(revision.Biased)
-			for k, place := range revision.Biased {
-				revision.Biased[k] = m.Prose(place)
-			}
+			revision.Biased, revision.Varies = maskPlaces(m, revision.Biased), maskPlaces(m, revision.Varies)
 		}
 	}
 	masked.Notes = slices.Clone(r.Notes)
@@ -55,8 +53,34 @@ func MaskChanges(m *mask.Masker, changes []verdict.Change) []verdict.Change {
 	masked := slices.Clone(changes)
 	for i := range masked {
 		c := &masked[i]
-		c.From, c.To = m.At(c.Path, c.From), m.At(c.Path, c.To)
+		for _, path := range secretsAt(c.Path) {
+			c.From, c.To = m.At(path, c.From), m.At(path, c.To)
+		}
 		c.Path = m.Prose(c.Path)
+	}
+	return masked
+}
+
+// secretsAt are the paths that may name a secret: that of a value and, of a place inside
+// of what it means, all on the way there.
+func secretsAt(path string) []string {
+	outer, inner, inside := strings.Cut(path, verdict.Inside)
+	paths := []string{outer}
+	if !inside {
+		return paths
+	}
+	for at := range len(inner) {
+		if inner[at] == '.' || inner[at] == '[' && at > 0 {
+			paths = append(paths, inner[:at])
+		}
+	}
+	return append(paths, inner)
+}
+
+func maskPlaces(m *mask.Masker, places []string) []string {
+	masked := slices.Clone(places)
+	for i, place := range masked {
+		masked[i] = m.Prose(place)
 	}
 	return masked
 }

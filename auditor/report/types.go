@@ -37,6 +37,9 @@ type Report struct {
 	Outages []Outage `json:"outages,omitempty"`
 	// Notes say what a reader must know about the whole.
 	Notes []string `json:"notes,omitempty"`
+	// Probes is how many dry runs were made to tell what differs from what varies: besides
+	// one for each revision, in the audit, or the round, that found this last.
+	Probes int `json:"probes,omitempty"`
 	// IgnoredPaths are those that were left out on request (--ignore-path).
 	IgnoredPaths []string `json:"ignoredPaths,omitempty"`
 	Items        []Item   `json:"items"`
@@ -105,6 +108,13 @@ type Revision struct {
 	// report does not hold.
 	MoreChanges int    `json:"moreChanges,omitempty"`
 	Reason      string `json:"reason"`
+	// Varies names the places where fresh injections of the revision differ among
+	// themselves, as far as that was found out. Lists that only come in another order each time are no
+	// change.
+	Varies []string `json:"varies,omitempty"`
+	// Told: the differences were not asked about again, as they were for other workloads.
+	// A rollout asks before it begins.
+	Told bool `json:"-"`
 	// Sidecars names the injected containers, live or fresh, sorted.
 	Sidecars []string `json:"sidecars"`
 	// Loses names the injected containers that a live Pod has and the fresh

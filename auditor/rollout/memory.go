@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // LastRolloutAnnotation of a workload's own metadata remembers the last
@@ -44,14 +45,17 @@ func (l lastRollout) annotation() (string, error) {
 // SHA-256, in hex, over the fresh stamp of each revision and over the fresh
 // value (To) at each place where a live Pod differs. The latter are in it
 // because a stamp does not cover the app's own fields that admission rewrites.
+// What varies from one injection to the next is not in it, nor a stamp that covers that.
 // The live side, the names of revisions and the order of anything have no part
 // in it, so a workload that still differs after a restart keeps its digest for
 // as long as injection stays as it is.
 func digestOf(item report.Item) (string, error) {
 	var lines [][]byte
 	for _, r := range item.Revisions {
-		lines = append(lines, []byte(r.Fresh))
-		for _, c := range slices.Concat(r.Changes, r.BiasedChanges) {
+		if len(r.Varies) == 0 {
+			lines = append(lines, []byte(r.Fresh))
+		}
+		for _, c := range verdict.Stable(slices.Concat(r.Changes, r.BiasedChanges)) {
 			line, err := canonical([]any{c.Part, c.Path, c.To})
 			if err != nil {
 				return "", fmt.Errorf("digest of %s %s/%s, change at %s %s: %w",

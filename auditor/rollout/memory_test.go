@@ -54,6 +54,21 @@ func TestDigestIgnoresTheLiveSideAndOrder(t *testing.T) {
 	}
 }
 
+// What varies from one injection to the next is in no digest: a workload that did not
+// converge would be rolled out again and again.
+func TestDigestOfWhatVaries(t *testing.T) {
+	item := func(nonce, stamp string) report.Item {
+		return with(audited("Deployment", verdict.Drifted, imageChange, verdict.Change{Part: "container/proxy", Path: "env[NONCE].value", To: json.RawMessage(nonce), Unstable: true}),
+			func(r *report.Revision) { r.Fresh, r.Varies = stamp, []string{"container/proxy:env[NONCE].value"} })
+	}
+	if digest(t, item(`"a"`, "v1:a")) != digest(t, item(`"b"`, "v1:b")) {
+		t.Error("the digest varies")
+	}
+	if other := item(`"a"`, "v1:a"); digest(t, with(other, func(r *report.Revision) { r.Changes[0].To = json.RawMessage(`"proxy:3"`) })) == digest(t, item(`"a"`, "v1:a")) {
+		t.Error("another image has the same digest")
+	}
+}
+
 func TestDigestFollowsTheFreshSide(t *testing.T) {
 	old := digest(t, audited("Deployment", verdict.Drifted, imageChange))
 	for name, item := range map[string]report.Item{

@@ -53,8 +53,9 @@ func choose(item report.Item, opts Options) decision {
 			"where it is meant to go, --allow-orphaned", strings.Join(lost, ", "))
 	}
 	if i := slices.IndexFunc(item.Revisions, takesAway); i >= 0 && !opts.Guards.AllowOrphaned {
+		changes := verdict.Stable(item.Revisions[i].Changes)
 		return skip("would only take away what was injected (%s, %d in all), and add nothing: check that its injector is up and selects the workload; "+
-			"where that is meant to go, --allow-orphaned", item.Revisions[i].Changes[0].Place(), len(item.Revisions[i].Changes))
+			"where that is meant to go, --allow-orphaned", changes[0].Place(), len(changes))
 	}
 	if !slices.ContainsFunc(states(item), opts.wantsState) && !sel.wantsAll(item) {
 		return skip("%s", opts.whyNotState(item.State))
@@ -93,7 +94,7 @@ func (s Selection) named(sidecar string) bool {
 func (s Selection) differences(item report.Item) []verdict.Change {
 	var changes []verdict.Change
 	for _, r := range item.Revisions {
-		for _, c := range r.Changes {
+		for _, c := range verdict.Stable(r.Changes) {
 			if len(s.SidecarNames) == 0 || slices.Contains(s.SidecarNames, sidecarOf(c.Part)) {
 				changes = append(changes, c)
 			}
@@ -154,9 +155,9 @@ func (o Options) whyNotState(state verdict.State) string {
 
 // unjudged finds a revision that the audit could not judge or that could not
 // be re-created: neither may be restarted, whatever the others are.
-func unjudged(item report.Item) (report.Revision, bool) {
+func unjudged(item report.Item, but ...verdict.State) (report.Revision, bool) {
 	never := func(s verdict.State) bool {
-		return s == verdict.Blocked || s == verdict.Unstable || s == verdict.Unknown
+		return (s == verdict.Blocked || s == verdict.Unstable || s == verdict.Unknown) && !slices.Contains(but, s)
 	}
 	for _, r := range item.Revisions {
 		if never(r.State) {

@@ -26,14 +26,17 @@ type outcome struct {
 }
 
 // converged judges the audit of a workload that has just been rolled out, given the one
-// that was planned. Pods that were left as they were, by their UIDs, do not count.
+// that was planned. What varies from one injection to the next was never promised. Pods that were left as they were, by their UIDs, do not count.
 func converged(planned, item report.Item, opts Options, untouched map[string]bool) outcome {
-	if revision, ok := unjudged(item); ok {
+	if revision, ok := unjudged(item, verdict.Unstable); ok {
 		return outcome{decision: failed("rolled out, but cannot be verified, as it is now %s: %s",
 			revision.State, orElse(revision.Reason, "the audit gives no reason"))}
 	}
-	changes, biased := withoutBiased(planned, opts.Select.differences(item))
+	changes, biased := without(opts.Select.differences(item), planned, func(r report.Revision) []string { return r.Biased })
+	changes, varied := without(changes, planned, func(r report.Revision) []string { return r.Varies })
 	switch {
+	case item.State.Drift() && len(changes) == 0 && biased == 0 && varied > 0:
+		return outcome{decision: decision{result: report.RolledOut}}
 	case item.State.Drift() && len(changes) == 0 && biased > 0:
 		return outcome{leftOut: true, decision: decision{report.RolledOut, "what a dry run does not tell of was left out"}}
 	case !item.State.Drift() || len(opts.Select.SidecarNames) > 0 && len(changes) == 0:
@@ -66,20 +69,20 @@ func whoIsTold(item report.Item) string {
 	return "a webhook tells dry runs apart"
 }
 
-// withoutBiased leaves out changes at places that the plan did not judge.
-func withoutBiased(planned report.Item, changes []verdict.Change) (judged []verdict.Change, biased int) {
+// without leaves out changes at places that the plan did not judge.
+func without(changes []verdict.Change, planned report.Item, places func(report.Revision) []string) (judged []verdict.Change, left int) {
 	var known []string
 	for _, r := range planned.Revisions {
-		known = append(known, r.Biased...)
+		known = append(known, places(r)...)
 	}
 	for _, c := range changes {
 		if slices.Contains(known, c.Place()) {
-			biased++
+			left++
 		} else {
 			judged = append(judged, c)
 		}
 	}
-	return judged, biased
+	return judged, left
 }
 
 // within reports whether the changes are at places of the others.

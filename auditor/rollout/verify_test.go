@@ -69,6 +69,12 @@ func TestConverged(t *testing.T) {
 		"differs elsewhere, too": {
 			item: audited("Deployment", verdict.Drifted, volume, imageChange), planned: knowing, biased: true,
 			want: decision{report.NotConverging, asBefore + image + ": a webhook answers its controller otherwise (--dry-run-as controller asks as that), or tells dry runs apart" + leftAlone}},
+		"differs only in what varies": {
+			item: audited("Deployment", verdict.Unstable, verdict.Change{Part: "volumes", Path: "[y]", Unstable: true}), want: decision{result: report.RolledOut}},
+		"differs where the plan saw it vary": {
+			item:    audited("Deployment", verdict.Drifted, volume),
+			planned: with(audited("Deployment", verdict.Drifted, imageChange), func(r *report.Revision) { r.Varies = []string{"volumes:[x]"} }),
+			want:    decision{result: report.RolledOut}},
 		"now blocked": {
 			item: with(audited("Deployment", verdict.Blocked), func(r *report.Revision) { r.Reason = "denied by x" }),
 			want: decision{report.Failed, "rolled out, but cannot be verified, as it is now Blocked: denied by x"}},

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"sync"
 
-	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
@@ -16,10 +15,8 @@ import (
 // another.
 type rounds struct {
 	cluster *rest.Config
-	fenced  func(ctx context.Context, user string) error
-	asked   func(outcome string)
+	audits  audits
 	changes *changes
-	log     logr.Logger
 
 	auditor *auditor.Auditor // nil before the first round
 	by      config.Configuration
@@ -41,7 +38,7 @@ func (r *rounds) round(ctx context.Context, c config.Configuration, scope audito
 // lives until ctx is done.
 func (r *rounds) begin(ctx context.Context, c config.Configuration) error {
 	r.stop()
-	next, err := auditor.NewAuditor(r.cluster, auditOptions(c, r.fenced, r.asked, r.log, nil), auditor.Sweep{
+	next, err := auditor.NewAuditor(r.cluster, r.audits.options(c, nil), auditor.Sweep{
 		Interval: c.Interval.Duration, Full: c.FullInterval.Duration,
 	})
 	if err != nil {

@@ -29,6 +29,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
@@ -171,7 +172,8 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	l.metrics, l.log = metrics.New(options.Registry), options.Logger
 	l.page = &page{masker: func() *mask.Masker { return mask.New([]byte(rand.Text())) }}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
-	rounds := &rounds{cluster: cluster, fenced: gate.ProveController, asked: l.metrics.DryRun, changes: l.changes, log: options.Logger}
+	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, restless: &restless.Ledger{}, log: options.Logger}
+	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes}
 	l.round = rounds.round
 	healer := &healer{memory: l.memory, log: options.Logger, ended: l.metrics.RolledOut, steps: steps{
 		lock: func(ctx context.Context, namespace string) (lock, error) {
@@ -186,10 +188,10 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 			return rollout.Run(ctx, cluster, plan, opts, audit)
 		},
 		audit: func(ctx context.Context, c config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {
-			return auditor.Audit(ctx, cluster, auditOptions(c, gate.ProveController, l.metrics.DryRun, options.Logger, workloads))
+			return auditor.Audit(ctx, cluster, audits.options(c, workloads))
 		},
 		verify: func(ctx context.Context, c config.Configuration, w inventory.WorkloadRef) (*report.Item, error) {
-			return auditor.Workload(ctx, cluster, auditOptions(c, gate.ProveController, l.metrics.DryRun, options.Logger, nil), w)
+			return auditor.Workload(ctx, cluster, audits.options(c, nil), w)
 		},
 		rows: rows,
 	}}
@@ -264,13 +266,21 @@ func addPage(mgr manager.Manager, p *page, options Options) error {
 	return mgr.Add(server)
 }
 
-// auditOptions are those of an audit of everything, or of some workloads.
-func auditOptions(c config.Configuration, fenced func(context.Context, string) error, asked func(string), log logr.Logger, workloads []inventory.WorkloadRef) auditor.Options {
+// audits is what all audits of the daemon share.
+type audits struct {
+	fenced   func(ctx context.Context, user string) error
+	asked    func(outcome string)
+	restless *restless.Ledger
+	log      logr.Logger
+}
+
+// options are those of an audit of everything, or of some workloads.
+func (a audits) options(c config.Configuration, workloads []inventory.WorkloadRef) auditor.Options {
 	selection := c.Selection.Inventory()
 	selection.Workloads, selection.SkipGone = workloads, true
 	return auditor.Options{
-		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, DryRunAs: c.DryRunAs, Fenced: fenced,
+		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, DryRunAs: c.DryRunAs, Fenced: a.fenced,
 		SidecarNames: c.Selection.SidecarContainerNames, IgnorePaths: c.PathPatterns(),
-		IncludeAutoscaled: c.IncludeAutoscaled, Asked: asked, Log: log,
+		IncludeAutoscaled: c.IncludeAutoscaled, Restless: a.restless, Asked: a.asked, Log: a.log,
 	}
 }

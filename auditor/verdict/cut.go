@@ -64,6 +64,18 @@ func stored(n jsontree.Node) json.RawMessage {
 	return slices.Clone(n.Raw())
 }
 
+// storedRaw is stored of JSON; what is none is kept as a text.
+func storedRaw(raw json.RawMessage) json.RawMessage {
+	if raw == nil {
+		return nil
+	}
+	n, err := jsontree.Parse(raw)
+	if err != nil {
+		return appendText(nil, Cut(string(raw), maxText))
+	}
+	return stored(n)
+}
+
 // appendCut writes a value in about so many bytes.
 func appendCut(dst []byte, n jsontree.Node, most int) []byte {
 	switch n.Kind() {

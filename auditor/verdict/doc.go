@@ -14,7 +14,9 @@ type Change struct {
 	// app/NAME or pod.
 	Part string `json:"part"`
 	// Path within the part, dotted, list items by their merge key; empty when
-	// the whole part came or went.
+	// the whole part came or went. Where a value varies from one injection to the next,
+	// " → " and the place inside of what it means follow, as in
+	// "env[VAULT_CONFIG].value → vault.address".
 	Path string `json:"path"`
 	// From is the live value as stored, To the fresh one, in outputs with masks
 	// in the place of secrets; nil where that side has none. A text of more than 2,048
@@ -22,6 +24,9 @@ type Change struct {
 	// such as "… (1234567 bytes, sha256 0123456789abcdef)".
 	From json.RawMessage `json:"from,omitempty"`
 	To   json.RawMessage `json:"to,omitempty"`
+	// Unstable: fresh injections of the same Pod differ among themselves there, so that
+	// the difference says nothing.
+	Unstable bool `json:"unstable,omitempty"`
 }
 
 // Place is PART:PATH, as --ignore-path takes it; the part alone where the path is empty.
@@ -45,6 +50,9 @@ type Input struct {
 	// Ignore leaves changes out, as if those fields were equal
 	// (--ignore-path).
 	Ignore []PathPattern
+	// Varying is where fresh injections differ among themselves; nil: nothing is known of
+	// that, and nobody wants to know of reordered lists.
+	Varying *Varying
 	// IncludeAutoscaled has the resources of Pods that an autoscaler sizes
 	// count as any other field.
 	IncludeAutoscaled bool
@@ -69,6 +77,12 @@ type Verdict struct {
 	// re-creation would take them away. Init containers that have ended are no loss
 	// while others of their injector stay.
 	Loses []string
+	// Varies names the places where the two Pods differ in what varies from one injection
+	// to the next (Change.Place), sorted. Lists that only come in another order each time
+	// are no change.
+	Varies []string
+	// Reordered: a change that is not unstable is one of order alone.
+	Reordered bool
 	// Ignored is how many changes were left out by Input.Ignore.
 	Ignored int
 	// Autoscaled are the changes of resources that an autoscaler sets anew all

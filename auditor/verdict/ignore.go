@@ -50,5 +50,5 @@ func (p PathPattern) matches(c Change) bool {
 		return false
 	}
 	below, ok := strings.CutPrefix(c.Path, p.Path)
-	return ok && (p.Path == "" || below == "" || below[0] == '.' || below[0] == '[')
+	return ok && (p.Path == "" || below == "" || below[0] == '.' || below[0] == '[' || strings.HasPrefix(below, Inside))
 }

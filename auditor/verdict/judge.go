@@ -22,11 +22,17 @@ func Judge(in Input) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
+	c.compare()
+	c.settle()
+	return c.verdict(), nil
+}
+
+// compare finds all differences.
+func (c *comparison) compare() {
 	c.containers()
 	c.order()
 	c.members("volumes", c.live.Volumes(), c.fresh.Volumes())
 	c.podFields()
-	return c.verdict(), nil
 }
 
 // Sidecars returns the names of a Pod's injected containers, sorted. Without a
@@ -52,12 +58,17 @@ type comparison struct {
 	creators        map[string]bool // init containers that the live Pod's creator added
 	edits           podspec.Fields  // what later managers hold of the live spec
 	changes         []Change
-	edited          int // changes that a later manager made
+	edited          int // changes that a later manager made, but for unstable ones
 	ignore          []PathPattern
 	ignored         int         // changes that are left out
 	moving          bool        // an autoscaler sizes the Pod, and that is not to count
 	autoscaler      *Autoscaler // nil: annotations tell, or none sizes it
 	autoscaled      []Change    // what it differs by
+	varying         *Varying
+	varied          []string // places that vary, and differ
+	reordered       bool
+	madeUp          map[string][]int // changes of items that have gone, by their form
+	learned         *learned         // not nil: differences are what varies, and not recorded
 	// limitsSidecars are the Pods of which LimitRanger says that it set resources of a
 	// sidecar.
 	limitsSidecars map[*podspec.View]bool
@@ -87,7 +98,7 @@ func newComparison(in Input) (*comparison, error) {
 		ignore: in.Ignore,
 		moving: !in.IncludeAutoscaled && (in.Autoscaler != nil || in.sizedByAnnotation()),
 
-		autoscaler: in.Autoscaler,
+		autoscaler: in.Autoscaler, varying: in.Varying,
 	}
 	c.liveHas = declared.injected(c.live, in.SidecarNames)
 	c.newHas = declared.injected(c.fresh, in.SidecarNames)
@@ -97,7 +108,7 @@ func newComparison(in Input) (*comparison, error) {
 	for name := range c.creators {
 		delete(c.liveHas, name)
 	}
-	c.sidecars = map[string]bool{}
+	c.sidecars, c.madeUp = map[string]bool{}, map[string][]int{}
 	for _, has := range []map[string]bool{c.liveHas, c.newHas} {
 		for name := range has {
 			c.sidecars[name] = true
@@ -129,7 +140,7 @@ func (c *comparison) containers() {
 			switch {
 			case !bytes.Equal(l.Field, list), c.creators[l.Name]:
 			case len(fresh[key]) == 0:
-				c.whole(l, Change{From: stored(l.Node)})
+				c.record(c.part(l), "", l.Node, jsontree.Node{})
 			default:
 				c.container(l, fresh[key][0], edits.Member(l.Member))
 				fresh[key] = fresh[key][1:]
@@ -140,7 +151,7 @@ func (c *comparison) containers() {
 	for _, f := range c.fresh.Containers() {
 		key := keyOf(f)
 		if left := fresh[key]; len(left) > 0 && left[0].Node == f.Node {
-			c.whole(f, Change{To: stored(f.Node)})
+			c.record(c.part(f), "", jsontree.Node{}, f.Node)
 			fresh[key] = left[1:]
 		}
 	}
@@ -151,27 +162,6 @@ func (c *comparison) part(container podspec.Container) string {
 		return container.Part()
 	}
 	return "app/" + container.Name
-}
-
-// whole records that a container came or went.
-func (c *comparison) whole(container podspec.Container, change Change) {
-	change.Part = c.part(container)
-	c.record(change)
-}
-
-// record takes a change down, unless it is to be left out.
-func (c *comparison) record(change Change) (taken bool) {
-	if slices.ContainsFunc(c.ignore, func(p PathPattern) bool { return p.matches(change) }) {
-		c.ignored++
-		return false
-	}
-	change.Part, change.Path = Cut(change.Part, maxPath), Cut(change.Path, maxPath)
-	if c.isAutoscaled(change) {
-		c.autoscaled = append(c.autoscaled, change)
-		return false
-	}
-	c.changes = append(c.changes, change)
-	return true
 }
 
 // container compares two containers; held is what later managers hold of the live one.
@@ -192,8 +182,8 @@ func (c *comparison) container(live, fresh podspec.Container, held podspec.Field
 		if edited && !sidecar {
 			continue
 		}
-		if c.add(c.part(live), d) && edited {
-			c.edited++
+		if stable := c.add(c.part(live), d); edited {
+			c.edited += stable
 		}
 	}
 }
@@ -230,7 +220,7 @@ func (c *comparison) order() {
 		}
 	}
 	if differs {
-		c.record(Change{Part: "order", From: sequence(live), To: sequence(fresh)})
+		c.record("order", "", sequence(live), sequence(fresh))
 	}
 }
 
@@ -270,8 +260,8 @@ func (c *comparison) members(part string, live, fresh podspec.Member) {
 	}
 }
 
-func (c *comparison) add(part string, d podspec.Difference) (taken bool) {
-	return c.record(Change{Part: part, Path: d.Path, From: stored(d.A), To: stored(d.B)})
+func (c *comparison) add(part string, d podspec.Difference) (stable int) {
+	return c.record(part, d.Path, d.A, d.B)
 }
 
 // verdict decides by what was found.
@@ -290,11 +280,15 @@ func (c *comparison) verdict() Verdict {
 	var more int
 	v.Autoscaled, more = Bound(c.autoscaled)
 	v.More += more
-	switch changed := len(c.changes) > 0; {
-	case len(c.sidecars) == 0 && changed:
+	v.Varies, v.Reordered = eachName(c.varied), c.reordered
+	stable := len(c.changes) - countUnstable(c.changes)
+	switch changed := stable > 0; {
+	case len(c.sidecars) == 0 && len(c.changes) > 0:
 		v.State = Mutated
 	case len(c.sidecars) == 0:
 		v.State = NotInjected
+	case !changed && len(c.changes) > 0:
+		v.State = Unstable
 	case !changed && c.ignored > 0: // also where one has none, and just that is left out
 		v.State = InSync
 	case len(c.liveHas) == 0:
@@ -303,25 +297,12 @@ func (c *comparison) verdict() Verdict {
 		v.State = Orphaned
 	case !changed:
 		v.State = InSync
-	case c.edited == len(c.changes):
+	case c.edited == stable:
 		v.State = Modified
 	default:
 		v.State = Drifted
 	}
 	return v
-}
-
-// eachOnce lists a place once: of variables that are there twice, each differs there.
-func eachOnce(sorted []Change) []Change {
-	return slices.CompactFunc(slices.Clone(sorted), func(a, b Change) bool { return CompareChanges(a, b) == 0 })
-}
-
-// CompareChanges orders changes by part, then path.
-func CompareChanges(a, b Change) int {
-	if c := strings.Compare(a.Part, b.Part); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Path, b.Path)
 }
 
 func join(field, path string) string {
@@ -345,7 +326,7 @@ func common(of, with []string) []string {
 	return both
 }
 
-func sequence(order [2][]string) json.RawMessage {
+func sequence(order [2][]string) jsontree.Node {
 	b, err := json.Marshal(slices.Concat(order[0], order[1]))
 	if err != nil { // strings always marshal
 		panic(err)
@@ -354,7 +335,7 @@ func sequence(order [2][]string) json.RawMessage {
 	if err != nil {
 		panic(err)
 	}
-	return stored(names)
+	return names
 }
 
 func union(a, b map[string]bool) map[string]bool {

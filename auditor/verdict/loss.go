@@ -48,7 +48,7 @@ func (c *comparison) hasSibling(name string) bool {
 // their work, which are not among loses, are left out.
 func TakesAway(changes []Change, loses []string) bool {
 	takes := false
-	for _, c := range changes {
+	for _, c := range Stable(changes) {
 		name, isInit := strings.CutPrefix(c.Part, "initContainer/")
 		switch {
 		case c.To != nil || c.From == nil:

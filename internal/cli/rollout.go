@@ -13,6 +13,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
@@ -57,6 +58,7 @@ type rolloutOptions struct {
 	strict        bool
 	lockNamespace string
 	rollout       rollout.Options
+	restless      restless.Ledger // what its audits have seen to vary
 
 	maxUnavailableGiven bool
 

@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,9 +48,9 @@ func auditIgnoring(t *testing.T, c *cluster.Cluster, namespace string, paths ...
 	return r
 }
 
-// An injector that answers differently each time cannot be judged: such
-// workloads are Unstable, with the field named, and never rolled out; without
-// that field they are judged as any other.
+// What an injector answers differently each time cannot be judged: workloads that differ
+// in nothing else are Unstable, with the field named, and never rolled out. What else
+// differs is judged as ever, with the field or without it.
 func TestAuditOfAnUnstableInjection(t *testing.T) {
 	c := fenced(t)
 	proxy := startInjector(t, c, "proxy", "proxy:1")
@@ -89,12 +90,23 @@ func TestAuditOfAnUnstableInjection(t *testing.T) {
 				t.Errorf("ignored paths (-want +got):\n%s", diff)
 			}
 			proxy.setImage("proxy:2")
+			const image = `container/proxy image: "proxy:1" → "proxy:2"`
+			whole := itemOf(t, auditIgnoring(t, c, namespace), "Deployment", app)
+			if diff := cmp.Diff([]string{image}, changeLines(verdict.Stable(whole.Revisions[0].Changes))); diff != "" || whole.State != verdict.Drifted || !whole.Rollout.Eligible {
+				t.Errorf("%s, eligible %t, changes beside the field (-want +got):\n%s", whole.State, whole.Rollout.Eligible, diff)
+			}
+			if places := whole.Revisions[0].Varies; !slices.Contains(places, "container/proxy:env[NONCE].value") {
+				t.Errorf("varies at %q, want the field", places)
+			}
 			drifted := itemOf(t, auditIgnoring(t, c, namespace, ignored), "Deployment", app)
-			if diff := cmp.Diff([]string{`container/proxy image: "proxy:1" → "proxy:2"`}, changeLines(drifted.Revisions[0].Changes)); diff != "" {
+			if diff := cmp.Diff([]string{image}, changeLines(drifted.Revisions[0].Changes)); diff != "" {
 				t.Errorf("changes (-want +got):\n%s", diff)
 			}
-			checkResults(t, rolloutCommand(t, c, 0, "-n", namespace, "--confirm", "--ignore-path", ignored, "deploy/"+app),
+			checkResults(t, rolloutCommand(t, c, 0, "-n", namespace, "--confirm", "deploy/"+app),
 				map[string]report.Result{"Deployment/" + app: report.RolledOut})
+			if item := itemOf(t, auditIgnoring(t, c, namespace, ignored), "Deployment", app); item.State != verdict.InSync {
+				t.Errorf("after the rollout, without the field: %+v", item)
+			}
 			if _, err := c.Kubectl(t.Context(), "", "-n", namespace, "delete", "deployment", app); err != nil {
 				t.Fatal(err)
 			}

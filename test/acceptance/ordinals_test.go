@@ -96,12 +96,20 @@ func TestAuditOfOrdinalsAndClaims(t *testing.T) {
 	checkResults(t, rolloutCommand(t, c, 0, "-n", namespace, "--confirm", "--include-statefulset"), map[string]report.Result{
 		"StatefulSet/db": report.RolledOut, "StatefulSet/llm": report.RolledOut,
 	})
-	// A variable that is random, and no ordinal's.
+	// A value that is random, and no ordinal's: that there is one now is a difference, what
+	// it is is none.
 	n := 0
 	proxy.setMore(func() []injector.Operation {
 		n++
 		return []injector.Operation{{Op: "add", Path: "/spec/hostAliases", Value: []corev1.HostAlias{{IP: "10.0.0.1", Hostnames: []string{fmt.Sprintf("h%d", n)}}}}}
 	})
+	const aliases = "pod:hostAliases[10.0.0.1]"
+	item := itemOf(t, auditOf(t, c, inventory.Selection{Namespace: namespace}), "StatefulSet", "llm")
+	if changes := item.Revisions[0].Changes; item.State != verdict.Drifted || len(changes) != 1 || changes[0].Place() != aliases {
+		t.Errorf("%s: %v, want it Drifted at %s", item.State, changeLines(changes), aliases)
+	}
+	checkResults(t, rolloutCommand(t, c, 0, "-n", namespace, "--confirm", "--include-statefulset", "sts/llm"),
+		map[string]report.Result{"StatefulSet/llm": report.RolledOut})
 	if item := itemOf(t, auditOf(t, c, inventory.Selection{Namespace: namespace}), "StatefulSet", "llm"); item.State != verdict.Unstable {
 		t.Errorf("%+v, want it Unstable", item)
 	}

@@ -2,6 +2,8 @@ package injector
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -193,6 +196,36 @@ func Orders(items ...string) func() []string {
 		}
 		n++
 		return order
+	}
+}
+
+// VaultAgent adds Vault's agent, whose configuration is JSON in base64 with a template for
+// each secret, in the given order.
+func VaultAgent(image, memory, address string, secrets func() []string) Answer {
+	return func(Request) []Operation {
+		templates := []map[string]any{}
+		for _, secret := range secrets() {
+			templates = append(templates, map[string]any{
+				"destination": "/vault/secrets/" + secret, "left_delimiter": "{{", "right_delimiter": "}}",
+				"contents": fmt.Sprintf("{{ with secret %q }}{{ range $k, $v := .Data }}{{ $k }}: {{ $v }}\n{{ end }}{{ end }}", "database/creds/"+secret),
+			})
+		}
+		configuration, err := json.Marshal(map[string]any{
+			"auto_auth": map[string]any{
+				"method": map[string]any{"type": "kubernetes", "mount_path": "auth/kubernetes", "config": map[string]string{"role": "app"}},
+				"sink":   []map[string]any{{"type": "file", "config": map[string]string{"path": "/home/vault/.vault-token"}}},
+			},
+			"exit_after_auth": false, "pid_file": "/home/vault/.pid", "template": templates, "vault": map[string]string{"address": address},
+			"template_config": map[string]any{"exit_on_retry_failure": true},
+		})
+		if err != nil {
+			panic(err) // of maps of texts
+		}
+		return []Operation{AddContainer(corev1.Container{
+			Name: "vault-agent", Image: image, Args: []string{"echo ${VAULT_CONFIG?} | base64 -d > /home/vault/config.json && vault agent -config=/home/vault/config.json"},
+			Env:       []corev1.EnvVar{{Name: "VAULT_CONFIG", Value: base64.StdEncoding.EncodeToString(configuration)}},
+			Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(memory)}},
+		})}
 	}
 }
 

@@ -27,7 +27,7 @@ const (
 
 // habitRows are what real injectors look at, and how they answer, whatever they inject.
 func habitRows() []row {
-	return slices.Concat(switchRows(), callerRows(), variableRows(), answerRows())
+	return slices.Concat(switchRows(), callerRows(), variableRows(), answerRows(), setRows(), varyingRows())
 }
 
 // habit is a row of this group that drifts, or is in sync if nothing changes.

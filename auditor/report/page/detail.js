@@ -123,7 +123,8 @@ function linesOf(value) {
 }
 
 // sides are the cells of one change: two short values, or a diff by line.
-function sides({ from, to }) {
+function sides({ from, to, unstable }) {
+  if (unstable) return [el('td', { colspan: 2, class: 'muted' }, 'varies from one injection to the next')];
   if (long(from) || long(to)) {
     const names = { '-': 'removed', '+': 'added' };
     const lines = diffLines(linesOf(from), linesOf(to)).map(([sign, line]) =>
@@ -139,7 +140,8 @@ function sides({ from, to }) {
 const partOrder = ['container', 'initContainer', 'app', 'pod', 'volumes', 'order'];
 const partRank = (part) => rank(partOrder.indexOf(part.split('/')[0]), partOrder.length);
 const pathRank = (path) => path === '' || path === 'image' ? 0 : path.startsWith('resources.') ? 1 : 2;
-const mostTelling = (a, b) => partRank(a.part) - partRank(b.part) || (a.part > b.part) - (a.part < b.part) || pathRank(a.path) - pathRank(b.path);
+const mostTelling = (a, b) => partRank(a.part) - partRank(b.part) || (a.part > b.part) - (a.part < b.part) ||
+  !!a.unstable - !!b.unstable || pathRank(a.path) - pathRank(b.path);
 
 // manyChanges is how many changes of a revision are drawn before somebody asks
 // for the others.

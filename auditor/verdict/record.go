@@ -1,0 +1,96 @@
+package verdict
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+)
+
+// record takes a difference down, unless it is to be left out, and returns how many
+// changes that are not unstable are in it.
+func (c *comparison) record(part, path string, a, b jsontree.Node) (stable int) {
+	whole := Change{Part: part, Path: path}
+	if slices.ContainsFunc(c.ignore, func(p PathPattern) bool { return p.matches(whole) }) {
+		c.ignored++
+		return 0
+	}
+	if c.isAutoscaled(whole) {
+		c.autoscaled = append(c.autoscaled, changeOf(part, path, a, b))
+		return 0
+	}
+	if c.learned != nil {
+		c.learned.take(part, path, a, b)
+		return 0
+	}
+	inner, unstable, unknown := c.varying.split(part, path, a, b)
+	if unknown {
+		if c.varying != nil {
+			c.reordered = c.reordered || reordered(a, b)
+			if form := formOf(part, path, a); form != "" && !b.Exists() && c.varying.items[form] > 0 {
+				c.madeUp[form] = append(c.madeUp[form], len(c.changes))
+			}
+		}
+		c.changes = append(c.changes, changeOf(part, path, a, b))
+		return 1
+	}
+	c.varied = append(c.varied, changeOf(part, path, a, b).Place())
+	if unstable {
+		change := changeOf(part, path, a, b)
+		change.Unstable = true
+		c.changes = append(c.changes, change)
+	}
+	for _, d := range inner {
+		change := Change{Part: Cut(part, maxPath), Path: Cut(path+Inside+d.Path, maxPath), From: storedRaw(d.From), To: storedRaw(d.To)}
+		if slices.ContainsFunc(c.ignore, func(p PathPattern) bool { return p.matches(change) }) {
+			c.ignored++
+			continue
+		}
+		c.changes = append(c.changes, change)
+		stable++
+	}
+	return stable
+}
+
+func changeOf(part, path string, a, b jsontree.Node) Change {
+	return Change{Part: Cut(part, maxPath), Path: Cut(path, maxPath), From: stored(a), To: stored(b)}
+}
+
+// settle calls items unstable that have gone, where items of their form have made-up
+// keys, and no more of them have gone than come each time.
+func (c *comparison) settle() {
+	for form, gone := range c.madeUp {
+		if len(gone) > c.varying.items[form] {
+			continue
+		}
+		for _, at := range gone {
+			c.changes[at].Unstable = true
+			c.varied = append(c.varied, c.changes[at].Place())
+		}
+	}
+}
+
+// eachOnce lists a place once: of variables that are there twice, each differs there.
+func eachOnce(sorted []Change) []Change {
+	return slices.CompactFunc(slices.Clone(sorted), func(a, b Change) bool { return CompareChanges(a, b) == 0 })
+}
+
+func countUnstable(changes []Change) int {
+	return len(changes) - len(Stable(changes))
+}
+
+// Stable returns the changes that are not unstable.
+func Stable(changes []Change) []Change {
+	if !slices.ContainsFunc(changes, func(c Change) bool { return c.Unstable }) {
+		return changes
+	}
+	return slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return c.Unstable })
+}
+
+// CompareChanges orders changes by part, then path.
+func CompareChanges(a, b Change) int {
+	if c := strings.Compare(a.Part, b.Part); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Path, b.Path)
+}
