@@ -209,6 +209,13 @@ func (a *audit) run(ctx context.Context, pods *inventory.Inventory) error {
 	if err := a.as.Check(ctx); err != nil {
 		return err
 	}
+	if err := a.judgeAll(ctx, pods); err != nil {
+		return err
+	}
+	return a.judgeDoubted(ctx)
+}
+
+func (a *audit) judgeAll(ctx context.Context, pods *inventory.Inventory) error {
 	revisions := make(chan inventory.Revision)
 	room := semaphore.NewWeighted(largeAtOnce)
 	group, ctx := errgroup.WithContext(ctx)
@@ -262,6 +269,7 @@ type results struct {
 	findings  []finding
 	gone      int // Pods that ended while they were audited
 	probes    int // dry runs that ask about a difference again
+	doubted   []doubted
 	forbidden *injection.Refusal
 	allowed   bool
 }
@@ -281,6 +289,7 @@ func (r *results) add(of inventory.Revision, f finding) {
 		r.forbidden = f.refusal
 	}
 	if r.found == nil && f.revision.Pods > 0 {
+		r.doubt(of, f)
 		f.submitted, f.judged, f.differs = nil, nil, nil // for those who are given it at once
 		r.findings = append(r.findings, f)
 	}

@@ -60,7 +60,7 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 		a.results.compare(c)
 	}
 	f.revision.Stamps = stamps(judged)
-	f.varies = e.varying.scope
+	f.varies, f.doubted = e.varying.scope, e.varying.ordersDoubted
 	if !e.varying.own.Empty() {
 		f.restless = true
 		f.revision.Varies = verdict.BoundNames(unionOfNames(f.revision.Varies, e.varying.own.Places()))
@@ -129,7 +129,7 @@ func (a *audit) compare(ctx context.Context, f *finding, r inventory.Revision, a
 		if err != nil {
 			return verdict.Verdict{}, err
 		}
-		in.Varying = e.varying.known
+		in.Varying, in.OrdersDoubted = e.varying.known, e.varying.ordersDoubted
 		return verdict.Judge(in)
 	}
 	c.Verdict, err = differ(e.fresh)

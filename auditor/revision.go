@@ -47,7 +47,8 @@ type finding struct {
 	differs map[inventory.Alike][]verdict.Change
 
 	varies    restless.Scope // of what is known to vary
-	reordered bool           // some of what differs does in order alone
+	reordered []string       // where what differs does in order alone
+	doubted   bool           // some of that is unstable, as nothing tells
 	restless  bool           // fresh injections of it have differed among themselves
 	scope     newborn.Scope  // of what newborn Pods teach; only where it matters
 	answered  int64          // when the dry run was, by the API server's clock; as Pod.Created
@@ -140,7 +141,7 @@ func (f *finding) unjudged(pods []inventory.Pod, state verdict.State, reason str
 func (f *finding) begin() {
 	f.none()
 	f.judged, f.differs = map[inventory.Alike]verdict.State{}, map[inventory.Alike][]verdict.Change{}
-	f.gone, f.reordered, f.restless = 0, false, false
+	f.gone, f.reordered, f.restless = 0, nil, false
 	r := &f.revision
 	r.Changes, r.MoreChanges, r.Varies, r.Ignored, r.Autoscaled = nil, 0, nil, 0, nil
 	r.Sidecars, r.Loses = nil, nil
@@ -287,7 +288,7 @@ func (f *finding) add(v verdict.Verdict, pods []inventory.Pod) {
 	f.revision.Loses = verdict.BoundNames(unionOfNames(f.revision.Loses, v.Loses))
 	f.revision.Varies = verdict.BoundNames(unionOfNames(f.revision.Varies, v.Varies))
 	f.restless = f.restless || len(v.Varies) > 0
-	f.reordered = f.reordered || v.Reordered
+	f.reordered = unionOfNames(f.reordered, v.Reordered)
 	f.revision.Ignored += v.Ignored
 	f.revision.Autoscaled = f.bound(union(f.revision.Autoscaled, v.Autoscaled))
 	if len(f.revision.Autoscaled) > 0 && f.revision.Reason == "" {

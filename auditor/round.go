@@ -121,14 +121,14 @@ func (a *Auditor) unknown(live map[inventory.Key]inventory.Group) map[inventory.
 	ask := map[inventory.Key]inventory.Group{}
 	for key, group := range live {
 		last, has := a.findings[key]
-		if has && last.isAbout(group.Pods) && !last.late(a.opts.Restless) {
+		if has && last.isAbout(group.Pods) && !last.late(a.opts.Restless) && !last.knownSince(a.opts.Restless) {
 			continue
 		}
 		born := last.newborn(group.Pods)
 		if has {
 			a.contradict(last, born)
 		}
-		if has && !last.disproved(born) && !last.newlyDrifting(born) && !last.late(a.opts.Restless) {
+		if has && !last.disproved(born) && !last.newlyDrifting(born) && !last.late(a.opts.Restless) && !last.knownSince(a.opts.Restless) {
 			if again, judged := last.recount(a.opts.ofSidecars(group.Pods, last.named)); judged {
 				a.findings[key] = known{again, group.Pods}
 				continue

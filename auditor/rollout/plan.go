@@ -64,6 +64,7 @@ func Plan(ctx context.Context, cfg *rest.Config, rep *report.Report, opts Option
 		Kind:        report.RolloutReport,
 		GeneratedAt: opts.now(),
 		Summary:     rep.Summary,
+		Probes:      rep.Probes,
 
 		IgnoredPaths: rep.IgnoredPaths,
 		Items:        items,

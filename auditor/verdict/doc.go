@@ -53,6 +53,9 @@ type Input struct {
 	// Varying is where fresh injections differ among themselves; nil: nothing is known of
 	// that, and nobody wants to know of reordered lists.
 	Varying *Varying
+	// OrdersDoubted has texts differ unstably in which items of a list have but another
+	// order, whether they are known to vary or not.
+	OrdersDoubted bool
 	// IncludeAutoscaled has the resources of Pods that an autoscaler sizes
 	// count as any other field.
 	IncludeAutoscaled bool
@@ -81,8 +84,9 @@ type Verdict struct {
 	// to the next (Change.Place), sorted. Lists that only come in another order each time
 	// are no change.
 	Varies []string
-	// Reordered: a change that is not unstable is one of order alone.
-	Reordered bool
+	// Reordered names the places where, but for the order of items in a list, two texts, or
+	// two lists, mean the same (Change.Place): an injector that writes a map does that.
+	Reordered []string
 	// Ignored is how many changes were left out by Input.Ignore.
 	Ignored int
 	// Autoscaled are the changes of resources that an autoscaler sets anew all

@@ -66,7 +66,8 @@ type comparison struct {
 	autoscaled      []Change    // what it differs by
 	varying         *Varying
 	varied          []string // places that vary, and differ
-	reordered       bool
+	reordered       []string
+	ordersDoubted   bool
 	madeUp          map[string][]int // changes of items that have gone, by their form
 	learned         *learned         // not nil: differences are what varies, and not recorded
 	// limitsSidecars are the Pods of which LimitRanger says that it set resources of a
@@ -98,7 +99,7 @@ func newComparison(in Input) (*comparison, error) {
 		ignore: in.Ignore,
 		moving: !in.IncludeAutoscaled && (in.Autoscaler != nil || in.sizedByAnnotation()),
 
-		autoscaler: in.Autoscaler, varying: in.Varying,
+		autoscaler: in.Autoscaler, varying: in.Varying, ordersDoubted: in.OrdersDoubted,
 	}
 	c.liveHas = declared.injected(c.live, in.SidecarNames)
 	c.newHas = declared.injected(c.fresh, in.SidecarNames)
@@ -280,7 +281,7 @@ func (c *comparison) verdict() Verdict {
 	var more int
 	v.Autoscaled, more = Bound(c.autoscaled)
 	v.More += more
-	v.Varies, v.Reordered = eachName(c.varied), c.reordered
+	v.Varies, v.Reordered = eachName(c.varied), eachName(c.reordered)
 	stable := len(c.changes) - countUnstable(c.changes)
 	switch changed := stable > 0; {
 	case len(c.sidecars) == 0 && len(c.changes) > 0:

@@ -24,19 +24,19 @@ func (c *comparison) record(part, path string, a, b jsontree.Node) (stable int) 
 		return 0
 	}
 	inner, unstable, unknown := c.varying.split(part, path, a, b)
+	change := changeOf(part, path, a, b)
 	if unknown {
 		if c.varying != nil {
-			c.reordered = c.reordered || reordered(a, b)
-			if form := formOf(part, path, a); form != "" && !b.Exists() && c.varying.items[form] > 0 {
-				c.madeUp[form] = append(c.madeUp[form], len(c.changes))
-			}
+			c.suspect(&change, a, b)
 		}
-		c.changes = append(c.changes, changeOf(part, path, a, b))
+		c.changes = append(c.changes, change)
+		if change.Unstable {
+			return 0
+		}
 		return 1
 	}
-	c.varied = append(c.varied, changeOf(part, path, a, b).Place())
+	c.varied = append(c.varied, change.Place())
 	if unstable {
-		change := changeOf(part, path, a, b)
 		change.Unstable = true
 		c.changes = append(c.changes, change)
 	}
@@ -50,6 +50,17 @@ func (c *comparison) record(part, path string, a, b jsontree.Node) (stable int) 
 		stable++
 	}
 	return stable
+}
+
+// suspect looks at a difference of which nothing is known for what it may come of.
+func (c *comparison) suspect(change *Change, a, b jsontree.Node) {
+	if reordered(a, b) {
+		c.reordered = append(c.reordered, change.Place())
+		change.Unstable = c.ordersDoubted && a.Kind() == jsontree.String
+	}
+	if form := formOf(change.Part, change.Path, a); form != "" && !b.Exists() && c.varying.items[form] > 0 {
+		c.madeUp[form] = append(c.madeUp[form], len(c.changes))
+	}
 }
 
 func changeOf(part, path string, a, b jsontree.Node) Change {

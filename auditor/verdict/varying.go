@@ -34,7 +34,9 @@ type varies struct {
 	inner meaning.Variation
 	// comesAndGoes: some have something there, and others have not.
 	comesAndGoes bool
-	seen         []valueSum // what fresh injections have there
+	// more than orders varies, here or, for those who share it, elsewhere.
+	more bool
+	seen []valueSum // what fresh injections have there
 }
 
 type valueSum [8]byte
@@ -74,14 +76,15 @@ func (v *Varying) Places() []string {
 	return eachName(names)
 }
 
-// Has reports whether fresh injections differ at the change's place.
+// Has reports whether fresh injections differ at the change's place, as far as that is
+// known: inside of a value of which orders vary, and nothing else, they do not.
 func (v *Varying) Has(change Change) bool {
 	if v.Empty() {
 		return false
 	}
-	path, _, _ := strings.Cut(change.Path, Inside)
-	_, has := v.places[varyingPlace{change.Part, path}]
-	return has || v.all
+	path, _, inside := strings.Cut(change.Path, Inside)
+	what, has := v.places[varyingPlace{change.Part, path}]
+	return v.all || has && (what.more || !inside)
 }
 
 // Elsewhere is what follows from a Varying for other workloads of its namespace: items
@@ -99,7 +102,7 @@ func (v *Varying) shared(values bool) *Varying {
 		return s
 	}
 	for at, what := range v.places {
-		of := varies{inner: what.inner.Orders()}
+		of := varies{inner: what.inner.Orders(), more: what.more}
 		if values {
 			of.seen = what.seen
 		}
@@ -135,6 +138,7 @@ func (v *Varying) put(at varyingPlace, what varies) {
 	}
 	known.inner.Merge(what.inner)
 	known.comesAndGoes = known.comesAndGoes || what.comesAndGoes
+	known.more = known.more || what.more || !known.inner.Equal(known.inner.Orders())
 	known.seen = slices.Clone(known.seen)
 	for _, sum := range what.seen {
 		if len(known.seen) < maxSeen && !slices.Contains(known.seen, sum) {
@@ -154,6 +158,7 @@ type learned struct {
 func (l *learned) take(part, path string, a, b jsontree.Node) {
 	l.any = true
 	what := varies{comesAndGoes: !a.Exists() || !b.Exists()}
+	what.more = what.comesAndGoes
 	for _, n := range []jsontree.Node{a, b} {
 		if n.Exists() {
 			what.seen = append(what.seen, sumOf(n))
