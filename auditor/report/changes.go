@@ -36,7 +36,7 @@ func keyOf(c verdict.Change) changeKey {
 // and as many as fit into width columns (0: no limit), but always one; the
 // rest are counted, and so are those that there are more than changes.
 func summarizeChanges(changes []verdict.Change, more, limit, width int) string {
-	changes = slices.Clone(changes)
+	changes = spelledOut(changes)
 	slices.SortStableFunc(changes, func(a, b verdict.Change) int {
 		return cmp.Or(unstableLast(a, b), mostTellingFirst(a, b))
 	})
@@ -98,6 +98,8 @@ func describe(c verdict.Change) string {
 	switch {
 	case c.Unstable:
 		return path + "varies"
+	case c.Path == becomesNative && c.From == nil && c.To == nil:
+		return becomesNative
 	case c.From == nil && c.To != nil:
 		return path + "added"
 	case c.From != nil && c.To == nil:
@@ -140,6 +142,8 @@ func partRank(part string) int {
 
 func pathRank(path string) int {
 	switch {
+	case path == becomesNative:
+		return -1
 	case path == "", path == "image":
 		return 0
 	case strings.HasPrefix(path, "resources."):

@@ -82,7 +82,7 @@ func (o TextOptions) writeRevision(b *strings.Builder, item Item, revision Revis
 }
 
 func (o TextOptions) writeChanges(b *strings.Builder, indent string, changes []verdict.Change) {
-	changes = slices.Clone(changes)
+	changes = spelledOut(changes)
 	slices.SortStableFunc(changes, mostTellingFirst)
 	for len(changes) > 0 {
 		part := changes[0].Part
@@ -107,6 +107,9 @@ func (o TextOptions) writePart(b *strings.Builder, indent string, changes []verd
 		if c.Unstable {
 			fmt.Fprintf(b, "%s%s\n", indent, o.paint(yellow, strings.TrimSpace("~ "+Printable(c.Path))+": varies from one injection to the next"))
 			continue
+		}
+		if c.Path == becomesNative && c.From == nil && c.To == nil {
+			fmt.Fprintf(b, "%s%s\n", indent, o.paint(yellow, "~ "+becomesNative))
 		}
 		for _, text := range sideLines(c.Path, c.From, width) {
 			fmt.Fprintf(b, "%s%s\n", indent, o.paint(red, "- "+text))

@@ -14,7 +14,7 @@ import (
 // their own, as thousands of workloads drift in the same way.
 type pageData struct {
 	Report pageReport `json:"report"`
-	// Changes are all that there are, each once.
+	// Changes are all that there are, as they are shown, each once.
 	Changes []verdict.Change `json:"changes"`
 	// Details say of each item, in the items' order, what a table would.
 	Details []string  `json:"details"`
@@ -77,7 +77,7 @@ type changeList struct {
 func (l *changeList) revisions(of []Revision) []pageRevision {
 	found := make([]pageRevision, len(of))
 	for i, revision := range of {
-		found[i] = pageRevision{Revision: revision, Changes: l.indices(revision.Changes), Autoscaled: l.indices(revision.Autoscaled)}
+		found[i] = pageRevision{Revision: revision, Changes: l.indices(spelledOut(revision.Changes)), Autoscaled: l.indices(revision.Autoscaled)}
 	}
 	return found
 }

@@ -125,6 +125,7 @@ function linesOf(value) {
 // sides are the cells of one change: two short values, or a diff by line.
 function sides({ from, to, unstable }) {
   if (unstable) return [el('td', { colspan: 2, class: 'muted' }, 'varies from one injection to the next')];
+  if (from === undefined && to === undefined) return [el('td', { colspan: 2 })];
   if (long(from) || long(to)) {
     const names = { '-': 'removed', '+': 'added' };
     const lines = diffLines(linesOf(from), linesOf(to)).map(([sign, line]) =>
