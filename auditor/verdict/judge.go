@@ -26,6 +26,10 @@ func Judge(in Input) (Verdict, error) {
 	c.order()
 	c.members("volumes", c.live.Volumes(), c.fresh.Volumes())
 	c.podFields()
+	c.placement(in)
+	if err := c.metadata(in); err != nil {
+		return Verdict{}, err
+	}
 	return c.verdict(), nil
 }
 
@@ -58,6 +62,9 @@ type comparison struct {
 	moving          bool        // an autoscaler sizes the Pod, and that is not to count
 	autoscaler      *Autoscaler // nil: annotations tell, or none sizes it
 	autoscaled      []Change    // what it differs by
+	annotations     []string    // that count, too
+	undecided       []Change    // of which nothing tells who made them
+	beside          []Change    // of metadata that does not count
 	// limitsSidecars are the Pods of which LimitRanger says that it set resources of a
 	// sidecar.
 	limitsSidecars map[*podspec.View]bool
@@ -87,7 +94,7 @@ func newComparison(in Input) (*comparison, error) {
 		ignore: in.Ignore,
 		moving: !in.IncludeAutoscaled && (in.Autoscaler != nil || in.sizedByAnnotation()),
 
-		autoscaler: in.Autoscaler,
+		autoscaler: in.Autoscaler, annotations: in.Annotations,
 	}
 	c.liveHas = declared.injected(c.live, in.SidecarNames)
 	c.newHas = declared.injected(c.fresh, in.SidecarNames)
@@ -206,16 +213,6 @@ func editable(path string) bool {
 	return path == "image" || strings.HasPrefix(path, "resources.")
 }
 
-// editablePodField is editable for fields of the Pod's spec; affinity changes
-// while scheduling gates hold the Pod.
-func editablePodField(name string) bool {
-	switch name {
-	case "activeDeadlineSeconds", "terminationGracePeriodSeconds", "resources", "affinity":
-		return true
-	}
-	return false
-}
-
 // order compares the sequence of the containers that both Pods have, where
 // one of them is a sidecar.
 func (c *comparison) order() {
@@ -234,35 +231,6 @@ func (c *comparison) order() {
 	}
 }
 
-func (c *comparison) podFields() {
-	live, fresh := c.live.PodFields(), c.fresh.PodFields()
-	for len(live) > 0 || len(fresh) > 0 {
-		var l, f podspec.Member
-		switch {
-		case len(fresh) == 0 || len(live) > 0 && string(live[0].Key) < string(fresh[0].Key):
-			l, live = live[0], live[1:]
-		case len(live) == 0 || string(fresh[0].Key) < string(live[0].Key):
-			f, fresh = fresh[0], fresh[1:]
-		default:
-			l, live = live[0], live[1:]
-			f, fresh = fresh[0], fresh[1:]
-		}
-		if l.Default && !f.Node.Exists() || f.Default && !l.Node.Exists() {
-			continue
-		}
-		name := l.Key
-		if !l.Node.Exists() {
-			name = f.Key
-		}
-		for _, d := range podspec.Diff(c.live, c.fresh, l, f, c.edits.Field(name)) {
-			d.Path = join(string(name), d.Path)
-			if !d.Held || !editablePodField(string(name)) {
-				c.add("pod", d)
-			}
-		}
-	}
-}
-
 // members compares a keyed list of the spec.
 func (c *comparison) members(part string, live, fresh podspec.Member) {
 	for _, d := range podspec.Diff(c.live, c.fresh, live, fresh, podspec.Fields{}) {
@@ -278,6 +246,7 @@ func (c *comparison) add(part string, d podspec.Difference) (taken bool) {
 func (c *comparison) verdict() Verdict {
 	slices.SortFunc(c.changes, CompareChanges)
 	slices.SortFunc(c.autoscaled, CompareChanges)
+	slices.SortFunc(c.undecided, CompareChanges)
 	v := Verdict{
 		Sidecars: BoundNames(sortedNames(c.sidecars)),
 		Loses:    c.loses(),
@@ -290,6 +259,8 @@ func (c *comparison) verdict() Verdict {
 	var more int
 	v.Autoscaled, more = Bound(c.autoscaled)
 	v.More += more
+	v.Undecided, _ = Bound(eachOnce(c.undecided))
+	v.Metadata, v.MoreMetadata = c.notCounted()
 	switch changed := len(c.changes) > 0; {
 	case len(c.sidecars) == 0 && changed:
 		v.State = Mutated
@@ -322,13 +293,6 @@ func CompareChanges(a, b Change) int {
 		return c
 	}
 	return strings.Compare(a.Path, b.Path)
-}
-
-func join(field, path string) string {
-	if path == "" || strings.HasPrefix(path, "[") {
-		return field + path
-	}
-	return field + "." + path
 }
 
 func common(of, with []string) []string {
