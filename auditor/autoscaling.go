@@ -26,7 +26,7 @@ type autoscaling struct {
 func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, template jsontree.Node, left ...verdict.PathPattern) (verdict.Verdict, error) {
 	in := verdict.Input{
 		Live: live, Fresh: fresh, Template: template, SidecarNames: a.opts.SidecarNames, Ignore: slices.Concat(a.opts.IgnorePaths, left),
-		IncludeAutoscaled: a.opts.IncludeAutoscaled,
+		IncludeAutoscaled: a.opts.IncludeAutoscaled, Annotations: a.opts.CompareAnnotations,
 	}
 	if !a.opts.IncludeAutoscaled {
 		a.autoscaling.once.Do(func() {
@@ -37,7 +37,7 @@ func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, t
 		}
 		in.Autoscaler, in.AutoscalersKnown = a.autoscaling.known.Of(r), a.autoscaling.known.Unread == nil
 	}
-	return verdict.Judge(in)
+	return a.judgePlaced(ctx, r.Workload.Namespace, in)
 }
 
 // unread says that autoscalers could not be read, where that may matter; else

@@ -18,7 +18,7 @@ type expected struct {
 	further         *further // nil: nothing has differed yet
 }
 
-func expect(r inventory.Revision, fresh []byte) (e expected, err error) {
+func expect(r inventory.Revision, fresh []byte, annotations []string) (e expected, err error) {
 	if e.fresh, err = parse("fresh Pod", fresh); err != nil {
 		return e, err
 	}
@@ -27,7 +27,7 @@ func expect(r inventory.Revision, fresh []byte) (e expected, err error) {
 			return e, err
 		}
 	}
-	if e.digest, err = verdict.DigestOf(e.fresh); err != nil {
+	if e.digest, err = verdict.DigestOf(e.fresh, annotations...); err != nil {
 		return e, fmt.Errorf("fresh Pod: %w", err)
 	}
 	return e, nil
@@ -36,7 +36,7 @@ func expect(r inventory.Revision, fresh []byte) (e expected, err error) {
 // judge compares the Pods with the fresh one: a Pod of each digest, as Pods of
 // one digest are alike.
 func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fresh []byte) error {
-	e, err := expect(r, fresh)
+	e, err := expect(r, fresh, a.opts.CompareAnnotations)
 	if err != nil {
 		return err
 	}
@@ -83,8 +83,13 @@ func (a *audit) compare(ctx context.Context, f *finding, r inventory.Revision, a
 		if len(sidecars) == 0 {
 			c.Verdict.State = verdict.NotInjected
 		}
-		if err == nil && a.opts.Compared != nil && alike[0].JSON != nil {
+		if err == nil && alike[0].JSON != nil {
 			c.Live, err = parse("Pod "+alike[0].Name, alike[0].JSON)
+		}
+		if err == nil && c.Live.Exists() {
+			c.Verdict.Metadata, c.Verdict.MoreMetadata = verdict.MetadataOf(verdict.Input{
+				Live: c.Live, Fresh: c.Fresh, Template: c.Template, Annotations: a.opts.CompareAnnotations,
+			})
 		}
 		return c, err
 	}

@@ -273,6 +273,9 @@ func (f *finding) add(v verdict.Verdict, pods []inventory.Pod) {
 	f.revision.Loses = verdict.BoundNames(unionOfNames(f.revision.Loses, v.Loses))
 	f.revision.Ignored += v.Ignored
 	f.revision.Autoscaled = f.bound(union(f.revision.Autoscaled, v.Autoscaled))
+	f.revision.Undecided = verdict.BoundNames(unionOfNames(f.revision.Undecided, pathsOf(v.Undecided)))
+	metadata, more := verdict.BoundMetadata(union(f.revision.Metadata, v.Metadata))
+	f.revision.Metadata, f.revision.MoreMetadata = metadata, f.revision.MoreMetadata+v.MoreMetadata+more
 	if len(f.revision.Autoscaled) > 0 && f.revision.Reason == "" {
 		f.revision.Reason = autoscalers
 	}

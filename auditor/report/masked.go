@@ -29,6 +29,11 @@ func (r *Report) Masked(m *mask.Masker) Shown {
 			revision.Reason = m.Prose(revision.Reason)
 			revision.Changes = MaskChanges(m, revision.Changes)
 			revision.Autoscaled = MaskChanges(m, revision.Autoscaled)
+			revision.Metadata = MaskChanges(m, revision.Metadata)
+			revision.Undecided = slices.Clone(revision.Undecided)
+			for k, place := range revision.Undecided {
+				revision.Undecided[k] = m.Prose(place)
+			}
 			revision.Biased = slices.Clone(revision.Biased)
 			for k, place := range revision.Biased {
 				revision.Biased[k] = m.Prose(place)

@@ -271,6 +271,6 @@ func auditOptions(c config.Configuration, fenced func(context.Context, string) e
 	return auditor.Options{
 		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, DryRunAs: c.DryRunAs, Fenced: fenced,
 		SidecarNames: c.Selection.SidecarContainerNames, IgnorePaths: c.PathPatterns(),
-		IncludeAutoscaled: c.IncludeAutoscaled, Asked: asked, Log: log,
+		CompareAnnotations: c.CompareAnnotations, IncludeAutoscaled: c.IncludeAutoscaled, Asked: asked, Log: log,
 	}
 }

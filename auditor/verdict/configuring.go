@@ -2,7 +2,6 @@ package verdict
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -110,8 +109,8 @@ func CheckAnnotation(key string) error {
 	case strings.HasPrefix(key, ownAnnotations):
 		return errors.New("sidecar-drift's own annotations are never compared")
 	}
-	if problems := validation.IsQualifiedName(strings.ToLower(key)); len(problems) > 0 {
-		return fmt.Errorf("it is no key of an annotation, such as example.com/redirect-ports: %s", problems[0])
+	if len(validation.IsQualifiedName(strings.ToLower(key))) > 0 {
+		return errors.New("it is no key of an annotation: give one such as example.com/redirect-ports")
 	}
 	return nil
 }

@@ -40,10 +40,7 @@ func DigestOf(pod jsontree.Node, annotations ...string) (Digest, error) {
 		}
 		form = v.AppendCanonical(append(append(form, m.Key...), 0), m)
 	}
-	form, err := appendConfiguring(form, v, annotations)
-	if err != nil {
-		return Digest{}, err
-	}
+	form = appendConfiguring(form, v, annotations)
 	sum := sha256.Sum256(form)
 	return Digest(sum[:16]), nil
 }

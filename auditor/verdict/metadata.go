@@ -26,26 +26,32 @@ const (
 
 // MetadataOf returns the labels and annotations by which two Pods differ and that do not
 // count: those that admission added. Injectors keep hashes, times and statuses there. They
-// are bounded; more is how many are left out.
-func MetadataOf(in Input) (changes []Change, more int, err error) {
+// are bounded; more is how many are left out. Nothing is known where managedFields cannot be
+// read.
+func MetadataOf(in Input) (changes []Change, more int) {
 	c := &comparison{live: podspec.NewView(in.Live), fresh: podspec.NewView(in.Fresh), annotations: in.Annotations}
 	if err := c.metadata(in); err != nil {
-		return nil, 0, err
+		return nil, 0
 	}
-	changes, more = c.notCounted()
-	return changes, more, nil
+	return c.notCounted()
 }
 
 func (c *comparison) notCounted() ([]Change, int) {
 	slices.SortFunc(c.beside, CompareChanges)
-	kept, size := 0, 0
-	for kept < min(len(c.beside), maxMetadata) {
-		if size += SizeOf(c.beside[kept : kept+1]); size > maxMetadataSize {
+	return BoundMetadata(c.beside)
+}
+
+// BoundMetadata returns as many changes of metadata that does not count as may be kept of
+// one revision, and how many it leaves out.
+func BoundMetadata(changes []Change) (kept []Change, left int) {
+	n, size := 0, 0
+	for n < min(len(changes), maxMetadata) {
+		if size += SizeOf(changes[n : n+1]); size > maxMetadataSize {
 			break
 		}
-		kept++
+		n++
 	}
-	return c.beside[:kept:kept], len(c.beside) - kept
+	return changes[:n:n], len(changes) - n
 }
 
 // holders say who holds the labels and annotations of either Pod.
@@ -161,7 +167,7 @@ func brief(n jsontree.Node) json.RawMessage {
 
 // appendConfiguring appends the annotations that count, but those that were written once
 // the Pod ran.
-func appendConfiguring(dst []byte, v *podspec.View, more []string) ([]byte, error) {
+func appendConfiguring(dst []byte, v *podspec.View, more []string) []byte {
 	var counting []jsontree.Node
 	for entry := range v.Pod().Get("metadata", "annotations").Children() {
 		if configures(entry.Name(), more) {
@@ -169,11 +175,11 @@ func appendConfiguring(dst []byte, v *podspec.View, more []string) ([]byte, erro
 		}
 	}
 	if len(counting) == 0 {
-		return dst, nil
+		return dst
 	}
 	managers, err := podspec.Managers(v.Pod())
-	if err != nil {
-		return nil, err
+	if err != nil { // which Judge says
+		managers = nil
 	}
 	later := v.Lookup(podspec.Union(podspec.Later(managers)).Field([]byte("metadata")).Field([]byte("annotations")), nil)
 	defer v.Release(later)
@@ -185,5 +191,5 @@ func appendConfiguring(dst []byte, v *podspec.View, more []string) ([]byte, erro
 		dst = append(append(append(dst, metadataPart...), 0), entry.Name()...)
 		dst = v.AppendText(append(dst, 0), entry.Text())
 	}
-	return dst, nil
+	return dst
 }
