@@ -50,7 +50,7 @@ spec:
 }
 
 func istioRows() []row {
-	return slices.Concat(upgradeRows(), overrideRows(), canaryRows(), settingsRows(), cniRows(), revisionRows())
+	return slices.Concat(upgradeRows(), overrideRows(), canaryRows(), settingsRows(), cniRows(), pullRows(), revisionRows())
 }
 
 // inIstio is a row with the real Istio, which drifts if there are changes.
@@ -174,8 +174,18 @@ func canaryRows() []row {
 		inCanary("a variable of a ProxyConfig", meshed{labels: "proxyconfig: variables"}, under(istioNative, config, flag), under(istioInit, flag)),
 		inCanary("the concurrency of a ProxyConfig", meshed{labels: "proxyconfig: concurrency"}, under(istioNative, config)),
 		inCanary("the image type of a ProxyConfig", meshed{labels: "proxyconfig: image"}, under(istioNative, "image", config)),
-		inCanary("image pull secrets of the mesh, beside the Pod's own", meshed{pod: "imagePullSecrets: [{name: own}]"}),
 		forAll, own, earlier, later, edited,
+	}
+}
+
+// pullRows are Pods of a revision whose image pull secret becomes another one.
+func pullRows() []row {
+	pulls := func(name string, w meshed) row {
+		return inIstio(name, istioPull, w, under("pod", "imagePullSecrets[mirror]", "imagePullSecrets[registry]"))
+	}
+	return []row{
+		pulls("another image pull secret of the mesh", meshed{}),
+		pulls("another image pull secret of the mesh, beside the Pod's own", meshed{pod: "imagePullSecrets: [{name: own}]"}),
 	}
 }
 
