@@ -32,6 +32,12 @@ func (c Change) Place() string {
 	return c.Part + ":" + c.Path
 }
 
+// BesidesSpec reports whether the change is of placement or metadata, which
+// [podspec.View.AppendClean] leaves out.
+func (c Change) BesidesSpec() bool {
+	return c.Part == metadataPart || c.Part == "pod" && isPlacement(c.Path)
+}
+
 // Input is what a verdict follows from.
 type Input struct {
 	Live  jsontree.Node // the Pod as it runs

@@ -54,7 +54,7 @@ func TakesAway(changes []Change, loses []string) bool {
 		case c.To != nil || c.From == nil:
 			return false
 		case isInit && c.Path == "" && !slices.Contains(loses, name):
-		case c.Path == "", c.Part == "volumes", c.Part == metadataPart, isGiven(c.Path), c.Part == "pod" && isPlacement(c.Path):
+		case c.Path == "", c.Part == "volumes", c.BesidesSpec(), isGiven(c.Path):
 			takes = true
 		}
 	}

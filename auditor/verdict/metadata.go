@@ -61,11 +61,11 @@ type holders struct {
 }
 
 func holdersOf(live, fresh jsontree.Node) (holders, error) {
-	ofLive, err := podspec.Managers(live)
+	ofLive, err := podspec.MetadataManagers(live)
 	if err != nil {
 		return holders{}, fmt.Errorf("live Pod: %w", err)
 	}
-	ofFresh, err := podspec.Managers(fresh)
+	ofFresh, err := podspec.MetadataManagers(fresh)
 	if err != nil {
 		return holders{}, fmt.Errorf("fresh Pod: %w", err)
 	}
@@ -77,6 +77,10 @@ func holdersOf(live, fresh jsontree.Node) (holders, error) {
 		live:  of(ofLive), fresh: of(ofFresh), later: of(podspec.Later(ofLive)),
 	}, nil
 }
+
+// topologyLabels are those that the plugin PodTopologyLabels gives to a Pod once its node is
+// known (plugin/pkg/admission/podtopologylabels).
+const topologyLabels = "topology.kubernetes.io/"
 
 // entries compares labels, or annotations, by their keys.
 type entries struct {
@@ -141,6 +145,7 @@ func (e entries) differs(key []byte, live, fresh jsontree.Node) {
 		}
 		change.From, change.To = stored(live), stored(fresh)
 		e.record(change)
+	case e.list == "labels" && bytes.HasPrefix(key, []byte(topologyLabels)):
 	case e.known && !submitted && !e.template[string(key)]:
 		change.Path = Cut(change.Path, maxPath)
 		change.From, change.To = brief(live), brief(fresh)
@@ -177,7 +182,7 @@ func appendConfiguring(dst []byte, v *podspec.View, more []string) []byte {
 	if len(counting) == 0 {
 		return dst
 	}
-	managers, err := podspec.Managers(v.Pod())
+	managers, err := podspec.MetadataManagers(v.Pod())
 	if err != nil { // which Judge says
 		managers = nil
 	}

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -32,6 +33,7 @@ func TestMetadata(t *testing.T) {
 	for name, test := range map[string]struct {
 		live, fresh           string
 		creator, later        string // keys that they hold in the live Pod
+		status                string // keys that were written by its status
 		submitted             string // keys that were submitted for the fresh Pod
 		template              string
 		counts, shown, ignore string
@@ -57,6 +59,7 @@ func TestMetadata(t *testing.T) {
 		"a hash":                        {live: `"mesh.test/hash":"1"`, fresh: `"mesh.test/hash":"2"`, shown: "annotations[mesh.test/hash]"},
 		"a status that comes":           {fresh: `"mesh.test/status":"1"`, shown: "annotations[mesh.test/status]"},
 		"a CNI agent's status":          {live: `"k8s.v1.cni.cncf.io/network-status":"[]"`, later: "k8s.v1.cni.cncf.io/network-status"},
+		"a CNI plugin's, by the status": {live: `"example.com/redirect":"a"`, status: "example.com/redirect"},
 		"ambient's redirection":         {live: `"ambient.istio.io/redirection":"enabled"`, later: "ambient.istio.io/redirection"},
 		"what the creator wrote":        {live: `"a":"1"`, fresh: `"a":"2"`, creator: "a", submitted: "a"},
 		"what the template has":         {live: `"a":"1"`, fresh: `"a":"2"`, template: `"a":"1"`},
@@ -65,8 +68,12 @@ func TestMetadata(t *testing.T) {
 		"one of a family":               {live: `"traffic.sidecar.istio.io/includeInboundPorts":"*"`, counts: "traffic.sidecar.istio.io/includeInboundPorts"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			live := annotatedPod("web-live", test.live, test.creator, test.later)
+			if test.status != "" {
+				live = bytes.Replace(annotatedPod("web-live", test.live, test.creator, test.status), []byte(`"manager":"agent"`), []byte(`"manager":"agent","subresource":"status"`), 1)
+			}
 			in := Input{
-				Live:        parse(t, annotatedPod("web-live", test.live, test.creator, test.later)),
+				Live:        parse(t, live),
 				Fresh:       parse(t, annotatedPod("web-fresh", test.fresh, test.submitted, "")),
 				Template:    parse(t, fmt.Appendf(nil, `{"metadata":{"labels":{"app":"web"},"annotations":{%s}},"spec":{"containers":[{"name":"app"}]}}`, test.template)),
 				Annotations: []string{"example.com/redirect"},
@@ -100,18 +107,18 @@ func TestMetadata(t *testing.T) {
 			if got := strings.Join(besides, " "); got != test.shown {
 				t.Errorf("shown %q, want %q", got, test.shown)
 			}
-			live, err := DigestOf(in.Live, in.Annotations...)
+			ofLive, err := DigestOf(in.Live, in.Annotations...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			fresh, err := DigestOf(in.Fresh, in.Annotations...)
+			ofFresh, err := DigestOf(in.Fresh, in.Annotations...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if live == fresh && test.counts != "" {
+			if ofLive == ofFresh && test.counts != "" {
 				t.Error("the digests are equal")
 			}
-			if live != fresh && test.live == test.fresh {
+			if ofLive != ofFresh && test.live == test.fresh {
 				t.Error("the digests of equal Pods are not")
 			}
 		})

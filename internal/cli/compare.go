@@ -44,6 +44,10 @@ What is injected follows from the managedFields of the Pods, which kubectl hides
 is called with --show-managed-fields; Pods without them need --sidecar-container-name. What
 looks like a secret is masked.
 
+Two files do not tell what a ServiceAccount, a namespace or a class has lent to the Pods:
+what came (an image pull secret, a toleration) is taken for admission's own, and what only
+went is shown as not decided.
+
 Exit codes:
   0  in sync
   1  they differ
