@@ -222,16 +222,22 @@ func settingsRows() []row {
 }
 
 // cniRows are Pods of a revision whose traffic a CNI plugin begins to redirect: no init
-// container does so any more, and another one waits until that is done.
+// container does so any more, and another one waits until that is done. What is to be
+// redirected stands in annotations, of which the plugin refuses NONE.
 func cniRows() []row {
 	const validation = "initContainer/istio-validation"
-	cni := func(name string, w meshed) row { return inIstio(name, istioCNI, w, []string{istioInit, validation}) }
+	ranges := under("metadata", "annotations[traffic.sidecar.istio.io/excludeInboundPorts]",
+		"annotations[traffic.sidecar.istio.io/includeInboundPorts]", "annotations[traffic.sidecar.istio.io/includeOutboundIPRanges]")
+	mode := under("metadata", "annotations[sidecar.istio.io/interceptionMode]")
+	cni := func(name string, w meshed) row {
+		return inIstio(name, istioCNI, w, []string{istioInit, validation}, mode, ranges)
+	}
 	return []row{
 		cni("a CNI plugin redirects traffic", meshed{annotations: asClassic}),
 		cni("a CNI plugin redirects traffic, a native sidecar", meshed{annotations: asNative}),
 		cni("a CNI plugin redirects traffic, traffic annotations", meshed{annotations: asNative + ", " + trafficAnnotations}),
 		cni("a CNI plugin redirects traffic, a StatefulSet", meshed{kind: "StatefulSet", annotations: asClassic}),
-		inIstio("a CNI plugin redirects traffic, which is intercepted in no way", istioCNI, meshed{annotations: `sidecar.istio.io/interceptionMode: NONE`}),
+		inIstio("a CNI plugin redirects traffic, which is intercepted in no way", istioCNI, meshed{annotations: `sidecar.istio.io/interceptionMode: NONE`}, ranges),
 	}
 }
 
