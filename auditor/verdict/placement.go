@@ -22,13 +22,13 @@ func (c *comparison) placement(in Input) {
 		}
 		switch p := (placed{comparison: c, field: name, pair: pair}); name {
 		case "imagePullSecrets":
-			p.template = p.items(template, submitted(in, template, pair, name))
+			p.template = p.submittedItems(in, template)
 			p.pullSecrets(in)
 		case "nodeSelector":
-			p.template = p.items(template, submitted(in, template, pair, name))
+			p.template = p.submittedItems(in, template)
 			p.scheduling(in, func(e *Evidence) *Lender { return e.NodeSelector })
 		case "tolerations":
-			p.template = p.items(template, submitted(in, template, pair, name))
+			p.template = p.submittedItems(in, template)
 			p.scheduling(in, func(e *Evidence) *Lender { return e.Tolerations })
 		case "priorityClassName":
 			// The plugin Priority gives Pods that name none the cluster's default class
@@ -66,17 +66,40 @@ func submitted(in Input, template *podspec.View, pair pair, name string) podspec
 	if in.Template.Exists() {
 		return podspec.Member{Key: field, Node: template.Pod().Get("spec", name), Field: field}
 	}
-	managers, err := podspec.Managers(in.Fresh)
-	if err != nil { // which Judge has said already
-		return podspec.Member{}
-	}
-	switch held := podspec.Union(podspec.Created(managers)).Field([]byte("spec")).Field(field); {
+	switch held := submitters(in).Field(field); {
 	case held.Empty():
 		return podspec.Member{}
 	case pair.live.Node.Exists():
 		return pair.live
 	}
 	return pair.fresh
+}
+
+// submittedItems are those of what was submitted. Pull secrets are held one by one.
+func (p placed) submittedItems(in Input, template *podspec.View) []item {
+	whole := submitted(in, template, p.pair, p.field)
+	if in.Template.Exists() {
+		return p.items(template, whole)
+	}
+	items := p.items(p.live, whole)
+	if p.field != "imagePullSecrets" || len(items) == 0 {
+		return items
+	}
+	list := []byte(p.field)
+	held := p.live.Lookup(submitters(in).Field(list), list)
+	defer p.live.Release(held)
+	return slices.DeleteFunc(items, func(i item) bool {
+		return !held.Member(podspec.Member{Key: i.node.Get("name").Text(), Field: list, Item: true}).Has()
+	})
+}
+
+// submitters is what the creators of the fresh Pod hold of its spec.
+func submitters(in Input) podspec.Fields {
+	managers, err := podspec.Managers(in.Fresh)
+	if err != nil { // which Judge has said already
+		return podspec.Fields{}
+	}
+	return podspec.Union(podspec.Created(managers)).Field([]byte("spec"))
 }
 
 // placed is a list or a map of placement in both Pods.

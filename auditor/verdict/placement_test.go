@@ -277,6 +277,14 @@ func TestPlacementWithoutTemplate(t *testing.T) {
 	if diff := cmp.Diff([]string{"pod imagePullSecrets[mesh]", "pod priorityClassName"}, paths(v)); diff != "" {
 		t.Error(diff)
 	}
+	// What went from the live Pod was not submitted either.
+	v = judge(t, documents{
+		Live:  pod(`"imagePullSecrets":[{"name":"own"},{"name":"mesh"}]`, pulled),
+		Fresh: pod(`"imagePullSecrets":[{"name":"own"}]`, pulled),
+	})
+	if diff := cmp.Diff([]string{"pod imagePullSecrets[mesh]"}, paths(v)); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // TestPlacementOfManyItems must not take time that grows with their square.
