@@ -45,6 +45,9 @@ type Options struct {
 	SidecarNames []string
 	// IgnorePaths leaves fields out of every comparison.
 	IgnorePaths []verdict.PathPattern
+	// CompareAnnotations are annotations that count besides those that are known to
+	// configure.
+	CompareAnnotations []string
 	// IncludeAutoscaled counts resources that an autoscaler sets as any other
 	// field.
 	IncludeAutoscaled bool
@@ -94,6 +97,7 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	if err != nil {
 		return nil, err
 	}
+	opts.Selection.Annotations = opts.CompareAnnotations
 	pods, err := inventory.Take(ctx, client, opts.Selection)
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
@@ -134,12 +138,15 @@ func (o Options) report(findings []finding, notJudged int) *report.Report {
 	for _, path := range o.IgnorePaths {
 		found.IgnoredPaths = append(found.IgnoredPaths, path.String())
 	}
+	if note := undecided(found.Items); note != "" {
+		found.Notes = append(found.Notes, note)
+	}
 	return found
 }
 
 // unread are notes on what could not be read, where that may matter.
 func (a *audit) unread(pods int) []string {
-	notes := []string{a.autoscaling.unread(), a.askers.unread()}
+	notes := []string{a.autoscaling.unread(), a.askers.unread(), a.lenders.unread()}
 	if pods > 0 {
 		notes = append(notes, fmt.Sprintf("Pods that could not be read, and are in no number: %d", pods))
 	}
@@ -174,6 +181,7 @@ type audit struct {
 	results  results
 
 	autoscaling autoscaling
+	lenders     lenders
 	askers      *askers
 }
 

@@ -83,6 +83,7 @@ func NewAuditor(cfg *rest.Config, opts Options, sweep Sweep) (*Auditor, error) {
 	if opts.Restless == nil {
 		opts.Restless = &restless.Ledger{}
 	}
+	opts.Selection.Annotations = opts.CompareAnnotations
 	opts.Progress, opts.Compared, opts.Preview.Labels, opts.Preview.Annotations = nil, nil, nil, nil
 	return &Auditor{
 		cfg: cfg, opts: opts, sweep: sweep, limiter: opts.limiter(),

@@ -27,7 +27,7 @@ func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, t
 	if err != nil {
 		return verdict.Verdict{}, err
 	}
-	return verdict.Judge(in)
+	return a.judgePlaced(ctx, r.Workload.Namespace, in)
 }
 
 // input is what two Pods of a revision are judged by, of which one is from the given
@@ -35,7 +35,7 @@ func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, t
 func (a *audit) input(ctx context.Context, r inventory.Revision, live, fresh, template jsontree.Node, left ...verdict.PathPattern) (verdict.Input, error) {
 	in := verdict.Input{
 		Live: live, Fresh: fresh, Template: template, SidecarNames: a.opts.SidecarNames, Ignore: slices.Concat(a.opts.IgnorePaths, left),
-		IncludeAutoscaled: a.opts.IncludeAutoscaled,
+		IncludeAutoscaled: a.opts.IncludeAutoscaled, Annotations: a.opts.CompareAnnotations,
 	}
 	if !a.opts.IncludeAutoscaled {
 		a.autoscaling.once.Do(func() {

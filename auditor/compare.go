@@ -20,7 +20,7 @@ type expected struct {
 	compared        []Comparison // only where somebody is given them
 }
 
-func expect(r inventory.Revision, fresh []byte) (e expected, err error) {
+func expect(r inventory.Revision, fresh []byte, annotations []string) (e expected, err error) {
 	if e.fresh, err = parse("fresh Pod", fresh); err != nil {
 		return e, err
 	}
@@ -29,7 +29,7 @@ func expect(r inventory.Revision, fresh []byte) (e expected, err error) {
 			return e, err
 		}
 	}
-	if e.digest, err = verdict.DigestOf(e.fresh); err != nil {
+	if e.digest, err = verdict.DigestOf(e.fresh, annotations...); err != nil {
 		return e, fmt.Errorf("fresh Pod: %w", err)
 	}
 	return e, nil
@@ -38,7 +38,7 @@ func expect(r inventory.Revision, fresh []byte) (e expected, err error) {
 // judge compares the Pods with the fresh one: a Pod of each digest, as Pods of
 // one digest are alike.
 func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fresh []byte) error {
-	e, err := expect(r, fresh)
+	e, err := expect(r, fresh, a.opts.CompareAnnotations)
 	if err != nil {
 		return err
 	}
@@ -117,6 +117,11 @@ func (a *audit) compare(ctx context.Context, f *finding, r inventory.Revision, a
 		if err == nil && a.opts.Compared != nil && alike[0].JSON != nil {
 			c.Live, err = parse("Pod "+alike[0].Name, alike[0].JSON)
 		}
+		if err == nil && c.Live.Exists() {
+			c.Verdict.Metadata, c.Verdict.MoreMetadata = verdict.MetadataOf(verdict.Input{
+				Live: c.Live, Fresh: c.Fresh, Template: c.Template, Annotations: a.opts.CompareAnnotations,
+			})
+		}
 		return c, err
 	}
 	var err error
@@ -130,7 +135,7 @@ func (a *audit) compare(ctx context.Context, f *finding, r inventory.Revision, a
 			return verdict.Verdict{}, err
 		}
 		in.Varying, in.OrdersDoubted = e.varying.known, e.varying.ordersDoubted
-		return verdict.Judge(in)
+		return a.judgePlaced(ctx, r.Workload.Namespace, in)
 	}
 	c.Verdict, err = differ(e.fresh)
 	if err != nil || len(c.Verdict.Changes) == 0 {

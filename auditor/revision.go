@@ -145,6 +145,7 @@ func (f *finding) begin() {
 	r := &f.revision
 	r.Changes, r.MoreChanges, r.Varies, r.Ignored, r.Autoscaled = nil, 0, nil, 0, nil
 	r.Sidecars, r.Loses = nil, nil
+	r.Undecided, r.Metadata, r.MoreMetadata = nil, nil, 0
 }
 
 // none takes all Pods out of the finding.
@@ -291,6 +292,9 @@ func (f *finding) add(v verdict.Verdict, pods []inventory.Pod) {
 	f.reordered = unionOfNames(f.reordered, v.Reordered)
 	f.revision.Ignored += v.Ignored
 	f.revision.Autoscaled = f.bound(union(f.revision.Autoscaled, v.Autoscaled))
+	f.revision.Undecided = verdict.BoundNames(unionOfNames(f.revision.Undecided, pathsOf(v.Undecided)))
+	metadata, more := verdict.BoundMetadata(union(f.revision.Metadata, v.Metadata))
+	f.revision.Metadata, f.revision.MoreMetadata = metadata, f.revision.MoreMetadata+v.MoreMetadata+more
 	if len(f.revision.Autoscaled) > 0 && f.revision.Reason == "" {
 		f.revision.Reason = autoscalers
 	}

@@ -32,6 +32,9 @@ type Configuration struct {
 	Selection Selection `json:"selection,omitzero"`
 	// Differences to leave out, each with its reason.
 	IgnorePaths []IgnoredPath `json:"ignorePaths,omitempty"`
+	// Keys of annotations that count as drift where admission adds them, besides those
+	// that are known to configure the network or mounts.
+	CompareAnnotations []string `json:"compareAnnotations,omitempty"`
 	// Count resources that a VerticalPodAutoscaler sets, too. They move all the
 	// time: an automatic rollout by them never ends.
 	IncludeAutoscaled bool `json:"includeAutoscaled,omitempty"`

@@ -50,6 +50,11 @@ func (c Configuration) Validate() []Problem {
 			found.add(fmt.Sprintf("ignorePaths[%d].path", i), "is %q: %v", ignored.Path, err)
 		}
 	}
+	for i, key := range c.CompareAnnotations {
+		if err := verdict.CheckAnnotation(key); err != nil {
+			found.add(fmt.Sprintf("compareAnnotations[%d]", i), "is %q: %v", key, err)
+		}
+	}
 	found.atLeast("concurrency", c.Concurrency, 1)
 	choose(&found, "dryRunAs", c.DryRunAs, injection.DryRunAsValues)
 	found.autoRollout("autoRollout", c.AutoRollout)

@@ -34,6 +34,8 @@ selection.excludeNamespaces[0]: is "a b", which cannot be a namespace's name
 selection.excludeNamespaces[1]: is "shop", which includeNamespaces names, too: remove it from one of them
 selection.selector: is "a in b": unable to parse requirement: found 'b' expected: '('
 selection.sidecarContainerNames[0]: is "ISTIO", which cannot be a container's name`},
+		{func(c *config.Configuration) { c.CompareAnnotations = []string{"example.com/a", "a=b"} },
+			`compareAnnotations[1]: is "a=b": give the key alone, without = and a value`},
 		{func(c *config.Configuration) { c.IgnorePaths = []config.IgnoredPath{{Path: "pod"}, {Path: "*"}} },
 			`ignorePaths[1].path: is "*": this would leave out everything: give a path, as in *:env[NONCE]`},
 		{func(c *config.Configuration) { c.AutoRollout.IncludeNamespaces = []string{"-"} },

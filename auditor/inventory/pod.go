@@ -90,7 +90,7 @@ func (s Selection) record(pod jsontree.Node) record {
 		judged:    live(pod),
 	}
 	if r.Started, r.broken = startTime(pod); r.judged && r.broken == nil {
-		r.Digest, r.broken = verdict.DigestOf(pod)
+		r.Digest, r.broken = verdict.DigestOf(pod, s.Annotations...)
 		r.Edits = podspec.EditsOf(pod)
 	}
 	r.selected = s.started(r.Started)

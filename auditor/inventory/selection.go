@@ -22,6 +22,9 @@ type Selection struct {
 	// SidecarNames selects Pods that have a container or init container of one
 	// of these names, live or fresh; empty selects all.
 	SidecarNames []string
+	// Annotations are keys of annotations that count besides those that are known to
+	// configure: Pods that differ in them are not alike.
+	Annotations []string
 	// StartedBefore selects Pods that the kubelet started before; zero selects
 	// all.
 	StartedBefore time.Time

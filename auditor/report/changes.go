@@ -137,7 +137,7 @@ func unstableLast(a, b verdict.Change) int {
 
 func partRank(part string) int {
 	kind, _, _ := strings.Cut(part, "/")
-	return slices.Index([]string{"container", "initContainer", "app", "pod", "volumes", "order"}, kind)
+	return slices.Index([]string{"container", "initContainer", "app", "pod", "metadata", "volumes", "order"}, kind)
 }
 
 func pathRank(path string) int {

@@ -30,7 +30,8 @@ func (r *Report) Masked(m *mask.Masker) Shown {
 			revision.Reason = m.Prose(revision.Reason)
 			revision.Changes = MaskChanges(m, revision.Changes)
 			revision.Autoscaled = MaskChanges(m, revision.Autoscaled)
-			revision.Biased, revision.Varies = maskPlaces(m, revision.Biased), maskPlaces(m, revision.Varies)
+			revision.Metadata = MaskChanges(m, revision.Metadata)
+			revision.Biased, revision.Varies, revision.Undecided = maskPlaces(m, revision.Biased), maskPlaces(m, revision.Varies), maskPlaces(m, revision.Undecided)
 		}
 	}
 	masked.Notes = slices.Clone(r.Notes)

@@ -175,6 +175,7 @@ func everyDetail(item Item) string {
 	if reasonFirst(item.State) {
 		slices.Reverse(texts)
 	}
+	texts = append(texts, notCounted(item)...)
 	return strings.Join(slices.DeleteFunc(texts, func(s string) bool { return s == "" }), "; ")
 }
 

@@ -123,6 +123,15 @@ type Revision struct {
 	// Autoscaled are changes of resources that an autoscaler sets: they are no
 	// part of the state.
 	Autoscaled []verdict.Change `json:"autoscaled,omitempty"`
+	// Undecided are places of the Pod's placement at which live Pods and the fresh one
+	// differ, and of which nothing tells whether admission sets them or somebody else: a
+	// ServiceAccount, a namespace, a class. They are no part of the state.
+	Undecided []string `json:"undecided,omitempty"`
+	// Metadata are labels and annotations that admission adds differently and that never
+	// count: 20 at most, of long values a digest. MoreMetadata is how many there are besides.
+	// Of Pods that were not read for another reason nothing is known.
+	Metadata     []verdict.Change `json:"metadata,omitempty"`
+	MoreMetadata int              `json:"moreMetadata,omitempty"`
 	// Biased are places that are not judged, as Pods that controllers created differ
 	// from a dry run there though injection did not change.
 	Biased []string `json:"biased,omitempty"`

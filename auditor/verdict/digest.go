@@ -7,12 +7,13 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
 )
 
-// Digest is a hash of a Pod's spec without noise. Pods of one revision with
-// equal digests are in sync; unequal ones may be, too: only Judge knows.
+// Digest is a hash of all of a Pod that may decide, without noise. Pods of one revision
+// with equal digests are in sync; unequal ones may be, too: only Judge knows.
 type Digest [16]byte
 
-// DigestOf returns the digest of a Pod.
-func DigestOf(pod jsontree.Node) (Digest, error) {
+// DigestOf returns the digest of a Pod. The annotations of the given keys are in it
+// besides those that are known to configure.
+func DigestOf(pod jsontree.Node, annotations ...string) (Digest, error) {
 	if err := checkPod("Pod", pod); err != nil {
 		return Digest{}, err
 	}
@@ -33,6 +34,13 @@ func DigestOf(pod jsontree.Node) (Digest, error) {
 		}
 		form = v.AppendCanonical(append(append(form, m.Key...), 0), m)
 	}
+	for _, m := range v.Placement() {
+		if m.Default {
+			continue
+		}
+		form = v.AppendCanonical(append(append(form, m.Key...), 0), m)
+	}
+	form = appendConfiguring(form, v, annotations)
 	sum := sha256.Sum256(form)
 	return Digest(sum[:16]), nil
 }

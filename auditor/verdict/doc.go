@@ -11,7 +11,7 @@ import (
 // Change is one difference between a live Pod and a fresh one.
 type Change struct {
 	// Part of the Pod: container/NAME, initContainer/NAME, volumes, order,
-	// app/NAME or pod.
+	// app/NAME, pod or metadata.
 	Part string `json:"part"`
 	// Path within the part, dotted, list items by their merge key; empty when
 	// the whole part came or went. Where a value varies from one injection to the next,
@@ -35,6 +35,12 @@ func (c Change) Place() string {
 		return c.Part
 	}
 	return c.Part + ":" + c.Path
+}
+
+// BesidesSpec reports whether the change is of placement or metadata, which
+// [podspec.View.AppendClean] leaves out.
+func (c Change) BesidesSpec() bool {
+	return c.Part == metadataPart || c.Part == "pod" && isPlacement(c.Path)
 }
 
 // Input is what a verdict follows from.
@@ -61,6 +67,13 @@ type Input struct {
 	IncludeAutoscaled bool
 	// Autoscaler covers the Pods' workload; nil if none is known to.
 	Autoscaler *Autoscaler
+	// Annotations are keys of annotations that count besides those that are known to
+	// configure (--compare-annotation).
+	Annotations []string
+	// Evidence is what the cluster says of others than admission that set where and by
+	// whose right a Pod runs. Nil where only the Pods are known, as of files: what came is
+	// then taken for admission's own, and nothing is said of what only went.
+	Evidence *Evidence
 	// AutoscalersKnown says that one would be known, so that annotations that anybody
 	// may write excuse nothing. Where they are not, annotations of either Pod tell.
 	AutoscalersKnown bool
@@ -89,6 +102,13 @@ type Verdict struct {
 	Reordered []string
 	// Ignored is how many changes were left out by Input.Ignore.
 	Ignored int
+	// Undecided are differences of placement of which nothing tells who made them: no part
+	// of the state, nor of Changes.
+	Undecided []Change
+	// Metadata are labels and annotations that admission adds differently and that never
+	// count; MoreMetadata is how many were left out of it.
+	Metadata     []Change
+	MoreMetadata int
 	// Autoscaled are the changes of resources that an autoscaler sets anew all
 	// the time: no part of the state, nor of Changes.
 	Autoscaled []Change

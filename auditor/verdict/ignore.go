@@ -22,13 +22,13 @@ func ParsePathPattern(text string) (PathPattern, error) {
 		if !named || name == "" {
 			return PathPattern{}, errors.New("name the container, as in " + kind + "/NAME:PATH")
 		}
-	case "*", "volumes", "order", "pod":
+	case "*", "volumes", "order", "pod", metadataPart:
 		if named {
 			return PathPattern{}, errors.New("the part " + kind + " has no name")
 		}
 	default:
 		return PathPattern{}, errors.New("give PART:PATH as the report names them, such as container/istio-proxy:env[NONCE].value; " +
-			"parts are container/NAME, initContainer/NAME, app/NAME, pod, volumes, order, and * for all")
+			"parts are container/NAME, initContainer/NAME, app/NAME, pod, volumes, order, metadata, and * for all")
 	}
 	if part == "*" && path == "" {
 		return PathPattern{}, errors.New("this would leave out everything: give a path, as in *:env[NONCE]")

@@ -22,17 +22,21 @@ func Judge(in Input) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
-	c.compare()
+	if err := c.compare(in); err != nil {
+		return Verdict{}, err
+	}
 	c.settle()
 	return c.verdict(), nil
 }
 
 // compare finds all differences.
-func (c *comparison) compare() {
+func (c *comparison) compare(in Input) error {
 	c.containers()
 	c.order()
 	c.members("volumes", c.live.Volumes(), c.fresh.Volumes())
 	c.podFields()
+	c.placement(in)
+	return c.metadata(in)
 }
 
 // Sidecars returns the names of a Pod's injected containers, sorted. Without a
@@ -70,6 +74,9 @@ type comparison struct {
 	ordersDoubted   bool
 	madeUp          map[string][]int // changes of items that have gone, by their form
 	learned         *learned         // not nil: differences are what varies, and not recorded
+	annotations     []string         // that count, too
+	undecided       []Change         // of which nothing tells who made them
+	beside          []Change         // of metadata that does not count
 	// limitsSidecars are the Pods of which LimitRanger says that it set resources of a
 	// sidecar.
 	limitsSidecars map[*podspec.View]bool
@@ -99,7 +106,7 @@ func newComparison(in Input) (*comparison, error) {
 		ignore: in.Ignore,
 		moving: !in.IncludeAutoscaled && (in.Autoscaler != nil || in.sizedByAnnotation()),
 
-		autoscaler: in.Autoscaler, varying: in.Varying, ordersDoubted: in.OrdersDoubted,
+		autoscaler: in.Autoscaler, annotations: in.Annotations, varying: in.Varying, ordersDoubted: in.OrdersDoubted,
 	}
 	c.liveHas = declared.injected(c.live, in.SidecarNames)
 	c.newHas = declared.injected(c.fresh, in.SidecarNames)
@@ -197,16 +204,6 @@ func editable(path string) bool {
 	return path == "image" || strings.HasPrefix(path, "resources.")
 }
 
-// editablePodField is editable for fields of the Pod's spec; affinity changes
-// while scheduling gates hold the Pod.
-func editablePodField(name string) bool {
-	switch name {
-	case "activeDeadlineSeconds", "terminationGracePeriodSeconds", "resources", "affinity":
-		return true
-	}
-	return false
-}
-
 // order compares the sequence of the containers that both Pods have, where
 // one of them is a sidecar.
 func (c *comparison) order() {
@@ -225,35 +222,6 @@ func (c *comparison) order() {
 	}
 }
 
-func (c *comparison) podFields() {
-	live, fresh := c.live.PodFields(), c.fresh.PodFields()
-	for len(live) > 0 || len(fresh) > 0 {
-		var l, f podspec.Member
-		switch {
-		case len(fresh) == 0 || len(live) > 0 && string(live[0].Key) < string(fresh[0].Key):
-			l, live = live[0], live[1:]
-		case len(live) == 0 || string(fresh[0].Key) < string(live[0].Key):
-			f, fresh = fresh[0], fresh[1:]
-		default:
-			l, live = live[0], live[1:]
-			f, fresh = fresh[0], fresh[1:]
-		}
-		if l.Default && !f.Node.Exists() || f.Default && !l.Node.Exists() {
-			continue
-		}
-		name := l.Key
-		if !l.Node.Exists() {
-			name = f.Key
-		}
-		for _, d := range podspec.Diff(c.live, c.fresh, l, f, c.edits.Field(name)) {
-			d.Path = join(string(name), d.Path)
-			if !d.Held || !editablePodField(string(name)) {
-				c.add("pod", d)
-			}
-		}
-	}
-}
-
 // members compares a keyed list of the spec.
 func (c *comparison) members(part string, live, fresh podspec.Member) {
 	for _, d := range podspec.Diff(c.live, c.fresh, live, fresh, podspec.Fields{}) {
@@ -269,6 +237,7 @@ func (c *comparison) add(part string, d podspec.Difference) (stable int) {
 func (c *comparison) verdict() Verdict {
 	slices.SortFunc(c.changes, CompareChanges)
 	slices.SortFunc(c.autoscaled, CompareChanges)
+	slices.SortFunc(c.undecided, CompareChanges)
 	v := Verdict{
 		Sidecars: BoundNames(sortedNames(c.sidecars)),
 		Loses:    c.loses(),
@@ -281,6 +250,8 @@ func (c *comparison) verdict() Verdict {
 	var more int
 	v.Autoscaled, more = Bound(c.autoscaled)
 	v.More += more
+	v.Undecided, _ = Bound(eachOnce(c.undecided))
+	v.Metadata, v.MoreMetadata = c.notCounted()
 	v.Varies, v.Reordered = eachName(c.varied), eachName(c.reordered)
 	stable := len(c.changes) - countUnstable(c.changes)
 	switch changed := stable > 0; {
@@ -304,13 +275,6 @@ func (c *comparison) verdict() Verdict {
 		v.State = Drifted
 	}
 	return v
-}
-
-func join(field, path string) string {
-	if path == "" || strings.HasPrefix(path, "[") {
-		return field + path
-	}
-	return field + "." + path
 }
 
 func common(of, with []string) []string {

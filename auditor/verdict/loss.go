@@ -43,8 +43,8 @@ func (c *comparison) hasSibling(name string) bool {
 }
 
 // TakesAway reports whether a re-creation would add nothing and change nothing, but
-// take away what an injector gave: containers, variables, mounts, volumes or ports. So
-// it looks where an injector is down that fails open. Init containers that have done
+// take away what an injector gave: containers, variables, mounts, volumes, ports,
+// annotations, or where and by whose right the Pod runs. So it looks where an injector is down that fails open. Init containers that have done
 // their work, which are not among loses, are left out.
 func TakesAway(changes []Change, loses []string) bool {
 	takes := false
@@ -54,7 +54,7 @@ func TakesAway(changes []Change, loses []string) bool {
 		case c.To != nil || c.From == nil:
 			return false
 		case isInit && c.Path == "" && !slices.Contains(loses, name):
-		case c.Path == "", c.Part == "volumes", isGiven(c.Path):
+		case c.Path == "", c.Part == "volumes", c.BesidesSpec(), isGiven(c.Path):
 			takes = true
 		}
 	}

@@ -64,3 +64,27 @@ func TestLoses(t *testing.T) {
 		}
 	}
 }
+
+// TestTakesAwayPlacement: where an injector is down, annotations and placement go, too.
+func TestTakesAwayPlacement(t *testing.T) {
+	gone := []byte(`"a"`)
+	for _, test := range []struct {
+		part, path string
+		want       bool
+	}{
+		{"metadata", "annotations[traffic.kuma.io/transparent-proxy-config]", true},
+		{"pod", "imagePullSecrets[mesh]", true},
+		{"pod", "nodeSelector.kubernetes.io/os", true},
+		{"pod", "tolerations", true},
+		{"pod", "securityContext.fsGroup", false},
+	} {
+		c := Change{Part: test.part, Path: test.path, From: gone}
+		if got := TakesAway([]Change{c}, nil); got != test.want {
+			t.Errorf("%s: %v", c.Place(), got)
+		}
+		c.To = []byte(`"b"`)
+		if TakesAway([]Change{c}, nil) {
+			t.Errorf("%s that changes takes something away", c.Place())
+		}
+	}
+}

@@ -76,9 +76,18 @@ func noisy(t *testing.T, pod []byte) []byte {
 	spec := tree["spec"].(map[string]any)
 	tree["status"] = map[string]any{"phase": "Running"}
 	maps.Copy(spec, map[string]any{
-		"nodeName": "n", "priority": 7, "preemptionPolicy": "Never", "serviceAccountName": "s", "enableServiceLinks": false,
-		"tolerations": []any{map[string]any{"key": "k"}}, "overhead": map[string]any{"cpu": "1"}, "hostname": "h",
+		"nodeName": "n", "priority": 7, "preemptionPolicy": "Never", "serviceAccount": "s",
+		"overhead": map[string]any{"cpu": "1"}, "schedulingGates": []any{map[string]any{"name": "g"}},
 	})
+	for field, standard := range map[string]any{"serviceAccountName": "default", "enableServiceLinks": true} {
+		if spec[field] == nil {
+			spec[field] = standard
+		}
+	}
+	for _, condition := range []string{"not-ready", "unreachable"} {
+		addItem(spec, "tolerations", map[string]any{"key": "node.kubernetes.io/" + condition, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 7})
+	}
+	addItem(spec, "tolerations", map[string]any{"key": "node.kubernetes.io/memory-pressure", "operator": "Exists", "effect": "NoSchedule"})
 	addItem(spec, "ephemeralContainers", map[string]any{"name": "debugger"})
 	addItem(spec, "volumes", map[string]any{"name": "kube-api-access-zzzzz"})
 	for _, field := range []string{"containers", "initContainers"} {

@@ -54,7 +54,9 @@ func (v *Varying) Learn(in Input) (differ bool, err error) {
 		return false, err
 	}
 	c.learned = &learned{into: v, items: map[string]int{}}
-	c.compare()
+	if err := c.compare(in); err != nil {
+		return false, err
+	}
 	for key, n := range c.learned.items {
 		v.items[key] = max(v.items[key], n)
 	}

@@ -256,16 +256,17 @@ func (o *auditOptions) auditAt(ctx context.Context, config *rest.Config, options
 // auditing is how a cluster is audited.
 func (o *auditOptions) auditing(selected inventory.Selection, progress func(done, total int)) auditor.Options {
 	return auditor.Options{
-		Selection:         selected,
-		Concurrency:       o.selection.concurrency,
-		Gentle:            o.gentle,
-		DryRunAs:          o.selection.dryRunAs,
-		SidecarNames:      o.selection.sidecarNames,
-		IgnorePaths:       o.selection.ignorePaths,
-		IncludeAutoscaled: o.selection.includeAutoscaled,
-		Preview:           o.preview,
-		Progress:          progress,
-		Log:               logr.Discard(),
+		Selection:          selected,
+		Concurrency:        o.selection.concurrency,
+		Gentle:             o.gentle,
+		DryRunAs:           o.selection.dryRunAs,
+		SidecarNames:       o.selection.sidecarNames,
+		IgnorePaths:        o.selection.ignorePaths,
+		IncludeAutoscaled:  o.selection.includeAutoscaled,
+		CompareAnnotations: o.selection.annotations,
+		Preview:            o.preview,
+		Progress:           progress,
+		Log:                logr.Discard(),
 	}
 }
 

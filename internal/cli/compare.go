@@ -17,6 +17,7 @@ type compareOptions struct {
 	genericiooptions.IOStreams
 	live, fresh  string // files
 	sidecarNames []string
+	annotations  []string
 	format       report.Format
 	secrets      secrets
 }
@@ -25,6 +26,10 @@ type compareOptions struct {
 type printedVerdict struct {
 	State   verdict.State    `json:"state"`
 	Changes []verdict.Change `json:"changes"`
+	// Undecided are differences of placement of which nothing tells who made them, and
+	// Metadata labels and annotations: neither counts.
+	Undecided []verdict.Change `json:"undecided,omitempty"`
+	Metadata  []verdict.Change `json:"metadata,omitempty"`
 }
 
 func newCompareCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
@@ -38,6 +43,10 @@ func newCompareCommand(name string, streams genericiooptions.IOStreams) *cobra.C
 What is injected follows from the managedFields of the Pods, which kubectl hides unless it
 is called with --show-managed-fields; Pods without them need --sidecar-container-name. What
 looks like a secret is masked.
+
+Two files do not tell what a ServiceAccount, a namespace or a class has lent to the Pods:
+what came (an image pull secret, a toleration) is taken for admission's own, and what only
+went is shown as not decided.
 
 Exit codes:
   0  in sync
@@ -58,8 +67,10 @@ NAME compare live.json fresh.json --sidecar-container-name linkerd-proxy,linkerd
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Complete(args)
-			if err := completeList(cmd, sidecarNamesFlag); err != nil {
-				return err
+			for _, list := range []string{sidecarNamesFlag, compareAnnotationFlag} {
+				if err := completeList(cmd, list); err != nil {
+					return err
+				}
 			}
 			if err := o.Validate(); err != nil {
 				return err
@@ -69,6 +80,7 @@ NAME compare live.json fresh.json --sidecar-container-name linkerd-proxy,linkerd
 	}
 	group(cmd, "Comparison", func(flags *pflag.FlagSet) {
 		addSidecarNames(flags, &o.sidecarNames)
+		addCompareAnnotations(flags, &o.annotations)
 	})
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
 		addOutput(flags, &o.format, report.Table, report.JSON, report.YAML)
@@ -85,7 +97,10 @@ func (o *compareOptions) Validate() error {
 	if o.live == standardInput && o.fresh == standardInput {
 		return misuse("LIVE and FRESH cannot both be standard input")
 	}
-	return validateSidecarNames(o.sidecarNames)
+	if err := validateSidecarNames(o.sidecarNames); err != nil {
+		return err
+	}
+	return validateCompareAnnotations(o.annotations)
 }
 
 // Run compares and prints.
@@ -98,7 +113,7 @@ func (o *compareOptions) Run() error {
 	if err != nil {
 		return err
 	}
-	judged, err := verdict.Judge(verdict.Input{Live: live.root, Fresh: fresh.root, SidecarNames: o.sidecarNames})
+	judged, err := verdict.Judge(verdict.Input{Live: live.root, Fresh: fresh.root, SidecarNames: o.sidecarNames, Annotations: o.annotations})
 	if err != nil {
 		return fmt.Errorf("compare %s with %s: %w", o.live, o.fresh, err)
 	}
@@ -129,10 +144,18 @@ func (o *compareOptions) read(file string) (pod, error) {
 func (o *compareOptions) write(judged verdict.Verdict) error {
 	masker := o.secrets.masker()
 	if o.format != report.Table {
-		return report.Marshal(o.Out, o.format, printedVerdict{judged.State, report.MaskChanges(masker, judged.Changes)})
+		return report.Marshal(o.Out, o.format, printedVerdict{
+			judged.State, report.MaskChanges(masker, judged.Changes), report.MaskChanges(masker, judged.Undecided), report.MaskChanges(masker, judged.Metadata),
+		})
 	}
 	if _, err := io.WriteString(o.Out, string(judged.State)+"\n"); err != nil {
 		return err
 	}
-	return report.WriteChanges(o.Out, masker, judged.Changes, textOptions(o.Out))
+	if err := report.WriteChanges(o.Out, masker, judged.Changes, textOptions(o.Out)); err != nil || len(judged.Undecided) == 0 {
+		return err
+	}
+	if _, err := io.WriteString(o.Out, "Not decided, as nothing tells who set it:\n"); err != nil {
+		return err
+	}
+	return report.WriteChanges(o.Out, masker, judged.Undecided, textOptions(o.Out))
 }

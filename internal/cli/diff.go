@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -43,8 +44,10 @@ func newDiffCommand(name string, streams genericiooptions.IOStreams) *cobra.Comm
 		Use:   "diff KIND/NAME ... [flags]",
 		Short: "Show what a re-created Pod would look like beside the live one",
 		Long: `Compare the live Pods of workloads with a fresh injection of the same template, as a
-unified diff of their specs in YAML. What no injector is answerable for (node, tolerations,
-the service account's token, the Pod's own name) and the API's defaults are left out.
+unified diff of their specs in YAML. What no injector is answerable for (node, the service
+account's token, the Pod's own name) and the API's defaults are left out. Of where the Pod
+runs (tolerations, node selector, image pull secrets and so on) and of its annotations
+there is what counts, below the specs.
 
 What looks like a secret, by its name or its form, is masked; equal masks are equal secrets.
 ` + externalDiff + ` names another program to compare with, as it does for kubectl diff; it
@@ -136,11 +139,11 @@ func notCompared(found report.Shown) error {
 
 // show prints one comparison.
 func (o *diffOptions) show(ctx context.Context, c auditor.Comparison) error {
-	live, err := o.text(c.Live)
+	live, err := o.text(c.Live, c.Verdict.Changes, func(c verdict.Change) json.RawMessage { return c.From })
 	if err != nil {
 		return err
 	}
-	fresh, err := o.text(c.Fresh)
+	fresh, err := o.text(c.Fresh, c.Verdict.Changes, func(c verdict.Change) json.RawMessage { return c.To })
 	if err != nil {
 		return err
 	}
@@ -176,9 +179,27 @@ func subject(c auditor.Comparison) string {
 	return text
 }
 
-func (o *diffOptions) text(pod jsontree.Node) (string, error) {
+// text is the Pod's spec, and below it what else counts, by its paths.
+func (o *diffOptions) text(pod jsontree.Node, changes []verdict.Change, side func(verdict.Change) json.RawMessage) (string, error) {
 	text, err := printable.YAML(o.mask.At("", podspec.NewView(pod).AppendClean(nil)))
-	return string(text), err
+	if err != nil {
+		return "", err
+	}
+	besides := map[string]json.RawMessage{}
+	for _, c := range report.MaskChanges(o.mask, changes) {
+		if value := side(c); value != nil && c.BesidesSpec() {
+			besides[c.Path] = value
+		}
+	}
+	if len(besides) == 0 {
+		return string(text), nil
+	}
+	object, err := json.Marshal(besides)
+	if err != nil {
+		return "", err
+	}
+	more, err := printable.YAML(object)
+	return string(text) + string(more), err
 }
 
 // runExternal has another program compare two files, as kubectl diff does. Its

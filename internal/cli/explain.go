@@ -16,6 +16,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
@@ -147,6 +148,7 @@ func (e *explanation) pod(c auditor.Comparison) {
 		e.line(indent, "Stamp", stamp)
 		e.owners(indent, c)
 	}
+	e.besides(indent, c)
 	if len(c.Verdict.Changes) == 0 {
 		e.line(indent, "Differs", "in nothing")
 		return
@@ -159,6 +161,19 @@ func (e *explanation) pod(c auditor.Comparison) {
 	for line := range strings.Lines(changes.String()) {
 		e.WriteString(indent + "  " + line)
 	}
+}
+
+// besides names what differs and does not count.
+func (e *explanation) besides(indent string, c auditor.Comparison) {
+	places := func(changes []verdict.Change) string {
+		var all []string
+		for _, change := range report.MaskChanges(e.mask, changes) {
+			all = append(all, change.Place())
+		}
+		return strings.Join(all, ", ")
+	}
+	e.line(indent, "Undecided", places(c.Verdict.Undecided))
+	e.line(indent, "Not counted", places(c.Verdict.Metadata))
 }
 
 // created tells when, and what that says of a Pod that drifts.

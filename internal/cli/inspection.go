@@ -61,14 +61,15 @@ func (i *inspection) audit(ctx context.Context) (*rest.Config, *report.Report, [
 	}
 	var compared []auditor.Comparison
 	found, err := auditor.Audit(ctx, config, auditor.Options{
-		Selection:         selected,
-		Concurrency:       i.selection.concurrency,
-		DryRunAs:          i.selection.dryRunAs,
-		SidecarNames:      i.selection.sidecarNames,
-		IgnorePaths:       i.selection.ignorePaths,
-		IncludeAutoscaled: i.selection.includeAutoscaled,
-		Log:               logr.Discard(),
-		Compared:          func(c auditor.Comparison) { compared = append(compared, c) },
+		Selection:          selected,
+		Concurrency:        i.selection.concurrency,
+		DryRunAs:           i.selection.dryRunAs,
+		SidecarNames:       i.selection.sidecarNames,
+		IgnorePaths:        i.selection.ignorePaths,
+		IncludeAutoscaled:  i.selection.includeAutoscaled,
+		CompareAnnotations: i.selection.annotations,
+		Log:                logr.Discard(),
+		Compared:           func(c auditor.Comparison) { compared = append(compared, c) },
 	})
 	return config, found, compared, err
 }

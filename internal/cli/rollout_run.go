@@ -97,12 +97,13 @@ func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected
 // auditing is how workloads are compared, before and after.
 func (o *rolloutOptions) auditing() auditor.Options {
 	return auditor.Options{
-		Restless:          &o.restless,
-		Concurrency:       o.selection.concurrency,
-		DryRunAs:          o.selection.dryRunAs,
-		SidecarNames:      o.selection.sidecarNames,
-		IgnorePaths:       o.selection.ignorePaths,
-		IncludeAutoscaled: o.selection.includeAutoscaled,
+		Restless:           &o.restless,
+		Concurrency:        o.selection.concurrency,
+		DryRunAs:           o.selection.dryRunAs,
+		SidecarNames:       o.selection.sidecarNames,
+		IgnorePaths:        o.selection.ignorePaths,
+		IncludeAutoscaled:  o.selection.includeAutoscaled,
+		CompareAnnotations: o.selection.annotations,
 	}
 }
 

@@ -30,6 +30,7 @@ type selection struct {
 	sidecarNames      []string
 	ignoreTexts       []string
 	includeAutoscaled bool
+	annotations       []string
 	ignorePaths       []verdict.PathPattern
 	states            []verdict.State
 	dryRunAs          injection.DryRunAs
@@ -54,6 +55,7 @@ func (s *selection) addFlags(cmd *cobra.Command, statesUsage string) {
 func (s *selection) addComparisonFlags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&s.sidecarNames, sidecarNamesFlag, nil, "Only Pods that have a container or init container of this `name`, live or fresh; it counts as a sidecar though the template declares it. Repeatable, or comma-separated.")
 	addSwitch(flags, &s.includeAutoscaled, "include-autoscaled", "Count resources that a VerticalPodAutoscaler sets, too. They move all the time: a rollout by them never ends.")
+	addCompareAnnotations(flags, &s.annotations)
 	s.dryRunAs = injection.Auto
 	addDryRunAs(flags, &s.dryRunAs)
 	flags.StringArrayVar(&s.ignoreTexts, "ignore-path", nil, "Leave out differences at this `PART:PATH`, as the report names it, and below: container/istio-proxy:env[NONCE]; * is every part. Repeatable.")
@@ -66,7 +68,7 @@ func addDryRunAs(flags *pflag.FlagSet, value *injection.DryRunAs) {
 func (s *selection) complete(cmd *cobra.Command, args []string) error {
 	s.namespaceGiven = cmd.Flags().Changed("namespace")
 	s.allGiven = cmd.Flags().Changed("all-namespaces")
-	for _, list := range []string{"include-namespace", "exclude-namespace", sidecarNamesFlag} {
+	for _, list := range []string{"include-namespace", "exclude-namespace", sidecarNamesFlag, compareAnnotationFlag} {
 		if err := completeList(cmd, list); err != nil {
 			return err
 		}
@@ -100,6 +102,9 @@ func (s *selection) validate() error {
 		return misuse("--selector %q: %w", s.labelSelector, err)
 	}
 	if err := validateSidecarNames(s.sidecarNames); err != nil {
+		return err
+	}
+	if err := validateCompareAnnotations(s.annotations); err != nil {
 		return err
 	}
 	return s.validateNamespaces()

@@ -71,9 +71,10 @@ autoRollout: {windows: [{start: "01:00", end: "02:00"}], canary: 2, soak: 1m, bl
 			c.Interval.Duration = 2 * time.Minute
 			c.Selection.IncludeNamespaces = []string{"b", "c", "d"}
 		}},
-		{[]string{"--watch=ConfigMap/ns/cm", "--watch", "Telemetry.v1.telemetry.istio.io/ns/t", "--ignore-path", "*:b", "--workload-metrics", "--policy-reports", "--gentle=false"}, func(c *config.Configuration) {
+		{[]string{"--watch=ConfigMap/ns/cm", "--watch", "Telemetry.v1.telemetry.istio.io/ns/t", "--ignore-path", "*:b", "--workload-metrics", "--policy-reports", "--gentle=false", "--compare-annotation=example.com/a,b"}, func(c *config.Configuration) {
 			c.Watch = []config.Object{{APIVersion: "v1", Kind: "ConfigMap", Namespace: "ns", Name: "cm"}, {APIVersion: "telemetry.istio.io/v1", Kind: "Telemetry", Namespace: "ns", Name: "t"}}
 			c.IgnorePaths = []config.IgnoredPath{{Path: "*:b"}}
+			c.CompareAnnotations = []string{"example.com/a", "b"}
 			c.WorkloadMetrics, c.PolicyReports, c.Gentle = true, true, false
 		}},
 		{[]string{"--auto-rollout", "--rollout-window=Mon,Tue 22:00-04:00 Europe/Berlin", "--rollout-window", "12:00-13:00", "--rollout-kind=DaemonSet", "--rollout-kind=StatefulSet"}, func(c *config.Configuration) {

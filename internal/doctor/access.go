@@ -51,7 +51,7 @@ func auditRights() []authorizationv1.ResourceAttributes {
 			"mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
 			"validatingadmissionpolicies", "validatingadmissionpolicybindings"),
 		rights("discovery.k8s.io", "list", "endpointslices"),
-		rights("", "get", "services"),
+		rights("", "get", "services", "serviceaccounts"),
 		rights("policy", read, "poddisruptionbudgets"),
 	)
 }

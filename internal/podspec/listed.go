@@ -9,13 +9,13 @@ const istioStatus = "sidecar.istio.io/status"
 // sidecar over a container of the same name that the template declares, so
 // such a container has fields of both.
 type Listed struct {
-	Containers, Volumes map[string]bool
+	Containers, Volumes, PullSecrets map[string]bool
 }
 
 // ListedByInjector reads the injector's status annotation of a Pod. A missing
 // or malformed one lists nothing.
 func ListedByInjector(pod jsontree.Node) Listed {
-	l := Listed{Containers: map[string]bool{}, Volumes: map[string]bool{}}
+	l := Listed{Containers: map[string]bool{}, Volumes: map[string]bool{}, PullSecrets: map[string]bool{}}
 	status := pod.Get("metadata", "annotations").Get(istioStatus)
 	if status.Kind() != jsontree.String {
 		return l
@@ -31,6 +31,9 @@ func ListedByInjector(pod jsontree.Node) Listed {
 	}
 	for name := range root.Get("volumes").Children() {
 		l.Volumes[name.String()] = true
+	}
+	for name := range root.Get("imagePullSecrets").Children() {
+		l.PullSecrets[name.String()] = true
 	}
 	return l
 }

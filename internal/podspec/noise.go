@@ -8,9 +8,10 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
-// placement reports whether a field of the Pod's spec is set by the scheduler,
-// the kubelet's admission or in-tree plugins, differently for each Pod or
-// cluster setting, and is no injector's doing.
+// placement reports whether a field of the Pod's spec may be set by the scheduler,
+// controllers or in-tree plugins, differently for each Pod or cluster setting. A stamp
+// leaves it out, as it follows from the Pod alone; see [View.Placement] of what is
+// compared.
 func placement(field []byte) bool {
 	switch string(field) {
 	case "nodeName", "priority", "priorityClassName", "preemptionPolicy", "tolerations",
@@ -44,9 +45,16 @@ func (v *View) noiseItem(list []byte, item jsontree.Node) bool {
 		return bytes.HasPrefix(item.Get("name").Text(), []byte(tokenVolume))
 	case "matchExpressions":
 		return v.merged[item]
+	case "tolerations":
+		return v.standingToleration(item)
+	case "imagePullSecrets":
+		return v.registryOfOpenShift(item)
 	}
 	return false
 }
+
+// Items yields the items of a list in their order, without noise.
+func (v *View) Items(m Member) iter.Seq[jsontree.Node] { return v.items(m.Field, m.Node) }
 
 // items yields the items of a list without noise.
 func (v *View) items(list []byte, array jsontree.Node) iter.Seq[jsontree.Node] {

@@ -29,6 +29,14 @@ type Manager struct {
 // Managers reads a Pod's managedFields. Entries of a status subresource are
 // left out: they hold nothing of what the Pod was created with.
 func Managers(pod jsontree.Node) ([]Manager, error) {
+	managers, err := MetadataManagers(pod)
+	return slices.DeleteFunc(managers, func(m Manager) bool { return m.Subresource == "status" }), err
+}
+
+// MetadataManagers is Managers with those of the status subresource, by which labels and
+// annotations may be written, too: Multus writes what networks a Pod got so
+// (github.com/k8snetworkplumbingwg/network-attachment-definition-client pkg/utils).
+func MetadataManagers(pod jsontree.Node) ([]Manager, error) {
 	list := pod.Get("metadata", "managedFields")
 	if !list.Exists() || list.Kind() == jsontree.Null {
 		return nil, nil
@@ -45,10 +53,7 @@ func Managers(pod jsontree.Node) ([]Manager, error) {
 			Time:        entry.Get("time").String(),
 			Fields:      entry.Get("fieldsV1"),
 		}
-		if m.Subresource == "status" {
-			continue
-		}
-		if kind := m.Fields.Kind(); kind != jsontree.Object && kind != jsontree.Absent {
+		if kind := m.Fields.Kind(); kind != jsontree.Object && kind != jsontree.Absent && m.Subresource != "status" {
 			return nil, fmt.Errorf("fieldsV1 of manager %q is no object", m.Name)
 		}
 		managers = append(managers, m)

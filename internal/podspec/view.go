@@ -17,7 +17,9 @@ type View struct {
 	// ignored are resources ("requests/cpu") that Members leaves out.
 	ignored map[string]bool
 	// daemon: the DaemonSet controller pins the Pod to a node by affinity.
-	daemon      bool
+	daemon bool
+	// hostNamed: the Pod's controller gives it its host name.
+	hostNamed   bool
 	merged      map[jsontree.Node]bool // requirements of label selectors
 	hostNetwork bool
 	containers  []Container
@@ -56,7 +58,10 @@ func (v *View) Reset(pod jsontree.Node) {
 		case "DaemonSet":
 			v.daemon = true
 		case "StatefulSet":
+			v.hostNamed = true
 			v.names.ofSet(owner.Get("name").Text(), v.spec)
+		case "Job":
+			v.hostNamed = true
 		}
 	}
 }

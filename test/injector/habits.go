@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -146,6 +147,36 @@ func Variables(variables ...corev1.EnvVar) Answer {
 			}
 		}
 		return operations
+	}
+}
+
+// Annotates sets annotations of the Pod, whatever it has of these: so do the injectors that
+// hand the redirection of traffic to a CNI plugin, as Kuma's and Consul's.
+func Annotates(annotations map[string]string) Answer {
+	return func(r Request) []Operation {
+		if len(r.Pod.Annotations) == 0 {
+			return []Operation{{Op: "add", Path: "/metadata/annotations", Value: annotations}}
+		}
+		var operations []Operation
+		for _, key := range slices.Sorted(maps.Keys(annotations)) {
+			operations = append(operations, Operation{Op: "add", Path: "/metadata/annotations/" + escaped.Replace(key), Value: annotations[key]})
+		}
+		return operations
+	}
+}
+
+// escaped is a key in a JSON pointer (RFC 6901).
+var escaped = strings.NewReplacer("~", "~0", "/", "~1")
+
+// Network adds a network to those that the Pod asks Multus for, as Istio's injector does
+// where its CNI plugin runs under Multus.
+func Network(name string) Answer {
+	const networks = "k8s.v1.cni.cncf.io/networks"
+	return func(r Request) []Operation {
+		if own := r.Pod.Annotations[networks]; own != "" {
+			return Annotates(map[string]string{networks: own + ", " + name})(r)
+		}
+		return Annotates(map[string]string{networks: name})(r)
 	}
 }
 

@@ -132,6 +132,19 @@ func TestHabits(t *testing.T) {
 			answer: Ordinal("INDEX", OrdinalOfLabel), pod: ordinal,
 			want: answered{true, "", `[{"op":"add","path":"/spec/containers/0/env","value":[{"name":"INDEX","value":"8"}]}]`},
 		},
+		"the first annotations": {
+			answer: Annotates(map[string]string{"a/b": "1"}), want: answered{true, "", `[{"op":"add","path":"/metadata/annotations","value":{"a/b":"1"}}]`},
+		},
+		"an annotation beside others": {
+			answer: Annotates(map[string]string{"a/b": "1"}), pod: annotated("yes"), want: answered{true, "", `[{"op":"add","path":"/metadata/annotations/a~1b","value":"1"}]`},
+		},
+		"a network, the first": {
+			answer: Network("istio-cni"), want: answered{true, "", `[{"op":"add","path":"/metadata/annotations","value":{"k8s.v1.cni.cncf.io/networks":"istio-cni"}}]`},
+		},
+		"a network beside the Pod's": {
+			answer: Network("istio-cni"), pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"k8s.v1.cni.cncf.io/networks": "own"}}},
+			want: answered{true, "", `[{"op":"add","path":"/metadata/annotations/k8s.v1.cni.cncf.io~1networks","value":"own, istio-cni"}]`},
+		},
 		"variables that are not there": {
 			answer: Variables(corev1.EnvVar{Name: "A", Value: "1"}, corev1.EnvVar{Name: "B", Value: "2"}), pod: two,
 			want: answered{true, "", `[{"op":"add","path":"/spec/containers/0/env/-","value":{"name":"B","value":"2"}},` +

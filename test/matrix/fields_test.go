@@ -50,6 +50,12 @@ func volumeRows() []row {
 func podRows() []row {
 	return []row{
 		inPod("hostAliases", ``, `[{"ip":"10.0.0.1","hostnames":["a"]}]`, "hostAliases[10.0.0.1]"),
+		inPod("tolerations", ``, `[{"key":"k","operator":"Exists"}]`, "tolerations"),
+		inPod("nodeSelector", ``, `{"kubernetes.io/os":"linux"}`, "nodeSelector.kubernetes.io/os"),
+		inPod("imagePullSecrets", `[{"name":"a"}]`, `[{"name":"b"}]`, "imagePullSecrets[a]", "imagePullSecrets[b]"),
+		inPod("hostname", ``, `"mesh"`, "hostname"),
+		inPod("subdomain", ``, `"mesh"`, "subdomain"),
+		inPod("enableServiceLinks", ``, `false`, "enableServiceLinks"),
 		inPod("readinessGates", ``, `[{"conditionType":"mesh.test/ready"}]`, "readinessGates"),
 	}
 }
@@ -102,7 +108,9 @@ func harmlessRows() []row {
 		harmless("a default spelled out", plain, containers(`{"name":"proxy","image":"proxy:1","imagePullPolicy":"IfNotPresent","terminationMessagePolicy":"File"}`)),
 		harmless("a label", plain, with(add("/metadata/labels/mesh", "on"))),
 		harmless("an annotation", plain, with(add("/metadata/annotations", map[string]string{"mesh": "on"}))),
-		harmless("tolerations", plain, with(add("/spec/tolerations", []any{object(`{"key":"k","operator":"Exists"}`)}))),
-		harmless("a node selector", with(add("/spec/nodeSelector", map[string]string{"kubernetes.io/os": "linux"})), plain),
+		harmless("default tolerations, of other seconds", plain, with(add("/spec/tolerations", []any{
+			object(`{"key":"node.kubernetes.io/not-ready","operator":"Exists","effect":"NoExecute","tolerationSeconds":30}`),
+		}))),
+		harmless("a node selector goes, which a namespace may have had", with(add("/spec/nodeSelector", map[string]string{"kubernetes.io/os": "linux"})), plain),
 	}
 }

@@ -25,9 +25,11 @@ handler: b
 var exceptions = map[string][]string{
 	"not injected: the API refuses ephemeral containers in a new Pod": {"PodSpec.ephemeralContainers"},
 	"noise: the scheduler, the kubelet or a plugin of the API server sets it": {
-		"PodSpec.nodeName", "PodSpec.nodeSelector", "PodSpec.serviceAccountName", "PodSpec.serviceAccount", "PodSpec.imagePullSecrets",
-		"PodSpec.hostname", "PodSpec.subdomain", "PodSpec.tolerations", "PodSpec.priorityClassName", "PodSpec.priority",
-		"PodSpec.preemptionPolicy", "PodSpec.overhead", "PodSpec.enableServiceLinks",
+		"PodSpec.nodeName", "PodSpec.serviceAccount", "PodSpec.priority", "PodSpec.preemptionPolicy", "PodSpec.overhead",
+	},
+	"placement: others set it, too; the rows of the Pod and of what is placed say when it counts": {
+		"PodSpec.nodeSelector", "PodSpec.serviceAccountName", "PodSpec.imagePullSecrets", "PodSpec.hostname", "PodSpec.subdomain",
+		"PodSpec.tolerations", "PodSpec.priorityClassName", "PodSpec.enableServiceLinks",
 	},
 	"gone from every Pod that runs":                      {"PodSpec.schedulingGates"},
 	"feature gate EmptyDirVolumeMode is off":             {"EmptyDirVolumeSource.mode"},

@@ -50,7 +50,7 @@ spec:
 }
 
 func istioRows() []row {
-	return slices.Concat(upgradeRows(), overrideRows(), canaryRows(), settingsRows(), cniRows(), revisionRows())
+	return slices.Concat(upgradeRows(), overrideRows(), canaryRows(), settingsRows(), cniRows(), pullRows(), revisionRows())
 }
 
 // inIstio is a row with the real Istio, which drifts if there are changes.
@@ -174,8 +174,18 @@ func canaryRows() []row {
 		inCanary("a variable of a ProxyConfig", meshed{labels: "proxyconfig: variables"}, under(istioNative, config, flag), under(istioInit, flag)),
 		inCanary("the concurrency of a ProxyConfig", meshed{labels: "proxyconfig: concurrency"}, under(istioNative, config)),
 		inCanary("the image type of a ProxyConfig", meshed{labels: "proxyconfig: image"}, under(istioNative, "image", config)),
-		inCanary("image pull secrets of the mesh, beside the Pod's own", meshed{pod: "imagePullSecrets: [{name: own}]"}),
 		forAll, own, earlier, later, edited,
+	}
+}
+
+// pullRows are Pods of a revision whose image pull secret becomes another one.
+func pullRows() []row {
+	pulls := func(name string, w meshed) row {
+		return inIstio(name, istioPull, w, under("pod", "imagePullSecrets[mirror]", "imagePullSecrets[registry]"))
+	}
+	return []row{
+		pulls("another image pull secret of the mesh", meshed{}),
+		pulls("another image pull secret of the mesh, beside the Pod's own", meshed{pod: "imagePullSecrets: [{name: own}]"}),
 	}
 }
 
@@ -212,16 +222,22 @@ func settingsRows() []row {
 }
 
 // cniRows are Pods of a revision whose traffic a CNI plugin begins to redirect: no init
-// container does so any more, and another one waits until that is done.
+// container does so any more, and another one waits until that is done. What is to be
+// redirected stands in annotations, of which the plugin refuses NONE.
 func cniRows() []row {
 	const validation = "initContainer/istio-validation"
-	cni := func(name string, w meshed) row { return inIstio(name, istioCNI, w, []string{istioInit, validation}) }
+	ranges := under("metadata", "annotations[traffic.sidecar.istio.io/excludeInboundPorts]",
+		"annotations[traffic.sidecar.istio.io/includeInboundPorts]", "annotations[traffic.sidecar.istio.io/includeOutboundIPRanges]")
+	mode := under("metadata", "annotations[sidecar.istio.io/interceptionMode]")
+	cni := func(name string, w meshed) row {
+		return inIstio(name, istioCNI, w, []string{istioInit, validation}, mode, ranges)
+	}
 	return []row{
 		cni("a CNI plugin redirects traffic", meshed{annotations: asClassic}),
 		cni("a CNI plugin redirects traffic, a native sidecar", meshed{annotations: asNative}),
 		cni("a CNI plugin redirects traffic, traffic annotations", meshed{annotations: asNative + ", " + trafficAnnotations}),
 		cni("a CNI plugin redirects traffic, a StatefulSet", meshed{kind: "StatefulSet", annotations: asClassic}),
-		inIstio("a CNI plugin redirects traffic, which is intercepted in no way", istioCNI, meshed{annotations: `sidecar.istio.io/interceptionMode: NONE`}),
+		inIstio("a CNI plugin redirects traffic, which is intercepted in no way", istioCNI, meshed{annotations: `sidecar.istio.io/interceptionMode: NONE`}, ranges),
 	}
 }
 

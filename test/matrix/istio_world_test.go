@@ -23,6 +23,7 @@ const (
 	istioCanary   = "matrix-istio-canary"
 	istioMesh     = "matrix-istio-mesh"
 	istioCNI      = "matrix-istio-cni"
+	istioPull     = "matrix-istio-pull"
 	// These are one row's each, which changes their labels.
 	istioBegins = "matrix-istio-begins"
 	istioEnds   = "matrix-istio-ends"
@@ -40,6 +41,7 @@ var istioLabels = map[string]string{
 	istioConfigured: `, istio.io/rev: canary`,
 	istioMesh:       `, istio.io/rev: mesh`,
 	istioCNI:        `, istio.io/rev: cni`,
+	istioPull:       `, istio.io/rev: pull`,
 	daprMeshed:      `, istio-injection: enabled`,
 }
 
@@ -50,7 +52,8 @@ type istioChange struct{ before, then istio.Options }
 // changes reaches each of its Pods. The canary changes in ways that reach some of
 // its Pods, those that a row makes for it, and no others; its webhook is called
 // again after others, the stamper's too. The third changes its mesh configuration,
-// and to native sidecars; the fourth has a CNI plugin redirect traffic (pilot.cni.enabled).
+// and to native sidecars; the fourth has a CNI plugin redirect traffic (pilot.cni.enabled), and
+// the fifth pulls its images by another Secret.
 func istioChanges() []istioChange {
 	const (
 		templates = "values.sidecarInjectorWebhook.templates."
@@ -79,7 +82,7 @@ func istioChanges() []istioChange {
 			},
 			then: istio.Options{
 				NativeSidecars: true, ProxyConfigs: proxyConfigs("2", 2, "distroless") + proxyConfig(istioConfigured, "all", `environmentVariables: {FLAG: "on"}`),
-				Set: istio.Values("1.27.0", "100m", again, custom("2"), app("app", "2"), templates+"ends={}", rewrite+"true", hold+"true", "values.global.imagePullSecrets[0]=registry",
+				Set: istio.Values("1.27.0", "100m", again, custom("2"), app("app", "2"), templates+"ends={}", rewrite+"true", hold+"true",
 					"meshConfig.enablePrometheusMerge=false", "meshConfig.accessLogFile=/dev/stdout", "meshConfig.outboundTrafficPolicy.mode=REGISTRY_ONLY"),
 			},
 		},
@@ -92,6 +95,10 @@ func istioChanges() []istioChange {
 		{
 			before: istio.Options{Revision: "cni", Set: istio.Values("1.27.0", "100m")},
 			then:   istio.Options{Set: istio.Values("1.27.0", "100m", "components.cni.enabled=true")},
+		},
+		{
+			before: istio.Options{Revision: "pull", Set: istio.Values("1.27.0", "100m", "values.global.imagePullSecrets[0]=registry")},
+			then:   istio.Options{Set: istio.Values("1.27.0", "100m", "values.global.imagePullSecrets[0]=mirror")},
 		},
 	}
 }

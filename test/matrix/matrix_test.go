@@ -21,7 +21,7 @@ func rows() []row {
 	return slices.Concat(
 		sidecarRows(), nativeRows(), volumeRows(), podRows(), generatedRows(), appRows(), containerRows(),
 		injectorRows(), severalRows(), mutatorRows(), ownerRows(), harmlessRows(), peopleRows(), inPlaceRows(), undecidableRows(),
-		istioRows(), habitRows(),
+		istioRows(), habitRows(), placedRows(),
 	)
 }
 
