@@ -58,8 +58,8 @@ func TestRolloutOfSidecarless(t *testing.T) {
 	endpoint := func(value string) injector.Answer {
 		return injector.Variables(corev1.EnvVar{Name: "OTEL_EXPORTER_OTLP_ENDPOINT", Value: value})
 	}
+	namespace := injectedNamespace(t, c, 1) // which its container tells
 	sdk.Inject(endpoint("http://old:4317"))
-	namespace := injectedNamespace(t, c, 1)
 	deployWeb(t, c, namespace, 2, "web")
 	auditNamespace(t, c, namespace, "Deployment/web InSync 2")
 
