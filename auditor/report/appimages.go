@@ -12,9 +12,9 @@ const namedImages = 3
 
 // ImageChanges says which of the app's own images a re-creation would replace, as
 // "app: app:1 → app:2"; empty: none.
-func (i Item) ImageChanges() string {
+func (item Item) ImageChanges() string {
 	var texts []string
-	for _, revision := range i.Revisions {
+	for _, revision := range item.Revisions {
 		for _, c := range revision.AppImages {
 			_, container, _ := strings.Cut(c.Part, "/")
 			if text := fmt.Sprintf("%s: %s → %s", container, imageOf(c.From), imageOf(c.To)); !slices.Contains(texts, text) {
@@ -38,7 +38,7 @@ func imageOf(value json.RawMessage) string {
 
 // Sidecarless reports whether something is injected into the workload, and no container:
 // variables, mounts, volumes.
-func (i Item) Sidecarless() bool {
-	has := func(what func(Revision) bool) bool { return slices.ContainsFunc(i.Revisions, what) }
+func (item Item) Sidecarless() bool {
+	has := func(what func(Revision) bool) bool { return slices.ContainsFunc(item.Revisions, what) }
 	return has(func(r Revision) bool { return r.Injected }) && !has(func(r Revision) bool { return len(r.Sidecars) > 0 })
 }

@@ -77,7 +77,6 @@ func TestGiven(t *testing.T) {
 	}
 }
 
-
 // TestGivenUnknown: where nothing says who declared what, nothing is called injected.
 func TestGivenUnknown(t *testing.T) {
 	live := []byte(`{"spec":{"containers":[{"name":"app","env":[{"name":"A"}]}]}}`)
@@ -93,10 +92,10 @@ func TestUnchanged(t *testing.T) {
 		app   string
 		state State
 	}{
-		"nothing":     {"", NotInjected},
-		"a variable":  {`,"env":[{"name":"OTEL"}]`, InSync},
-		"a mirror":    {`,"imagePullPolicy":"Always"`, NotInjected},
-		"a mount": {`,"volumeMounts":[{"name":"v","mountPath":"/v"}]`, InSync},
+		"nothing":    {"", NotInjected},
+		"a variable": {`,"env":[{"name":"OTEL"}]`, InSync},
+		"a mirror":   {`,"imagePullPolicy":"Always"`, NotInjected},
+		"a mount":    {`,"volumeMounts":[{"name":"v","mountPath":"/v"}]`, InSync},
 	} {
 		v, err := Unchanged(parse(t, podOf(test.app, "", "")), parse(t, []byte(template)), nil)
 		if err != nil || v.State != test.state {

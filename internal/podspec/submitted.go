@@ -74,9 +74,9 @@ func appendElement(dst []byte, kind byte, key []byte) []byte {
 		dst = append(dst, ',')
 	}
 	element := bytes.Join([][]byte{{kind}, key}, []byte{':'})
-	quoted, err := jsontext.AppendQuote(dst, element)
+	quoted, err := jsontext.AppendQuote(nil, element)
 	if err != nil { // cannot be: what was read is UTF-8
-		quoted = append(dst, `""`...)
+		quoted = []byte(`""`)
 	}
-	return append(quoted, ':')
+	return append(append(dst, quoted...), ':')
 }
