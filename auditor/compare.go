@@ -109,11 +109,8 @@ func (a *audit) compare(ctx context.Context, f *finding, r inventory.Revision, a
 		Workload: r.Workload, Revision: r.Name, Approximate: r.Template == nil, Pods: refs(alike), Fresh: e.fresh, Template: e.template,
 	}
 	if alike[0].Digest == e.digest {
-		sidecars, err := verdict.Sidecars(e.fresh, e.template, a.opts.SidecarNames)
-		c.Verdict = verdict.Verdict{State: verdict.InSync, Sidecars: sidecars}
-		if len(sidecars) == 0 {
-			c.Verdict.State = verdict.NotInjected
-		}
+		var err error
+		c.Verdict, err = verdict.Unchanged(e.fresh, e.template, a.opts.SidecarNames)
 		if err == nil && a.opts.Compared != nil && alike[0].JSON != nil {
 			c.Live, err = parse("Pod "+alike[0].Name, alike[0].JSON)
 		}

@@ -85,6 +85,12 @@ func eligibility(item report.Item) report.Rollout {
 			return no("a rollout would only take away what was injected, and add nothing (--allow-orphaned)")
 		}
 	}
+	if images := item.ImageChanges(); images != "" {
+		return no("a rollout would bring up another image of the app than runs, %s (--allow-app-image)", images)
+	}
+	if item.Sidecarless() {
+		return no("no container is injected into it, only variables, mounts or volumes (--include-sidecarless)")
+	}
 	return report.Rollout{Eligible: true, Strategy: strategy}
 }
 
@@ -100,7 +106,9 @@ func whyNot(state verdict.State) string {
 		return "Unknown: cannot be judged"
 	case verdict.InSync:
 		return "in sync"
-	case verdict.NotInjected, verdict.Mutated:
+	case verdict.Mutated:
+		return "what differs is no injector's"
+	case verdict.NotInjected:
 		return "has no sidecar"
 	}
 	return fmt.Sprintf("%s workloads are not rolled out", state)

@@ -47,7 +47,7 @@ func (a *audit) expectVarying(ctx context.Context, f *finding, r inventory.Revis
 	e.varying.known = a.restless.Of(e.varying.scope)
 }
 
-// probe asks again about a revision with sidecars whose Pods differ from the fresh one,
+// probe asks again about a revision into which something is injected and whose Pods differ from the fresh one,
 // until fresh ones differ among themselves, or have agreed often enough. It reports
 // whether they differ: then the Pods are to be judged anew, by what was learned.
 func (a *audit) probe(ctx context.Context, f *finding, r inventory.Revision, e *expected) (learned bool, err error) {
@@ -95,7 +95,7 @@ func (a *audit) probe(ctx context.Context, f *finding, r inventory.Revision, e *
 func (a *audit) doubtful(f *finding, r inventory.Revision, e *expected) bool {
 	changes := verdict.Stable(f.revision.Changes)
 	switch {
-	case len(changes) == 0 || len(f.revision.Sidecars) == 0:
+	case len(changes) == 0 || len(f.revision.Sidecars) == 0 && !f.revision.Injected:
 		return false
 	case a.opts.Thorough, f.revision.MoreChanges > 0, len(f.revision.Loses) > 0, verdict.TakesAway(changes, f.revision.Loses):
 		return true

@@ -144,7 +144,7 @@ func (f *finding) begin() {
 	f.gone, f.reordered, f.restless = 0, nil, false
 	r := &f.revision
 	r.Changes, r.MoreChanges, r.Varies, r.Ignored, r.Autoscaled = nil, 0, nil, 0, nil
-	r.Sidecars, r.Loses = nil, nil
+	r.Sidecars, r.Loses, r.Injected, r.AppImages = nil, nil, false, nil
 	r.Undecided, r.Metadata, r.MoreMetadata = nil, nil, 0
 }
 
@@ -286,6 +286,8 @@ func (f *finding) add(v verdict.Verdict, pods []inventory.Pod) {
 	f.revision.MoreChanges += v.More
 	f.revision.Changes = f.bound(union(f.revision.Changes, v.Changes))
 	f.revision.Sidecars = verdict.BoundNames(unionOfNames(f.revision.Sidecars, v.Sidecars))
+	f.revision.Injected = f.revision.Injected || v.Injected
+	f.revision.AppImages, _ = verdict.Bound(union(f.revision.AppImages, v.AppImages))
 	f.revision.Loses = verdict.BoundNames(unionOfNames(f.revision.Loses, v.Loses))
 	f.revision.Varies = verdict.BoundNames(unionOfNames(f.revision.Varies, v.Varies))
 	f.restless = f.restless || len(v.Varies) > 0

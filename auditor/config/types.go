@@ -149,6 +149,9 @@ type AutoRollout struct {
 	// Also where a sidecar would be lost. An injector that is down and fails
 	// open looks like that.
 	AllowOrphaned bool `json:"allowOrphaned,omitempty"`
+	// Also workloads into which no container is injected, but variables, mounts or
+	// volumes, as OpenTelemetry's SDK is.
+	IncludeSidecarless bool `json:"includeSidecarless,omitempty"`
 	// Also where a restart leaves no Pod available for a while.
 	AllowDowntime bool `json:"allowDowntime,omitempty"`
 	// Prefix, without a slash, of the annotations PREFIX.rollout.timestamp and

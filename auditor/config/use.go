@@ -52,6 +52,7 @@ func (c Configuration) RolloutOptions() rollout.Options {
 			IncludeStatefulSet: slices.Contains(a.Kinds, StatefulSet),
 			ExcludeDeployment:  !slices.Contains(a.Kinds, Deployment),
 			SidecarNames:       c.Selection.SidecarContainerNames,
+			IncludeSidecarless: a.IncludeSidecarless,
 		},
 		Guards: rollout.Guards{AllowOrphaned: a.AllowOrphaned, AllowDowntime: a.AllowDowntime},
 		Pace: rollout.Pace{

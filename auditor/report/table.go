@@ -250,6 +250,9 @@ func sidecarNames(item Item) string {
 	for _, revision := range item.Revisions {
 		names = append(names, revision.Sidecars...)
 	}
+	if item.Sidecarless() {
+		return "(no container)"
+	}
 	slices.Sort(names)
 	return list(slices.Compact(names))
 }

@@ -117,6 +117,11 @@ type Revision struct {
 	Told bool `json:"-"`
 	// Sidecars names the injected containers, live or fresh, sorted.
 	Sidecars []string `json:"sidecars"`
+	// Injected: something is injected, yet no container: variables, mounts, volumes.
+	Injected bool `json:"injected,omitempty"`
+	// AppImages are the images of the app that a re-creation would replace. A rollout
+	// needs them.
+	AppImages []verdict.Change `json:"-"`
 	// Loses names the injected containers that a live Pod has and the fresh
 	// one lacks.
 	Loses []string `json:"loses"`

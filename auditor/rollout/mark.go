@@ -24,7 +24,7 @@ type Mark struct {
 	// AnnotationPrefix of PREFIX.rollout.timestamp and PREFIX.rollout.reason;
 	// DefaultAnnotationPrefix if empty.
 	AnnotationPrefix string
-	// Reason for people; names the drifted sidecars if empty.
+	// Reason for people; names the drifted sidecars, if there are any, if empty.
 	Reason string
 	// FieldManager that owns what is written; DefaultFieldManager if empty.
 	FieldManager string
@@ -57,7 +57,11 @@ func CheckReason(reason string) error {
 // reason is the one that is written.
 func (m Mark) reason(sidecars []string) string {
 	const more = "..."
-	text := sentence(orElse(m.Reason, "Update sidecars "+strings.Join(sidecars, ", ")), 2*LongestMarkReason)
+	what := "Update what is injected"
+	if len(sidecars) > 0 {
+		what = "Update sidecars " + strings.Join(sidecars, ", ")
+	}
+	text := sentence(orElse(m.Reason, what), 2*LongestMarkReason)
 	if runes := []rune(text); len(runes) > LongestMarkReason {
 		return string(runes[:LongestMarkReason-len(more)]) + more
 	}

@@ -68,6 +68,9 @@ type Selection struct {
 	// SidecarNames narrows what counts to these sidecars' own parts; empty
 	// means every difference counts.
 	SidecarNames []string
+	// IncludeSidecarless rolls out what no container is injected into, but variables,
+	// mounts or volumes, too.
+	IncludeSidecarless bool
 	// All selects every workload that has the sidecar, drifted or not.
 	All bool
 }
@@ -76,6 +79,8 @@ type Selection struct {
 type Guards struct {
 	// AllowOrphaned lets a re-creation take sidecars away.
 	AllowOrphaned bool
+	// AllowAppImage lets a rollout bring up another image of the app than runs.
+	AllowAppImage bool
 	// AllowDowntime lets a rollout leave no Pod available.
 	AllowDowntime bool
 	// Retry tries again what did not converge last time.

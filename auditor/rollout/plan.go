@@ -53,7 +53,10 @@ func Plan(ctx context.Context, cfg *rest.Config, rep *report.Report, opts Option
 	}
 	for i, d := range decisions {
 		r := &items[i].Rollout
-		r.Eligible, r.Reason, r.Strategy, r.Result = d == proceed, d.text(), string(opts.Strategy), d.result
+		if images := items[i].ImageChanges(); d == proceed && images != "" {
+			d.reason = "brings up another image of the app, too: " + images
+		}
+		r.Eligible, r.Reason, r.Strategy, r.Result = d.result == report.Planned, d.text(), string(opts.Strategy), d.result
 		opts.Log.Info("Planned rollout", "kind", items[i].Kind, "namespace", items[i].Namespace, "workload", items[i].Name,
 			"state", items[i].State, "result", d.result, "reason", r.Reason)
 	}

@@ -64,6 +64,12 @@ func choose(item report.Item, opts Options) decision {
 		return skip("differs only in parts of other sidecars than %s (--sidecar-container-name)",
 			strings.Join(sel.SidecarNames, ", "))
 	}
+	if item.Sidecarless() && !sel.IncludeSidecarless {
+		return skip("no container is injected into it, only variables, mounts or volumes: such workloads are left out by default: --include-sidecarless")
+	}
+	if images := item.ImageChanges(); images != "" && !opts.Guards.AllowAppImage {
+		return skip("would bring up another image of the app than runs (%s): where that is meant, --allow-app-image", images)
+	}
 	return proceed
 }
 
@@ -80,7 +86,7 @@ func (s Selection) concerns(item report.Item) bool {
 // wantsAll reports whether --all selects the workload: it has the sidecar.
 func (s Selection) wantsAll(item report.Item) bool {
 	return s.All && slices.ContainsFunc(item.Revisions, func(r report.Revision) bool {
-		return slices.ContainsFunc(r.Sidecars, s.named)
+		return slices.ContainsFunc(r.Sidecars, s.named) || r.Injected && s.IncludeSidecarless && len(s.SidecarNames) == 0
 	})
 }
 

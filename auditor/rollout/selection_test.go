@@ -57,6 +57,16 @@ func TestChoose(t *testing.T) {
 	proxyOnly := Selection{SidecarNames: []string{"istio-proxy"}}
 	halfUnknown := audited("Deployment", verdict.Drifted, imageChange)
 	halfUnknown.Revisions = append(halfUnknown.Revisions, report.Revision{Name: "web-2", State: verdict.Unknown, Reason: "webhook down"})
+	sidecarless := func(state verdict.State, changes ...verdict.Change) report.Item {
+		return with(audited("Deployment", state, changes...), func(r *report.Revision) { r.Sidecars, r.Injected = nil, true })
+	}
+	variable := verdict.Change{Part: "app/web", Path: "env[OTEL].value", From: json.RawMessage(`"a"`), To: json.RawMessage(`"b"`)}
+	included := Options{Select: Selection{IncludeSidecarless: true}}
+	includedAll := Options{Select: Selection{IncludeSidecarless: true, All: true}}
+	appImage := verdict.Change{Part: "app/web", Path: "image", From: json.RawMessage(`"web:1"`), To: json.RawMessage(`"web:1@sha256:b"`)}
+	deploys := with(audited("Deployment", verdict.Drifted, appImage, imageChange), func(r *report.Revision) { r.AppImages = []verdict.Change{appImage} })
+	edited := with(audited("Deployment", verdict.InSync), func(r *report.Revision) { r.AppImages = []verdict.Change{appImage} })
+	allowed := Options{Guards: Guards{AllowAppImage: true}}
 	states := func(s ...verdict.State) Options { return Options{Select: Selection{States: s}} }
 
 	for name, test := range map[string]struct {
@@ -91,26 +101,36 @@ func TestChoose(t *testing.T) {
 		"not injected, --all":         {item: with(audited("Deployment", verdict.NotInjected), func(r *report.Revision) { r.Sidecars = nil }), opts: Options{Select: Selection{All: true}}},
 		"takes variables away": {item: audited("Deployment", verdict.Drifted, taken("app/web", "env[OTEL_EXPORTER_OTLP_ENDPOINT]"), taken("volumes", "[otel]")), want: report.Skipped,
 			reason: "would only take away what was injected (app/web:env[OTEL_EXPORTER_OTLP_ENDPOINT], 2 in all)"},
-		"may take variables away":       {item: audited("Deployment", verdict.Drifted, taken("app/web", "env[X]")), opts: Options{Guards: Guards{AllowOrphaned: true}}, want: report.Planned},
-		"takes and changes":             {item: audited("Deployment", verdict.Drifted, taken("app/web", "env[X]"), imageChange), want: report.Planned},
-		"the named sidecar drifted":     {item: drifted, opts: Options{Select: proxyOnly}, want: report.Planned},
-		"another sidecar drifted":       {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "container/vault-agent", Path: "image"}), opts: Options{Select: proxyOnly}, want: report.Skipped, reason: "other sidecars than istio-proxy"},
-		"only volumes drifted":          {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "volumes", Path: "[x]"}), opts: Options{Select: proxyOnly}, want: report.Skipped, reason: "other sidecars"},
-		"a native sidecar drifted":      {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "initContainer/istio-proxy", Path: "image"}), opts: Options{Select: proxyOnly}, want: report.Planned},
-		"Deployment excluded":           {item: drifted, opts: Options{Select: Selection{ExcludeDeployment: true}}, want: report.Skipped, reason: "--exclude-deployment"},
-		"DaemonSet":                     {item: audited("DaemonSet", verdict.Drifted, imageChange), want: report.Skipped, reason: "--include-daemonset"},
-		"DaemonSet included":            {item: audited("DaemonSet", verdict.Drifted, imageChange), opts: Options{Select: Selection{IncludeDaemonSet: true}}, want: report.Planned},
-		"StatefulSet":                   {item: audited("StatefulSet", verdict.Drifted, imageChange), want: report.Skipped, reason: "--include-statefulset"},
-		"StatefulSet included":          {item: audited("StatefulSet", verdict.Drifted, imageChange), opts: Options{Select: Selection{IncludeStatefulSet: true}}, want: report.Planned},
-		"a blocked DaemonSet":           {item: audited("DaemonSet", verdict.Blocked), want: report.Skipped, reason: "Blocked"},
-		"Job":                           {item: audited("Job", verdict.Drifted, imageChange), want: report.Skipped, reason: "Jobs are never restarted"},
-		"CronJob":                       {item: audited("CronJob", verdict.Drifted, imageChange), want: report.Skipped, reason: "next run"},
-		"Pod":                           {item: audited("Pod", verdict.Drifted, imageChange), want: report.Skipped, reason: "a Pod of its own"},
-		"ReplicaSet":                    {item: audited("ReplicaSet", verdict.Drifted, imageChange), want: report.Planned},
-		"Argo Rollout":                  {item: audited("Rollout", verdict.Drifted, imageChange), want: report.Planned},
-		"Argo Rollout excluded":         {item: audited("Rollout", verdict.Drifted, imageChange), opts: Options{Select: Selection{ExcludeDeployment: true}}, want: report.Skipped, reason: "--exclude-deployment"},
-		"an owner that nobody knows":    {item: audited("GameServer", verdict.Drifted, imageChange), want: report.Skipped, reason: "GameServer"},
-		"a state that nobody knows yet": {item: audited("Deployment", "Haunted"), want: report.Skipped, reason: "Haunted"},
+		"may take variables away":           {item: audited("Deployment", verdict.Drifted, taken("app/web", "env[X]")), opts: Options{Guards: Guards{AllowOrphaned: true}}, want: report.Planned},
+		"takes and changes":                 {item: audited("Deployment", verdict.Drifted, taken("app/web", "env[X]"), imageChange), want: report.Planned},
+		"variables alone drifted":           {item: sidecarless(verdict.Drifted, variable), want: report.Skipped, reason: "--include-sidecarless"},
+		"variables alone, included":         {item: sidecarless(verdict.Drifted, variable), opts: included, want: report.Planned},
+		"variables alone missing":           {item: sidecarless(verdict.Missing), want: report.Skipped, reason: "--include-sidecarless"},
+		"variables alone go, included":      {item: sidecarless(verdict.Orphaned, taken("app/web", "env[X]")), opts: included, want: report.Skipped, reason: "--allow-orphaned"},
+		"variables alone in sync, --all":    {item: sidecarless(verdict.InSync), opts: Options{Select: Selection{All: true}}},
+		"the same, included":                {item: sidecarless(verdict.InSync), opts: includedAll, want: report.Planned},
+		"another image of the app":          {item: deploys, want: report.Skipped, reason: "another image of the app than runs (web: web:1 → web:1@sha256:b): where that is meant, --allow-app-image"},
+		"another image of the app, allowed": {item: deploys, opts: allowed, want: report.Planned},
+		"an edited image of the app, --all": {item: edited, opts: Options{Select: Selection{All: true}}, want: report.Skipped, reason: "--allow-app-image"},
+		"an edited image of the app":        {item: edited},
+		"the named sidecar drifted":         {item: drifted, opts: Options{Select: proxyOnly}, want: report.Planned},
+		"another sidecar drifted":           {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "container/vault-agent", Path: "image"}), opts: Options{Select: proxyOnly}, want: report.Skipped, reason: "other sidecars than istio-proxy"},
+		"only volumes drifted":              {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "volumes", Path: "[x]"}), opts: Options{Select: proxyOnly}, want: report.Skipped, reason: "other sidecars"},
+		"a native sidecar drifted":          {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "initContainer/istio-proxy", Path: "image"}), opts: Options{Select: proxyOnly}, want: report.Planned},
+		"Deployment excluded":               {item: drifted, opts: Options{Select: Selection{ExcludeDeployment: true}}, want: report.Skipped, reason: "--exclude-deployment"},
+		"DaemonSet":                         {item: audited("DaemonSet", verdict.Drifted, imageChange), want: report.Skipped, reason: "--include-daemonset"},
+		"DaemonSet included":                {item: audited("DaemonSet", verdict.Drifted, imageChange), opts: Options{Select: Selection{IncludeDaemonSet: true}}, want: report.Planned},
+		"StatefulSet":                       {item: audited("StatefulSet", verdict.Drifted, imageChange), want: report.Skipped, reason: "--include-statefulset"},
+		"StatefulSet included":              {item: audited("StatefulSet", verdict.Drifted, imageChange), opts: Options{Select: Selection{IncludeStatefulSet: true}}, want: report.Planned},
+		"a blocked DaemonSet":               {item: audited("DaemonSet", verdict.Blocked), want: report.Skipped, reason: "Blocked"},
+		"Job":                               {item: audited("Job", verdict.Drifted, imageChange), want: report.Skipped, reason: "Jobs are never restarted"},
+		"CronJob":                           {item: audited("CronJob", verdict.Drifted, imageChange), want: report.Skipped, reason: "next run"},
+		"Pod":                               {item: audited("Pod", verdict.Drifted, imageChange), want: report.Skipped, reason: "a Pod of its own"},
+		"ReplicaSet":                        {item: audited("ReplicaSet", verdict.Drifted, imageChange), want: report.Planned},
+		"Argo Rollout":                      {item: audited("Rollout", verdict.Drifted, imageChange), want: report.Planned},
+		"Argo Rollout excluded":             {item: audited("Rollout", verdict.Drifted, imageChange), opts: Options{Select: Selection{ExcludeDeployment: true}}, want: report.Skipped, reason: "--exclude-deployment"},
+		"an owner that nobody knows":        {item: audited("GameServer", verdict.Drifted, imageChange), want: report.Skipped, reason: "GameServer"},
+		"a state that nobody knows yet":     {item: audited("Deployment", "Haunted"), want: report.Skipped, reason: "Haunted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := choose(test.item, test.opts)

@@ -89,6 +89,13 @@ type Verdict struct {
 	// Sidecars names the injected containers, live or fresh, sorted; at most 200, as
 	// Loses.
 	Sidecars []string
+	// Injected: neither Pod has an injected container, yet one of them has items in the
+	// app's lists that admission added.
+	Injected bool
+	// AppImages are the images of the app that a re-creation would replace: those that
+	// admission sets, which are among Changes, too, and those that somebody edited in
+	// place, which are not. Sorted and bounded as Changes.
+	AppImages []Change
 	// Loses names the injected containers that Live has and Fresh lacks: a
 	// re-creation would take them away. Init containers that have ended are no loss
 	// while others of their injector stay.

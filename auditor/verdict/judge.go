@@ -39,44 +39,35 @@ func (c *comparison) compare(in Input) error {
 	return c.metadata(in)
 }
 
-// Sidecars returns the names of a Pod's injected containers, sorted. Without a
-// template they follow from the Pod's managedFields.
-func Sidecars(pod, template jsontree.Node, names []string) ([]string, error) {
-	if err := checkPod("Pod", pod); err != nil {
-		return nil, err
-	}
-	declared, err := Input{Live: pod, Fresh: pod, Template: template}.declared()
-	if err != nil {
-		return nil, err
-	}
-	injected := declared.injected(podspec.NewView(pod), names)
-	return sortedNames(injected), nil
-}
-
 // comparison holds the two Pods and what was found so far.
 type comparison struct {
 	live, fresh     *podspec.View
 	declared        declared
-	sidecars        map[string]bool // injected containers, live or fresh
-	liveHas, newHas map[string]bool
-	creators        map[string]bool // init containers that the live Pod's creator added
-	edits           podspec.Fields  // what later managers hold of the live spec
-	changes         []Change
-	edited          int // changes that a later manager made, but for unstable ones
-	ignore          []PathPattern
-	ignored         int         // changes that are left out
-	moving          bool        // an autoscaler sizes the Pod, and that is not to count
-	autoscaler      *Autoscaler // nil: annotations tell, or none sizes it
-	autoscaled      []Change    // what it differs by
-	varying         *Varying
-	varied          []string // places that vary, and differ
-	reordered       []string
-	ordersDoubted   bool
-	madeUp          map[string][]int // changes of items that have gone, by their form
-	learned         *learned         // not nil: differences are what varies, and not recorded
-	annotations     []string         // that count, too
-	undecided       []Change         // of which nothing tells who made them
-	beside          []Change         // of metadata that does not count
+	sidecars        containerSet // injected containers, live or fresh
+	liveHas, newHas containerSet
+	creators        containerSet // init containers that the live Pod's creator added
+	// liveGiven and newGiven: admission added items to the app's lists, and no container.
+	liveGiven, newGiven bool
+
+	edits         podspec.Fields // what later managers hold of the live spec
+	changes       []Change
+	edited        int      // changes that a later manager made, but for unstable ones
+	ofImage       int      // changes of the app's own images, likewise
+	appImages     []Change // the app's images that differ, edited ones included
+	ignore        []PathPattern
+	ignored       int         // changes that are left out
+	moving        bool        // an autoscaler sizes the Pod, and that is not to count
+	autoscaler    *Autoscaler // nil: annotations tell, or none sizes it
+	autoscaled    []Change    // what it differs by
+	varying       *Varying
+	varied        []string // places that vary, and differ
+	reordered     []string
+	ordersDoubted bool
+	madeUp        map[string][]int // changes of items that have gone, by their form
+	learned       *learned         // not nil: differences are what varies, and not recorded
+	annotations   []string         // that count, too
+	undecided     []Change         // of which nothing tells who made them
+	beside        []Change         // of metadata that does not count
 	// limitsSidecars are the Pods of which LimitRanger says that it set resources of a
 	// sidecar.
 	limitsSidecars map[*podspec.View]bool
@@ -113,13 +104,13 @@ func newComparison(in Input) (*comparison, error) {
 	if c.creators, err = c.addedByCreator(in); err != nil {
 		return nil, err
 	}
-	for name := range c.creators {
-		delete(c.liveHas, name)
+	for key := range c.creators {
+		delete(c.liveHas, key)
 	}
-	c.sidecars, c.madeUp = map[string]bool{}, map[string][]int{}
-	for _, has := range []map[string]bool{c.liveHas, c.newHas} {
-		for name := range has {
-			c.sidecars[name] = true
+	c.sidecars, c.madeUp = union(c.liveHas, c.newHas), map[string][]int{}
+	if len(c.sidecars) == 0 {
+		if c.liveGiven, c.newGiven, err = c.given(in); err != nil {
+			return nil, err
 		}
 	}
 	c.limitsSidecars = map[*podspec.View]bool{c.live: c.limitsSidecar(c.live), c.fresh: c.limitsSidecar(c.fresh)}
@@ -146,7 +137,7 @@ func (c *comparison) containers() {
 		for _, l := range c.live.Containers() {
 			key := keyOf(l)
 			switch {
-			case !bytes.Equal(l.Field, list), c.creators[l.Name]:
+			case !bytes.Equal(l.Field, list), c.creators[key]:
 			case len(fresh[key]) == 0:
 				c.record(c.part(l), "", l.Node, jsontree.Node{})
 			default:
@@ -166,7 +157,7 @@ func (c *comparison) containers() {
 }
 
 func (c *comparison) part(container podspec.Container) string {
-	if c.sidecars[container.Name] {
+	if c.sidecars[keyOf(container)] {
 		return container.Part()
 	}
 	return "app/" + container.Name
@@ -174,7 +165,7 @@ func (c *comparison) part(container podspec.Container) string {
 
 // container compares two containers; held is what later managers hold of the live one.
 func (c *comparison) container(live, fresh podspec.Container, held podspec.Fields) {
-	sidecar := c.sidecars[live.Name]
+	sidecar := c.sidecars[keyOf(live)]
 	if !sidecar {
 		limits := c.limited(live, fresh)
 		c.live.Ignore(limits)
@@ -187,11 +178,17 @@ func (c *comparison) container(live, fresh podspec.Container, held podspec.Field
 			continue
 		}
 		edited := d.Held && editable(d.Path)
+		if !sidecar && d.Path == "image" {
+			c.appImages = append(c.appImages, changeOf(c.part(live), d.Path, d.A, d.B))
+		}
 		if edited && !sidecar {
 			continue
 		}
-		if stable := c.add(c.part(live), d); edited {
+		switch stable := c.add(c.part(live), d); {
+		case edited:
 			c.edited += stable
+		case !sidecar && ofImage(live, fresh, d.Path):
+			c.ofImage += stable
 		}
 	}
 }
@@ -233,13 +230,15 @@ func (c *comparison) add(part string, d podspec.Difference) (stable int) {
 	return c.record(part, d.Path, d.A, d.B)
 }
 
-// verdict decides by what was found.
+// verdict puts together what was found.
 func (c *comparison) verdict() Verdict {
 	slices.SortFunc(c.changes, CompareChanges)
 	slices.SortFunc(c.autoscaled, CompareChanges)
 	slices.SortFunc(c.undecided, CompareChanges)
 	v := Verdict{
-		Sidecars: BoundNames(sortedNames(c.sidecars)),
+		State:    c.state(),
+		Sidecars: BoundNames(c.sidecars.names()),
+		Injected: c.liveGiven || c.newGiven,
 		Loses:    c.loses(),
 		Ignored:  c.ignored,
 	}
@@ -253,27 +252,8 @@ func (c *comparison) verdict() Verdict {
 	v.Undecided, _ = Bound(eachOnce(c.undecided))
 	v.Metadata, v.MoreMetadata = c.notCounted()
 	v.Varies, v.Reordered = eachName(c.varied), eachName(c.reordered)
-	stable := len(c.changes) - countUnstable(c.changes)
-	switch changed := stable > 0; {
-	case len(c.sidecars) == 0 && len(c.changes) > 0:
-		v.State = Mutated
-	case len(c.sidecars) == 0:
-		v.State = NotInjected
-	case !changed && len(c.changes) > 0:
-		v.State = Unstable
-	case !changed && c.ignored > 0: // also where one has none, and just that is left out
-		v.State = InSync
-	case len(c.liveHas) == 0:
-		v.State = Missing
-	case len(c.newHas) == 0:
-		v.State = Orphaned
-	case !changed:
-		v.State = InSync
-	case c.edited == stable:
-		v.State = Modified
-	default:
-		v.State = Drifted
-	}
+	slices.SortFunc(c.appImages, CompareChanges)
+	v.AppImages, _ = Bound(c.appImages)
 	return v
 }
 
@@ -300,24 +280,5 @@ func sequence(order [2][]string) jsontree.Node {
 	if err != nil {
 		panic(err)
 	}
-	return names
-}
-
-func union(a, b map[string]bool) map[string]bool {
-	both := map[string]bool{}
-	for _, m := range []map[string]bool{a, b} {
-		for k := range m {
-			both[k] = true
-		}
-	}
-	return both
-}
-
-func sortedNames(set map[string]bool) []string {
-	names := make([]string, 0, len(set))
-	for name := range set {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	return names
 }

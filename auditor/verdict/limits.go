@@ -1,6 +1,8 @@
 package verdict
 
 import (
+	"maps"
+
 	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
 )
 
@@ -11,7 +13,9 @@ import (
 // does not declare may be its work.
 // https://github.com/kubernetes/kubernetes/blob/master/plugin/pkg/admission/limitranger/admission.go
 func (c *comparison) limited(live, fresh podspec.Container) map[string]bool {
-	set := union(c.live.LimitRanger(live.Name), c.fresh.LimitRanger(live.Name))
+	set := map[string]bool{}
+	maps.Copy(set, c.live.LimitRanger(live.Name))
+	maps.Copy(set, c.fresh.LimitRanger(live.Name))
 	for pod, container := range map[*podspec.View]podspec.Container{c.live: live, c.fresh: fresh} {
 		if !c.limitsSidecars[pod] {
 			continue
@@ -28,8 +32,8 @@ func (c *comparison) limited(live, fresh podspec.Container) map[string]bool {
 }
 
 func (c *comparison) limitsSidecar(pod *podspec.View) bool {
-	for name := range c.sidecars {
-		if len(pod.LimitRanger(name)) > 0 {
+	for key := range c.sidecars {
+		if len(pod.LimitRanger(key.name)) > 0 {
 			return true
 		}
 	}

@@ -9,9 +9,12 @@ import (
 // container that runs to its end has done its work; while others of its injector stay
 // it is no loss that it goes, as where Istio moves to its CNI plugin.
 func (c *comparison) loses() []string {
-	names := []string{}
-	for _, name := range sortedNames(c.liveHas) {
-		if !c.newHas[name] && (!c.runsToItsEnd(name) || !c.hasSibling(name)) {
+	names, stay := []string{}, map[string]bool{}
+	for key := range c.newHas {
+		stay[key.name] = true
+	}
+	for _, name := range c.liveHas.names() {
+		if !stay[name] && (!c.runsToItsEnd(name) || !c.hasSibling(name)) {
 			names = append(names, name)
 		}
 	}
@@ -35,7 +38,7 @@ func (c *comparison) runsToItsEnd(name string) bool {
 func (c *comparison) hasSibling(name string) bool {
 	word, _, _ := strings.Cut(name, "-")
 	for other := range c.newHas {
-		if first, _, _ := strings.Cut(other, "-"); first == word {
+		if first, _, _ := strings.Cut(other.name, "-"); first == word {
 			return true
 		}
 	}
@@ -64,9 +67,5 @@ func TakesAway(changes []Change, loses []string) bool {
 // isGiven reports whether a container's path is an item that injectors add.
 func isGiven(path string) bool {
 	field, _, isItem := strings.Cut(path, "[")
-	switch field {
-	case "env", "envFrom", "volumeMounts", "volumeDevices", "ports":
-		return isItem || path == field
-	}
-	return false
+	return slices.Contains(givenLists, field) && (isItem || path == field)
 }

@@ -211,11 +211,11 @@ func TestSidecars(t *testing.T) {
 		"by the template":  {template: []byte(`{"spec":{"containers":[{"name":"istio-proxy"}]}}`), want: []string{"istio-init", "istio-proxy", "nginx"}},
 		"named":            {names: []string{"nginx"}, want: []string{"istio-init", "istio-proxy", "nginx"}},
 	} {
-		got, err := Sidecars(parse(t, podtest.Live), parse(t, test.template), test.names)
+		got, err := Unchanged(parse(t, podtest.Live), parse(t, test.template), test.names)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(test.want, got); diff != "" {
+		if diff := cmp.Diff(test.want, got.Sidecars); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
@@ -284,7 +284,7 @@ func FuzzJudge(f *testing.F) {
 		if len(self.Changes) > 0 || len(self.Loses) > 0 || self.State != InSync && self.State != NotInjected {
 			t.Errorf("differs from itself: %+v", self)
 		}
-		if (self.State == InSync) != (len(self.Sidecars) > 0) {
+		if (self.State == InSync) != (len(self.Sidecars) > 0 || self.Injected) {
 			t.Errorf("%s with the sidecars %q", self.State, self.Sidecars)
 		}
 		if changed := len(there.Changes) > 0; changed == (there.State == InSync || there.State == NotInjected) {

@@ -10,9 +10,11 @@ const (
 	Blocked State = "Blocked"
 	// Drifted means that a re-created Pod would carry another injected spec.
 	Drifted State = "Drifted"
-	// Missing means that injection would now add a sidecar; the Pod has none.
+	// Missing means that injection would now add a sidecar, or items of the app's lists;
+	// the Pod has none.
 	Missing State = "Missing"
-	// Orphaned means that the Pod has a sidecar; injection would now add none.
+	// Orphaned means that the Pod has a sidecar, or such items; injection would now add
+	// none.
 	Orphaned State = "Orphaned"
 	// Modified means that a sidecar was changed in place on the live Pod by a later
 	// field manager; otherwise it is in sync.
@@ -23,10 +25,11 @@ const (
 	Unknown State = "Unknown"
 	// InSync means that a re-created Pod would carry the same injected spec.
 	InSync State = "InSync"
-	// Mutated means that there is no sidecar before or after, but admission now changes the Pod
-	// differently. Not counted, never rolled out.
+	// Mutated means that admission now changes the Pod differently, where nothing is
+	// injected before or after, or in the app's own image alone. Not counted, never rolled
+	// out.
 	Mutated State = "Mutated"
-	// NotInjected means that there is no sidecar before or after, and no difference.
+	// NotInjected means that nothing is injected before or after, and no difference.
 	NotInjected State = "NotInjected"
 )
 

@@ -59,14 +59,14 @@ if they were re-created now (a dry run: nothing is created), and compare.
 States, worst first:
   Blocked      admission refuses the Pod: the workload cannot be re-created at all
   Drifted      a re-created Pod would carry another injected spec
-  Missing      injection would now add a sidecar
+  Missing      injection would now add a sidecar, or variables, mounts or volumes
   Orphaned     injection would now add none
   Modified     a sidecar was changed in place on the live Pod
   Unstable     fresh injections differ among themselves
   Unknown      it could not be asked
   InSync       a re-created Pod would carry the same
-  Mutated      no sidecar, but admission now changes the Pod differently
-  NotInjected  no sidecar, no difference
+  Mutated      admission now changes the Pod differently, but nothing that is injected
+  NotInjected  nothing is injected, no difference
 
 The table and the markdown leave Mutated and NotInjected workloads out unless
 --state names them. Drift is the percentage of Pods that are Drifted, Missing or

@@ -16,6 +16,7 @@ import (
 type compareOptions struct {
 	genericiooptions.IOStreams
 	live, fresh  string // files
+	template     string // a file; empty: managedFields tell
 	sidecarNames []string
 	annotations  []string
 	format       report.Format
@@ -41,8 +42,8 @@ func newCompareCommand(name string, streams genericiooptions.IOStreams) *cobra.C
 (- is standard input). No cluster is needed.
 
 What is injected follows from the managedFields of the Pods, which kubectl hides unless it
-is called with --show-managed-fields; Pods without them need --sidecar-container-name. What
-looks like a secret is masked.
+is called with --show-managed-fields. Pods without them need their workload (--template), or
+the names of their sidecars (--sidecar-container-name). What looks like a secret is masked.
 
 Two files do not tell what a ServiceAccount, a namespace or a class has lent to the Pods:
 what came (an image pull secret, a toleration) is taken for admission's own, and what only
@@ -58,6 +59,10 @@ kubectl get pod web-0 -o json --show-managed-fields > live.json
 NAME compare live.json fresh.json
 
 # Of Pods that were stored without managedFields
+kubectl get deployment web -o yaml > web.yaml
+NAME compare live.json fresh.json --template web.yaml
+
+# The same, where no workload is at hand
 NAME compare live.json fresh.json --sidecar-container-name linkerd-proxy,linkerd-init`),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -79,6 +84,7 @@ NAME compare live.json fresh.json --sidecar-container-name linkerd-proxy,linkerd
 		},
 	}
 	group(cmd, "Comparison", func(flags *pflag.FlagSet) {
+		addTemplate(flags, &o.template)
 		addSidecarNames(flags, &o.sidecarNames)
 		addCompareAnnotations(flags, &o.annotations)
 	})
@@ -97,6 +103,9 @@ func (o *compareOptions) Validate() error {
 	if o.live == standardInput && o.fresh == standardInput {
 		return misuse("LIVE and FRESH cannot both be standard input")
 	}
+	if o.template == standardInput && (o.live == standardInput || o.fresh == standardInput) {
+		return misuse("--template and a Pod cannot both be standard input")
+	}
 	if err := validateSidecarNames(o.sidecarNames); err != nil {
 		return err
 	}
@@ -113,7 +122,11 @@ func (o *compareOptions) Run() error {
 	if err != nil {
 		return err
 	}
-	judged, err := verdict.Judge(verdict.Input{Live: live.root, Fresh: fresh.root, SidecarNames: o.sidecarNames, Annotations: o.annotations})
+	template, err := readTemplate(o.template, o.In)
+	if err != nil {
+		return err
+	}
+	judged, err := verdict.Judge(verdict.Input{Live: live.root, Fresh: fresh.root, Template: template, SidecarNames: o.sidecarNames, Annotations: o.annotations})
 	if err != nil {
 		return fmt.Errorf("compare %s with %s: %w", o.live, o.fresh, err)
 	}
@@ -135,8 +148,8 @@ func (o *compareOptions) read(file string) (pod, error) {
 	if len(pods) != 1 {
 		return pod{}, fmt.Errorf("%s holds %d Pods: one Pod is compared with one", file, len(pods))
 	}
-	if p := pods[0]; !p.hasManagedFields() {
-		fmt.Fprintf(o.ErrOut, "warning: %s has no managedFields (kubectl shows them with --show-managed-fields): only containers that its injector lists, or --sidecar-container-name names, count as sidecars\n", p)
+	if o.template == "" {
+		warnOfNoManagers(o.ErrOut, pods[0])
 	}
 	return pods[0], nil
 }

@@ -122,7 +122,11 @@ func (e *explanation) revision(r report.Revision, compared []auditor.Comparison)
 	e.line("  ", "Asked as", asked)
 	e.line("  ", "Why", r.Reason)
 	e.line("  ", "Fresh", r.Fresh)
-	e.line("  ", "Sidecars", orNone(r.Sidecars))
+	sidecars := orNone(r.Sidecars)
+	if r.Injected && len(r.Sidecars) == 0 {
+		sidecars = "none: variables, mounts or volumes alone are injected"
+	}
+	e.line("  ", "Sidecars", sidecars)
 	for _, c := range compared {
 		fmt.Fprintf(e, "\n  %s: %s\n", report.Printable(subject(c)), e.style.PaintState(c.Verdict.State))
 		e.pod(c)

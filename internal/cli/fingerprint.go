@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,7 @@ import (
 type fingerprintOptions struct {
 	genericiooptions.IOStreams
 	files        []string
+	template     string // a file; empty: managedFields tell
 	sidecarNames []string
 	format       report.Format
 }
@@ -39,11 +41,15 @@ func newFingerprintCommand(name string, streams genericiooptions.IOStreams) *cob
 YAML: objects, Lists, or several of them. No cluster is needed.
 
 What was injected follows from managedFields, which kubectl hides unless it is called with
---show-managed-fields. Without them only the containers that the injector itself lists, and those of
+--show-managed-fields. A workload (--template) tells it in their place: all that is in its Pods and not
+in its template. Without either only the containers that the injector itself lists, and those of
 --sidecar-container-name, are known.`,
 		Example: examples(name, `
 # The Pods of a cluster
 kubectl get pods -o json --show-managed-fields | NAME fingerprint
+
+# Pods that were stored without managedFields, all of one workload
+NAME fingerprint -f pods.yaml --template web.yaml
 
 # Pods in files, as JSON
 NAME fingerprint -f live.yaml -f fresh.yaml -o json`),
@@ -60,6 +66,7 @@ NAME fingerprint -f live.yaml -f fresh.yaml -o json`),
 	}
 	group(cmd, "Input", func(flags *pflag.FlagSet) {
 		flags.StringArrayVarP(&o.files, "filename", "f", []string{standardInput}, "`File` with Pods; - is standard input. Repeatable.")
+		addTemplate(flags, &o.template)
 		addSidecarNames(flags, &o.sidecarNames)
 	})
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
@@ -68,8 +75,13 @@ NAME fingerprint -f live.yaml -f fresh.yaml -o json`),
 	return cmd
 }
 
-// Validate refuses impossible names.
-func (o *fingerprintOptions) Validate() error { return validateSidecarNames(o.sidecarNames) }
+// Validate refuses two inputs from one stream, and impossible names.
+func (o *fingerprintOptions) Validate() error {
+	if o.template == standardInput && slices.Contains(o.files, standardInput) {
+		return misuse("--template and Pods cannot both be standard input: name one with --filename (-f)")
+	}
+	return validateSidecarNames(o.sidecarNames)
+}
 
 // Run reads and prints.
 func (o *fingerprintOptions) Run() error {
@@ -81,14 +93,20 @@ func (o *fingerprintOptions) Run() error {
 		}
 		pods = append(pods, read...)
 	}
+	template, err := readTemplate(o.template, o.In)
+	if err != nil {
+		return err
+	}
 	prints := make([]fingerprint.Fingerprint, len(pods))
 	for i, p := range pods {
-		var err error
-		if prints[i], err = fingerprint.Of(p.root, o.sidecarNames...); err != nil {
-			return fmt.Errorf("%s: %w", p, err)
+		if template.Exists() {
+			prints[i], err = fingerprint.OfSubmitted(p.root, template, o.sidecarNames...)
+		} else {
+			warnOfNoManagers(o.ErrOut, p)
+			prints[i], err = fingerprint.Of(p.root, o.sidecarNames...)
 		}
-		if !p.hasManagedFields() {
-			fmt.Fprintf(o.ErrOut, "warning: %s has no managedFields (kubectl shows them with --show-managed-fields): only containers that its injector lists, or --sidecar-container-name names, are counted\n", p)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p, err)
 		}
 	}
 	if o.format == report.JSON {

@@ -29,30 +29,9 @@ type pod struct {
 // readPods reads all Pods of a file, "-" for the given input: JSON or YAML,
 // objects, Lists or several of either one after the other.
 func readPods(file string, in io.Reader) ([]pod, error) {
-	source := file
-	if file == standardInput {
-		source = "standard input"
-		if isTerminal(in) {
-			return nil, misuse("no input: give a file, or pipe Pods in")
-		}
-	} else {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
-	}
-	text, err := io.ReadAll(in)
+	source, documents, err := readDocuments(file, in, "Pods")
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", source, err)
-	}
-	documents, err := splitDocuments(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", source, err)
-	}
-	if len(documents) == 0 {
-		return nil, fmt.Errorf("%s is empty: give Pods as JSON or YAML", source)
+		return nil, err
 	}
 	var pods []pod
 	for _, document := range documents {
@@ -65,6 +44,36 @@ func readPods(file string, in io.Reader) ([]pod, error) {
 		}
 	}
 	return pods, nil
+}
+
+// readDocuments reads a file, "-" for the given input, and returns what it is called in
+// messages, and its documents, at least one, as JSON.
+func readDocuments(file string, in io.Reader, what string) (source string, documents [][]byte, err error) {
+	source = file
+	if file == standardInput {
+		source = "standard input"
+		if isTerminal(in) {
+			return source, nil, misuse("no input: give a file, or pipe %s in", what)
+		}
+	} else {
+		f, err := os.Open(file)
+		if err != nil {
+			return source, nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(in)
+	if err != nil {
+		return source, nil, fmt.Errorf("read %s: %w", source, err)
+	}
+	if documents, err = splitDocuments(text); err != nil {
+		return source, nil, fmt.Errorf("%s: %w", source, err)
+	}
+	if len(documents) == 0 {
+		return source, nil, fmt.Errorf("%s is empty: give %s as JSON or YAML", source, what)
+	}
+	return source, documents, nil
 }
 
 // splitDocuments returns each document of a stream as JSON.

@@ -91,7 +91,8 @@ or Missing, a few workloads at a time. Each is audited again afterwards. Running
 command again goes on with what is left.
 
 Deployments (and Argo Rollouts) are rolled out unless excluded; DaemonSets and StatefulSets
-if included, or named. Workloads that are Blocked, Unstable or Unknown, Jobs and bare Pods never are.
+if included, or named; what nothing but variables, mounts or volumes are injected into, if
+included. What would bring up another image of the app is left alone unless allowed. Workloads that are Blocked, Unstable or Unknown, Jobs and bare Pods never are.
 Each workload that is left out has its reason in the report. What looks like a secret is
 masked.
 
@@ -143,6 +144,7 @@ func (o *rolloutOptions) addFlags(cmd *cobra.Command) {
 		addSwitch(flags, &o.rollout.Select.ExcludeDeployment, "exclude-deployment", "Leave Deployments out.")
 		addSwitch(flags, &o.rollout.Select.All, "all", "Roll out every selected workload that has the sidecar, drifted or not.")
 		how.addGuards(flags)
+		addSwitch(flags, &o.rollout.Guards.AllowAppImage, "allow-app-image", "Also where the new Pods would have another image of the app than runs, as one that a policy resolved to another digest.")
 		addSwitch(flags, &o.rollout.Guards.Retry, "retry", "Also what a rollout did not converge for before.")
 	})
 	group(cmd, "How to roll out", func(flags *pflag.FlagSet) {

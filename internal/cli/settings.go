@@ -62,7 +62,7 @@ func settingKeys() map[string]string {
 		"rollout-include-namespace": "autoRollout.includeNamespaces", "rollout-exclude-namespace": "autoRollout.excludeNamespaces",
 		"rollout-kind": "autoRollout.kinds", "rollout-budget": "autoRollout.budget", "minimum-age": "autoRollout.minimumAge",
 		"prometheus-url": "autoRollout.prometheusURL", "block-on-prometheus-query": "autoRollout.blockOnPrometheusQueries",
-		"allow-orphaned": "autoRollout.allowOrphaned", "allow-downtime": "autoRollout.allowDowntime",
+		"include-sidecarless": "autoRollout.includeSidecarless", "allow-orphaned": "autoRollout.allowOrphaned", "allow-downtime": "autoRollout.allowDowntime",
 		"strategy": "autoRollout.strategy", "parallel-rollouts": "autoRollout.parallelRollouts", "order-by": "autoRollout.orderBy",
 		"canary": "autoRollout.canary", "soak": "autoRollout.soak", "max-unavailable": "autoRollout.maxUnavailable",
 		"max-unavailable-percent": "autoRollout.maxUnavailablePercent", "timeout": "autoRollout.timeout",

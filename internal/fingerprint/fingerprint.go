@@ -8,6 +8,7 @@ package fingerprint
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -59,16 +60,40 @@ type Part struct {
 // as injected whole although the creator declares them. Of a Pod without
 // managedFields only these are known to be injected.
 func Of(pod jsontree.Node, names ...string) (Fingerprint, error) {
-	if kind := pod.Get("spec").Kind(); kind != jsontree.Object {
-		return Fingerprint{}, errors.New("the object has no spec: not a Pod")
+	if err := check(pod); err != nil {
+		return Fingerprint{}, err
 	}
 	managers, err := podspec.Managers(pod)
 	if err != nil {
 		return Fingerprint{}, err
 	}
+	return injectedInto(pod, podspec.Union(managers), names), nil
+}
+
+// OfSubmitted is Of for a Pod of which it is known what its creator submitted, whatever
+// its managedFields say.
+func OfSubmitted(pod, submitted jsontree.Node, names ...string) (Fingerprint, error) {
+	if err := cmp.Or(check(pod), check(submitted)); err != nil {
+		return Fingerprint{}, err
+	}
+	owned, err := podspec.Submitted(submitted)
+	if err != nil {
+		return Fingerprint{}, err
+	}
+	return injectedInto(pod, owned, names), nil
+}
+
+func check(pod jsontree.Node) error {
+	if kind := pod.Get("spec").Kind(); kind != jsontree.Object {
+		return errors.New("the object has no spec: not a Pod")
+	}
+	return nil
+}
+
+func injectedInto(pod jsontree.Node, owned podspec.Fields, names []string) Fingerprint {
 	w := writers.Get().(*writer)
 	w.view.Reset(pod)
-	w.listed, w.owned = podspec.ListedByInjector(pod), podspec.Union(managers)
+	w.listed, w.owned = podspec.ListedByInjector(pod), owned
 	w.parts = make([]part, 0, 8)
 	for _, name := range names {
 		w.listed.Containers[name] = true
@@ -79,7 +104,7 @@ func Of(pod jsontree.Node, names ...string) (Fingerprint, error) {
 	w.metadata()
 	f := w.sum()
 	w.forget()
-	return f, nil
+	return f
 }
 
 // PartsJSON returns the parts as a compact JSON object, name to hash.

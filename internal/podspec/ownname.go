@@ -43,6 +43,13 @@ func (n *names) ofSet(set []byte, spec jsontree.Node) {
 	}
 }
 
+// ClaimOfSet reports whether a volume is the claim that a StatefulSet's controller adds to
+// its template: TEMPLATE-POD.
+func (v *View) ClaimOfSet(volume Member) bool {
+	pod, of := bytes.CutPrefix(volume.Node.Get("persistentVolumeClaim", "claimName").Text(), volume.Key)
+	return of && len(pod) > 1 && pod[0] == '-' && (bytes.Equal(pod[1:], v.names.own) || bytes.Equal(pod[1:], v.names.other))
+}
+
 func digits(text []byte) bool {
 	return !bytes.ContainsFunc(text, func(c rune) bool { return c < '0' || c > '9' })
 }

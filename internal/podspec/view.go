@@ -341,6 +341,12 @@ func defaultRequest(request, limits jsontree.Node) bool {
 	return limit.Exists() && (bytes.Equal(request.Text(), limit.Text()) || sameQuantity(request, limit))
 }
 
+// PullPolicyFollows reports whether a container's pull policy is what the API server
+// derives from the tag of its image.
+func PullPolicyFollows(container jsontree.Node) bool {
+	return string(container.Get("imagePullPolicy").Text()) == pullPolicy(container.Get("image").Text())
+}
+
 func pullPolicy(image []byte) string {
 	image = image[bytes.LastIndexByte(image, '/')+1:]
 	image, _, digest := bytes.Cut(image, []byte("@"))

@@ -144,8 +144,12 @@ func (r row) markdown() string {
 		rolled = "no"
 	case r.evicted:
 		rolled = "by eviction"
+	case r.orphaned && r.sidecarless:
+		rolled = "with `--include-sidecarless --allow-orphaned`"
 	case r.orphaned:
 		rolled = "with `--allow-orphaned`"
+	case r.sidecarless:
+		rolled = "with `--include-sidecarless`"
 	default:
 		rolled = "yes"
 	}

@@ -152,16 +152,20 @@ func variableRows() []row {
 	}
 	down := beside(habit("like OpenTelemetry's: variables alone, it is down", sdk("collector:4317"), injector.Fails, endpoint, "app/app env[OTEL_TRACES_SAMPLER]"))
 	down.stays = true
+	alone := habit("like OpenTelemetry's: variables alone, and it goes", sdk("collector:4317"), injector.Nothing, endpoint, "app/app env[OTEL_TRACES_SAMPLER]").adds(verdict.Orphaned)
+	alone.orphaned = true
 	return []row{
-		habit("like OpenTelemetry's: variables alone, and nothing changes", sdk("collector:4317"), sdk("collector:4317")).notInjected(),
-		habit("like OpenTelemetry's: variables alone, another value", sdk("collector:4317"), sdk("gateway:4317"), endpoint+".value").as(verdict.Mutated),
+		habit("like OpenTelemetry's: variables alone, and nothing changes", sdk("collector:4317"), sdk("collector:4317")),
+		habit("like OpenTelemetry's: variables alone, another value", sdk("collector:4317"), sdk("gateway:4317"), endpoint+".value").adds(verdict.Drifted),
+		alone,
 		beside(habit("like OpenTelemetry's: variables alone, and nothing changes", sdk("collector:4317"), sdk("collector:4317"))),
 		beside(habit("like OpenTelemetry's: variables alone, another value", sdk("collector:4317"), sdk("gateway:4317"), endpoint+".value")),
 		down,
 		beside(habit("like OpenTelemetry's: the owner's name, and nothing changes", ofOwner("1"), ofOwner("1"))),
 		beside(habit("like OpenTelemetry's: the owner's name, another version", ofOwner("1"), ofOwner("2"), "app/app env[OTEL_RESOURCE_ATTRIBUTES].value")),
 		habit("like Azure's workload identity: variables and a token, which come", injector.Nothing, identity,
-			"app/app env[AZURE_CLIENT_ID]", "app/app volumeMounts[/var/run/secrets/azure/tokens]", "volumes [azure-identity-token]").as(verdict.Mutated),
+			"app/app env[AZURE_CLIENT_ID]", "app/app volumeMounts[/var/run/secrets/azure/tokens]", "volumes [azure-identity-token]").adds(verdict.Missing),
+		habit("like Azure's workload identity: variables and a token, and nothing changes", identity, identity),
 		beside(habit("like Azure's workload identity: variables and a token, and nothing changes", identity, identity)),
 	}
 }

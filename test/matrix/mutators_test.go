@@ -36,12 +36,25 @@ func mutatorRows() []row {
 	afterUs := beside("a resource rewriter after the stamper", nil, nil, verdict.Drifted,
 		"app/app resources.requests.cpu", "container/proxy resources.requests.cpu")
 	afterUs.before[late], afterUs.then[late] = everyContainer("resources", `{"requests":{"cpu":"1"}}`), everyContainer("resources", `{"requests":{"cpu":"2"}}`)
+	// A rollout by these would deploy another image of the app.
+	images := func(r row) row {
+		r.stays = true
+		return r
+	}
+	digest := func(digit string) injector.Answer {
+		return same(add("/spec/containers/0/image", "app:1@sha256:"+strings.Repeat(digit, 64)))
+	}
+	resolved := images(beside("a policy resolves the app's image to another digest, which changes", digest("a"), digest("b"), verdict.Drifted,
+		"app/app image", "container/proxy image"))
+	resolved.then[first] = addsProxy("proxy:2")
 	rows := []row{
+		beside("a policy resolves the app's image to another digest", digest("a"), digest("b"), verdict.Mutated, "app/app image").mutated(),
+		resolved,
 		alone("an image mirror", "image", ``, `"mirror.test/app:1"`, "image"),
-		alone("an env adder", "env", ``, `[{"name":"REGION","value":"eu"}]`, "env[REGION]"),
+		alone("an env adder", "env", ``, `[{"name":"REGION","value":"eu"}]`, "env[REGION]").adds(verdict.Missing),
 		alone("AlwaysPullImages", "imagePullPolicy", ``, `"Always"`, "imagePullPolicy"),
 		alone("a resource rewriter", "resources", `{"requests":{"cpu":"1"}}`, `{"requests":{"cpu":"2"}}`, "resources.requests.cpu"),
-		beside("an image mirror", nil, mirrors, verdict.Drifted, "app/app image", "container/proxy image"),
+		images(beside("an image mirror", nil, mirrors, verdict.Drifted, "app/app image", "container/proxy image")),
 		beside("an env adder", nil, everyContainer("env", `[{"name":"REGION","value":"eu"}]`), verdict.Drifted, "app/app env[REGION]", "container/proxy env[REGION]"),
 		beside("AlwaysPullImages", nil, everyContainer("imagePullPolicy", `"Always"`), verdict.Drifted, "app/app imagePullPolicy", "container/proxy imagePullPolicy"),
 		beside("default tolerations", nil, same(add("/spec/tolerations/-", object(`{"key":"k","operator":"Exists"}`))), verdict.Drifted, "pod tolerations"),

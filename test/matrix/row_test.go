@@ -40,6 +40,9 @@ type row struct {
 	// that it can be by eviction alone; orphaned, that it is rolled out only if
 	// sidecars, or what else was injected, may go.
 	stays, evicted, orphaned bool
+	// sidecarless tells that no container is injected, so that it is rolled out only
+	// where that is asked for.
+	sidecarless bool
 	// left is expected after the rollout, if not what a new Pod is.
 	left *expectation
 	// asked is what is expected of questions that the Pods' controllers ask, if not
@@ -169,6 +172,12 @@ func inApp(field, before, then string, paths ...string) row {
 		group: "an edit of the app's container", name: field, state: verdict.Drifted,
 		before: with(before), then: with(then), changes: within("app/app", paths),
 	}
+}
+
+// adds is the row, of which no container is injected.
+func (r row) adds(state verdict.State) row {
+	r.state, r.sidecarless = state, true
+	return r
 }
 
 // editApp sets a field of the app's container; empty: leaves it.

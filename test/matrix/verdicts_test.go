@@ -97,12 +97,16 @@ func reasons(item report.Item) string {
 }
 
 // rollOut rolls out what may be: first by restart, then by eviction where nothing
-// else does, then where a sidecar is to go.
+// else does, then where no container is injected, then where what was injected is to go.
 func (m *matrix) rollOut(t *testing.T, found *report.Report) {
 	t.Helper()
-	m.rollOutBy(t, found, rollout.Restart, false, func(r row) bool { return !r.evicted && !r.orphaned })
-	m.rollOutBy(t, m.reportOn(found, func(r row) bool { return r.evicted }), rollout.Evict, false, func(r row) bool { return r.evicted })
-	m.rollOutBy(t, m.reportOn(found, func(r row) bool { return r.orphaned }), rollout.Restart, true, func(r row) bool { return r.orphaned })
+	m.rollOutBy(t, found, rollout.Options{}, func(r row) bool { return !r.evicted && !r.orphaned && !r.sidecarless })
+	some := func(opts rollout.Options, of func(row) bool) { m.rollOutBy(t, m.reportOn(found, of), opts, of) }
+	some(rollout.Options{Strategy: rollout.Evict}, func(r row) bool { return r.evicted })
+	included := rollout.Options{Select: rollout.Selection{IncludeSidecarless: true}}
+	some(included, func(r row) bool { return r.sidecarless && !r.orphaned })
+	included.Guards.AllowOrphaned = true
+	some(included, func(r row) bool { return r.orphaned })
 }
 
 // reportOn returns what was found about some of the rows.
@@ -119,7 +123,7 @@ func (m *matrix) reportOn(found *report.Report, of func(row) bool) *report.Repor
 
 // rollOutBy rolls out what is eligible of the report, which must be the drifted
 // rows that want names.
-func (m *matrix) rollOutBy(t *testing.T, found *report.Report, strategy rollout.Strategy, allowOrphaned bool, wanted func(row) bool) {
+func (m *matrix) rollOutBy(t *testing.T, found *report.Report, opts rollout.Options, wanted func(row) bool) {
 	t.Helper()
 	var want []string
 	for n, r := range m.rows {
@@ -127,12 +131,8 @@ func (m *matrix) rollOutBy(t *testing.T, found *report.Report, strategy rollout.
 			want = append(want, name(n))
 		}
 	}
-	opts := rollout.Options{
-		Strategy: strategy,
-		Select:   rollout.Selection{IncludeStatefulSet: true, IncludeDaemonSet: true},
-		Guards:   rollout.Guards{AllowOrphaned: allowOrphaned, AllowDowntime: true},
-		Pace:     rollout.Pace{Parallel: 8, MaxFailures: len(m.rows), Timeout: time.Minute},
-	}
+	opts.Select.IncludeStatefulSet, opts.Select.IncludeDaemonSet, opts.Guards.AllowDowntime = true, true, true
+	opts.Pace = rollout.Pace{Parallel: 8, MaxFailures: len(m.rows), Timeout: time.Minute}
 	plan, err := rollout.Plan(t.Context(), m.self.config, found, opts)
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func (m *matrix) rollOutBy(t *testing.T, found *report.Report, strategy rollout.
 				t.Logf("%s %s: %s", item.Kind, item.Name, item.Rollout.Reason)
 			}
 		}
-		t.Errorf("rolled out by %s (-want +got):\n%s", strategy, diff)
+		t.Errorf("rolled out by %+v (-want +got):\n%s", opts.Select, diff)
 	}
 }
 
