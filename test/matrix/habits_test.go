@@ -192,7 +192,19 @@ func answerRows() []row {
 	}
 	refuses := habit("one that begins to refuse", addsProxy("proxy:1"), injector.Refuses("no volume is ready"))
 	refuses.state, refuses.stays = verdict.Blocked, true
+	// The template names the sidecar's image, in a container that the webhook replaces.
+	replaces := func(cpu string) injector.Answer {
+		return same(injector.Operation{Op: "remove", Path: "/spec/containers/1"}, add("/spec/initContainers", []any{
+			object(`{"name":"gcsfuse","image":"private:1","restartPolicy":"Always","resources":{"requests":{"cpu":"` + cpu + `"}}}`),
+		}))
+	}
+	private := func(r row) row {
+		r.manifest = strings.Replace(deployment, `image: "app:1"}`, `image: "app:1"}, {name: gcsfuse, image: "private:1"}`, 1)
+		return r
+	}
 	return []row{
+		private(habit("like gcsfuse's: a container of the template becomes a native sidecar, and nothing changes", replaces("1"), replaces("1"))),
+		private(habit("like gcsfuse's: a container of the template becomes a native sidecar, another request", replaces("1"), replaces("2"), "initContainer/gcsfuse resources.requests.cpu")),
 		each("like Vault's: six secrets in the order of a map", ordered, "container/vault-agent env[VAULT_CONFIG].value"),
 		each("like JuiceFS': another directory each time", random, "container/jfs-mount command", "volumes [jfs-dir].hostPath.path"),
 		refuses,

@@ -60,7 +60,7 @@ func injectorRows() []row {
 		shaped("like Vault's: another image", vault("1.17"), vault("1.18"), "container/vault-agent image", "initContainer/vault-agent-init image"),
 		unstable("like Vault's: secrets in another order each time", "container/vault-agent env[VAULT_CONFIG].value", flips("VAULT_CONFIG", "c2VjcmV0OmEsYg==", "c2VjcmV0OmIsYQ==")),
 		unstable("a random value", "container/vault-agent env[NONCE].value", counts("NONCE")),
-		unstable("a coin is flipped", "container/vault-agent env[SIDE].value", flips("SIDE", "heads", "tails")),
+		unstable("a coin is flipped", "container/vault-agent env[SIDE].value", once(agentWith("SIDE", "edge"), flips("SIDE", "heads", "tails"))),
 		unstable("a timestamp", "container/vault-agent env[AT].value", func(injector.Request) []injector.Operation {
 			return agentWith("AT", time.Now().Format(time.RFC3339Nano))
 		}),
@@ -118,6 +118,19 @@ func flips(variable, heads, tails string) injector.Answer {
 			return agentWith(variable, heads)
 		}
 		return agentWith(variable, tails)
+	}
+}
+
+// once gives the first Pod, which is the live one, what no later one is given: a Pod that
+// is as a fresh one by chance is in sync, and whether it is depends on how often was asked.
+func once(live []injector.Operation, then injector.Answer) injector.Answer {
+	asked := false
+	return func(r injector.Request) []injector.Operation {
+		if !asked {
+			asked = true
+			return live
+		}
+		return then(r)
 	}
 }
 
