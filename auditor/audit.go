@@ -114,9 +114,6 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	if err := a.results.refused(); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	for i, f := range a.results.findings {
-		a.results.findings[i] = doubtLate(a.restless, f)
-	}
 	found := opts.report(a.results.findings, pods.NotJudged+a.results.gone)
 	found.Probes = a.results.probes
 	found.DryRunAs = string(identities.Asked())

@@ -60,7 +60,8 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 		a.results.compare(c)
 	}
 	f.revision.Stamps = stamps(judged)
-	f.varies, f.doubted = e.varying.scope, e.varying.ordersDoubted
+	f.varies = e.varying.scope
+	f.doubted = slices.ContainsFunc(f.revision.Changes, func(c verdict.Change) bool { return c.Unstable && slices.Contains(f.reordered, c.Place()) })
 	if !e.varying.own.Empty() {
 		f.restless = true
 		f.revision.Varies = verdict.BoundNames(unionOfNames(f.revision.Varies, e.varying.own.Places()))

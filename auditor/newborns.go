@@ -146,7 +146,7 @@ func (a *Auditor) withLessons(f finding) finding {
 		return f
 	}
 	f.revision.Changes, f.revision.BiasedChanges, f.revision.Biased = judged, biased, lesson.Places
-	if len(judged) > 0 {
+	if len(verdict.Stable(judged)) > 0 {
 		f.also("not judged: " + lesson.Reason())
 		f.revision.Reason = verdict.Cut(f.revision.Reason, verdict.MaxReason)
 		return f

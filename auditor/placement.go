@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -68,8 +69,12 @@ type lenders struct {
 
 type lenderKey struct{ kind, namespace, name string }
 
+// readingHolds is how long what was read of a lender is as good as anew.
+const readingHolds = 2 * time.Second
+
 type reading struct {
 	once sync.Once
+	at   time.Time
 	verdict.Evidence
 }
 
@@ -104,13 +109,13 @@ func (l *lenders) evidence(ctx context.Context, client rest.Interface, namespace
 func (l *lenders) reading(key lenderKey, anew bool) (_ *reading, old bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r := l.known[key]; r != nil && !anew {
+	if r := l.known[key]; r != nil && (!anew || time.Since(r.at) < readingHolds) {
 		return r, true
 	}
 	if l.known == nil {
 		l.known = map[lenderKey]*reading{}
 	}
-	r := &reading{}
+	r := &reading{at: time.Now()}
 	l.known[key] = r
 	return r, false
 }

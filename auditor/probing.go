@@ -18,7 +18,7 @@ const (
 	// difference is believed: an injector that flips a coin agrees with itself
 	// twice in half of the cases, and five times in one of sixteen.
 	probes = 5
-	// probesOfOrder is the same where a list has but come in another order, as it does
+	// probesOfOrder is the same at a place that varies in other workloads, and where a list has but come in another order, as it does
 	// where an injector writes a map: two items come in one order five times too often, in
 	// a Go map seven times in eight.
 	probesOfOrder = 12
@@ -55,7 +55,7 @@ func (a *audit) probe(ctx context.Context, f *finding, r inventory.Revision, e *
 		return false, nil
 	}
 	most := probes
-	if len(f.reordered) > 0 {
+	if len(f.reordered) > 0 || slices.ContainsFunc(verdict.Stable(f.revision.Changes), func(c verdict.Change) bool { return a.restless.Has(e.varying.scope, c) }) {
 		most = probesOfOrder
 	}
 	for e.varying.asked < most {
@@ -136,42 +136,25 @@ func (f *finding) sayVarying() {
 }
 
 // late reports whether differences were believed, as others were asked about them, at a
-// place that was seen to vary since.
+// place that was seen to vary since. Once is often enough to ask again for that.
 func (f finding) late(ledger *restless.Ledger) bool {
-	return f.revision.Told && f.revision.State.Drift() && slices.ContainsFunc(verdict.Stable(f.revision.Changes), ledger.Of(f.varies).Has)
+	return f.revision.Told && !f.again && f.revision.State.Drift() &&
+		slices.ContainsFunc(verdict.Stable(f.revision.Changes), func(c verdict.Change) bool { return ledger.Has(f.varies, c) })
 }
 
 // knownSince reports whether an order that was in doubt was seen to vary since.
 func (f finding) knownSince(ledger *restless.Ledger) bool {
-	return f.doubted && slices.ContainsFunc(f.revision.Changes, ledger.Of(f.varies).Has)
-}
-
-// doubtLate calls such differences unstable.
-func doubtLate(ledger *restless.Ledger, f finding) finding {
-	if !f.late(ledger) {
-		return f
+	if !f.doubted || f.again {
+		return false
 	}
 	known := ledger.Of(f.varies)
-	f.revision.Changes = slices.Clone(f.revision.Changes)
-	for i, c := range f.revision.Changes {
-		if known.Has(c) && !c.Unstable {
-			f.revision.Changes[i].Unstable = true
-			f.revision.Varies = append(slices.Clone(f.revision.Varies), c.Place())
-		}
-	}
-	if len(verdict.Stable(f.revision.Changes)) == 0 {
-		f.restate(func(state verdict.State) verdict.State {
-			if state.Drift() {
-				return verdict.Unstable
-			}
-			return state
-		})
-		f.sayVarying()
-	}
-	return f
+	return slices.ContainsFunc(f.revision.Changes, func(c verdict.Change) bool {
+		return c.Unstable && slices.Contains(f.reordered, c.Place()) && known.Has(c)
+	})
 }
 
-// doubted is a revision of which an order was in doubt, and where its finding is.
+// doubted is a revision of which an order was in doubt, or that was believed as others
+// were, and where its finding is.
 type doubted struct {
 	revision inventory.Revision
 	at       int
@@ -182,15 +165,15 @@ const maxDoubted = 200
 
 // doubt keeps a revision, whose finding comes next, to be judged again. Hold mu.
 func (r *results) doubt(of inventory.Revision, f finding) {
-	if f.doubted && len(r.doubted) < maxDoubted && r.compared == nil && weight(of) == 0 {
+	if (f.doubted || f.revision.Told) && len(r.doubted) < maxDoubted && r.compared == nil && weight(of) == 0 {
 		r.doubted = append(r.doubted, doubted{of, len(r.findings)})
 	}
 }
 
-// judgeDoubted judges those revisions again whose order is known by now to vary.
+// judgeDoubted judges those revisions again of which more is known by now.
 func (a *audit) judgeDoubted(ctx context.Context) error {
 	for _, d := range a.results.doubted {
-		if !a.results.findings[d.at].knownSince(a.restless) {
+		if f := a.results.findings[d.at]; !f.knownSince(a.restless) && !f.late(a.restless) {
 			continue
 		}
 		f, err := a.revision(ctx, d.revision)

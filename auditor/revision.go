@@ -49,6 +49,7 @@ type finding struct {
 	varies    restless.Scope // of what is known to vary
 	reordered []string       // where what differs does in order alone
 	doubted   bool           // some of that is unstable, as nothing tells
+	again     bool           // it was asked again as something was known since
 	restless  bool           // fresh injections of it have differed among themselves
 	scope     newborn.Scope  // of what newborn Pods teach; only where it matters
 	answered  int64          // when the dry run was, by the API server's clock; as Pod.Created

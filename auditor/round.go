@@ -55,6 +55,7 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 	}
 	if scope == Everything || time.Since(a.read) >= a.sweep.Full {
 		a.askers, a.as, a.read = &askers{}, nil, time.Now()
+		a.opts.Restless.Age()
 	}
 	if a.as == nil {
 		if a.as, err = injection.NewIdentities(client, a.cfg, a.opts.DryRunAs, a.opts.Fenced); err != nil {
@@ -157,12 +158,14 @@ func inList(ask map[inventory.Key]inventory.Group) []inventory.Group {
 // take keeps findings as they come; of what could not be asked, what is known already.
 func (a *Auditor) take(live map[inventory.Key]inventory.Group) func(inventory.Revision, finding) {
 	return func(r inventory.Revision, f finding) {
-		f.restless = f.restless || a.findings[r.Key].restless
+		last, has := a.findings[r.Key]
+		f.restless = f.restless || last.restless
+		f.again = last.again || last.late(a.opts.Restless) || last.knownSince(a.opts.Restless)
 		a.ledger.Answered(r.Key, f.answer(), time.Now())
 		pods := live[r.Key].Pods
 		a.learn(r, &f, pods)
 		f.submitted, f.differs = nil, nil
-		if last, has := a.findings[r.Key]; has && f.unasked {
+		if has && f.unasked {
 			if again, judged := last.stale(a.opts, pods, f.revision.Reason, time.Now()); judged {
 				again.since = 0 // what came while nothing could be asked proves nothing
 				f = again
@@ -177,7 +180,7 @@ func (a *Auditor) result(this *audit, notJudged, asked, splits int) Round {
 	for _, known := range a.findings {
 		notJudged += known.gone
 		if known.revision.Pods > 0 {
-			findings = append(findings, a.withLessons(doubtLate(a.opts.Restless, known.finding)))
+			findings = append(findings, a.withLessons(known.finding))
 		}
 	}
 	found := a.opts.report(findings, notJudged)

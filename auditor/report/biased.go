@@ -73,7 +73,7 @@ func (r *Revision) leaveOut(places []string) {
 		return
 	}
 	r.Changes, r.Biased = judged, places
-	if len(judged) == 0 && r.MoreChanges == 0 && r.State.Drift() {
+	if len(verdict.Stable(judged)) == 0 && r.MoreChanges == 0 && r.State.Drift() {
 		r.State, r.Loses, r.Reason = verdict.Unknown, nil, "Pods that controllers created differ from a dry run there"
 	}
 }

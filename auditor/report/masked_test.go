@@ -91,3 +91,16 @@ func TestFormatsAreAll(t *testing.T) {
 		}
 	}
 }
+
+// What an inner place is called, and what it is in, tells of a secret as in the whole.
+func TestMaskedInside(t *testing.T) {
+	for _, path := range []string{
+		"env[DB_PASSWORDS].value → primary", "env[CONFIG].value → credentials.password", "env[CONFIG].value → credentials.db.word",
+		"env[CONFIG].value → [password].value", "env[CONFIG].value → a[password].value",
+	} {
+		changes := report.MaskChanges(mask.New([]byte("key")), []verdict.Change{{Part: "container/proxy", Path: path, From: json.RawMessage(`"hunter2"`), To: json.RawMessage(`"hunter3"`)}})
+		if text := fmt.Sprintf("%s %s", changes[0].From, changes[0].To); strings.Contains(text, "hunter") {
+			t.Errorf("%s: %s", path, text)
+		}
+	}
+}

@@ -7,6 +7,7 @@ package restless
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -53,34 +54,37 @@ const (
 // concurrent use.
 type Ledger struct {
 	mu       sync.Mutex
-	scopes   map[Scope]*verdict.Varying
-	chains   map[Chain]*verdict.Varying
-	combined map[Scope]*verdict.Varying // what Of returned
-	asked    map[difference]map[string]int
+	now, old generation
+	asked    map[difference]map[string][]string // workloads, by namespace
+}
+
+// generation is what was learned since the last Age, or between that and the one before.
+type generation struct {
+	scopes map[Scope]*verdict.Varying
+	chains map[Chain]*verdict.Varying
 }
 
 // difference is where workloads came to have one value, but for their names.
 type difference [16]byte
 
-// Of returns what is known to vary in workloads of the scope; never nil.
+// Of returns what workloads of the scope know of what varies, by their namespace; never
+// nil. It is not to be changed.
 func (l *Ledger) Of(s Scope) *verdict.Varying {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.of(s)
+	return l.now.scopes[s].With(l.old.scopes[s])
 }
 
-func (l *Ledger) of(s Scope) *verdict.Varying {
-	if known := l.combined[s]; known != nil {
-		return known
-	}
-	if l.scopes[s] == nil && l.chains[s.Chain] == nil {
-		return &verdict.Varying{}
-	}
-	if l.combined == nil || len(l.combined) >= maxScopes {
-		l.combined = map[Scope]*verdict.Varying{}
-	}
-	l.combined[s] = l.chains[s.Chain].With(l.scopes[s])
-	return l.combined[s]
+// Has reports whether something is known to vary at the change's place, in any
+// namespace: then it is asked about, whatever others have shown.
+func (l *Ledger) Has(s Scope, c verdict.Change) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.has(s, c)
+}
+
+func (l *Ledger) has(s Scope, c verdict.Change) bool {
+	return l.now.chains[s.Chain].Has(c) || l.old.chains[s.Chain].Has(c)
 }
 
 // Learn takes down what varies in a workload of the scope.
@@ -90,12 +94,19 @@ func (l *Ledger) Learn(s Scope, varying *verdict.Varying) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.scopes == nil || len(l.scopes) >= maxScopes || len(l.chains) >= maxScopes {
-		l.scopes, l.chains = map[Scope]*verdict.Varying{}, map[Chain]*verdict.Varying{}
+	if l.now.scopes == nil || len(l.now.scopes) >= maxScopes || len(l.now.chains) >= maxScopes {
+		l.now = generation{map[Scope]*verdict.Varying{}, map[Chain]*verdict.Varying{}}
 	}
-	l.scopes[s] = l.scopes[s].With(varying.Elsewhere())
-	l.chains[s.Chain] = l.chains[s.Chain].With(varying.Everywhere())
-	l.combined = nil
+	l.now.scopes[s] = l.now.scopes[s].With(varying.Elsewhere())
+	l.now.chains[s.Chain] = l.now.chains[s.Chain].With(varying.Elsewhere())
+}
+
+// Age forgets what was not learned anew since the last time: replicas of an injector that
+// is upgraded differ for a while, and what they inject does not vary for ever after.
+func (l *Ledger) Age() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.old, l.now, l.asked = l.now, generation{}, nil
 }
 
 // Told reports whether the change need not be asked about again: enough other workloads
@@ -104,7 +115,7 @@ func (l *Ledger) Told(s Scope, workload string, c verdict.Change) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	asked := l.asked[differenceOf(s, workload, c)]
-	return (len(asked) >= Enough || asked[s.Namespace] >= Enough) && !l.of(s).Has(c)
+	return (len(asked) >= Enough || len(asked[s.Namespace]) >= Enough) && !l.has(s, c)
 }
 
 // Asked takes down that a workload's change was asked about often enough, and stayed.
@@ -112,14 +123,15 @@ func (l *Ledger) Asked(s Scope, workload string, c verdict.Change) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.asked == nil || len(l.asked) >= maxAsked {
-		l.asked = map[difference]map[string]int{}
+		l.asked = map[difference]map[string][]string{}
 	}
 	d := differenceOf(s, workload, c)
 	if l.asked[d] == nil {
-		l.asked[d] = map[string]int{}
+		l.asked[d] = map[string][]string{}
 	}
-	if asked := l.asked[d]; len(asked) < Enough || asked[s.Namespace] > 0 {
-		asked[s.Namespace]++
+	asked := l.asked[d]
+	if of := asked[s.Namespace]; (len(asked) < Enough || len(of) > 0) && len(of) < Enough && !slices.Contains(of, workload) {
+		asked[s.Namespace] = append(of, workload)
 	}
 }
 

@@ -48,7 +48,9 @@ func TestToldByNamespace(t *testing.T) {
 		if told := l.Told(tenant, "web", image); told != (i >= Enough) {
 			t.Errorf("after %d: told is %t", i, told)
 		}
-		l.Asked(tenant, fmt.Sprint("web-", i), image)
+		for range Enough { // which is one workload all the same
+			l.Asked(tenant, fmt.Sprint("web-", i), image)
+		}
 	}
 	for name, other := range map[string]struct {
 		scope Scope
@@ -88,8 +90,8 @@ func TestWhatVariesIsNeverTold(t *testing.T) {
 	var l Ledger
 	s := Scope{Namespace: "shop"}
 	nonce := change("env[NONCE].value", "a")
-	for range Enough {
-		l.Asked(s, "web", nonce)
+	for i := range Enough {
+		l.Asked(s, fmt.Sprint("web-", i), nonce)
 	}
 	if !l.Told(s, "web", nonce) {
 		t.Fatal("is not told")
@@ -102,7 +104,15 @@ func TestWhatVariesIsNeverTold(t *testing.T) {
 	if l.Told(s, "web", nonce) {
 		t.Error("is told of what varies")
 	}
-	if l.Of(Scope{Namespace: "none", Chain: Chain{2}}).Has(nonce) || !l.Of(s).Has(nonce) {
+	if l.Has(Scope{Namespace: "none", Chain: Chain{2}}, nonce) || !l.Has(s, nonce) || !l.Of(s).Empty() {
 		t.Error("varies where it does not, or does not where it does")
+	}
+	l.Age()
+	if !l.Has(s, nonce) {
+		t.Error("is forgotten at once")
+	}
+	l.Age()
+	if l.Has(s, nonce) {
+		t.Error("varies for ever after")
 	}
 }

@@ -41,20 +41,14 @@ func (l lastRollout) annotation() (string, error) {
 	return string(value), err
 }
 
-// digestOf identifies what fresh injection would make of a workload: the
-// SHA-256, in hex, over the fresh stamp of each revision and over the fresh
-// value (To) at each place where a live Pod differs. The latter are in it
-// because a stamp does not cover the app's own fields that admission rewrites.
-// What varies from one injection to the next is not in it, nor a stamp that covers that.
-// The live side, the names of revisions and the order of anything have no part
-// in it, so a workload that still differs after a restart keeps its digest for
-// as long as injection stays as it is.
+// digestOf identifies what fresh injection would make of a workload: the SHA-256, in
+// hex, over the fresh value (To) at each place where a live Pod differs. What varies from
+// one injection to the next is not in it, nor a stamp, which covers that. The live side,
+// the names of revisions and the order of anything have no part in it, so a workload that
+// still differs after a restart keeps its digest for as long as injection stays as it is.
 func digestOf(item report.Item) (string, error) {
 	var lines [][]byte
 	for _, r := range item.Revisions {
-		if len(r.Varies) == 0 {
-			lines = append(lines, []byte(r.Fresh))
-		}
 		for _, c := range verdict.Stable(slices.Concat(r.Changes, r.BiasedChanges)) {
 			line, err := canonical([]any{c.Part, c.Path, c.To})
 			if err != nil {

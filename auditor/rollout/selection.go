@@ -60,6 +60,9 @@ func choose(item report.Item, opts Options) decision {
 	if !slices.ContainsFunc(states(item), opts.wantsState) && !sel.wantsAll(item) {
 		return skip("%s", opts.whyNotState(item.State))
 	}
+	if varies := onlyVaries(item); varies != "" && item.State.Drift() && !sel.wantsAll(item) {
+		return skip("differs only in what varies from one injection to the next (%s)", varies)
+	}
 	if len(sel.SidecarNames) > 0 && item.State.Drift() && len(sel.differences(item)) == 0 && !sel.wantsAll(item) {
 		return skip("differs only in parts of other sidecars than %s (--sidecar-container-name)",
 			strings.Join(sel.SidecarNames, ", "))
@@ -71,6 +74,21 @@ func choose(item report.Item, opts Options) decision {
 		return skip("would bring up another image of the app than runs (%s): where that is meant, --allow-app-image", images)
 	}
 	return proceed
+}
+
+// onlyVaries names a place of a workload that drifts, and of which nothing that differs
+// stays the same; empty: something does, or nothing is known of what differs.
+func onlyVaries(item report.Item) string {
+	place := ""
+	for _, r := range item.Revisions {
+		if len(verdict.Stable(r.Changes)) > 0 || r.MoreChanges > 0 {
+			return ""
+		}
+		if len(r.Changes) > 0 {
+			place = r.Changes[0].Place()
+		}
+	}
+	return place
 }
 
 // concerns reports whether there is anything to say about the workload: it is

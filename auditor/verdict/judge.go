@@ -232,7 +232,7 @@ func (c *comparison) add(part string, d podspec.Difference) (stable int) {
 
 // verdict puts together what was found.
 func (c *comparison) verdict() Verdict {
-	slices.SortFunc(c.changes, CompareChanges)
+	slices.SortStableFunc(c.changes, stableFirst)
 	slices.SortFunc(c.autoscaled, CompareChanges)
 	slices.SortFunc(c.undecided, CompareChanges)
 	v := Verdict{

@@ -54,7 +54,7 @@ func TakesAway(changes []Change, loses []string) bool {
 	for _, c := range Stable(changes) {
 		name, isInit := strings.CutPrefix(c.Part, "initContainer/")
 		switch {
-		case c.To != nil || c.From == nil:
+		case c.To != nil || c.From == nil, strings.Contains(c.Path, Inside):
 			return false
 		case isInit && c.Path == "" && !slices.Contains(loses, name):
 		case c.Path == "", c.Part == "volumes", c.BesidesSpec(), isGiven(c.Path):

@@ -81,6 +81,18 @@ func (c *comparison) settle() {
 	}
 }
 
+// stableFirst is CompareChanges, but that of two at one place a stable one comes first.
+func stableFirst(a, b Change) int {
+	c := CompareChanges(a, b)
+	switch {
+	case c != 0 || a.Unstable == b.Unstable:
+		return c
+	case a.Unstable:
+		return 1
+	}
+	return -1
+}
+
 // eachOnce lists a place once: of variables that are there twice, each differs there.
 func eachOnce(sorted []Change) []Change {
 	return slices.CompactFunc(slices.Clone(sorted), func(a, b Change) bool { return CompareChanges(a, b) == 0 })

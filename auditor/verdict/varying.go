@@ -1,7 +1,6 @@
 package verdict
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,8 +12,6 @@ import (
 const (
 	// maxVarying bounds the places of a Varying: of a Pod with more, all vary.
 	maxVarying = 256
-	// maxSeen bounds the values that are remembered of a place.
-	maxSeen = 32
 )
 
 // Varying is where fresh injections of one Pod differ among themselves, and in what. Of
@@ -36,14 +33,7 @@ type varies struct {
 	comesAndGoes bool
 	// more than orders varies, here or, for those who share it, elsewhere.
 	more bool
-	seen []valueSum // what fresh injections have there
-}
-
-type valueSum [8]byte
-
-func sumOf(n jsontree.Node) valueSum {
-	sum := sha256.Sum256(n.Raw())
-	return valueSum(sum[:8])
+	text bool // the values are texts
 }
 
 // Learn compares two fresh injections of one Pod, which are the input's Live and Fresh,
@@ -89,31 +79,29 @@ func (v *Varying) Has(change Change) bool {
 	return v.all || has && (what.more || !inside)
 }
 
-// Elsewhere is what follows from a Varying for other workloads of its namespace: items
-// that change their order do so there, too, and the values that were seen vary. What
-// else varies may well stay the same there, which must be asked.
-func (v *Varying) Elsewhere() *Varying { return v.shared(true) }
-
-// Everywhere is what follows for workloads of other namespaces: no values, as who writes
-// in one namespace could choose them.
-func (v *Varying) Everywhere() *Varying { return v.shared(false) }
-
-func (v *Varying) shared(values bool) *Varying {
+// Elsewhere is what follows from a Varying for other workloads: the lists within texts
+// that come in another order do so there, too. What else varies may well stay the same
+// there, which must be asked; so may the order of the Pod's own lists, as that of
+// arguments. Items whose keys are made up say nothing of others.
+func (v *Varying) Elsewhere() *Varying {
 	s := &Varying{places: map[varyingPlace]varies{}}
 	if v == nil {
 		return s
 	}
 	for at, what := range v.places {
-		of := varies{inner: what.inner.Orders(), more: what.more}
-		if values {
-			of.seen = what.seen
+		if what.comesAndGoes && strings.HasSuffix(at.path, "]") {
+			continue
+		}
+		of := varies{more: what.more}
+		if what.text {
+			of.inner, of.text = what.inner.Orders(), true
 		}
 		s.places[at] = of
 	}
 	return s
 }
 
-// With returns both together, in a new Varying.
+// With returns both together, in a new Varying, as far as there is room.
 func (v *Varying) With(other *Varying) *Varying {
 	both := &Varying{places: map[varyingPlace]varies{}, items: map[string]int{}}
 	for _, one := range []*Varying{v, other} {
@@ -131,23 +119,18 @@ func (v *Varying) With(other *Varying) *Varying {
 	return both
 }
 
-// put merges what is known of a place into the Varying.
-func (v *Varying) put(at varyingPlace, what varies) {
+// put merges what is known of a place into the Varying; it reports whether there is room.
+func (v *Varying) put(at varyingPlace, what varies) bool {
 	known, has := v.places[at]
 	if !has && len(v.places) >= maxVarying {
-		v.all = true
-		return
+		return false
 	}
 	known.inner.Merge(what.inner)
+	known.text = what.text && (known.text || !has)
 	known.comesAndGoes = known.comesAndGoes || what.comesAndGoes
 	known.more = known.more || what.more || !known.inner.Equal(known.inner.Orders())
-	known.seen = slices.Clone(known.seen)
-	for _, sum := range what.seen {
-		if len(known.seen) < maxSeen && !slices.Contains(known.seen, sum) {
-			known.seen = append(known.seen, sum)
-		}
-	}
 	v.places[at] = known
+	return true
 }
 
 // learned is what one comparison of fresh injections teaches.
@@ -159,13 +142,8 @@ type learned struct {
 
 func (l *learned) take(part, path string, a, b jsontree.Node) {
 	l.any = true
-	what := varies{comesAndGoes: !a.Exists() || !b.Exists()}
+	what := varies{comesAndGoes: !a.Exists() || !b.Exists(), text: a.Kind() == jsontree.String && b.Kind() == jsontree.String}
 	what.more = what.comesAndGoes
-	for _, n := range []jsontree.Node{a, b} {
-		if n.Exists() {
-			what.seen = append(what.seen, sumOf(n))
-		}
-	}
 	if what.comesAndGoes {
 		if a.Exists() {
 			l.items[formOf(part, path, a)]++
@@ -176,18 +154,22 @@ func (l *learned) take(part, path string, a, b jsontree.Node) {
 	if l.into.places == nil {
 		l.into.places, l.into.items = map[varyingPlace]varies{}, map[string]int{}
 	}
-	l.into.put(varyingPlace{part, path}, what)
+	if !l.into.put(varyingPlace{part, path}, what) {
+		l.into.all = true
+	}
 }
 
-// formOf identifies the list that an item is in, and which fields it has, but neither
-// its key nor any value. Empty: it is no item.
+// formOf identifies the list that an item is in, which fields it has, and its key but for
+// what follows the last separator of that; of a variable without a separator, all of its
+// name, as any has the same fields. Empty: it is no item.
 func formOf(part, path string, item jsontree.Node) string {
-	var list string
-	switch kind, _, ofContainer := strings.Cut(part, "/"); {
+	var list, key string
+	switch kind, name, ofContainer := strings.Cut(part, "/"); {
 	case path == "" && ofContainer:
-		list = kind
+		list, key = kind, name
 	case strings.HasSuffix(path, "]"):
-		list = part + " " + path[:strings.LastIndexByte(path, '[')]
+		at := strings.LastIndexByte(path, '[')
+		list, key = part+" "+path[:at], path[at+1:len(path)-1]
 	default:
 		return ""
 	}
@@ -196,7 +178,10 @@ func formOf(part, path string, item jsontree.Node) string {
 		fields = append(fields, string(field.Name()))
 	}
 	slices.Sort(fields)
-	return fmt.Sprintf("%q %q", list, fields)
+	if at := strings.LastIndexAny(key, "-_./"); at >= 0 || !strings.HasSuffix(list, " env") {
+		key = key[:at+1]
+	}
+	return fmt.Sprintf("%q %q %q", list, key, fields)
 }
 
 // Inside parts the path of a value from that of a place inside of what it means.
@@ -220,8 +205,6 @@ func (v *Varying) split(part, path string, a, b jsontree.Node) (stable []meaning
 	case a.Exists() && b.Exists() && !what.inner.Empty():
 		stable, left := meaning.Diff(meaning.Of(a.Raw()), meaning.Of(b.Raw()), what.inner)
 		return stable, left > 0, false
-	case a.Exists() && slices.Contains(what.seen, sumOf(a)):
-		return nil, true, false
 	}
 	return nil, false, true
 }

@@ -106,9 +106,15 @@ func TestWhatVaries(t *testing.T) {
 			Drifted, []string{"~" + env + "[CONFIG].value", env + "[CONFIG].value → a"}},
 		"a name that is made up": {
 			named("v-1"), []string{named("v-2"), named("v-3")}, Unstable, []string{"~volumes:[v-1]", "~volumes:[v-2]"}},
+		"a name that is made up, and a variable goes": {
+			agentWith("agent:1", "TLS_REQUIRED", "1"), []string{agentWith("agent:1", "TMP_1", "1"), agentWith("agent:1", "TMP_2", "1")},
+			Drifted, []string{"container/agent:env[TLS_REQUIRED]", "~container/agent:env[TMP_1]"}},
+		"a variable twice, one of which varies": {
+			agentWith("agent:1", "A", "x", "A", "old"), []string{agentWith("agent:1", "A", "y", "A", "new"), agentWith("agent:1", "A", "z", "A", "new")},
+			Unstable, []string{"~container/agent:env[A].value"}},
 		"a name that is made up, and another volume goes": {
 			named("v-1"), []string{agentWith("agent:1") + `|{"name":"v-2","emptyDir":{}}`, agentWith("agent:1") + `|{"name":"v-3","emptyDir":{}}`},
-			Drifted, []string{"volumes:[data]", "volumes:[v-1]", "~volumes:[v-2]"}},
+			Drifted, []string{"volumes:[data]", "~volumes:[v-1]", "~volumes:[v-2]"}},
 	} {
 		v := judgedBy(t, test.live, test.fresh...)
 		if diff := cmp.Diff(test.changes, said(v.Changes)); v.State != test.state || diff != "" {
@@ -117,31 +123,31 @@ func TestWhatVaries(t *testing.T) {
 	}
 }
 
-// Of what varies in a workload, others of its namespace know orders and values; those of
-// other namespaces know orders alone.
+// Of what varies in a workload, others know the orders within texts, and where to ask.
 func TestWhatVariesElsewhere(t *testing.T) {
 	template := parse(t, []byte(`{"spec":{"containers":[{"name":"app"}]}}`))
 	var own Varying
-	pods := func(nonce, order string) []byte {
-		return agentPod(agentWith("agent:1", "NONCE", nonce, "ORDER", order), "")
+	pod := func(nonce, order, args string, more ...string) []byte {
+		env := append([]string{"NONCE", nonce, "ORDER", order}, more...)
+		return agentPod(strings.Replace(agentWith("agent:1", env...), `"env"`, `"args":`+args+`,"env"`, 1), "")
 	}
-	for _, other := range [][]byte{pods("b", `["y","x"]`), pods("c", `["x","y"]`)} {
-		if _, err := own.Learn(Input{Live: parse(t, pods("a", `["x","y"]`)), Fresh: parse(t, other), Template: template}); err != nil {
+	const xy, yx = `["x","y"]`, `["y","x"]`
+	for _, other := range [][]byte{pod("b", yx, yx, "TMP_1", "1"), pod("c", xy, xy, "TMP_2", "1")} {
+		if _, err := own.Learn(Input{Live: parse(t, pod("a", xy, xy)), Fresh: parse(t, other), Template: template}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	elsewhere := (*Varying)(nil).With(own.Elsewhere())
 	for name, test := range map[string]struct {
-		known *Varying
-		live  []byte
-		want  []string
+		live []byte
+		want []string
 	}{
-		"an order, elsewhere":                   {own.Elsewhere(), pods("a", `["y","x"]`), []string{}},
-		"an order, everywhere":                  {own.Everywhere(), pods("a", `["y","x"]`), []string{}},
-		"a value that was seen, elsewhere":      {own.Elsewhere(), pods("b", `["x","y"]`), []string{"~container/agent:env[NONCE].value"}},
-		"a value that was seen, everywhere":     {own.Everywhere(), pods("b", `["x","y"]`), []string{"container/agent:env[NONCE].value"}},
-		"a value that was never seen elsewhere": {own.Elsewhere(), pods("z", `["x","y"]`), []string{"container/agent:env[NONCE].value"}},
+		"an order in a text": {pod("a", yx, xy), []string{}},
+		"arguments":          {pod("a", xy, yx), []string{"container/agent:args"}},
+		"a value":            {pod("b", xy, xy), []string{"container/agent:env[NONCE].value"}},
+		"an item that goes":  {pod("a", xy, xy, "TMP_1", "1"), []string{"container/agent:env[TMP_1]"}},
 	} {
-		v, err := Judge(Input{Live: parse(t, test.live), Fresh: parse(t, pods("a", `["x","y"]`)), Template: template, Varying: test.known})
+		v, err := Judge(Input{Live: parse(t, test.live), Fresh: parse(t, pod("a", xy, xy)), Template: template, Varying: elsewhere})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,15 +155,32 @@ func TestWhatVariesElsewhere(t *testing.T) {
 			t.Errorf("%s: changes (-want +got):\n%s", name, diff)
 		}
 	}
-	for _, c := range []Change{{Part: "container/agent", Path: "env[NONCE].value"}, {Part: "container/agent", Path: "env[ORDER].value"}} {
-		if !own.Everywhere().Has(c) {
-			t.Errorf("%s: is not known to vary", c.Place())
+	for path, want := range map[string]bool{
+		"env[NONCE].value": true, "env[ORDER].value": true, "args": true, "image": false, "env[ORDER].value → [0]": false, "env[TMP_1]": false,
+	} {
+		if got := elsewhere.Has(Change{Part: "container/agent", Path: path}); got != want {
+			t.Errorf("%s: known to vary: %t", path, got)
 		}
 	}
-	for _, c := range []Change{{Part: "container/agent", Path: "image"}, {Part: "container/agent", Path: "env[ORDER].value → [0]"}} {
-		if own.Everywhere().Has(c) {
-			t.Errorf("%s: is known to vary", c.Place())
+}
+
+// What many workloads show together is no reason to believe nothing of any.
+func TestMuchVariesElsewhere(t *testing.T) {
+	template := parse(t, []byte(`{"spec":{"containers":[{"name":"app"}]}}`))
+	var known *Varying
+	for i := range 2 * maxVarying {
+		var own Varying
+		pod := func(value string) []byte { return agentPod(agentWith("agent:1", fmt.Sprint("R", i), value), "") }
+		if _, err := own.Learn(Input{Live: parse(t, pod("a")), Fresh: parse(t, pod("b")), Template: template}); err != nil {
+			t.Fatal(err)
 		}
+		known = known.With(own.Elsewhere())
+	}
+	v, err := Judge(Input{
+		Live: parse(t, agentPod(agentWith("agent:1"), "")), Fresh: parse(t, agentPod(agentWith("agent:2"), "")), Template: template, Varying: known,
+	})
+	if err != nil || v.State != Drifted {
+		t.Errorf("%s, %v", v.State, err)
 	}
 }
 

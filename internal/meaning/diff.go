@@ -50,8 +50,12 @@ func (d *differ) values(p *place, a, b *Value) {
 	case a.kind != b.kind || a.form != b.form || !a.Decoded():
 		d.report(a.json(), b.json())
 	case a.kind == mapping:
+		name := pairName(a, b)
 		for _, m := range members(a, b) {
 			before := d.path
+			if name != "" && m.shown == "value" {
+				d.path = pushItem(d.path, name)
+			}
 			d.path = pushKey(d.path, m.shown)
 			d.values(p.at(m.place), a.item(m.a), b.item(m.b))
 			d.path = before
@@ -59,6 +63,19 @@ func (d *differ) values(p *place, a, b *Value) {
 	default:
 		d.list(p, a, b)
 	}
+}
+
+// pairName is what two maps with a value call it: {"name": "A", "value": "1"}, which is
+// shown as [A].value, as an item of a list is. Empty: they are no such pair.
+func pairName(a, b *Value) string {
+	for _, key := range []string{"name", "key"} {
+		i, inA := slices.BinarySearch(a.names, key)
+		j, inB := slices.BinarySearch(b.names, key)
+		if inA && inB && !a.items[i].Decoded() && a.items[i].same(&b.items[j]) {
+			return a.items[i].text()
+		}
+	}
+	return ""
 }
 
 func (d *differ) list(p *place, a, b *Value) {

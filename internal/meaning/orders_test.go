@@ -28,3 +28,12 @@ func TestOrders(t *testing.T) {
 		t.Error("a random text has an order")
 	}
 }
+
+// A pair of a name and a value is shown by that name, which may be that of a secret.
+func TestNamedPairs(t *testing.T) {
+	of := func(text string) Value { return Of(json.RawMessage(text)) }
+	found, _ := Diff(of(`{"id":1,"a":{"name":"password","value":"x"}}`), of(`{"id":1,"a":{"name":"password","value":"y"}}`), Variation{})
+	if len(found) != 1 || found[0].Path != "a[password].value" {
+		t.Errorf("%+v", found)
+	}
+}
