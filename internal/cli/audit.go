@@ -60,17 +60,18 @@ States, worst first:
   Blocked      admission refuses the Pod: the workload cannot be re-created at all
   Drifted      a re-created Pod would carry another injected spec
   Missing      injection would now add a sidecar, or variables, mounts or volumes
-  Orphaned     injection would now add none
+  Orphaned     the Pod has something injected; injection would now add nothing
   Modified     a sidecar was changed in place on the live Pod
-  Unstable     fresh injections differ among themselves
-  Unknown      it could not be asked
+  Unstable     all that differs does so among fresh injections of the same Pod, too
+  Unknown      it could not be asked, an injector does not answer, or dry runs mislead
   InSync       a re-created Pod would carry the same
   Mutated      admission now changes the Pod differently, but nothing that is injected
+               (beside a sidecar: the app's own image alone)
   NotInjected  nothing is injected, no difference
 
 The table and the markdown leave Mutated and NotInjected workloads out unless
---state names them. Drift is the percentage of Pods that are Drifted, Missing or
-Orphaned.
+--state names them. Drift is the percentage of Drifted, Missing and Orphaned Pods among
+those that are one of these, InSync or Modified.
 
 What looks like a secret, by its name or its form, is masked in every output, and only that
 part of a value: *** and twelve digits, equal ones for equal secrets of one report, others

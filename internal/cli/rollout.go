@@ -91,8 +91,9 @@ or Missing, a few workloads at a time. Each is audited again afterwards. Running
 command again goes on with what is left.
 
 Deployments (and Argo Rollouts) are rolled out unless excluded; DaemonSets and StatefulSets
-if included, or named; what nothing but variables, mounts or volumes are injected into, if
-included. What would bring up another image of the app is left alone unless allowed. Workloads that are Blocked, Unstable or Unknown, Jobs and bare Pods never are.
+if included, or named. Workloads that get variables, mounts or volumes alone need
+--include-sidecarless, those whose app would come up with another image --allow-app-image.
+Workloads that are Blocked, Unstable or Unknown, Jobs and bare Pods never are.
 Each workload that is left out has its reason in the report. What looks like a secret is
 masked.
 
