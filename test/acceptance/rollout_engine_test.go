@@ -234,7 +234,9 @@ func (e *engine) checkRemembered(t *testing.T, workload string, want report.Resu
 	if err := json.Unmarshal([]byte(value), &last); err != nil || last.Result != string(want) || len(last.Digest) != 64 || last.Time.IsZero() {
 		t.Errorf("%s: %s is %q (%v), want a digest, a time and the result %s", workload, rollout.LastRolloutAnnotation, value, err, want)
 	}
-	rolledOut(t, e.Cluster, e.namespace, workload)
+	if want != report.Failed {
+		rolledOut(t, e.Cluster, e.namespace, workload)
+	}
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

@@ -71,8 +71,15 @@ func TestRolloutRequests(t *testing.T) {
 	}
 	checkResults(t, done, want)
 	// Two of them ask whether the controller may be impersonated; what admission is
-	// made of is read once.
-	if most := 14*len(names) + 16; len(requests)-planned > most {
+	// made of is read once. Those that the audit believed as others were asked for them
+	// are audited once more, each with its five dry runs.
+	told := 0
+	for _, item := range audited.Items {
+		if item.Revisions[0].Told {
+			told++
+		}
+	}
+	if most := 14*len(names) + 16 + 18*told; len(requests)-planned > most {
 		for _, r := range requests {
 			t.Log(r)
 		}
