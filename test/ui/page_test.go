@@ -125,7 +125,7 @@ func TestADiffOpensByKeyboard(t *testing.T) {
 		t.Errorf("address %s", got)
 	}
 	text := eval[string](b, `document.querySelector('.detail').innerText`)
-	for _, want := range []string{"istio/proxyv2:1.27.0", "istio/proxyv2:1.28.0", "resources.requests.cpu", "-   \"--log_output_level=default:info\"", "A rollout would take it (restart)."} {
+	for _, want := range []string{"istio/proxyv2:1.27.0", "istio/proxyv2:1.28.0", "resources.requests.cpu", "args[--log_output_level]\tdefault:info\tdefault:warn", "A rollout would take it (restart)."} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
