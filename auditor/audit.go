@@ -151,8 +151,7 @@ func (a *audit) unread(pods int) []string {
 }
 
 // Workload audits one workload, whole, whatever else the options select, and asks about
-// each difference again. It
-// returns nil if the workload has no Pods to judge.
+// each difference again. It returns nil if the workload has no Pods to judge.
 func Workload(ctx context.Context, cfg *rest.Config, opts Options, workload inventory.WorkloadRef) (*report.Item, error) {
 	opts.Selection = inventory.Selection{Namespace: workload.Namespace, Workloads: []inventory.WorkloadRef{workload}}
 	opts.Thorough = true

@@ -142,6 +142,9 @@ func (f finding) late(ledger *restless.Ledger) bool {
 		slices.ContainsFunc(verdict.Stable(f.revision.Changes), func(c verdict.Change) bool { return ledger.Has(f.varies, c) })
 }
 
+// behind reports whether more is known by now than when the revision was judged.
+func (f finding) behind(ledger *restless.Ledger) bool { return f.late(ledger) || f.knownSince(ledger) }
+
 // knownSince reports whether an order that was in doubt was seen to vary since.
 func (f finding) knownSince(ledger *restless.Ledger) bool {
 	if !f.doubted || f.again {
@@ -173,7 +176,7 @@ func (r *results) doubt(of inventory.Revision, f finding) {
 // judgeDoubted judges those revisions again of which more is known by now.
 func (a *audit) judgeDoubted(ctx context.Context) error {
 	for _, d := range a.results.doubted {
-		if f := a.results.findings[d.at]; !f.knownSince(a.restless) && !f.late(a.restless) {
+		if !a.results.findings[d.at].behind(a.restless) {
 			continue
 		}
 		f, err := a.revision(ctx, d.revision)

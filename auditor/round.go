@@ -122,14 +122,14 @@ func (a *Auditor) unknown(live map[inventory.Key]inventory.Group) map[inventory.
 	ask := map[inventory.Key]inventory.Group{}
 	for key, group := range live {
 		last, has := a.findings[key]
-		if has && last.isAbout(group.Pods) && !last.late(a.opts.Restless) && !last.knownSince(a.opts.Restless) {
+		if has && last.isAbout(group.Pods) && !last.behind(a.opts.Restless) {
 			continue
 		}
 		born := last.newborn(group.Pods)
 		if has {
 			a.contradict(last, born)
 		}
-		if has && !last.disproved(born) && !last.newlyDrifting(born) && !last.late(a.opts.Restless) && !last.knownSince(a.opts.Restless) {
+		if has && !last.disproved(born) && !last.newlyDrifting(born) && !last.behind(a.opts.Restless) {
 			if again, judged := last.recount(a.opts.ofSidecars(group.Pods, last.named)); judged {
 				a.findings[key] = known{again, group.Pods}
 				continue
@@ -160,7 +160,7 @@ func (a *Auditor) take(live map[inventory.Key]inventory.Group) func(inventory.Re
 	return func(r inventory.Revision, f finding) {
 		last, has := a.findings[r.Key]
 		f.restless = f.restless || last.restless
-		f.again = last.again || last.late(a.opts.Restless) || last.knownSince(a.opts.Restless)
+		f.again = last.again || last.behind(a.opts.Restless)
 		a.ledger.Answered(r.Key, f.answer(), time.Now())
 		pods := live[r.Key].Pods
 		a.learn(r, &f, pods)

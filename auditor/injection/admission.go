@@ -61,6 +61,20 @@ type Step struct {
 	byName *asker                                       // known to look at who asks
 }
 
+// Changing returns the steps that change Pods, or may: mutating webhooks and policies that
+// are, or may be, asked.
+func Changing(steps []Step) []Step {
+	var changing []Step
+	for _, s := range steps {
+		if s.mutates() && s.Match != MatchesNot {
+			changing = append(changing, s)
+		}
+	}
+	return changing
+}
+
+func (s Step) mutates() bool { return s.Kind == MutatingWebhook || s.Kind == MutatingPolicy }
+
 // ownWebhook is the configuration of the stamper, without which a Pod is injected all
 // the same.
 const ownWebhook = "zz-sidecar-drift/"

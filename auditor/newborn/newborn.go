@@ -27,11 +27,8 @@ type Chain [16]byte
 // ChainOf returns the chain of the steps that are, or may be, asked.
 func ChainOf(steps []injection.Step) Chain {
 	h := sha256.New()
-	for _, s := range steps {
-		mutating := s.Kind == injection.MutatingWebhook || s.Kind == injection.MutatingPolicy
-		if mutating && s.Match != injection.MatchesNot {
-			fmt.Fprintf(h, "%q %q %q\n", s.Kind, s.Name, s.Version)
-		}
+	for _, s := range injection.Changing(steps) {
+		fmt.Fprintf(h, "%q %q %q\n", s.Kind, s.Name, s.Version)
 	}
 	return Chain(h.Sum(nil)[:16])
 }

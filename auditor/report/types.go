@@ -109,8 +109,8 @@ type Revision struct {
 	MoreChanges int    `json:"moreChanges,omitempty"`
 	Reason      string `json:"reason"`
 	// Varies names the places where fresh injections of the revision differ among
-	// themselves, as far as that was found out. Lists that only come in another order each time are no
-	// change.
+	// themselves, as far as that was found out. Lists that only come in another order each
+	// time are no change.
 	Varies []string `json:"varies,omitempty"`
 	// Told: the differences were not asked about again, as they were for other workloads.
 	// A rollout asks before it begins.

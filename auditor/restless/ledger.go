@@ -22,11 +22,8 @@ type Chain [16]byte
 // ChainOf returns the chain of the steps that are, or may be, asked.
 func ChainOf(steps []injection.Step) Chain {
 	h := sha256.New()
-	for _, s := range steps {
-		mutating := s.Kind == injection.MutatingWebhook || s.Kind == injection.MutatingPolicy
-		if mutating && s.Match != injection.MatchesNot {
-			fmt.Fprintf(h, "%q %q\n", s.Kind, s.Name)
-		}
+	for _, s := range injection.Changing(steps) {
+		fmt.Fprintf(h, "%q %q\n", s.Kind, s.Name)
 	}
 	return Chain(h.Sum(nil)[:16])
 }

@@ -112,32 +112,6 @@ func (t *task) run(ctx context.Context) report.Rollout {
 	return outcome
 }
 
-// askItself audits a workload whose differences were believed because of others', and
-// decides by that: only what its own injections agree in is a reason to re-create its
-// Pods.
-func (t *task) askItself(ctx context.Context) (decision, error) {
-	if !slices.ContainsFunc(t.item.Revisions, func(r report.Revision) bool { return r.Told }) {
-		return proceed, nil
-	}
-	found, err := t.audit(ctx, refOf(t.item))
-	switch {
-	case err != nil:
-		return decision{}, fmt.Errorf("audit it once more: %w", err)
-	case found == nil:
-		return skip("%v", errGone), nil
-	}
-	again := report.Report{Items: []report.Item{*found}}
-	again.KnowBiased(&report.Report{Items: []report.Item{t.item}})
-	planned := t.item.Rollout
-	t.item = again.Items[0]
-	t.item.Rollout = planned
-	d := choose(t.item, t.opts)
-	if d == nothingToDo {
-		return skip("audited once more right before its start, it is %s", t.item.State), nil
-	}
-	return d, nil
-}
-
 // notStarted is what it means that a workload could not be begun with: nothing for
 // the run where the API server, or what it asks, would not have it.
 func notStarted(ctx context.Context, err error) decision {
