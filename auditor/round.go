@@ -80,6 +80,7 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 		}
 		ask = map[inventory.Key]inventory.Group{}
 		a.choose(ask, a.ledger.Moving(), live)
+		a.choose(ask, a.behind(), live)
 	}
 	splits := a.ledger.End()
 	if err := this.results.refused(); err != nil {
@@ -138,6 +139,17 @@ func (a *Auditor) unknown(live map[inventory.Key]inventory.Group) map[inventory.
 		ask[key] = group
 	}
 	return ask
+}
+
+// behind returns the revisions of which more is known by now than when they were judged.
+func (a *Auditor) behind() []inventory.Key {
+	var keys []inventory.Key
+	for key, known := range a.findings {
+		if known.behind(a.opts.Restless) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // choose adds revisions to those to ask about.
