@@ -51,6 +51,8 @@ type Options struct {
 	// IncludeAutoscaled counts resources that an autoscaler sets as any other
 	// field.
 	IncludeAutoscaled bool
+	// Autoscalers are what else sizes Pods anew all the time than what is known to.
+	Autoscalers inventory.AutoscalerRules
 	// Preview is added to the Pods that are asked about: what would these labels
 	// and annotations change?
 	Preview injection.Metadata

@@ -11,9 +11,9 @@ import (
 )
 
 // autoscalers is the reason beside differences that are not counted.
-const autoscalers = "resources differ that a VerticalPodAutoscaler sets: not counted, unless --include-autoscaled"
+const autoscalers = "resources differ that an autoscaler sets: not counted, unless --include-autoscaled"
 
-// autoscaling is what is known of VerticalPodAutoscalers: they are read once an
+// autoscaling is what is known of autoscalers of Pods' size: they are read once an
 // audit, when the first Pod differs.
 type autoscaling struct {
 	once  sync.Once
@@ -35,16 +35,16 @@ func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, t
 func (a *audit) input(ctx context.Context, r inventory.Revision, live, fresh, template jsontree.Node, left ...verdict.PathPattern) (verdict.Input, error) {
 	in := verdict.Input{
 		Live: live, Fresh: fresh, Template: template, SidecarNames: a.opts.SidecarNames, Ignore: slices.Concat(a.opts.IgnorePaths, left),
-		IncludeAutoscaled: a.opts.IncludeAutoscaled, Annotations: a.opts.CompareAnnotations,
+		IncludeAutoscaled: a.opts.IncludeAutoscaled, SizingAnnotations: a.opts.Autoscalers.Annotations, Annotations: a.opts.CompareAnnotations,
 	}
 	if !a.opts.IncludeAutoscaled {
 		a.autoscaling.once.Do(func() {
-			a.autoscaling.known, a.autoscaling.err = inventory.ReadAutoscalers(ctx, a.client, a.opts.Selection)
+			a.autoscaling.known, a.autoscaling.err = inventory.ReadAutoscalers(ctx, a.client, a.opts.Selection, a.opts.Autoscalers.Objects)
 		})
 		if a.autoscaling.err != nil {
 			return in, a.autoscaling.err
 		}
-		in.Autoscaler, in.AutoscalersKnown = a.autoscaling.known.Of(r), a.autoscaling.known.Unread == nil
+		in.Autoscalers, in.AutoscalersKnown = a.autoscaling.known.Of(r), a.autoscaling.known.Unread == nil
 	}
 	return in, nil
 }
@@ -55,5 +55,5 @@ func (s *autoscaling) unread() string {
 	if s.known == nil || s.known.Unread == nil {
 		return ""
 	}
-	return "VerticalPodAutoscalers could not be read, so that only annotations tell which Pods they size: " + s.known.Unread.Error()
+	return "Autoscalers could not be read, so that only annotations tell which Pods they size: " + s.known.Unread.Error()
 }

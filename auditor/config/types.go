@@ -35,9 +35,13 @@ type Configuration struct {
 	// Keys of annotations that count as drift where admission adds them, besides those
 	// that are known to configure the network or mounts.
 	CompareAnnotations []string `json:"compareAnnotations,omitempty"`
-	// Count resources that a VerticalPodAutoscaler sets, too. They move all the
-	// time: an automatic rollout by them never ends.
+	// Count resources that an autoscaler sets, too. They move all the time: an
+	// automatic rollout by them never ends.
 	IncludeAutoscaled bool `json:"includeAutoscaled,omitempty"`
+	// What sets the resources of Pods anew when they are created, besides
+	// VerticalPodAutoscalers and DatadogPodAutoscalers: each an annotation, or a kind of
+	// object that refers to the workload.
+	Autoscalers []Autoscaler `json:"autoscalers,omitempty"`
 	// Number of dry runs under way at once, at most: fewer where more would not
 	// be faster, or are too many for the API server.
 	Concurrency int `json:"concurrency,omitempty" schema:"minimum=1"`
@@ -68,6 +72,21 @@ type Object struct {
 	Namespace string `json:"namespace,omitempty"`
 	// Name of the one object.
 	Name string `json:"name"`
+}
+
+// Autoscaler of the resources of Pods: an annotation, or a kind of object.
+type Autoscaler struct {
+	// Key of an annotation that admission adds to the Pods that it sizes.
+	Annotation string `json:"annotation,omitempty"`
+	// Kind of object, as RESOURCE.VERSION.GROUP: rightsizers.v1.example.com. The auditor
+	// needs to list it.
+	Resource string `json:"resource,omitempty"`
+	// Where such an object refers to a workload of its namespace by apiVersion, kind and
+	// name; spec.targetRef if empty.
+	TargetRef string `json:"targetRef,omitempty"`
+	// Where and how such an object says that it sizes nothing, as PATH=VALUE:
+	// spec.mode=Off; each does if empty.
+	Off string `json:"off,omitempty"`
 }
 
 // Selection of Pods.

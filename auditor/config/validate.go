@@ -55,6 +55,11 @@ func (c Configuration) Validate() []Problem {
 			found.add(fmt.Sprintf("compareAnnotations[%d]", i), "is %q: %v", key, err)
 		}
 	}
+	for i, a := range c.Autoscalers {
+		if err := a.Check(); err != nil {
+			found.add(fmt.Sprintf("autoscalers[%d]", i), "is wrong: %v", err)
+		}
+	}
 	found.atLeast("concurrency", c.Concurrency, 1)
 	choose(&found, "dryRunAs", c.DryRunAs, injection.DryRunAsValues)
 	found.autoRollout("autoRollout", c.AutoRollout)

@@ -36,6 +36,19 @@ selection.selector: is "a in b": unable to parse requirement: found 'b' expected
 selection.sidecarContainerNames[0]: is "ISTIO", which cannot be a container's name`},
 		{func(c *config.Configuration) { c.CompareAnnotations = []string{"example.com/a", "a=b"} },
 			`compareAnnotations[1]: is "a=b": give the key alone, without = and a value`},
+		{func(c *config.Configuration) {
+			c.Autoscalers = []config.Autoscaler{
+				{Annotation: "example.com/sized"}, {Resource: "rightsizers.v1.example.com"}, {Resource: "rightsizers.v1.example.com", TargetRef: "spec.workload", Off: "spec.mode=Off"},
+				{}, {Annotation: "a", Resource: "rightsizers.v1.example.com"}, {Annotation: "a=b"}, {Resource: "rightsizers"}, {Resource: "a/b.v1.example.com"},
+				{Resource: "rightsizers.v1.example.com", TargetRef: "spec..ref"}, {Resource: "rightsizers.v1.example.com", Off: "spec.mode"},
+			}
+		}, `autoscalers[3]: is wrong: give annotation, or resource
+autoscalers[4]: is wrong: resource, targetRef and off do not go with annotation: give an item for each
+autoscalers[5]: is wrong: annotation is "a=b": give the key alone, without = and a value
+autoscalers[6]: is wrong: resource is "rightsizers": give RESOURCE.VERSION.GROUP, as in rightsizers.v1.example.com
+autoscalers[7]: is wrong: resource is "a/b.v1.example.com": give RESOURCE.VERSION.GROUP, as in rightsizers.v1.example.com
+autoscalers[8]: is wrong: targetRef is "spec..ref": give the path of a field, as in spec.targetRef
+autoscalers[9]: is wrong: off is "spec.mode": give the path of a field and its value, as in spec.mode=Off`},
 		{func(c *config.Configuration) { c.IgnorePaths = []config.IgnoredPath{{Path: "pod"}, {Path: "*"}} },
 			`ignorePaths[1].path: is "*": this would leave out everything: give a path, as in *:env[NONCE]`},
 		{func(c *config.Configuration) { c.AutoRollout.IncludeNamespaces = []string{"-"} },

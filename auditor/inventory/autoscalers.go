@@ -5,51 +5,121 @@ import (
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
-var verticalPodAutoscalers = resource{"autoscaling.k8s.io", "v1", "verticalpodautoscalers", "VerticalPodAutoscaler"}
+// AutoscalerKind is a kind of objects that have admission size the Pods of the workload
+// that each refers to, in its own namespace.
+type AutoscalerKind struct {
+	Resource schema.GroupVersionResource
+	// TargetRef is the path of the reference, which has apiVersion, kind and name.
+	TargetRef []string
+	// Off is the path of a text that is OffValue where an object sizes nothing; empty:
+	// each does.
+	Off      []string
+	OffValue string
 
-// Autoscalers are the VerticalPodAutoscalers that size Pods when they are
-// created, by the workload.
+	containers func(object jsontree.Node) map[string]bool // those that it says are sized, or not; nil: all are
+}
+
+// AutoscalerRules tell of what else has admission size Pods anew all the time than what is
+// known to.
+type AutoscalerRules struct {
+	Annotations []string // keys that admission adds to Pods that it sizes
+	Objects     []AutoscalerKind
+}
+
+// autoscalerKinds are those that are known.
+func autoscalerKinds() []AutoscalerKind {
+	return []AutoscalerKind{
+		// https://github.com/kubernetes/autoscaler/blob/master/vertical-pod-autoscaler/pkg/apis/autoscaling.k8s.io/v1/types.go
+		{
+			Resource:  schema.GroupVersionResource{Group: "autoscaling.k8s.io", Version: "v1", Resource: "verticalpodautoscalers"},
+			TargetRef: []string{"spec", "targetRef"}, Off: []string{"spec", "updatePolicy", "updateMode"}, OffValue: "Off",
+			containers: func(object jsontree.Node) map[string]bool {
+				sized := map[string]bool{}
+				for policy := range object.Get("spec", "resourcePolicy", "containerPolicies").Children() {
+					sized[policy.Get("containerName").String()] = policy.Get("mode").String() != "Off"
+				}
+				return sized
+			},
+		},
+		// https://github.com/DataDog/datadog-operator/blob/main/api/datadoghq/v1alpha2/datadogpodautoscaler_types.go
+		{
+			Resource:  schema.GroupVersionResource{Group: "datadoghq.com", Version: "v1alpha2", Resource: "datadogpodautoscalers"},
+			TargetRef: []string{"spec", "targetRef"}, Off: []string{"spec", "applyPolicy", "mode"}, OffValue: "Preview",
+			containers: func(object jsontree.Node) map[string]bool {
+				sized := map[string]bool{}
+				for constraint := range object.Get("spec", "constraints", "containers").Children() {
+					sized[constraint.Get("name").String()] = string(constraint.Get("enabled").Raw()) != "false"
+				}
+				return sized
+			},
+		},
+	}
+}
+
+// Autoscalers are the objects that have Pods sized when they are created, by the
+// workload.
 type Autoscalers struct {
-	// Unread is why those of some namespace could not be listed; nil if all were.
+	// Unread is why those of some kind or namespace could not be listed; nil if all were.
 	Unread error
 
-	byTarget map[target]autoscaler
+	kinds    []AutoscalerKind
+	byTarget map[sized]autoscaler
 }
 
 // target is what an autoscaler refers to.
 type target struct{ group, kind, namespace, name string }
+
+// sized is a target, and the number of the kind that refers to it.
+type sized struct {
+	kind int
+	target
+}
 
 type autoscaler struct {
 	created, name string
 	containers    verdict.Autoscaler
 }
 
-// ReadAutoscalers lists the VerticalPodAutoscalers where workloads are selected.
-// An API server without the kind has none. The error is the context's.
-func ReadAutoscalers(ctx context.Context, client rest.Interface, selection Selection) (*Autoscalers, error) {
-	a := &Autoscalers{byTarget: map[target]autoscaler{}}
+// ReadAutoscalers lists the autoscalers that are known, and those of further kinds, where
+// workloads are selected. An API server without a kind has none of it. The error is the
+// context's.
+func ReadAutoscalers(ctx context.Context, client rest.Interface, selection Selection, further []AutoscalerKind) (*Autoscalers, error) {
+	a := &Autoscalers{kinds: slices.Concat(autoscalerKinds(), further), byTarget: map[sized]autoscaler{}}
+	for i := range a.kinds {
+		if err := a.read(ctx, client, selection, i); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+func (a *Autoscalers) read(ctx context.Context, client rest.Interface, selection Selection, kind int) error {
+	of := a.kinds[kind].Resource
 	for _, namespace := range selection.workloadNamespaces() {
-		q := query{resource: verticalPodAutoscalers, namespace: namespace, fields: selection.fieldSelector()}
-		err := retryUnread(func() error { return list(ctx, client, q, a.add, func() error { return nil }) })
+		q := query{resource: resource{of.Group, of.Version, of.Resource, ""}, namespace: namespace, fields: selection.fieldSelector()}
+		err := retryUnread(func() error {
+			return list(ctx, client, q, func(raw []byte) error { return a.add(kind, raw) }, func() error { return nil })
+		})
 		switch {
 		case apierrors.IsNotFound(err):
-			return a, nil
+			return nil
 		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		case err == nil, a.Unread != nil:
 		case apierrors.IsForbidden(err) && !served(ctx, client, q.resource):
-			return a, nil
+			return nil
 		default:
 			a.Unread = err
 		}
 	}
-	return a, nil
+	return nil
 }
 
 // served reports whether the API server may know the resource, which it does
@@ -74,25 +144,21 @@ func (s Selection) workloadNamespaces() []string {
 	return slices.Compact(names)
 }
 
-// add takes an autoscaler down. One that is Off sizes nothing; every other mode,
-// and none, sizes new Pods. Of several for one workload the oldest rules.
+// add takes an object of a kind down. Of several of it for one workload the oldest rules.
 // https://github.com/kubernetes/autoscaler/blob/master/vertical-pod-autoscaler/pkg/admission-controller/resource/vpa/matcher.go
-func (a *Autoscalers) add(raw []byte) error {
+func (a *Autoscalers) add(kind int, raw []byte) error {
 	object, _ := jsontree.Parse(raw) // a custom resource that cannot be read refers to nothing
-	metadata, spec := object.Get("metadata"), object.Get("spec")
-	if spec.Get("updatePolicy", "updateMode").String() == "Off" {
+	of := a.kinds[kind]
+	if len(of.Off) > 0 && object.Get(of.Off...).String() == of.OffValue {
 		return nil
 	}
-	ref := spec.Get("targetRef")
-	key := targetOf(metadata.Get("namespace").String(), Owner{
+	metadata, ref := object.Get("metadata"), object.Get(of.TargetRef...)
+	key := sized{kind, targetOf(metadata.Get("namespace").String(), Owner{
 		APIVersion: ref.Get("apiVersion").String(), Kind: ref.Get("kind").String(), Name: ref.Get("name").String(),
-	})
-	found := autoscaler{
-		created: metadata.Get("creationTimestamp").String(), name: metadata.Get("name").String(),
-		containers: verdict.Autoscaler{Containers: map[string]bool{}},
-	}
-	for policy := range spec.Get("resourcePolicy", "containerPolicies").Children() {
-		found.containers.Containers[policy.Get("containerName").String()] = policy.Get("mode").String() != "Off"
+	})}
+	found := autoscaler{created: metadata.Get("creationTimestamp").String(), name: metadata.Get("name").String()}
+	if of.containers != nil {
+		found.containers.Containers = of.containers(object)
 	}
 	if other, ok := a.byTarget[key]; !ok || found.before(other) {
 		a.byTarget[key] = found
@@ -107,8 +173,7 @@ func (a autoscaler) before(b autoscaler) bool {
 	return a.name < b.name
 }
 
-// targetOf is the object that a reference is to. VerticalPodAutoscalers know
-// Kubernetes' own kinds by their names alone, whatever apiVersion the reference
+// targetOf is the object that a reference is to. Autoscalers know Kubernetes' own kinds by their names alone, whatever apiVersion the reference
 // has, if any.
 func targetOf(namespace string, ref Owner) target {
 	t := target{ref.Group(), ref.Kind, namespace, ref.Name}
@@ -120,11 +185,13 @@ func targetOf(namespace string, ref Owner) target {
 	return t
 }
 
-// Of returns the autoscaler of the revision's workload, nil if there is none.
-func (a *Autoscalers) Of(r Revision) *verdict.Autoscaler {
-	found, ok := a.byTarget[target{r.Group, r.Workload.Kind, r.Workload.Namespace, r.Workload.Name}]
-	if !ok {
-		return nil
+// Of returns the autoscalers of the revision's workload, of each kind one at most.
+func (a *Autoscalers) Of(r Revision) []verdict.Autoscaler {
+	var all []verdict.Autoscaler
+	for kind := range a.kinds {
+		if found, ok := a.byTarget[sized{kind, target{r.Group, r.Workload.Kind, r.Workload.Namespace, r.Workload.Name}}]; ok {
+			all = append(all, found.containers)
+		}
 	}
-	return &found.containers
+	return all
 }

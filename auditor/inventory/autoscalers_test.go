@@ -27,12 +27,12 @@ func TestAutoscalersOf(t *testing.T) {
 		return Revision{Workload: WorkloadRef{kind, namespace, name}, Group: group}
 	}
 	deployment := revision("apps", "Deployment", "shop", "web")
-	all := &verdict.Autoscaler{Containers: map[string]bool{}}
-	some := &verdict.Autoscaler{Containers: map[string]bool{"*": false, "proxy": true, "app": true}}
+	all := []verdict.Autoscaler{{Containers: map[string]bool{}}}
+	some := []verdict.Autoscaler{{Containers: map[string]bool{"*": false, "proxy": true, "app": true}}}
 	for name, test := range map[string]struct {
 		vpas     [][]byte
 		revision Revision
-		want     *verdict.Autoscaler
+		want     []verdict.Autoscaler
 	}{
 		"none":                       {nil, deployment, nil},
 		"no mode":                    {[][]byte{vpa(1, web, "")}, deployment, all},
@@ -61,9 +61,9 @@ func TestAutoscalersOf(t *testing.T) {
 		"no target": {[][]byte{vpa(1, "", "")}, deployment, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := Autoscalers{byTarget: map[target]autoscaler{}}
+			a := Autoscalers{kinds: autoscalerKinds(), byTarget: map[sized]autoscaler{}}
 			for _, raw := range test.vpas {
-				if err := a.add(raw); err != nil {
+				if err := a.add(0, raw); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -71,6 +71,47 @@ func TestAutoscalersOf(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestAutoscalersOfSeveralKinds: each kind has its own way to say that it sizes nothing, and
+// any that does is enough.
+func TestAutoscalersOfSeveralKinds(t *testing.T) {
+	const (
+		vertical = iota
+		datadog
+		custom
+	)
+	rightsizer := AutoscalerKind{TargetRef: []string{"spec", "scaleTargetRef"}, Off: []string{"spec", "mode"}, OffValue: "Recommend"}
+	object := func(ref, spec string) string {
+		return fmt.Sprintf(`{"metadata":{"namespace":"shop","name":"web"},"spec":{"%s":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"}%s}}`, ref, spec)
+	}
+	type objects map[int]string
+	everything := verdict.Autoscaler{Containers: map[string]bool{}}
+	for name, test := range map[string]struct {
+		objects objects
+		want    []verdict.Autoscaler
+	}{
+		"Datadog's":                           {objects{datadog: object("targetRef", `,"applyPolicy":{"mode":"Apply"}`)}, []verdict.Autoscaler{everything}},
+		"Datadog's, without a policy":         {objects{datadog: object("targetRef", ``)}, []verdict.Autoscaler{everything}},
+		"Datadog's, a preview":                {objects{datadog: object("targetRef", `,"applyPolicy":{"mode":"Preview"}`)}, nil},
+		"Datadog's, of some containers":       {objects{datadog: object("targetRef", `,"constraints":{"containers":[{"name":"*","enabled":false},{"name":"proxy"},{"name":"app","enabled":true}]}`)}, []verdict.Autoscaler{{Containers: map[string]bool{"*": false, "proxy": true, "app": true}}}},
+		"a further kind":                      {objects{custom: object("scaleTargetRef", ``)}, []verdict.Autoscaler{{}}},
+		"a further kind that only recommends": {objects{custom: object("scaleTargetRef", `,"mode":"Recommend"`)}, nil},
+		"a further kind's other reference":    {objects{custom: object("targetRef", ``)}, nil},
+		"two kinds":                           {objects{vertical: object("targetRef", ``), custom: object("scaleTargetRef", ``)}, []verdict.Autoscaler{everything, {}}},
+		"what is no object":                   {objects{custom: `[`}, nil},
+	} {
+		a := Autoscalers{kinds: append(autoscalerKinds(), rightsizer), byTarget: map[sized]autoscaler{}}
+		for kind, raw := range test.objects {
+			if err := a.add(kind, []byte(raw)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := a.Of(Revision{Workload: WorkloadRef{"Deployment", "shop", "web"}, Group: "apps"})
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -281,6 +281,7 @@ func (a audits) options(c config.Configuration, workloads []inventory.WorkloadRe
 	return auditor.Options{
 		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, DryRunAs: c.DryRunAs, Fenced: a.fenced,
 		SidecarNames: c.Selection.SidecarContainerNames, IgnorePaths: c.PathPatterns(),
-		CompareAnnotations: c.CompareAnnotations, IncludeAutoscaled: c.IncludeAutoscaled, Restless: a.restless, Asked: a.asked, Log: a.log,
+		CompareAnnotations: c.CompareAnnotations, IncludeAutoscaled: c.IncludeAutoscaled,
+		Autoscalers: config.AutoscalerRules(c.Autoscalers), Restless: a.restless, Asked: a.asked, Log: a.log,
 	}
 }

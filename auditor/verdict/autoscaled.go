@@ -1,24 +1,22 @@
 package verdict
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
-// Autoscaler is which containers of a workload a VerticalPodAutoscaler sizes.
+// Autoscaler is which containers of a workload something sizes anew all the time, such as
+// a VerticalPodAutoscaler.
 type Autoscaler struct {
 	// Containers says it by name, "*" being those that are not named; without
 	// that they are sized.
 	Containers map[string]bool
 }
 
-// sizes reports whether the container is sized: where no autoscaler is known,
-// each is.
-func (a *Autoscaler) sizes(container string) bool {
-	if a == nil {
-		return true
-	}
+// sizes reports whether the container is sized.
+func (a Autoscaler) sizes(container string) bool {
 	for _, name := range []string{container, "*"} {
 		if sized, named := a.Containers[name]; named {
 			return sized
@@ -32,24 +30,30 @@ func (a *Autoscaler) sizes(container string) bool {
 // they count only if admission has just added them.
 func (in Input) sizedByAnnotation() bool {
 	if !in.AutoscalersKnown {
-		return annotated(in.Live) || annotated(in.Fresh)
+		return in.annotated(in.Live) || in.annotated(in.Fresh)
 	}
-	return in.Template.Exists() && annotated(in.Fresh) && !annotated(in.Template)
+	return in.Template.Exists() && in.annotated(in.Fresh) && !in.annotated(in.Template)
 }
 
-// annotated reports whether a VerticalPodAutoscaler's admission controller has
-// sized the Pod: it says so in these annotations, and would size the next Pod
-// differently.
+// sizingAnnotations are written by admission on Pods that it sizes, and that it would size
+// differently the next time: a VerticalPodAutoscaler's, and Datadog's.
 // https://github.com/kubernetes/autoscaler/tree/master/vertical-pod-autoscaler
-func annotated(pod jsontree.Node) bool {
+// https://github.com/DataDog/datadog-agent/blob/main/pkg/clusteragent/autoscaling/workload/model/const.go
+var sizingAnnotations = []string{"vpaUpdates", "vpaObservedContainers", "autoscaling.datadoghq.com/rec-id"}
+
+// annotated reports whether the Pod says that it was sized.
+func (in Input) annotated(pod jsontree.Node) bool {
 	annotations := pod.Get("metadata", "annotations")
-	return annotations.Get("vpaUpdates").Exists() || annotations.Get("vpaObservedContainers").Exists()
+	has := func(key string) bool { return annotations.Get(key).Exists() }
+	return slices.ContainsFunc(sizingAnnotations, has) || slices.ContainsFunc(in.SizingAnnotations, has)
 }
 
 // isAutoscaled reports whether a change is of resources that an autoscaler sets,
-// and that is not to count.
+// and that is not to count. Where none is known, an annotation tells, and each container
+// is sized.
 func (c *comparison) isAutoscaled(change Change) bool {
 	_, container, ofContainer := strings.Cut(change.Part, "/")
-	return c.moving && ofContainer && c.autoscaler.sizes(container) &&
+	sizes := func(a Autoscaler) bool { return a.sizes(container) }
+	return c.moving && ofContainer && (len(c.autoscalers) == 0 || slices.ContainsFunc(c.autoscalers, sizes)) &&
 		(change.Path == "resources" || strings.HasPrefix(change.Path, "resources."))
 }

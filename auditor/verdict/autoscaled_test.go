@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestAutoscaled: what a VerticalPodAutoscaler sets is reported beside the
+// TestAutoscaled: what an autoscaler sets is reported beside the
 // verdict, unless it is to count.
 func TestAutoscaled(t *testing.T) {
 	const template = `{"spec":{"containers":[{"name":"web"}]}}`
@@ -16,12 +16,12 @@ func TestAutoscaled(t *testing.T) {
 	const vpa = `"vpaUpdates":"Pod resources updated by web: container 0: cpu request"`
 	app, proxy := "app/web resources.requests.cpu", "container/proxy resources.requests.cpu"
 	both := []string{app, proxy}
-	covered := &Autoscaler{}
-	named := &Autoscaler{Containers: map[string]bool{"proxy": false}}
-	others := &Autoscaler{Containers: map[string]bool{"proxy": true, "*": false}}
+	covered := []Autoscaler{{}}
+	named := []Autoscaler{{Containers: map[string]bool{"proxy": false}}}
+	others := []Autoscaler{{Containers: map[string]bool{"proxy": true, "*": false}}}
 	for name, test := range map[string]struct {
 		live, fresh []byte
-		autoscaler  *Autoscaler
+		autoscalers []Autoscaler
 		include     bool
 		state       State
 		changes     []string
@@ -38,11 +38,12 @@ func TestAutoscaled(t *testing.T) {
 		"covered and counted":          {pod("", "1", "a"), pod("", "2", "a"), covered, true, Drifted, both, nil},
 		"covered but for the sidecar":  {pod("", "1", "a"), pod("", "2", "a"), named, false, Drifted, []string{proxy}, []string{app}},
 		"only the sidecar is covered":  {pod("", "1", "a"), pod("", "2", "a"), others, false, Drifted, []string{app}, []string{proxy}},
+		"covered by two":               {pod("", "1", "a"), pod("", "2", "a"), slices.Concat(named, others), false, InSync, nil, both},
 		"the policy beats annotations": {pod(vpa, "1", "a"), pod(vpa, "2", "a"), named, false, Drifted, []string{proxy}, []string{app}},
 	} {
 		v, err := Judge(Input{
 			Live: parse(t, test.live), Fresh: parse(t, test.fresh), Template: parse(t, []byte(template)),
-			IncludeAutoscaled: test.include, Autoscaler: test.autoscaler,
+			IncludeAutoscaled: test.include, Autoscalers: test.autoscalers,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -57,30 +58,39 @@ func TestAutoscaled(t *testing.T) {
 // TestAnnotationsOfAnybody: where autoscalers are known, an annotation tells that one
 // sizes the Pods only if admission has just added it.
 func TestAnnotationsOfAnybody(t *testing.T) {
-	const vpa = `"vpaUpdates":"Pod resources updated by web"`
+	const (
+		vpa     = `"vpaUpdates":"Pod resources updated by web"`
+		datadog = `"autoscaling.datadoghq.com/rec-id":"7f9c"`
+		custom  = `"example.com/sized":"yes"`
+	)
 	pod := func(annotations, cpu string) []byte {
 		return []byte(`{"metadata":{"annotations":{` + annotations + `}},"spec":{"containers":[{"name":"web"},{"name":"proxy","resources":{"requests":{"cpu":"` + cpu + `"}}}]}}`)
 	}
 	for name, test := range map[string]struct {
 		template, live, fresh string
 		known                 bool
-		autoscaler            *Autoscaler
+		autoscalers           []Autoscaler
 		want                  State
 	}{
 		"in the template":                     {vpa, vpa, vpa, true, nil, Drifted},
 		"in the template, none are known":     {vpa, vpa, vpa, false, nil, InSync},
-		"in the template, and there is one":   {vpa, vpa, vpa, true, &Autoscaler{}, InSync},
+		"in the template, and there is one":   {vpa, vpa, vpa, true, []Autoscaler{{}}, InSync},
 		"on the live Pod":                     {"", vpa, "", true, nil, Drifted},
 		"on the live Pod, none are known":     {"", vpa, "", false, nil, InSync},
 		"by admission":                        {"", "", vpa, true, nil, InSync},
 		"of an observer, in the template":     {`"vpaObservedContainers":"web"`, vpa, vpa, true, nil, Drifted},
 		"by admission, over the template's":   {vpa, "", vpa, true, nil, Drifted},
+		"Datadog's, by admission":             {"", "", datadog, true, nil, InSync},
+		"Datadog's, in the template":          {datadog, datadog, datadog, true, nil, Drifted},
+		"one that was named, by admission":    {"", "", custom, true, nil, InSync},
+		"one that was named, in the template": {custom, custom, custom, true, nil, Drifted},
+		"one that was not named":              {"", "", `"example.com/other":"yes"`, true, nil, Drifted},
 		"nowhere, and autoscalers are unread": {"", "", "", false, nil, Drifted},
 	} {
 		template := []byte(`{"metadata":{"annotations":{` + test.template + `}},"spec":{"containers":[{"name":"web"}]}}`)
 		v, err := Judge(Input{
 			Live: parse(t, pod(test.live, "1")), Fresh: parse(t, pod(test.fresh, "2")), Template: parse(t, template),
-			AutoscalersKnown: test.known, Autoscaler: test.autoscaler,
+			SizingAnnotations: []string{"example.com/sized"}, AutoscalersKnown: test.known, Autoscalers: test.autoscalers,
 		})
 		if err != nil {
 			t.Fatal(err)

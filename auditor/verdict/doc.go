@@ -65,8 +65,11 @@ type Input struct {
 	// IncludeAutoscaled has the resources of Pods that an autoscaler sizes
 	// count as any other field.
 	IncludeAutoscaled bool
-	// Autoscaler covers the Pods' workload; nil if none is known to.
-	Autoscaler *Autoscaler
+	// Autoscalers are those that refer to the Pods' workload, as far as is known.
+	Autoscalers []Autoscaler
+	// SizingAnnotations are keys of annotations that say of a Pod that admission has sized
+	// it, besides those that are known to.
+	SizingAnnotations []string
 	// Annotations are keys of annotations that count besides those that are known to
 	// configure (--compare-annotation).
 	Annotations []string

@@ -55,10 +55,10 @@ type comparison struct {
 	ofImage       int      // changes of the app's own images, likewise
 	appImages     []Change // the app's images that differ, edited ones included
 	ignore        []PathPattern
-	ignored       int         // changes that are left out
-	moving        bool        // an autoscaler sizes the Pod, and that is not to count
-	autoscaler    *Autoscaler // nil: annotations tell, or none sizes it
-	autoscaled    []Change    // what it differs by
+	ignored       int          // changes that are left out
+	moving        bool         // an autoscaler sizes the Pod, and that is not to count
+	autoscalers   []Autoscaler // none: annotations tell, or none sizes it
+	autoscaled    []Change     // what it differs by
 	varying       *Varying
 	varied        []string // places that vary, and differ
 	reordered     []string
@@ -95,9 +95,9 @@ func newComparison(in Input) (*comparison, error) {
 		edits:    podspec.Union(podspec.Later(managers)).Field([]byte("spec")),
 
 		ignore: in.Ignore,
-		moving: !in.IncludeAutoscaled && (in.Autoscaler != nil || in.sizedByAnnotation()),
+		moving: !in.IncludeAutoscaled && (len(in.Autoscalers) > 0 || in.sizedByAnnotation()),
 
-		autoscaler: in.Autoscaler, annotations: in.Annotations, varying: in.Varying, ordersDoubted: in.OrdersDoubted,
+		autoscalers: in.Autoscalers, annotations: in.Annotations, varying: in.Varying, ordersDoubted: in.OrdersDoubted,
 	}
 	c.liveHas = declared.injected(c.live, in.SidecarNames)
 	c.newHas = declared.injected(c.fresh, in.SidecarNames)

@@ -264,6 +264,7 @@ func (o *auditOptions) auditing(selected inventory.Selection, progress func(done
 		SidecarNames:       o.selection.sidecarNames,
 		IgnorePaths:        o.selection.ignorePaths,
 		IncludeAutoscaled:  o.selection.includeAutoscaled,
+		Autoscalers:        o.selection.autoscalerRules(),
 		CompareAnnotations: o.selection.annotations,
 		Preview:            o.preview,
 		Progress:           progress,

@@ -67,6 +67,7 @@ func (i *inspection) audit(ctx context.Context) (*rest.Config, *report.Report, [
 		SidecarNames:       i.selection.sidecarNames,
 		IgnorePaths:        i.selection.ignorePaths,
 		IncludeAutoscaled:  i.selection.includeAutoscaled,
+		Autoscalers:        i.selection.autoscalerRules(),
 		CompareAnnotations: i.selection.annotations,
 		Log:                logr.Discard(),
 		Compared:           func(c auditor.Comparison) { compared = append(compared, c) },

@@ -103,6 +103,7 @@ func (o *rolloutOptions) auditing() auditor.Options {
 		SidecarNames:       o.selection.sidecarNames,
 		IgnorePaths:        o.selection.ignorePaths,
 		IncludeAutoscaled:  o.selection.includeAutoscaled,
+		Autoscalers:        o.selection.autoscalerRules(),
 		CompareAnnotations: o.selection.annotations,
 	}
 }

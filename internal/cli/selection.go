@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -30,6 +31,7 @@ type selection struct {
 	sidecarNames      []string
 	ignoreTexts       []string
 	includeAutoscaled bool
+	autoscalers       []config.Autoscaler
 	annotations       []string
 	ignorePaths       []verdict.PathPattern
 	states            []verdict.State
@@ -54,7 +56,7 @@ func (s *selection) addFlags(cmd *cobra.Command, statesUsage string) {
 // addComparisonFlags adds those that say what a comparison looks at.
 func (s *selection) addComparisonFlags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&s.sidecarNames, sidecarNamesFlag, nil, "Only Pods that have a container or init container of this `name`, live or fresh; it counts as a sidecar though the template declares it. Repeatable, or comma-separated.")
-	addSwitch(flags, &s.includeAutoscaled, "include-autoscaled", "Count resources that a VerticalPodAutoscaler sets, too. They move all the time: a rollout by them never ends.")
+	addAutoscalers(flags, &s.includeAutoscaled, &s.autoscalers)
 	addCompareAnnotations(flags, &s.annotations)
 	s.dryRunAs = injection.Auto
 	addDryRunAs(flags, &s.dryRunAs)

@@ -24,7 +24,7 @@ func addSettings(cmd *cobra.Command, c *config.Configuration) {
 		flags.StringSliceVar(&s.ExcludeNamespaces, "exclude-namespace", s.ExcludeNamespaces, "Leave this `namespace` out. Repeatable, or comma-separated.")
 		flags.StringVarP(&s.Selector, "selector", "l", s.Selector, "Only Pods with these labels: key=value, key!=value, 'key in (a,b)', …")
 		flags.StringSliceVar(&s.SidecarContainerNames, "sidecar-container-name", s.SidecarContainerNames, "Only Pods that have a container or init container of this `name`, live or fresh; it counts as a sidecar though the template declares it. Repeatable, or comma-separated.")
-		addSwitch(flags, &c.IncludeAutoscaled, "include-autoscaled", "Count resources that a VerticalPodAutoscaler sets, too. They move all the time: a rollout by them never ends.")
+		addAutoscalers(flags, &c.IncludeAutoscaled, &c.Autoscalers)
 		addList(flags, &c.IgnorePaths, parseIgnoredPath, "ignore-path", "Leave out differences at this `PART:PATH`, as the report names it, and below: container/istio-proxy:env[NONCE]; * is every part. Repeatable.")
 		flags.StringSliceVar(&c.CompareAnnotations, compareAnnotationFlag, c.CompareAnnotations, compareAnnotationUsage)
 		addCount(flags, &c.Concurrency, "concurrency", c.Concurrency, "Number of dry runs under way at once, at most: fewer where more would not be faster, or are too many for the API server.")
@@ -52,7 +52,7 @@ func addSettings(cmd *cobra.Command, c *config.Configuration) {
 // settingKeys are the keys of the configuration that flags stand for.
 func settingKeys() map[string]string {
 	return map[string]string{
-		"interval": "interval", "full-interval": "fullInterval", "watch": "watch", "ignore-path": "ignorePaths", "include-autoscaled": "includeAutoscaled", "compare-annotation": "compareAnnotations",
+		"interval": "interval", "full-interval": "fullInterval", "watch": "watch", "ignore-path": "ignorePaths", "include-autoscaled": "includeAutoscaled", "autoscaler": "autoscalers", "compare-annotation": "compareAnnotations",
 		"concurrency": "concurrency", "gentle": "gentle", "dry-run-as": "dryRunAs", "workload-metrics": "workloadMetrics", "policy-reports": "policyReports",
 
 		"include-namespace": "selection.includeNamespaces", "exclude-namespace": "selection.excludeNamespaces",

@@ -46,6 +46,7 @@ func auditRights() []authorizationv1.ResourceAttributes {
 		rights("batch", read, "jobs", "cronjobs"),
 		rights("argoproj.io", read, "rollouts"),
 		rights("autoscaling.k8s.io", "list", "verticalpodautoscalers"),
+		rights("datadoghq.com", "list", "datadogpodautoscalers"),
 		rights("admissionregistration.k8s.io", read,
 			"mutatingwebhookconfigurations", "validatingwebhookconfigurations",
 			"mutatingadmissionpolicies", "mutatingadmissionpolicybindings",

@@ -2,7 +2,9 @@ package acceptance
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +20,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
 // A VerticalPodAutoscaler sizes each Pod anew: such differences are reported,
@@ -134,28 +137,101 @@ spec: {targetRef: {apiVersion: apps/v1, kind: Deployment, name: web}, %s}
 	inSync("only the fresh Pod is annotated", audit(installed, false))
 }
 
+// Datadog's autoscaler refers to its workload as VerticalPodAutoscalers do; others are named
+// by those who have them.
+func TestAuditOfPodsThatOtherAutoscalersCover(t *testing.T) {
+	c := fenced(t)
+	proxy := startInjector(t, c, "proxy", "proxy:1")
+	namespace := injectedNamespace(t, c, 1)
+	deployWeb(t, c, namespace, 1, "web")
+	proxy.setMore(func() []injector.Operation {
+		return []injector.Operation{{Op: "add", Path: "/spec/containers/1/resources", Value: map[string]any{"requests": map[string]string{"cpu": "150m"}}}}
+	})
+	serveKind(t, c, "datadoghq.com", "v1alpha2", "DatadogPodAutoscaler", "")
+	serveKind(t, c, "example.test", "v1", "Rightsizer", "")
+	clusterWide(t, c, `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: rightsizers}
+rules: [{apiGroups: [example.test], resources: [rightsizers], verbs: [list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: rightsizers}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: rightsizers}
+subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sidecar-drift}]
+`)
+	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), install.Namespace, install.AuditorAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := func(apiVersion, kind, spec string) {
+		t.Helper()
+		apply(t, c, namespace, fmt.Sprintf("{apiVersion: %s, kind: %s, metadata: {name: web}, spec: {%s}}", apiVersion, kind, spec))
+	}
+	state := func(when string, want verdict.State, flags ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), testProduct(t).CLI, append([]string{"audit", "--kubeconfig", kubeconfig, "-n", namespace, "-o", "json"}, flags...)...)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var found report.Report
+		if err := json.Unmarshal(out, &found); err != nil {
+			t.Fatal(err)
+		}
+		if got := itemOf(t, &found, "Deployment", "web"); got.State != want || len(found.Notes) > 0 {
+			t.Errorf("%s: %s, notes %q, want %s", when, got.State, found.Notes, want)
+		}
+	}
+	const web = "{apiVersion: apps/v1, kind: Deployment, name: web}"
+	rightsizers := []string{"--autoscaler", "resource=rightsizers.v1.example.test,targetRef=spec.workload,off=spec.mode=Recommend"}
+	state("covered by none", verdict.Drifted, rightsizers...)
+	object("datadoghq.com/v1alpha2", "DatadogPodAutoscaler", "targetRef: "+web)
+	state("covered by Datadog's", verdict.InSync)
+	object("datadoghq.com/v1alpha2", "DatadogPodAutoscaler", "targetRef: "+web+", applyPolicy: {mode: Preview}")
+	state("Datadog's previews", verdict.Drifted)
+	object("example.test/v1", "Rightsizer", "workload: "+web)
+	state("covered by one that nobody named", verdict.Drifted)
+	state("covered by one that was named", verdict.InSync, rightsizers...)
+	state("counted", verdict.Drifted, append(rightsizers, "--include-autoscaled")...)
+	object("example.test/v1", "Rightsizer", "workload: "+web+", mode: Recommend")
+	state("it recommends", verdict.Drifted, rightsizers...)
+}
+
 // installAutoscalerKind makes the API server know VerticalPodAutoscalers for one
 // test.
 func installAutoscalerKind(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
-	clusterWide(t, c, `
+	serveKind(t, c, "autoscaling.k8s.io", "v1", "VerticalPodAutoscaler", `{api-approved.kubernetes.io: "https://github.com/kubernetes/kubernetes/pull/63797"}`)
+}
+
+// serveKind makes the API server know a kind of namespaced objects for one test.
+func serveKind(t *testing.T, c *cluster.Cluster, group, version, kind, annotations string) {
+	t.Helper()
+	singular := strings.ToLower(kind)
+	plural := singular + "s"
+	if annotations == "" {
+		annotations = "{}"
+	}
+	clusterWide(t, c, fmt.Sprintf(`
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata:
-  name: verticalpodautoscalers.autoscaling.k8s.io
-  annotations: {api-approved.kubernetes.io: "https://github.com/kubernetes/kubernetes/pull/63797"}
+  name: %[4]s.%[1]s
+  annotations: %[6]s
 spec:
-  group: autoscaling.k8s.io
-  names: {kind: VerticalPodAutoscaler, listKind: VerticalPodAutoscalerList, plural: verticalpodautoscalers, singular: verticalpodautoscaler}
+  group: %[1]s
+  names: {kind: %[3]s, listKind: %[3]sList, plural: %[4]s, singular: %[5]s}
   scope: Namespaced
   versions:
-    - name: v1
+    - name: %[2]s
       served: true
       storage: true
       schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-`)
-	err := cluster.Poll(t.Context(), "the kind VerticalPodAutoscaler", func(ctx context.Context) error {
-		_, err := c.Kubectl(ctx, "", "get", "verticalpodautoscalers.autoscaling.k8s.io", "-A")
+`, group, version, kind, plural, singular, annotations))
+	err := cluster.Poll(t.Context(), "the kind "+kind, func(ctx context.Context) error {
+		_, err := c.Kubectl(ctx, "", "get", plural+"."+group, "-A")
 		return err
 	})
 	if err != nil {

@@ -74,7 +74,7 @@ func compareAudit(ctx context.Context, out io.Writer, config *rest.Config, name 
 			return err
 		}
 		theirs, err := seconds(func() error {
-			if err := asked.list(ctx, floor); err != nil {
+			if err := asked.readLists(ctx, floor); err != nil {
 				return err
 			}
 			return asked.dryRun(ctx, floor, auditConcurrency)

@@ -60,7 +60,8 @@ func mutatorRows() []row {
 		beside("default tolerations", nil, same(add("/spec/tolerations/-", object(`{"key":"k","operator":"Exists"}`))), verdict.Drifted, "pod tolerations"),
 		beside("an image pull secret", nil, same(add("/spec/imagePullSecrets", []any{object(`{"name":"registry"}`)})), verdict.Drifted, "pod imagePullSecrets[registry]"),
 		afterUs,
-		beside("a VerticalPodAutoscaler's moving value", autoscaler(), autoscaler(), verdict.InSync),
+		beside("a VerticalPodAutoscaler's moving value", autoscaler("vpaUpdates"), autoscaler("vpaUpdates"), verdict.InSync),
+		beside("Datadog's moving value", autoscaler("autoscaling.datadoghq.com/rec-id"), autoscaler("autoscaling.datadoghq.com/rec-id"), verdict.InSync),
 		priorityClass(), runtimeClass(), mutatingPolicy(),
 	}
 	return append(rows, limitRangeRows()...)
@@ -75,14 +76,14 @@ func mirrors(r injector.Request) []injector.Operation {
 	return operations
 }
 
-// autoscaler sizes every Pod differently, as a VerticalPodAutoscaler does.
-func autoscaler() injector.Answer {
+// autoscaler sizes every Pod differently, and says so in an annotation.
+func autoscaler(annotation string) injector.Answer {
 	n := 0
 	return func(r injector.Request) []injector.Operation {
 		n++
 		resources := fmt.Sprintf(`{"requests":{"cpu":"%dm"}}`, 100+n)
 		return append(everyContainer("resources", resources)(r),
-			add("/metadata/annotations", map[string]string{"vpaUpdates": "Pod resources updated by web: container 0: cpu request"}))
+			add("/metadata/annotations", map[string]string{annotation: "Pod resources updated by web: container 0: cpu request"}))
 	}
 }
 

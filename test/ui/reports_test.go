@@ -107,7 +107,7 @@ func typical() *report.Report {
 	}
 	r := report.New(report.DriftReport, time.Now().Add(-3*time.Minute), items, 2)
 	r.IgnoredPaths = []string{"container/agent:env[NONCE]"}
-	r.Notes = []string{"VerticalPodAutoscalers could not be read: forbidden; annotations tell."}
+	r.Notes = []string{"Autoscalers could not be read: forbidden; annotations tell."}
 	return r
 }
 
