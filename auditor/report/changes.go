@@ -118,7 +118,7 @@ func describe(c verdict.Change) string {
 
 func mostTellingFirst(a, b verdict.Change) int {
 	return cmp.Or(
-		cmp.Compare(partRank(a.Part), partRank(b.Part)),
+		cmp.Compare(partRank(a), partRank(b)),
 		cmp.Compare(a.Part, b.Part),
 		unstableLast(a, b),
 		cmp.Compare(pathRank(a.Path), pathRank(b.Path)),
@@ -135,9 +135,13 @@ func unstableLast(a, b verdict.Change) int {
 	return -1
 }
 
-func partRank(part string) int {
-	kind, _, _ := strings.Cut(part, "/")
-	return slices.Index([]string{"container", "initContainer", "app", "pod", "metadata", "volumes", "order"}, kind)
+// partRank puts what keeps running before what has ended.
+func partRank(c verdict.Change) int {
+	kind, _, _ := strings.Cut(c.Part, "/")
+	if kind == "initContainer" && c.OneShot {
+		kind = "oneShot"
+	}
+	return slices.Index([]string{"container", "initContainer", "oneShot", "app", "pod", "metadata", "volumes", "order"}, kind)
 }
 
 func pathRank(path string) int {

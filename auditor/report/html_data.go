@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,7 +78,9 @@ type changeList struct {
 func (l *changeList) revisions(of []Revision) []pageRevision {
 	found := make([]pageRevision, len(of))
 	for i, revision := range of {
-		found[i] = pageRevision{Revision: revision, Changes: l.indices(spelledOut(revision.Changes)), Autoscaled: l.indices(revision.Autoscaled)}
+		changes := spelledOut(revision.Changes)
+		slices.SortStableFunc(changes, mostTellingFirst)
+		found[i] = pageRevision{Revision: revision, Changes: l.indices(changes), Autoscaled: l.indices(revision.Autoscaled)}
 	}
 	return found
 }

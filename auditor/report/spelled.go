@@ -87,7 +87,7 @@ func inside(c verdict.Change) []verdict.Change {
 		case d.Path[0] != '[' && into == c.Path && into != "":
 			d.Path = "." + d.Path
 		}
-		shown = append(shown, verdict.Change{Part: c.Part, Path: into + d.Path, From: d.From, To: d.To})
+		shown = append(shown, verdict.Change{Part: c.Part, Path: into + d.Path, From: d.From, To: d.To, OneShot: c.OneShot})
 	}
 	if len(shown) == 0 || len(shown) > maxSpelled {
 		return whole

@@ -50,6 +50,14 @@ func TestSpelledOut(t *testing.T) {
 			change("container/linkerd-proxy", "", json.RawMessage(`{"name":"linkerd-proxy","image":"proxy:1"}`), nil),
 			change("initContainer/linkerd-proxy", "", nil, json.RawMessage(`{"name":"linkerd-proxy","image":"proxy:2","restartPolicy":"Always"}`))...),
 			"linkerd-proxy: becomes a native sidecar, image 1 → 2"},
+		"what runs before what has ended": {
+			[]verdict.Change{
+				{Part: "initContainer/agent-init", Path: "image", From: quoted("a:1"), To: quoted("a:2"), OneShot: true},
+				{Part: "initContainer/proxy", Path: "image", From: quoted("p:1"), To: quoted("p:2")},
+				{Part: "container/agent", Path: "image", From: quoted("a:1"), To: quoted("a:2")},
+			},
+			"agent: image 1 → 2; proxy: image 1 → 2; agent-init: image 1 → 2",
+		},
 		"a container that goes, and an init container of its name": {append(
 			change("container/agent", "", json.RawMessage(`{"name":"agent"}`), nil),
 			change("initContainer/agent", "", nil, json.RawMessage(`{"name":"agent"}`))...),

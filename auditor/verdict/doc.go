@@ -27,6 +27,9 @@ type Change struct {
 	// Unstable: fresh injections of the same Pod differ among themselves there, so that
 	// the difference says nothing.
 	Unstable bool `json:"unstable,omitempty"`
+	// OneShot: the part is an init container that runs to its end, in both Pods as far as
+	// they have it.
+	OneShot bool `json:"-"`
 }
 
 // Place is PART:PATH, as --ignore-path takes it; the part alone where the path is empty.

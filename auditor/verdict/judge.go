@@ -59,6 +59,7 @@ type comparison struct {
 	moving        bool         // an autoscaler sizes the Pod, and that is not to count
 	autoscalers   []Autoscaler // none: annotations tell, or none sizes it
 	autoscaled    []Change     // what it differs by
+	oneShot       bool         // what is compared is an init container that runs to its end
 	varying       *Varying
 	varied        []string // places that vary, and differ
 	reordered     []string
@@ -139,8 +140,10 @@ func (c *comparison) containers() {
 			switch {
 			case !bytes.Equal(l.Field, list), c.creators[key]:
 			case len(fresh[key]) == 0:
+				c.oneShot = l.OneShot()
 				c.record(c.part(l), "", l.Node, jsontree.Node{})
 			default:
+				c.oneShot = l.OneShot() && fresh[key][0].OneShot()
 				c.container(l, fresh[key][0], edits.Member(l.Member))
 				fresh[key] = fresh[key][1:]
 			}
@@ -150,10 +153,12 @@ func (c *comparison) containers() {
 	for _, f := range c.fresh.Containers() {
 		key := keyOf(f)
 		if left := fresh[key]; len(left) > 0 && left[0].Node == f.Node {
+			c.oneShot = f.OneShot()
 			c.record(c.part(f), "", jsontree.Node{}, f.Node)
 			fresh[key] = left[1:]
 		}
 	}
+	c.oneShot = false
 }
 
 func (c *comparison) part(container podspec.Container) string {

@@ -25,6 +25,7 @@ func (c *comparison) record(part, path string, a, b jsontree.Node) (stable int) 
 	}
 	inner, unstable, unknown := c.varying.split(part, path, a, b)
 	change := changeOf(part, path, a, b)
+	change.OneShot = c.oneShot
 	if unknown {
 		if c.varying != nil {
 			c.suspect(&change, a, b)
@@ -41,7 +42,7 @@ func (c *comparison) record(part, path string, a, b jsontree.Node) (stable int) 
 		c.changes = append(c.changes, change)
 	}
 	for _, d := range inner {
-		change := Change{Part: Cut(part, maxPath), Path: Cut(path+Inside+d.Path, maxPath), From: storedRaw(d.From), To: storedRaw(d.To)}
+		change := Change{Part: Cut(part, maxPath), Path: Cut(path+Inside+d.Path, maxPath), From: storedRaw(d.From), To: storedRaw(d.To), OneShot: c.oneShot}
 		if slices.ContainsFunc(c.ignore, func(p PathPattern) bool { return p.matches(change) }) {
 			c.ignored++
 			continue

@@ -150,6 +150,11 @@ func (c Container) Part() string {
 	return "container/" + c.Name
 }
 
+// OneShot reports whether the container is an init container that runs to its end.
+func (c Container) OneShot() bool {
+	return c.Init && c.Node.Get("restartPolicy").String() != "Always"
+}
+
 // Containers returns the init containers, then the containers, each in their
 // order in the spec. The caller must not change the list.
 func (v *View) Containers() []Container { return v.containers }

@@ -138,21 +138,14 @@ function sides({ from, to, unstable }) {
   return [cell('removed', from), cell('added', to)];
 }
 
-const partOrder = ['container', 'initContainer', 'app', 'pod', 'volumes', 'order'];
-const partRank = (part) => rank(partOrder.indexOf(part.split('/')[0]), partOrder.length);
-const pathRank = (path) => path === '' || path === 'image' ? 0 : path.startsWith('resources.') ? 1 : 2;
-const mostTelling = (a, b) => partRank(a.part) - partRank(b.part) || (a.part > b.part) - (a.part < b.part) ||
-  !!a.unstable - !!b.unstable || pathRank(a.path) - pathRank(b.path);
-
 // manyChanges is how many changes of a revision are drawn before somebody asks
 // for the others.
 const manyChanges = 100;
 
 function changesTable(changes, limit = manyChanges) {
-  const sorted = [...changes].sort(mostTelling);
   const body = el('tbody');
   let part;
-  for (const change of sorted.slice(0, limit)) {
+  for (const change of changes.slice(0, limit)) {
     if (change.part !== part) {
       part = change.part;
       body.append(el('tr', { class: 'part' }, el('th', { scope: 'rowgroup', colspan: 3 }, printable(part))));
@@ -161,13 +154,13 @@ function changesTable(changes, limit = manyChanges) {
   }
   const table = el('table', { class: 'changes' },
     el('thead', {}, el('tr', {}, ['Field', 'Now', 'Re-created'].map((title) => el('th', { scope: 'col' }, title)))), body);
-  if (sorted.length <= limit) return table;
+  if (changes.length <= limit) return table;
   const all = el('div', {}, table, el('button', { type: 'button', class: 'quiet', click: () => {
     const whole = changesTable(changes, Infinity);
     whole.tabIndex = -1;
     all.replaceWith(whole);
     whole.focus();
-  } }, `Show all ${count(sorted.length, 'change')}`));
+  } }, `Show all ${count(changes.length, 'change')}`));
   return all;
 }
 
