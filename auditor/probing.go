@@ -18,9 +18,9 @@ const (
 	// difference is believed: an injector that flips a coin agrees with itself
 	// twice in half of the cases, and five times in one of sixteen.
 	probes = 5
-	// probesOfOrder is the same at a place that varies in other workloads, and where a list has but come in another order, as it does
-	// where an injector writes a map: two items come in one order five times too often, in
-	// a Go map seven times in eight.
+	// probesOfOrder is the same at a place that varies in other workloads, and where a list
+	// has but come in another order, as it does where an injector writes a map: two items
+	// come in one order five times too often, in a Go map seven times in eight.
 	probesOfOrder = 12
 )
 
@@ -169,6 +169,10 @@ const maxDoubted = 200
 // doubt keeps a revision, whose finding comes next, to be judged again. Hold mu.
 func (r *results) doubt(of inventory.Revision, f finding) {
 	if (f.doubted || f.revision.Told) && len(r.doubted) < maxDoubted && r.compared == nil && weight(of) == 0 {
+		of.Pods = slices.Clone(of.Pods)
+		for i := range of.Pods {
+			of.Pods[i].JSON = nil // it is read again, should it be needed
+		}
 		r.doubted = append(r.doubted, doubted{of, len(r.findings)})
 	}
 }
