@@ -71,6 +71,7 @@ type comparison struct {
 	// limitsSidecars are the Pods of which LimitRanger says that it set resources of a
 	// sidecar.
 	limitsSidecars map[*podspec.View]bool
+	podResources   jsontree.Node // that the template gives to the Pod as a whole
 }
 
 func newComparison(in Input) (*comparison, error) {
@@ -96,6 +97,8 @@ func newComparison(in Input) (*comparison, error) {
 
 		ignore: in.Ignore,
 		moving: !in.IncludeAutoscaled && (in.Autoscaler != nil || in.sizedByAnnotation()),
+
+		podResources: in.Template.Get("spec", "resources"),
 
 		autoscaler: in.Autoscaler, annotations: in.Annotations, varying: in.Varying, ordersDoubted: in.OrdersDoubted,
 	}
@@ -174,7 +177,7 @@ func (c *comparison) container(live, fresh podspec.Container, held podspec.Field
 		defer c.fresh.Ignore(nil)
 	}
 	for _, d := range podspec.Diff(c.live, c.fresh, live.Member, fresh.Member, held) {
-		if sameAppArmor(c.live.Pod(), live, fresh, d) {
+		if c.sameAppArmor(live, fresh, d) {
 			continue
 		}
 		edited := d.Held && editable(d.Path)
