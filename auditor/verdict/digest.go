@@ -21,9 +21,13 @@ func DigestOf(pod jsontree.Node, annotations ...string) (Digest, error) {
 		v    = podspec.NewView(pod)
 		form = make([]byte, 0, len(pod.Raw()))
 	)
+	profiles := appArmorAnnotations(v)
 	for _, c := range v.Containers() {
 		form = append(append(form, c.Part()...), 0)
 		form = v.AppendCanonical(form, c.Member)
+		if profile := profiles[c.Name]; profile != "" && !appArmorOf(c.Node).Exists() {
+			form = append(append(append(form, appArmorAnnotation...), profile...), 0)
+		}
 	}
 	if volumes := v.Volumes(); volumes.Node.Exists() {
 		form = v.AppendCanonical(append(form, "volumes\x00"...), volumes)

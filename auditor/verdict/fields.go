@@ -15,8 +15,11 @@ func (c *comparison) podFields() {
 
 // podField compares a field of the spec.
 func (c *comparison) podField(name string, pair pair) {
-	for _, d := range podspec.Diff(c.live, c.fresh, pair.live, pair.fresh, c.edits.Field([]byte(name))) {
+	for n, d := range podspec.Diff(c.live, c.fresh, pair.live, pair.fresh, c.edits.Field([]byte(name))) {
 		d.Path = join(name, d.Path)
+		if name == "resources" && n < maxPodAmounts && c.derivedAmount(d.Path, d.A, d.B) {
+			continue
+		}
 		if !d.Held || !editablePodField(name) {
 			c.add("pod", d)
 		}

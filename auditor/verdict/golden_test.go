@@ -37,7 +37,7 @@ func read(t *testing.T, path string) []byte {
 // the template.json that both were made from, if it is known.
 func TestGolden(t *testing.T) {
 	var folders []string
-	for _, pattern := range []string{"testdata/*/live.json", "testdata/matrix/*/*/live.json"} {
+	for _, pattern := range []string{"testdata/*/live.json", "testdata/matrix/*/*/live.json", "testdata/api-upgrades/*/live.json"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("no golden folders %s: %v", pattern, err)

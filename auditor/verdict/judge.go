@@ -72,6 +72,7 @@ type comparison struct {
 	// limitsSidecars are the Pods of which LimitRanger says that it set resources of a
 	// sidecar.
 	limitsSidecars map[*podspec.View]bool
+	podResources   jsontree.Node // that the template gives to the Pod as a whole
 }
 
 func newComparison(in Input) (*comparison, error) {
@@ -99,6 +100,8 @@ func newComparison(in Input) (*comparison, error) {
 		moving: !in.IncludeAutoscaled && (len(in.Autoscalers) > 0 || in.sizedByAnnotation()),
 
 		autoscalers: in.Autoscalers, annotations: in.Annotations, varying: in.Varying, ordersDoubted: in.OrdersDoubted,
+
+		podResources: in.Template.Get("spec", "resources"),
 	}
 	c.liveHas = declared.injected(c.live, in.SidecarNames)
 	c.newHas = declared.injected(c.fresh, in.SidecarNames)
@@ -179,7 +182,7 @@ func (c *comparison) container(live, fresh podspec.Container, held podspec.Field
 		defer c.fresh.Ignore(nil)
 	}
 	for _, d := range podspec.Diff(c.live, c.fresh, live.Member, fresh.Member, held) {
-		if sameAppArmor(c.live.Pod(), live, fresh, d) {
+		if c.sameAppArmor(live, fresh, d) {
 			continue
 		}
 		edited := d.Held && editable(d.Path)

@@ -78,9 +78,9 @@ func holdersOf(live, fresh jsontree.Node) (holders, error) {
 	}, nil
 }
 
-// topologyLabels are those that the plugin PodTopologyLabels gives to a Pod once its node is
-// known (plugin/pkg/admission/podtopologylabels).
-const topologyLabels = "topology.kubernetes.io/"
+// topologyLabels begin those that the plugin PodTopologyLabels gives to a Pod once its node is
+// known, the second ones in 1.33 (plugin/pkg/admission/podtopologylabels).
+var topologyLabels = []string{"topology.kubernetes.io/", "topology.k8s.io/"}
 
 // entries compares labels, or annotations, by their keys.
 type entries struct {
@@ -139,12 +139,13 @@ func (e entries) differs(key []byte, live, fresh jsontree.Node) {
 	change := Change{Part: metadataPart, Path: e.list + "[" + string(key) + "]"}
 	switch {
 	case bytes.HasPrefix(key, []byte(ownAnnotations)), e.later.Field(key).Has():
+	case e.list == "annotations" && e.followsAppArmor(key, live, fresh):
 	case e.list == "annotations" && configures(key, e.annotations):
 		if oneSided := !live.Exists() || !fresh.Exists(); oneSided && submitted {
 			return // not added by admission: a preview's, or one that was deleted
 		}
 		e.record(change.Part, change.Path, live, fresh)
-	case e.list == "labels" && bytes.HasPrefix(key, []byte(topologyLabels)):
+	case e.list == "labels" && slices.ContainsFunc(topologyLabels, func(p string) bool { return bytes.HasPrefix(key, []byte(p)) }):
 	case e.known && !submitted && !e.template[string(key)]:
 		change.Path = Cut(change.Path, maxPath)
 		change.From, change.To = brief(live), brief(fresh)

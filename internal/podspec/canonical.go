@@ -160,11 +160,8 @@ func canonicalNumber(text []byte) []byte {
 // canonicalQuantity writes a resource.Quantity so that equal amounts are equal
 // texts. It reports false for what is no quantity.
 func canonicalQuantity(n jsontree.Node) ([]byte, bool) {
-	if kind := n.Kind(); kind != jsontree.String && kind != jsontree.Number || !parsable(n.Text()) {
-		return nil, false
-	}
-	q, err := resource.ParseQuantity(n.String())
-	if err != nil {
+	q, ok := Quantity(n)
+	if !ok {
 		return nil, false
 	}
 	q.Format = resource.DecimalSI
@@ -173,6 +170,15 @@ func canonicalQuantity(n jsontree.Node) ([]byte, bool) {
 		return nil, false // 1e21 and more lack the suffix that they need: 1e21 is written as 1
 	}
 	return append(number, suffix...), true
+}
+
+// Quantity returns the amount that a value is; false of what no API server wrote as one.
+func Quantity(n jsontree.Node) (resource.Quantity, bool) {
+	if kind := n.Kind(); kind != jsontree.String && kind != jsontree.Number || !parsable(n.Text()) {
+		return resource.Quantity{}, false
+	}
+	q, err := resource.ParseQuantity(n.String())
+	return q, err == nil
 }
 
 // parsable reports whether a text may be a quantity that an API server wrote.

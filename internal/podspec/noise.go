@@ -37,14 +37,19 @@ func section(field []byte) bool {
 // followed by a random suffix.
 const tokenVolume = "kube-api-access-"
 
-// noiseItem reports whether a list's item is the ServiceAccount plugin's, or a
-// requirement that the API server merged into a label selector.
+// noiseItem reports whether a list's item is the ServiceAccount plugin's, a
+// requirement that the API server merged into a label selector, or says no more than its
+// absence does.
 func (v *View) noiseItem(list []byte, item jsontree.Node) bool {
 	switch string(list) {
 	case "volumes", "volumeMounts":
 		return bytes.HasPrefix(item.Get("name").Text(), []byte(tokenVolume))
 	case "matchExpressions":
 		return v.merged[item]
+	case "resizePolicy":
+		// API servers from 1.27 to 1.32 added it where the gate InPlacePodVerticalScaling was on
+		// (pkg/apis/core/v1/defaults.go, SetDefaults_Pod); kubelets take it as what is absent.
+		return string(item.Get("restartPolicy").Text()) == "NotRequired"
 	case "tolerations":
 		return v.standingToleration(item)
 	case "imagePullSecrets":

@@ -59,3 +59,31 @@ func TestMergedRequirements(t *testing.T) {
 		}
 	}
 }
+
+// TestResizePolicy: NotRequired is what none is.
+func TestResizePolicy(t *testing.T) {
+	const (
+		cpu     = `{"resourceName":"cpu","restartPolicy":"NotRequired"}`
+		memory  = `{"resourceName":"memory","restartPolicy":"NotRequired"}`
+		restart = `{"resourceName":"memory","restartPolicy":"RestartContainer"}`
+	)
+	for _, test := range []struct {
+		a, b string
+		same bool
+	}{
+		{``, `,"resizePolicy":[` + cpu + `,` + memory + `]`, true},
+		{`,"resizePolicy":[` + restart + `]`, `,"resizePolicy":[` + restart + `,` + cpu + `]`, true},
+		{`,"resizePolicy":[` + memory + `]`, `,"resizePolicy":[` + restart + `]`, false},
+		{``, `,"resizePolicy":[` + restart + `]`, false},
+	} {
+		a := viewOf(t, `{"spec":{"containers":[{"name":"a"`+test.a+`}]}}`)
+		b := viewOf(t, `{"spec":{"containers":[{"name":"a"`+test.b+`}]}}`)
+		containerA, containerB := a.Containers()[0].Member, b.Containers()[0].Member
+		if found := Diff(a, b, containerA, containerB, Fields{}); (len(found) == 0) != test.same {
+			t.Errorf("%s, %s: differences: %v", test.a, test.b, found)
+		}
+		if bytes.Equal(a.AppendCanonical(nil, containerA), b.AppendCanonical(nil, containerB)) != test.same {
+			t.Errorf("%s, %s: canonical forms", test.a, test.b)
+		}
+	}
+}

@@ -91,6 +91,7 @@ func (m *matrix) markdown() string {
 		}
 		fmt.Fprintf(&b, "\n## %s%s\n\n%s", strings.ToUpper(g[:1]), g[1:], m.linesOf(g))
 	}
+	b.WriteString(upgradesSection())
 	return b.String()
 }
 

@@ -80,7 +80,7 @@ var needs = map[string]string{
 
 	"Container.restartPolicyRules":     `{"restartPolicy":"Never"}`,
 	"ContainerPort":                    `{"containerPort":15090}`,
-	"ContainerResizePolicy":            `{"resourceName":"cpu","restartPolicy":"NotRequired"}`,
+	"ContainerResizePolicy":            `{"resourceName":"cpu","restartPolicy":"RestartContainer"}`,
 	"ContainerRestartRule":             `{"action":"Restart","exitCodes":{"operator":"In","values":[1]}}`,
 	"EnvVar":                           `{"name":"A"}`,
 	"ObjectFieldSelector":              `{"fieldPath":"metadata.name"}`,
