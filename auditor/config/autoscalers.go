@@ -33,7 +33,7 @@ func (a Autoscaler) Check() error {
 	case a.Annotation == "" && a.Resource == "":
 		return errors.New("give annotation, or resource")
 	case a.Annotation != "" && a != Autoscaler{Annotation: a.Annotation}:
-		return errors.New("resource, targetRef and off do not go with annotation: give an item for each")
+		return errors.New("resource, targetRef and unless do not go with annotation: give an item for each")
 	case a.Annotation != "":
 		if err := verdict.CheckAnnotation(a.Annotation); err != nil {
 			return fmt.Errorf("annotation is %q: %w", a.Annotation, err)
@@ -59,10 +59,10 @@ func (a Autoscaler) object() (inventory.AutoscalerKind, error) {
 		}
 		kind.TargetRef = strings.Split(a.TargetRef, ".")
 	}
-	if a.Off != "" {
-		path, value, ok := strings.Cut(a.Off, "=")
+	if a.Unless != "" {
+		path, value, ok := strings.Cut(a.Unless, "=")
 		if !ok || value == "" || !fieldPath.MatchString(path) {
-			return kind, fmt.Errorf("off is %q: give the path of a field and its value, as in spec.mode=Off", a.Off)
+			return kind, fmt.Errorf("unless is %q: give the path of a field and its value, as in spec.mode=Off", a.Unless)
 		}
 		kind.Off, kind.OffValue = strings.Split(path, "."), value
 	}

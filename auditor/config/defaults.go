@@ -29,6 +29,7 @@ func Default() Configuration {
 			OrderBy:          rollout.ByName,
 			MaxUnavailable:   1,
 			Timeout:          metav1.Duration{Duration: rollout.DefaultTimeout},
+			MaxDuration:      metav1.Duration{Duration: time.Hour},
 			MaxFailures:      1,
 			AnnotationPrefix: rollout.DefaultAnnotationPrefix,
 			FieldManager:     rollout.DefaultFieldManager,

@@ -175,7 +175,7 @@ func TestTheExampleIsUsed(t *testing.T) {
 		Strategy: rollout.Evict,
 		Select:   rollout.Selection{IncludeStatefulSet: true, SidecarNames: []string{}},
 		Pace: rollout.Pace{Parallel: 1, Order: rollout.ByName, Canary: 2, Soak: 10 * time.Minute, MaxFailures: 1,
-			MaxUnavailable: 1, MaxUnavailablePercent: 5, Timeout: 5 * time.Minute},
+			MaxUnavailable: 1, MaxUnavailablePercent: 5, Timeout: 5 * time.Minute, MaxDuration: 2 * time.Hour},
 		Mark: rollout.Mark{AnnotationPrefix: "sidecarRollout", FieldManager: "sidecar-drift"},
 	}, c.RolloutOptions(), cmpopts.IgnoreFields(rollout.Options{}, "Log")); diff != "" {
 		t.Error(diff)

@@ -86,7 +86,7 @@ type Autoscaler struct {
 	TargetRef string `json:"targetRef,omitempty"`
 	// Where and how such an object says that it sizes nothing, as PATH=VALUE:
 	// spec.mode=Off; each does if empty.
-	Off string `json:"off,omitempty"`
+	Unless string `json:"unless,omitempty"`
 }
 
 // Selection of Pods.
@@ -138,8 +138,9 @@ type AutoRollout struct {
 	// Nothing starts while one of these returns rows, or has no answer.
 	BlockOnPrometheusQueries []PrometheusQuery `json:"blockOnPrometheusQueries,omitempty"`
 
-	// How Pods are re-created: by an annotation of the Pod template (restart),
-	// or one by one by eviction (evict), which honours PodDisruptionBudgets.
+	// How Pods are re-created: by annotations of the Pod template (restart), one by one
+	// by eviction (evict), which honours PodDisruptionBudgets, or by what is less
+	// invasive for each workload (auto). What an operator controls is never restarted.
 	Strategy rollout.Strategy `json:"strategy,omitempty"`
 	// Number of workloads that are rolled out at a time. Two behind one
 	// PodDisruptionBudget never are.
@@ -152,17 +153,20 @@ type AutoRollout struct {
 	// How long the canaries must stay available, with no container restarted,
 	// before the others follow.
 	Soak metav1.Duration `json:"soak,omitzero"`
-	// With strategy evict: another Pod of a workload is evicted only while fewer
+	// With strategy evict or auto: another Pod of a workload is evicted only while fewer
 	// than this number are unavailable.
 	MaxUnavailable int `json:"maxUnavailable,omitempty" schema:"minimum=1"`
 	// Start no workload whose rollout could bring the unavailable Pods over this
 	// percentage of the injected Pods that were audited. 0 sets no limit.
 	MaxUnavailablePercent int `json:"maxUnavailablePercent,omitempty" schema:"minimum=0,maximum=100"`
-	// How long a workload may make no progress, besides its minReadySeconds. It
-	// may take 12 times that in all.
+	// How long a workload may make no progress, besides its minReadySeconds: no Pod of
+	// it is created, becomes available or goes.
 	Timeout metav1.Duration `json:"timeout,omitzero"`
-	// After this number of workloads of a namespace that failed or did not
-	// converge in a window, leave that namespace alone until the next one; after
+	// How long a workload may take in all, however it goes on: others wait for it. 0
+	// sets no limit.
+	MaxDuration metav1.Duration `json:"maxDuration,omitzero"`
+	// After this number of workloads of a namespace that failed, did not converge or
+	// were taken back in a window, leave that namespace alone until the next one; after
 	// twice that number in several namespaces, leave all alone.
 	MaxFailures int `json:"maxFailures,omitempty" schema:"minimum=1"`
 	// Also where a sidecar would be lost. An injector that is down and fails

@@ -14,7 +14,7 @@ import (
 func WorkloadKinds() []WorkloadKind { return []WorkloadKind{Deployment, StatefulSet, DaemonSet} }
 
 // Strategies lists what autoRollout.strategy may be.
-func Strategies() []rollout.Strategy { return []rollout.Strategy{rollout.Restart, rollout.Evict} }
+func Strategies() []rollout.Strategy { return rollout.Strategies }
 
 // Orders lists what autoRollout.orderBy may be.
 func Orders() []rollout.Order { return []rollout.Order{rollout.ByName, rollout.ByPods, rollout.ByAge} }
@@ -64,6 +64,7 @@ func (c Configuration) RolloutOptions() rollout.Options {
 			MaxUnavailable:        a.MaxUnavailable,
 			MaxUnavailablePercent: a.MaxUnavailablePercent,
 			Timeout:               a.Timeout.Duration,
+			MaxDuration:           a.MaxDuration.Duration,
 		},
 		Mark: rollout.Mark{AnnotationPrefix: a.AnnotationPrefix, Reason: a.RolloutReason, FieldManager: a.FieldManager},
 	}

@@ -176,8 +176,9 @@ func (p *problems) pace(path string, a AutoRollout) {
 		p.add(path+".soak", "needs canary: say how many workloads go first")
 	}
 	p.atLeast(path+".maxUnavailable", a.MaxUnavailable, 1)
-	if a.MaxUnavailable > 1 && a.Strategy != rollout.Evict {
-		p.add(path+".maxUnavailable", "needs the strategy evict; a restart goes by the workload's own update strategy")
+	p.notNegative(path+".maxDuration", a.MaxDuration.Duration)
+	if a.MaxUnavailable > 1 && a.Strategy == rollout.Restart {
+		p.add(path+".maxUnavailable", "needs the strategy evict or auto; a restart goes by the workload's own update strategy")
 	}
 	if a.MaxUnavailablePercent < 0 || a.MaxUnavailablePercent > 100 {
 		p.add(path+".maxUnavailablePercent", "is %d: give a percentage, 1 to 100, or 0 for no limit", a.MaxUnavailablePercent)

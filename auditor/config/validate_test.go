@@ -38,17 +38,17 @@ selection.sidecarContainerNames[0]: is "ISTIO", which cannot be a container's na
 			`compareAnnotations[1]: is "a=b": give the key alone, without = and a value`},
 		{func(c *config.Configuration) {
 			c.Autoscalers = []config.Autoscaler{
-				{Annotation: "example.com/sized"}, {Resource: "rightsizers.v1.example.com"}, {Resource: "rightsizers.v1.example.com", TargetRef: "spec.workload", Off: "spec.mode=Off"},
+				{Annotation: "example.com/sized"}, {Resource: "rightsizers.v1.example.com"}, {Resource: "rightsizers.v1.example.com", TargetRef: "spec.workload", Unless: "spec.mode=Off"},
 				{}, {Annotation: "a", Resource: "rightsizers.v1.example.com"}, {Annotation: "a=b"}, {Resource: "rightsizers"}, {Resource: "a/b.v1.example.com"},
-				{Resource: "rightsizers.v1.example.com", TargetRef: "spec..ref"}, {Resource: "rightsizers.v1.example.com", Off: "spec.mode"},
+				{Resource: "rightsizers.v1.example.com", TargetRef: "spec..ref"}, {Resource: "rightsizers.v1.example.com", Unless: "spec.mode"},
 			}
 		}, `autoscalers[3]: is wrong: give annotation, or resource
-autoscalers[4]: is wrong: resource, targetRef and off do not go with annotation: give an item for each
+autoscalers[4]: is wrong: resource, targetRef and unless do not go with annotation: give an item for each
 autoscalers[5]: is wrong: annotation is "a=b": give the key alone, without = and a value
 autoscalers[6]: is wrong: resource is "rightsizers": give RESOURCE.VERSION.GROUP, as in rightsizers.v1.example.com
 autoscalers[7]: is wrong: resource is "a/b.v1.example.com": give RESOURCE.VERSION.GROUP, as in rightsizers.v1.example.com
 autoscalers[8]: is wrong: targetRef is "spec..ref": give the path of a field, as in spec.targetRef
-autoscalers[9]: is wrong: off is "spec.mode": give the path of a field and its value, as in spec.mode=Off`},
+autoscalers[9]: is wrong: unless is "spec.mode": give the path of a field and its value, as in spec.mode=Off`},
 		{func(c *config.Configuration) { c.IgnorePaths = []config.IgnoredPath{{Path: "pod"}, {Path: "*"}} },
 			`ignorePaths[1].path: is "*": this would leave out everything: give a path, as in *:env[NONCE]`},
 		{func(c *config.Configuration) { c.AutoRollout.IncludeNamespaces = []string{"-"} },
@@ -75,7 +75,7 @@ autoRollout.blockOnPrometheusQueries[1].query: is empty: give PromQL that return
 		}, "autoRollout.prometheusURL: is empty, and a query has no address of its own: give Prometheus', as in http://prometheus.monitoring:9090"},
 		{func(c *config.Configuration) { c.AutoRollout.PrometheusURL = "p:9090" },
 			`autoRollout.prometheusURL: is "p:9090": give Prometheus' address, as in http://prometheus.monitoring:9090`},
-		{func(c *config.Configuration) { c.AutoRollout.Strategy = "delete" }, `autoRollout.strategy: is "delete": choose from restart, evict`},
+		{func(c *config.Configuration) { c.AutoRollout.Strategy = "delete" }, `autoRollout.strategy: is "delete": choose from restart, evict, auto`},
 		{func(c *config.Configuration) { c.AutoRollout.ParallelRollouts = -1 }, "autoRollout.parallelRollouts: is -1: give 1 or more"},
 		{func(c *config.Configuration) { c.AutoRollout.OrderBy = "" }, `autoRollout.orderBy: is "": choose from name, pods, age`},
 		{func(c *config.Configuration) { c.AutoRollout.Canary = -1 }, "autoRollout.canary: is -1: give 0 or more"},
@@ -83,7 +83,7 @@ autoRollout.blockOnPrometheusQueries[1].query: is empty: give PromQL that return
 		{func(c *config.Configuration) { c.AutoRollout.Soak.Duration = time.Minute }, "autoRollout.soak: needs canary: say how many workloads go first"},
 		{func(c *config.Configuration) { c.AutoRollout.MaxUnavailable = 0 }, "autoRollout.maxUnavailable: is 0: give 1 or more"},
 		{func(c *config.Configuration) { c.AutoRollout.MaxUnavailable = 2 },
-			"autoRollout.maxUnavailable: needs the strategy evict; a restart goes by the workload's own update strategy"},
+			"autoRollout.maxUnavailable: needs the strategy evict or auto; a restart goes by the workload's own update strategy"},
 		{func(c *config.Configuration) { c.AutoRollout.MaxUnavailable, c.AutoRollout.Strategy = 2, "evict" }, ""},
 		{func(c *config.Configuration) { c.AutoRollout.MaxUnavailablePercent = 101 },
 			"autoRollout.maxUnavailablePercent: is 101: give a percentage, 1 to 100, or 0 for no limit"},

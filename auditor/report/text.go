@@ -68,7 +68,7 @@ func resultStyle(result Result) style {
 	switch result {
 	case RolledOut:
 		return green
-	case Failed, NotConverging, Interrupted:
+	case Failed, NotConverging, Reverted, Interrupted:
 		return alarm
 	case Skipped:
 		return cyan

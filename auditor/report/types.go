@@ -174,6 +174,8 @@ const (
 	Skipped Result = "Skipped"
 	// NotConverging means that it was rolled out and still drifts.
 	NotConverging Result = "NotConverging"
+	// Reverted means that its template was put back before all its Pods were replaced.
+	Reverted Result = "Reverted"
 	// Interrupted means that the run ended before this one had finished.
 	Interrupted Result = "Interrupted"
 )

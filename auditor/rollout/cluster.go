@@ -179,7 +179,7 @@ func lean(pod *corev1.Pod) corev1.Pod {
 	few.Name, few.UID = pod.Name, pod.UID
 	few.CreationTimestamp, few.DeletionTimestamp = pod.CreationTimestamp, pod.DeletionTimestamp
 	for key, value := range pod.Annotations {
-		if strings.HasSuffix(key, timestampKey) && len(value) <= len(time.RFC3339Nano) {
+		if (strings.HasSuffix(key, timestampKey) || key == restartedAt) && len(value) <= len(time.RFC3339Nano) {
 			metav1.SetMetaDataAnnotation(&few.ObjectMeta, key, value)
 		}
 	}

@@ -20,6 +20,10 @@ type facts struct {
 	kind, name  string
 	annotations map[string]string
 	deleting    bool
+	// owner is the object that controls the workload; empty without one.
+	owner string
+	// pods is how many were audited.
+	pods int
 	// unsettled says what a rollout under way waits for, or what is wrong with
 	// the workload; empty if all its Pods run the present template and are
 	// available.
@@ -82,6 +86,8 @@ func factsOf(object *unstructured.Unstructured, ns namespace, item report.Item, 
 		name:        object.GetName(),
 		annotations: object.GetAnnotations(),
 		deleting:    object.GetDeletionTimestamp() != nil,
+		owner:       controllerOf(object),
+		pods:        total(item),
 		digest:      digest,
 		oldest:      item.OldestPod,
 		targets:     o.targets(item),

@@ -18,7 +18,7 @@ type guard func(facts, Options) decision
 
 // guards, the most fundamental reason first.
 var guards = []guard{
-	guardDeletion, guardOptOut, guardMemory, guardStrategy, guardPaused, guardRevision, guardPartition, guardEmpty,
+	guardDeletion, guardOptOut, guardMemory, guardStrategy, guardOwner, guardPaused, guardRevision, guardPartition, guardEmpty,
 	guardUnsettled, guardUnfinished, guardBudgets, guardDowntime, guardPatience,
 }
 
@@ -52,11 +52,18 @@ func guardOptOut(f facts, _ Options) decision {
 	return proceed
 }
 
-// guardMemory keeps what did not converge from being rolled out in vain again
-// and again.
+// guardMemory keeps what did not converge, or was taken back, from being rolled out in
+// vain again and again.
 func guardMemory(f facts, o Options) decision {
-	last, ok := parseLastRollout(f.annotations[LastRolloutAnnotation])
-	if !ok || o.Guards.Retry || last.Result != report.NotConverging || last.Digest != f.digest {
+	last, ok := f.last()
+	if !ok || o.Guards.Retry || last.Digest != f.digest {
+		return proceed
+	}
+	if last.Result == report.Reverted && o.Strategy == Restart {
+		return decision{report.Reverted, fmt.Sprintf("restarted at %s, and that was taken back: --strategy evict or auto leaves its template alone, "+
+			"see docs/rollout.md#taken-back; --retry restarts it again", last.Time.Format(time.RFC3339))}
+	}
+	if last.Result != report.NotConverging {
 		return proceed
 	}
 	return decision{report.NotConverging, fmt.Sprintf("rolled out at %s and still differed from the same fresh injection: "+
@@ -72,6 +79,16 @@ func guardStrategy(f facts, o Options) decision {
 		return skip("a %s of its own does not replace its Pods when its template changes: --strategy evict", f.kind)
 	}
 	return proceed
+}
+
+// guardOwner leaves the template of what an operator makes alone: it would be put back,
+// with some of the Pods replaced, or with all of them twice.
+func guardOwner(f facts, o Options) decision {
+	if f.owner == "" || o.Strategy != Restart || f.kind == rolloutKind || o.Guards.RestartOwned {
+		return proceed
+	}
+	return skip("%s controls it, and may take a change of its template back: --strategy evict or auto leaves that alone; "+
+		"--strategy restart, given by name, restarts it all the same", f.owner)
 }
 
 func guardPaused(f facts, _ Options) decision {
@@ -120,7 +137,7 @@ func guardUnsettled(f facts, _ Options) decision {
 // guardUnfinished is guardMemory where the run that would have remembered was
 // killed: the audit saw none but Pods of its restart, and they differ as before.
 func guardUnfinished(f facts, o Options) decision {
-	last, ok := parseLastRollout(f.annotations[LastRolloutAnnotation])
+	last, ok := f.last()
 	if !ok || o.Guards.Retry || last.Result != report.Interrupted || last.Digest != f.digest || f.oldest == nil || f.oldest.Before(last.Time) {
 		return proceed
 	}
@@ -181,9 +198,13 @@ func guardDowntime(f facts, o Options) decision {
 // guardPatience leaves alone what could not end in time: it would hold a seat, and
 // be called a failure, however healthy it is.
 func guardPatience(f facts, o Options) decision {
-	if least := f.least(o); least > o.Pace.whole() {
-		return skip("its minReadySeconds of %d make its rollout take longer than %s, which is as long as a run waits for one workload "+
-			"(%d times --timeout): lower them, or give a longer --timeout", f.minReadySeconds, o.Pace.whole(), longestRollout)
+	switch {
+	case f.least(o) > o.Pace.whole():
+		return skip("its minReadySeconds of %d make its rollout take longer than --max-duration %s: lower them, or give a longer one",
+			f.minReadySeconds, o.Pace.MaxDuration)
+	case seconds(f.minReadySeconds)/longestReady > o.Pace.Timeout:
+		return skip("its minReadySeconds of %d are more than %d times --timeout %s, and nothing is seen of a Pod meanwhile: lower them, or give a longer --timeout",
+			f.minReadySeconds, longestReady, o.Pace.Timeout)
 	}
 	return proceed
 }

@@ -100,6 +100,9 @@ func TestGuards(t *testing.T) {
 	lastTime := func(digest string, result report.Result) func(*appsv1.Deployment) {
 		return annotate(LastRolloutAnnotation, fmt.Sprintf(`{"digest":%q,"time":"2026-01-02T15:04:05Z","result":%q}`, digest, result))
 	}
+	controlled := func(d *appsv1.Deployment) {
+		d.OwnerReferences = []metav1.OwnerReference{{APIVersion: "monitoring.coreos.com/v1", Kind: "Prometheus", Name: "main", Controller: new(true)}}
+	}
 	notConverging := lastTime(digest, report.NotConverging)
 	restarted := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 	shop := namespace{name: "shop"}
@@ -255,6 +258,17 @@ func TestGuards(t *testing.T) {
 		"did not converge": {object: deployment(2, notConverging), want: report.NotConverging, reason: "2026-01-02T15:04:05Z"},
 		"did not converge, tried again": {
 			object: deployment(2, notConverging), opts: Options{Guards: Guards{Retry: true}}},
+		"taken back": {
+			object: deployment(2, lastTime(digest, report.Reverted)), want: report.Reverted, reason: "--strategy evict or auto"},
+		"taken back, tried again": {
+			object: deployment(2, lastTime(digest, report.Reverted)), opts: Options{Guards: Guards{Retry: true}}},
+		"taken back, and evicted now":   {object: deployment(2, lastTime(digest, report.Reverted)), opts: evict},
+		"something else was taken back": {object: deployment(2, lastTime("older", report.Reverted))},
+		"an operator's": {
+			object: deployment(2, controlled), want: report.Skipped, reason: "Prometheus main controls it"},
+		"an operator's, by name":    {object: deployment(2, controlled), opts: Options{Guards: Guards{RestartOwned: true}}},
+		"an operator's, evicted":    {object: deployment(2, controlled), opts: evict},
+		"owned, and not controlled": {object: deployment(2, func(d *appsv1.Deployment) { d.OwnerReferences = []metav1.OwnerReference{{Kind: "App", Name: "shop"}} })},
 		"did not converge on something else": {
 			object: deployment(2, lastTime("older", report.NotConverging))},
 		"failed last time": {

@@ -9,11 +9,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// Keys of the annotations that a restart sets, behind Mark.AnnotationPrefix. The
+// Keys of the annotations that a restart sets, the first two behind Mark.AnnotationPrefix. The
 // policy sidecar-drift-rollout-only allows no others.
 const (
 	timestampKey = ".rollout.timestamp"
 	reasonKey    = ".rollout.reason"
+	// restartedAt is what "kubectl rollout restart" sets. Operators that put their templates
+	// back often leave it alone; it has no prefix.
+	restartedAt = "kubectl.kubernetes.io/restartedAt"
 )
 
 // LongestMarkReason is how many characters of Mark.Reason the policy allows.

@@ -36,6 +36,11 @@ func parseLastRollout(value string) (lastRollout, bool) {
 	return last, err == nil && last.Digest != ""
 }
 
+// last is the workload's last rollout, if one is remembered.
+func (f facts) last() (lastRollout, bool) {
+	return parseLastRollout(f.annotations[LastRolloutAnnotation])
+}
+
 func (l lastRollout) annotation() (string, error) {
 	value, err := json.Marshal(l)
 	return string(value), err

@@ -22,7 +22,13 @@ const (
 	// Evict evicts the drifted Pods, one after the other, and leaves the
 	// workload as it is: PodDisruptionBudgets decide the pace.
 	Evict Strategy = "evict"
+	// Auto chooses for each workload: see resolve. What is restarted and taken back is
+	// evicted.
+	Auto Strategy = "auto"
 )
+
+// Strategies are those that there are.
+var Strategies = []Strategy{Restart, Evict, Auto}
 
 // Order is the order of a plan.
 type Order string
@@ -83,7 +89,10 @@ type Guards struct {
 	AllowAppImage bool
 	// AllowDowntime lets a rollout leave no Pod available.
 	AllowDowntime bool
-	// Retry tries again what did not converge last time.
+	// RestartOwned restarts by its template what another object controls, which may take
+	// that back. Auto and Evict leave templates of such workloads alone.
+	RestartOwned bool
+	// Retry tries again what did not converge, or was taken back, last time.
 	Retry bool
 }
 
@@ -114,6 +123,9 @@ type Pace struct {
 	// Timeout is how long a workload may make no progress, besides its
 	// minReadySeconds; DefaultTimeout if not positive. See patience.
 	Timeout time.Duration
+	// MaxDuration is how long a workload may take in all, however it goes on: it holds a
+	// seat that others wait for. No bound if not positive.
+	MaxDuration time.Duration
 	// Drain, once closed, lets nothing new start, while what is under way is
 	// waited for. (Cancelling Run's context leaves at once instead.)
 	Drain <-chan struct{}

@@ -11,9 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// longestRollout is how many times Pace.Timeout one workload may take in all,
-// progress or not: it holds a seat that others wait for.
-const longestRollout = 12
+// longestReady is how many times Pace.Timeout minReadySeconds may be, in which no progress
+// can be seen: a workload holds a seat that others wait for.
+const longestReady = 12
 
 var (
 	errStalled = errors.New("no progress")
@@ -28,15 +28,16 @@ type patience struct{ step, whole time.Duration }
 // during which nothing is seen of it.
 func (p Pace) patience(minReadySeconds int) patience {
 	whole := p.whole()
-	return patience{step: min(p.Timeout+seconds(minReadySeconds), whole), whole: whole}
+	step := p.Timeout + min(seconds(minReadySeconds), math.MaxInt64-p.Timeout)
+	return patience{step: min(step, whole), whole: whole}
 }
 
 // whole is how long one workload may take.
 func (p Pace) whole() time.Duration {
-	if p.Timeout > math.MaxInt64/longestRollout {
-		return math.MaxInt64
+	if p.MaxDuration > 0 {
+		return p.MaxDuration
 	}
-	return longestRollout * p.Timeout
+	return math.MaxInt64
 }
 
 func seconds(n int) time.Duration { return time.Duration(max(n, 0)) * time.Second }

@@ -18,9 +18,9 @@ import (
 )
 
 // One workload's rollout ends when it makes no progress for its timeout and its
-// minReadySeconds, and in twelve timeouts at the latest.
+// minReadySeconds, and in the longest duration that is allowed.
 func TestPatience(t *testing.T) {
-	const timeout = 5 * time.Minute
+	const timeout, longest = 5 * time.Minute, time.Hour
 	for name, test := range map[string]struct {
 		minReady int
 		work     func(look int) int // every 10 seconds
@@ -31,14 +31,14 @@ func TestPatience(t *testing.T) {
 		"nothing moves, and is slow": {60, func(int) int { return 4 }, timeout + time.Minute, errStalled},
 		"Pods come and go":           {0, func(look int) int { return 3 + look%2 }, timeout, errStalled},
 		"it moves, and stops":        {0, func(look int) int { return 100 - min(look, 6) }, timeout + time.Minute, errStalled},
-		"it always moves":            {0, func(look int) int { return 10_000 - look }, 12 * timeout, errSlow},
+		"it always moves":            {0, func(look int) int { return 10_000 - look }, longest, errSlow},
 		"it is scaled up":            {0, func(look int) int { return 4 + look }, timeout, errStalled},
-		"it takes 68 years":          {math.MaxInt32, func(int) int { return 4 }, 12 * timeout, nil},
+		"it takes 68 years":          {math.MaxInt32, func(int) int { return 4 }, longest, nil},
 		"it takes less than nothing": {-1, func(int) int { return 4 }, timeout, errStalled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ctx, clock := Pace{Timeout: timeout}.patience(test.minReady).start(t.Context())
+				ctx, clock := Pace{Timeout: timeout, MaxDuration: longest}.patience(test.minReady).start(t.Context())
 				defer clock.stop()
 				begin := time.Now()
 				for look := 0; ctx.Err() == nil; look++ {
@@ -58,6 +58,22 @@ func TestPatience(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Without a longest duration, a rollout that goes on is waited for.
+func TestPatienceWithoutAnEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, clock := Pace{Timeout: time.Minute}.patience(0).start(t.Context())
+		defer clock.stop()
+		begin := time.Now()
+		for left := 1000; ctx.Err() == nil; left = max(left-1, 0) {
+			clock.left(left)
+			pause(ctx, 30*time.Second)
+		}
+		if lasted, cause := time.Since(begin), context.Cause(ctx); lasted < 1000*30*time.Second || !errors.Is(cause, errStalled) {
+			t.Errorf("lasted %s, and ended with %v", lasted, cause)
+		}
+	})
 }
 
 // Who interrupts it is told so, and nothing about patience.
@@ -84,31 +100,33 @@ func TestGuardPatience(t *testing.T) {
 	surge := pace(intstr.FromInt32(1), intstr.FromInt32(0))
 	for name, test := range map[string]struct {
 		object  runtime.Object
-		timeout time.Duration
+		longest time.Duration
 		evict   int
 		skipped bool
 	}{
-		"in no time":         {object: deployment(1000, surge), timeout: time.Second},
-		"above the timeout":  {object: deployment(2, surge, slow(60)), timeout: 30 * time.Second},
-		"to the last second": {object: deployment(6, surge, slow(60)), timeout: 30 * time.Second},
-		"a Pod too many":     {object: deployment(7, surge, slow(60)), timeout: 30 * time.Second, skipped: true},
-		"two at a time":      {object: deployment(12, pace(intstr.FromInt32(1), intstr.FromInt32(1)), slow(60)), timeout: 30 * time.Second},
+		"in no time":         {object: deployment(1000, surge), longest: 12 * time.Second},
+		"above the timeout":  {object: deployment(2, surge, slow(60)), longest: 6 * time.Minute},
+		"to the last second": {object: deployment(6, surge, slow(60)), longest: 6 * time.Minute},
+		"a Pod too many":     {object: deployment(7, surge, slow(60)), longest: 6 * time.Minute, skipped: true},
+		"two at a time":      {object: deployment(12, pace(intstr.FromInt32(1), intstr.FromInt32(1)), slow(60)), longest: 6 * time.Minute},
 		"all at once": {object: deployment(100, func(d *appsv1.Deployment) {
 			d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
-		}, slow(60)), timeout: 30 * time.Second},
-		"for 68 years":              {object: deployment(math.MaxInt32, surge, slow(math.MaxInt32)), timeout: DefaultTimeout, skipped: true},
-		"less than nothing":         {object: deployment(2, surge, slow(-60)), timeout: time.Second},
-		"a StatefulSet, one by one": {object: statefulSet(13, func(s *appsv1.StatefulSet) { s.Spec.MinReadySeconds = 30 }), timeout: 30 * time.Second, skipped: true},
-		"a DaemonSet, one by one":   {object: daemonSet(12, func(d *appsv1.DaemonSet) { d.Spec.MinReadySeconds = 30 }), timeout: 30 * time.Second},
-		"evicted one by one":        {object: slowly(replicaSet(13)), timeout: 30 * time.Second, evict: 1, skipped: true},
-		"evicted two by two":        {object: slowly(replicaSet(13)), timeout: 30 * time.Second, evict: 2},
-		"a run that waits for ever": {object: deployment(1000, surge, slow(3600)), timeout: math.MaxInt64},
+		}, slow(60)), longest: 6 * time.Minute},
+		"for 68 years":              {object: deployment(math.MaxInt32, surge, slow(math.MaxInt32)), longest: time.Hour, skipped: true},
+		"less than nothing":         {object: deployment(2, surge, slow(-60)), longest: 12 * time.Second},
+		"a StatefulSet, one by one": {object: statefulSet(13, func(s *appsv1.StatefulSet) { s.Spec.MinReadySeconds = 30 }), longest: 6 * time.Minute, skipped: true},
+		"a DaemonSet, one by one":   {object: daemonSet(12, func(d *appsv1.DaemonSet) { d.Spec.MinReadySeconds = 30 }), longest: 6 * time.Minute},
+		"evicted one by one":        {object: slowly(replicaSet(13)), longest: 6 * time.Minute, evict: 1, skipped: true},
+		"evicted two by two":        {object: slowly(replicaSet(13)), longest: 6 * time.Minute, evict: 2},
+		"no longest duration":       {object: deployment(1000, surge, slow(3600))},
+		"a Pod takes too long":      {object: deployment(2, surge, slow(3601)), skipped: true},
+		"a run that waits for ever": {object: deployment(1000, surge, slow(3600)), longest: math.MaxInt64},
 	} {
 		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(test.object)
 		if err != nil {
 			t.Fatal(err)
 		}
-		opts := Options{Pace: Pace{Timeout: test.timeout}}
+		opts := Options{Pace: Pace{Timeout: DefaultTimeout, MaxDuration: test.longest}}
 		if test.evict > 0 {
 			opts.Strategy, opts.Pace.MaxUnavailable = Evict, test.evict
 		}

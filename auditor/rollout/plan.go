@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -53,10 +54,13 @@ func Plan(ctx context.Context, cfg *rest.Config, rep *report.Report, opts Option
 	}
 	for i, d := range decisions {
 		r := &items[i].Rollout
-		if images := items[i].ImageChanges(); d == proceed && images != "" {
-			d.reason = "brings up another image of the app, too: " + images
+		if d == proceed {
+			d.reason = r.Reason // why its strategy was chosen
 		}
-		r.Eligible, r.Reason, r.Strategy, r.Result = d.result == report.Planned, d.text(), string(opts.Strategy), d.result
+		if images := items[i].ImageChanges(); d.result == report.Planned && images != "" {
+			d.reason = strings.TrimPrefix(d.reason+"; brings up another image of the app, too: "+images, "; ")
+		}
+		r.Eligible, r.Reason, r.Result = d.result == report.Planned, d.text(), d.result
 		opts.Log.Info("Planned rollout", "kind", items[i].Kind, "namespace", items[i].Namespace, "workload", items[i].Name,
 			"state", items[i].State, "result", d.result, "reason", r.Reason)
 	}
@@ -80,6 +84,7 @@ func chosen(all []report.Item, opts Options) ([]report.Item, []decision) {
 	items, decisions := []report.Item{}, []decision{}
 	for _, item := range all {
 		if d := choose(item, opts); d != nothingToDo {
+			item.Rollout = report.Rollout{Strategy: string(opts.Strategy)}
 			items, decisions = append(items, item), append(decisions, d)
 		}
 	}
@@ -202,8 +207,11 @@ func (p *planner) decide(ctx context.Context, item *report.Item) (decision, erro
 // paces itself by.
 func (p *planner) look(ctx context.Context, item *report.Item) (decision, error) {
 	ref := refOf(*item)
-	if denied, err := p.access.denied(ctx, ref, p.opts.Strategy); err != nil || denied != "" {
-		return skip("%s", denied), err
+	opts := p.opts
+	if opts.Strategy != Auto {
+		if denied, err := p.access.denied(ctx, ref, opts.Strategy); err != nil || denied != "" {
+			return skip("%s", denied), err
+		}
 	}
 	object, err := p.objects.get(ctx, ref)
 	if apierrors.IsNotFound(err) {
@@ -220,8 +228,15 @@ func (p *planner) look(ctx context.Context, item *report.Item) (decision, error)
 	if err != nil {
 		return decision{}, err
 	}
-	item.Rollout.Budgets, item.Rollout.Disrupts = f.budgetNames(), f.disrupts(p.opts)
-	d := check(f, p.opts)
+	if opts.Strategy == Auto {
+		opts, item.Rollout.Reason = opts.resolved(f) // why this one, in the plan
+		if denied, err := p.access.denied(ctx, ref, opts.Strategy); err != nil || denied != "" {
+			return skip("%s", denied), err
+		}
+	}
+	item.Rollout.Strategy = string(opts.Strategy)
+	item.Rollout.Budgets, item.Rollout.Disrupts = f.budgetNames(), f.disrupts(opts)
+	d := check(f, opts)
 	if d == proceed && p.limit >= 0 && item.Rollout.Disrupts > p.limit {
 		return skip("may make %d of its Pods unavailable at once, and --max-unavailable-percent %d allows %d in all",
 			item.Rollout.Disrupts, p.opts.Pace.MaxUnavailablePercent, p.limit), nil

@@ -12,16 +12,18 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
-// restart patches two annotations into the workload's Pod template, for which
-// its controller replaces the Pods.
+// restart patches annotations into the workload's Pod template, for which its controller
+// replaces the Pods.
 type restart struct {
 	cluster *cluster
 	opts    Options
 	reason  string
 	note    string          // for the workload's own metadata
 	held    []report.PodRef // by the workload's partition
+	targets []report.PodRef
 
-	key, value string // of the annotation that only Pods of this restart carry
+	key, value string    // of the annotation that only Pods of this restart carry
+	taken      takenBack // what became of it
 }
 
 func (r *restart) begin(ctx context.Context, workload *unstructured.Unstructured) (*unstructured.Unstructured, error) {
@@ -32,6 +34,7 @@ func (r *restart) begin(ctx context.Context, workload *unstructured.Unstructured
 		"metadata": noted(workload, r.note),
 		"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]string{
 			r.key:                                    r.value,
+			restartedAt:                              r.value,
 			r.opts.Mark.AnnotationPrefix + reasonKey: r.reason,
 		}}}},
 	}, r.value, field...)
@@ -80,10 +83,16 @@ func newTimestamp(workload *unstructured.Unstructured, now time.Time, field ...s
 }
 
 func (r *restart) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
-	return r.cluster.settle(ctx, begun, r.opts.Pace, waiting)
+	err := r.cluster.settle(ctx, begun, r.opts.Pace, func(seen *unstructured.Unstructured) { r.taken.look(r, seen) }, waiting)
+	if err != nil || r.taken.at.IsZero() {
+		return err
+	}
+	return r.revert(ctx, begun)
 }
 
-func (r *restart) fresh(pod *corev1.Pod) bool { return pod.Annotations[r.key] == r.value }
+func (r *restart) fresh(pod *corev1.Pod) bool {
+	return pod.Annotations[r.key] == r.value || pod.Annotations[restartedAt] == r.value
+}
 
 func (r *restart) noneFresh() string { return noNewPod }
 
@@ -118,7 +127,7 @@ func (r *argoRestart) begin(ctx context.Context, workload *unstructured.Unstruct
 }
 
 func (r *argoRestart) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
-	return r.cluster.settle(ctx, begun, r.opts.Pace, waiting)
+	return r.cluster.settle(ctx, begun, r.opts.Pace, func(*unstructured.Unstructured) {}, waiting)
 }
 
 func (r *argoRestart) fresh(pod *corev1.Pod) bool {
@@ -131,8 +140,9 @@ func (r *argoRestart) noneFresh() string { return noNewPod }
 func (r *argoRestart) untouched() map[string]bool { return nil }
 
 // settle follows a workload that was just patched until its controller has
-// replaced every Pod, for as long as there is patience with it.
-func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, pace Pace, waiting func(string)) error {
+// replaced every Pod, for as long as there is patience with it. look is given each version
+// of the workload.
+func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, pace Pace, look func(*unstructured.Unstructured), waiting func(string)) error {
 	minReady, _ := number(begun, "spec", "minReadySeconds")
 	ctx, clock := pace.patience(int(minReady)).start(ctx)
 	defer clock.stop()
@@ -141,6 +151,7 @@ func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, 
 		if seen.GetGeneration() < begun.GetGeneration() {
 			return false, nil // an older version, from a lagging API server
 		}
+		look(seen)
 		message, done, err := status(seen)
 		if done || err != nil {
 			return done, err

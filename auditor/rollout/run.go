@@ -101,7 +101,7 @@ func (r *run) carryOut(ctx context.Context) {
 					continue
 				}
 				t := task{
-					cluster: r.cluster, namespaces: r.namespaces, injectors: r.injectors, opts: r.opts, audit: r.audit,
+					cluster: r.cluster, namespaces: r.namespaces, injectors: r.injectors, asked: r.opts, audit: r.audit,
 					item: r.knowing(r.items[i]), planned: r.planned, tell: r.tell,
 					biased: func(changes []verdict.Change) { r.learn(r.items[i], changes) },
 				}
@@ -176,7 +176,7 @@ func (r *run) stopped(ctx context.Context) string {
 		return r.halted
 	}
 	if r.failures >= r.opts.Pace.MaxFailures {
-		return fmt.Sprintf("%d failed or did not converge (--max-failures %d)", r.failures, r.opts.Pace.MaxFailures)
+		return fmt.Sprintf("%d failed, did not converge or were taken back (--max-failures %d)", r.failures, r.opts.Pace.MaxFailures)
 	}
 	return ""
 }
@@ -188,7 +188,7 @@ func (r *run) finish(i int, outcome report.Rollout) {
 	item := r.items[i]
 	r.active = slices.DeleteFunc(r.active, func(other int) bool { return other == i })
 	r.done++
-	if outcome.Result == report.Failed || outcome.Result == report.NotConverging {
+	if outcome.Result == report.Failed || outcome.Result == report.NotConverging || outcome.Result == report.Reverted {
 		r.failures++
 	}
 	r.changed.Broadcast()

@@ -23,7 +23,8 @@ type task struct {
 	cluster    *cluster
 	namespaces *namespaces
 	injectors  *injectors
-	opts       Options
+	asked      Options // what the run was asked for
+	opts       Options // for this workload, once it was looked at
 	audit      AuditFunc
 	item       report.Item
 	planned    time.Time // when the plan was made
@@ -56,7 +57,7 @@ func (t *task) recreation(f facts, note string) recreation {
 	case f.kind == rolloutKind:
 		return &argoRestart{cluster: t.cluster, opts: t.opts, note: note}
 	}
-	return &restart{cluster: t.cluster, opts: t.opts, reason: t.reason(), note: note, held: f.below()}
+	return &restart{cluster: t.cluster, opts: t.opts, reason: t.reason(), note: note, held: f.below(), targets: f.targets}
 }
 
 // reason is what people read about why the Pods were re-created.
@@ -75,7 +76,8 @@ const (
 // run rolls the workload out and says what became of it.
 func (t *task) run(ctx context.Context) report.Rollout {
 	outcome := t.item.Rollout
-	outcome.Strategy, outcome.Eligible = string(t.opts.Strategy), false
+	outcome.Reason, outcome.Eligible = "", false
+	t.opts = t.asked
 	b := begun{}
 	refused, err := t.askItself(ctx)
 	if refused == proceed && err == nil {
@@ -90,10 +92,10 @@ func (t *task) run(ctx context.Context) report.Rollout {
 		outcome.Result, outcome.Reason = d.result, d.reason
 		return outcome
 	}
-	outcome.Eligible, outcome.StartedAt = true, &b.at
+	outcome.Eligible, outcome.StartedAt, outcome.Strategy = true, &b.at, string(t.opts.Strategy)
 	t.cluster.record(ctx, b.workload, eventStarted, t.reason())
 	d, digest := t.settle(ctx, b)
-	outcome.Result, outcome.Reason = d.result, d.reason
+	outcome.Result, outcome.Reason, outcome.Strategy = d.result, d.reason, string(t.opts.Strategy)
 	if d.result == report.Skipped { // not one of its Pods might be touched
 		outcome.Eligible, outcome.StartedAt = false, nil
 		return outcome
@@ -129,7 +131,7 @@ func (t *task) recordResult(ctx context.Context, b begun, d decision) {
 	switch d.result {
 	case report.RolledOut:
 		t.cluster.record(ctx, b.workload, eventSucceeded, orElse(d.reason, "All its Pods carry the present sidecars"))
-	case report.Failed, report.NotConverging:
+	case report.Failed, report.NotConverging, report.Reverted:
 		t.cluster.record(ctx, b.workload, eventFailed, string(d.result)+": "+d.reason)
 	}
 }
@@ -200,6 +202,7 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 	if err != nil {
 		return nil, facts{}, decision{}, err
 	}
+	t.opts, _ = t.asked.resolved(f)
 	d := check(f, t.opts)
 	if d == proceed {
 		d, err = t.remaining(ctx, object, f)
@@ -238,13 +241,13 @@ func (t *task) settle(ctx context.Context, b begun) (decision, string) {
 	if err != nil {
 		return failed("%v", err), ""
 	}
-	var last string
-	err = b.finish(ctx, b.workload, func(message string) {
-		if message != last {
-			last = message
-			t.tell(Event{Workload: refOf(t.item), Phase: Waiting, Message: message})
+	err = b.finish(ctx, b.workload, t.waiting())
+	if reverted, ok := errors.AsType[*revertedError](err); ok {
+		var refused decision
+		if b, refused, err = t.evictInstead(ctx, b, reverted); refused != proceed {
+			return refused, digest
 		}
-	})
+	}
 	if err != nil {
 		return t.explain(ctx, b, err), digest
 	}
@@ -258,6 +261,17 @@ func (t *task) settle(ctx context.Context, b begun) (decision, string) {
 		t.biased(o.biased)
 	}
 	return o.decision, digest
+}
+
+// waiting tells what is waited for, each time that it is something else.
+func (t *task) waiting() func(message string) {
+	var last string
+	return func(message string) {
+		if message != last {
+			last = message
+			t.tell(Event{Workload: refOf(t.item), Phase: Waiting, Message: message})
+		}
+	}
 }
 
 // evictOnceMore gives Pods another try that came too early, unless nothing new may
@@ -280,9 +294,7 @@ func (t *task) evictOnceMore(ctx context.Context, b begun, first outcome, digest
 		return first, digest
 	}
 	t.opts.Log.Info("Evict once more", "kind", t.item.Kind, "namespace", t.item.Namespace, "workload", t.item.Name, "pods", len(first.late))
-	err = again.finish(ctx, b.workload, func(message string) {
-		t.tell(Event{Workload: refOf(t.item), Phase: Waiting, Message: message})
-	})
+	err = again.finish(ctx, b.workload, t.waiting())
 	if _, denied := errors.AsType[*deniedError](err); denied {
 		return first, digest
 	}

@@ -60,7 +60,7 @@ func outcomeOf(r report.Rollout) outcome {
 		return done
 	case report.Failed:
 		return failure
-	case report.NotConverging:
+	case report.NotConverging, report.Reverted:
 		if r.StartedAt != nil {
 			return failure
 		}

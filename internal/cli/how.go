@@ -18,7 +18,7 @@ type how struct {
 	canary                          *int
 	soak                            *time.Duration
 	maxUnavailable, percent         *int
-	timeout                         *time.Duration
+	timeout, maxDuration            *time.Duration
 	maxFailures                     *int
 	prefix, reason, manager, lockIn *string
 	includeSidecarless              *bool
@@ -30,7 +30,7 @@ func howOfCommand(o *rollout.Options, lockNamespace *string) how {
 		strategy: &o.Strategy,
 		parallel: &o.Pace.Parallel, order: &o.Pace.Order, canary: &o.Pace.Canary, soak: &o.Pace.Soak,
 		maxUnavailable: &o.Pace.MaxUnavailable, percent: &o.Pace.MaxUnavailablePercent,
-		timeout: &o.Pace.Timeout, maxFailures: &o.Pace.MaxFailures,
+		timeout: &o.Pace.Timeout, maxDuration: &o.Pace.MaxDuration, maxFailures: &o.Pace.MaxFailures,
 		prefix: &o.Mark.AnnotationPrefix, reason: &o.Mark.Reason, manager: &o.Mark.FieldManager, lockIn: lockNamespace,
 		includeSidecarless: &o.Select.IncludeSidecarless,
 		allowOrphaned:      &o.Guards.AllowOrphaned, allowDowntime: &o.Guards.AllowDowntime,
@@ -42,7 +42,7 @@ func howOfConfiguration(a *config.AutoRollout) how {
 		strategy: &a.Strategy,
 		parallel: &a.ParallelRollouts, order: &a.OrderBy, canary: &a.Canary, soak: &a.Soak.Duration,
 		maxUnavailable: &a.MaxUnavailable, percent: &a.MaxUnavailablePercent,
-		timeout: &a.Timeout.Duration, maxFailures: &a.MaxFailures,
+		timeout: &a.Timeout.Duration, maxDuration: &a.MaxDuration.Duration, maxFailures: &a.MaxFailures,
 		prefix: &a.AnnotationPrefix, reason: &a.RolloutReason, manager: &a.FieldManager, lockIn: &a.LockNamespace,
 		includeSidecarless: &a.IncludeSidecarless,
 		allowOrphaned:      &a.AllowOrphaned, allowDowntime: &a.AllowDowntime,
@@ -56,15 +56,16 @@ func (h how) addGuards(flags *pflag.FlagSet) {
 }
 
 func (h how) addPace(flags *pflag.FlagSet) {
-	addChoice(flags, h.strategy, "strategy", "", "How Pods are re-created, %s: by an annotation of the Pod template, for which the workload's controller replaces them, or one by one by eviction, which honours PodDisruptionBudgets and leaves the template alone.", rollout.Restart, rollout.Evict)
+	addChoice(flags, h.strategy, "strategy", "", "How Pods are re-created, %s: by annotations of the Pod template, for which the workload's controller replaces them; one by one by eviction, which honours PodDisruptionBudgets and leaves the template alone; or by what is less invasive for each workload.", rollout.Strategies...)
 	addCount(flags, h.parallel, "parallel-rollouts", *h.parallel, "Number of workloads that are rolled out at a time. Two behind one PodDisruptionBudget never are.")
 	addChoice(flags, h.order, "order-by", "", "Which go first: by %s (the fewest Pods, the oldest Pods first).", rollout.ByName, rollout.ByPods, rollout.ByAge)
 	addCount(flags, h.canary, "canary", *h.canary, "Roll out this `number` of workloads first, at most one a namespace; the others follow only if all of them succeed.")
 	flags.DurationVar(h.soak, "soak", *h.soak, "How long the canaries must stay available, with no container restarted, before the others follow.")
-	addCount(flags, h.maxUnavailable, "max-unavailable", *h.maxUnavailable, "With --strategy evict: evict another Pod of a workload only while fewer than this `number` are unavailable.")
+	addCount(flags, h.maxUnavailable, "max-unavailable", *h.maxUnavailable, "With --strategy evict or auto: evict another Pod of a workload only while fewer than this `number` are unavailable.")
 	addPercent(flags, h.percent, "max-unavailable-percent", "Start no workload whose rollout could bring the unavailable Pods over this `percentage` of the injected Pods that were audited.")
-	flags.DurationVar(h.timeout, "timeout", *h.timeout, "How long a workload may make no progress, besides its minReadySeconds. It may take 12 times that in all.")
-	addCount(flags, h.maxFailures, "max-failures", *h.maxFailures, "Start nothing new after this `number` of workloads failed or did not converge.")
+	flags.DurationVar(h.timeout, "timeout", *h.timeout, "How long a workload may make no progress, besides its minReadySeconds: no Pod of it is created, becomes available or goes.")
+	flags.DurationVar(h.maxDuration, "max-duration", *h.maxDuration, "How long a workload may take in all, however it goes on; 0 sets no limit.")
+	addCount(flags, h.maxFailures, "max-failures", *h.maxFailures, "Start nothing new after this `number` of workloads failed, did not converge or were taken back.")
 	flags.StringVar(h.prefix, "annotation-prefix", *h.prefix, "The `prefix`, without a slash, of the annotations PREFIX.rollout.timestamp and PREFIX.rollout.reason on the Pod template.")
 	flags.StringVar(h.reason, "rollout-reason", *h.reason, "The `text` of the reason annotation, at most 1024 printable characters (default \"Update sidecars NAME,…\")")
 	flags.StringVar(h.manager, "field-manager", *h.manager, "The `name` that the changes are made under.")

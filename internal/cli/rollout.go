@@ -190,6 +190,7 @@ func (o *rolloutOptions) Complete(cmd *cobra.Command, args []string) error {
 		}
 	}
 	o.maxUnavailableGiven = cmd.Flags().Changed("max-unavailable")
+	o.rollout.Guards.RestartOwned = cmd.Flags().Changed("strategy") && o.rollout.Strategy == rollout.Restart
 	choose.States = o.selection.states
 	choose.SidecarNames = o.selection.sidecarNames
 	return nil
@@ -244,8 +245,10 @@ func (o *rolloutOptions) validatePace() error {
 		return misuse("--soak is %s, and must not be negative", pace.Soak)
 	case pace.Soak > 0 && pace.Canary == 0:
 		return misuse("--soak without --canary: say how many workloads go first")
-	case o.maxUnavailableGiven && o.rollout.Strategy != rollout.Evict:
-		return misuse("--max-unavailable without --strategy evict: a restart goes by the workload's own update strategy")
+	case pace.MaxDuration < 0:
+		return misuse("--max-duration is %s, and must not be negative", pace.MaxDuration)
+	case o.maxUnavailableGiven && o.rollout.Strategy == rollout.Restart:
+		return misuse("--max-unavailable without --strategy evict or auto: a restart goes by the workload's own update strategy")
 	case o.lockNamespace != "" && len(validation.IsDNS1123Label(o.lockNamespace)) > 0:
 		return misuse("--lock-namespace %q cannot be a namespace's name", o.lockNamespace)
 	case mark.FieldManager == "" || len(mark.FieldManager) > longestFieldManager:

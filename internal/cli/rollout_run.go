@@ -210,7 +210,7 @@ func (o *rolloutOptions) sayHowToUndo(result *report.Report) {
 	for _, item := range result.Items {
 		r := item.Rollout
 		undoable := slices.Contains([]string{"Deployment", "StatefulSet", "DaemonSet"}, item.Kind) && r.Strategy == string(rollout.Restart)
-		if undoable && r.StartedAt != nil && (r.Result == report.Failed || r.Result == report.NotConverging) {
+		if undoable && r.StartedAt != nil && r.Result == report.Failed {
 			commands = append(commands, fmt.Sprintf("  kubectl rollout undo %s/%s -n %s", strings.ToLower(item.Kind), item.Name, item.Namespace))
 		}
 	}

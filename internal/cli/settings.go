@@ -65,7 +65,7 @@ func settingKeys() map[string]string {
 		"include-sidecarless": "autoRollout.includeSidecarless", "allow-orphaned": "autoRollout.allowOrphaned", "allow-downtime": "autoRollout.allowDowntime",
 		"strategy": "autoRollout.strategy", "parallel-rollouts": "autoRollout.parallelRollouts", "order-by": "autoRollout.orderBy",
 		"canary": "autoRollout.canary", "soak": "autoRollout.soak", "max-unavailable": "autoRollout.maxUnavailable",
-		"max-unavailable-percent": "autoRollout.maxUnavailablePercent", "timeout": "autoRollout.timeout",
+		"max-unavailable-percent": "autoRollout.maxUnavailablePercent", "timeout": "autoRollout.timeout", "max-duration": "autoRollout.maxDuration",
 		"max-failures": "autoRollout.maxFailures", "annotation-prefix": "autoRollout.annotationPrefix",
 		"rollout-reason": "autoRollout.rolloutReason", "field-manager": "autoRollout.fieldManager",
 		"lock-namespace": "autoRollout.lockNamespace",

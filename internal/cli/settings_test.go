@@ -72,11 +72,11 @@ autoRollout: {windows: [{start: "01:00", end: "02:00"}], canary: 2, soak: 1m, bl
 			c.Selection.IncludeNamespaces = []string{"b", "c", "d"}
 		}},
 		{[]string{"--watch=ConfigMap/ns/cm", "--watch", "Telemetry.v1.telemetry.istio.io/ns/t", "--ignore-path", "*:b", "--workload-metrics", "--policy-reports", "--gentle=false", "--compare-annotation=example.com/a,b",
-			"--autoscaler=annotation=example.com/sized", "--autoscaler", "resource=rightsizers.v1.example.com,off=spec.mode=Off"}, func(c *config.Configuration) {
+			"--autoscaler=annotation=example.com/sized", "--autoscaler", "resource=rightsizers.v1.example.com,unless=spec.mode=Off"}, func(c *config.Configuration) {
 			c.Watch = []config.Object{{APIVersion: "v1", Kind: "ConfigMap", Namespace: "ns", Name: "cm"}, {APIVersion: "telemetry.istio.io/v1", Kind: "Telemetry", Namespace: "ns", Name: "t"}}
 			c.IgnorePaths = []config.IgnoredPath{{Path: "*:b"}}
 			c.CompareAnnotations = []string{"example.com/a", "b"}
-			c.Autoscalers = []config.Autoscaler{{Annotation: "example.com/sized"}, {Resource: "rightsizers.v1.example.com", Off: "spec.mode=Off"}}
+			c.Autoscalers = []config.Autoscaler{{Annotation: "example.com/sized"}, {Resource: "rightsizers.v1.example.com", Unless: "spec.mode=Off"}}
 			c.WorkloadMetrics, c.PolicyReports, c.Gentle = true, true, false
 		}},
 		{[]string{"--auto-rollout", "--rollout-window=Mon,Tue 22:00-04:00 Europe/Berlin", "--rollout-window", "12:00-13:00", "--rollout-kind=DaemonSet", "--rollout-kind=StatefulSet"}, func(c *config.Configuration) {
@@ -129,10 +129,10 @@ func TestInvalidSettings(t *testing.T) {
 		{[]string{"--include-namespace="}, "--include-namespace is empty"},
 		{[]string{"--exclude-namespace=A"}, `--exclude-namespace: is "A", which cannot be a namespace's name`},
 		{[]string{"--max-unavailable-percent=101"}, "give a percentage, 1 to 100"},
-		{[]string{"--max-unavailable=2"}, "--max-unavailable: needs the strategy evict; a restart goes by the workload's own update strategy"},
+		{[]string{"--max-unavailable=2"}, "--max-unavailable: needs the strategy evict or auto; a restart goes by the workload's own update strategy"},
 		{[]string{"--watch=ConfigMap"}, "give KIND/NAMESPACE/NAME, as in ConfigMap/istio-system/istio-sidecar-injector"},
 		{[]string{"--autoscaler=web"}, "give annotation=KEY, or resource=RESOURCE.VERSION.GROUP"},
-		{[]string{"--autoscaler=resource=rightsizers,off=spec.mode=Off"}, `resource is "rightsizers": give RESOURCE.VERSION.GROUP`},
+		{[]string{"--autoscaler=resource=rightsizers,unless=spec.mode=Off"}, `resource is "rightsizers": give RESOURCE.VERSION.GROUP`},
 		{[]string{"--auto-rollout"}, "--rollout-window: is empty: say when a rollout may start"},
 		{[]string{"--rollout-window=Mon"}, `give days, times and a time zone, as in "Mon,Tue 22:00-04:00 Europe/Berlin"`},
 		{[]string{"--rollout-window=Monday 22:00-04:00 Berlin"}, `days[0]: "Monday" is no day`},

@@ -71,7 +71,7 @@ func stamper() section {
 func rollouts() section {
 	const total = "sidecar_drift_rollouts_total{" + inCluster + "}"
 	colours := map[string]string{
-		string(report.RolledOut): green, string(report.Failed): red, string(report.NotConverging): orange,
+		string(report.RolledOut): green, string(report.Failed): red, string(report.NotConverging): orange, string(report.Reverted): orange,
 		string(report.Interrupted): report.StateColour(verdict.Unknown),
 	}
 	// A result that is always there, so that no rollout is a 0 and no emptiness.
@@ -86,7 +86,7 @@ func rollouts() section {
 		stat("Configuration", "Whether each auditor's configuration file is in force. If it is invalid, an earlier one is, and the auditor's log says what is wrong.",
 			4, 8, style{unit: "short", steps: from(red, at(1, green)), words: map[string]string{"0": "invalid", "1": "in force"}},
 			query{expr: fmt.Sprintf("min(sidecar_drift_config_reload_success{%s})", inCluster)}),
-		graph("Rollouts by result", "Workloads that the service's rollouts ended with in the last hour. Failed and NotConverging raise SidecarDriftRolloutFailed.",
+		graph("Rollouts by result", "Workloads that the service's rollouts ended with in the last hour. Failed, NotConverging and Reverted raise SidecarDriftRolloutFailed.",
 			14, 8, style{unit: "short", steps: from("transparent", at(1, grey)), stacked: true, colours: colours},
 			query{results("1h"), "{{result}}"}),
 	}}

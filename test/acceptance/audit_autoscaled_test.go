@@ -185,7 +185,7 @@ subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sideca
 		}
 	}
 	const web = "{apiVersion: apps/v1, kind: Deployment, name: web}"
-	rightsizers := []string{"--autoscaler", "resource=rightsizers.v1.example.test,targetRef=spec.workload,off=spec.mode=Recommend"}
+	rightsizers := []string{"--autoscaler", "resource=rightsizers.v1.example.test,targetRef=spec.workload,unless=spec.mode=Recommend"}
 	state("covered by none", verdict.Drifted, rightsizers...)
 	object("datadoghq.com/v1alpha2", "DatadogPodAutoscaler", "targetRef: "+web)
 	state("covered by Datadog's", verdict.InSync)

@@ -1,0 +1,43 @@
+package rollout
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+)
+
+// resolved are the options for one workload: where the strategy is Auto, they have the
+// least invasive that works, and why says what a restart would not do.
+func (o Options) resolved(f facts) (_ Options, why string) {
+	if o.Strategy != Auto {
+		return o, ""
+	}
+	evicting, restarting := o, o
+	evicting.Strategy, restarting.Strategy = Evict, Restart
+	switch last, _ := f.last(); {
+	case !workloadKinds[f.kind].can(Restart):
+		return evicting, fmt.Sprintf("a %s does not replace its Pods when its template changes", f.kind)
+	case f.onDelete:
+		return evicting, "its update strategy is OnDelete"
+	case f.owner != "" && f.kind != rolloutKind:
+		return evicting, fmt.Sprintf("%s controls it, and may take a change of its template back", f.owner)
+	case last.Result == report.Reverted && last.Digest == f.digest:
+		return evicting, fmt.Sprintf("its restart at %s was taken back", last.Time.Format(time.RFC3339))
+	case len(f.targets) < f.pods && check(f, evicting) == proceed:
+		return evicting, fmt.Sprintf("only %d of its %d Pods drifted", len(f.targets), f.pods)
+	}
+	return restarting, ""
+}
+
+// controllerOf names the object that controls the workload; empty without one. An
+// operator's is such an owner, as Prometheus of its StatefulSets.
+func controllerOf(object *unstructured.Unstructured) string {
+	if owner := metav1.GetControllerOfNoCopy(object); owner != nil {
+		return sentence(owner.Kind+" "+owner.Name, longestQuote)
+	}
+	return ""
+}
