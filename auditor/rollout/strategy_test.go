@@ -74,7 +74,7 @@ func TestAuto(t *testing.T) {
 func TestTakenBack(t *testing.T) {
 	const key, value = "sidecarRollout.rollout.timestamp", "2026-01-02T15:04:05Z"
 	entry := func(manager, time, fields string) metav1.ManagedFieldsEntry {
-		e := metav1.ManagedFieldsEntry{Manager: manager, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}
+		e := metav1.ManagedFieldsEntry{Manager: manager, FieldsV1: metav1.NewFieldsV1(fields)}
 		e.Time = new(metav1.Time)
 		if err := e.Time.UnmarshalQueryParameter(time); err != nil {
 			t.Fatal(err)

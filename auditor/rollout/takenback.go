@@ -40,7 +40,7 @@ func templateManager(object *unstructured.Unstructured, ours string) string {
 	for _, entry := range object.GetManagedFields() {
 		later := last.Time == nil || entry.Time != nil && !entry.Time.Before(last.Time)
 		if entry.Manager != ours && entry.Subresource == "" && entry.FieldsV1 != nil && later &&
-			strings.Contains(string(entry.FieldsV1.Raw), `"f:template"`) {
+			strings.Contains(entry.FieldsV1.GetRawString(), `"f:template"`) {
 			last = entry
 		}
 	}
