@@ -5,6 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -113,7 +116,33 @@ func (r *Report) rolloutSummary(o TextOptions) string {
 			parts = append(parts, o.paint(resultStyle(result), fmt.Sprintf("%d %s", n, result)))
 		}
 	}
-	return fmt.Sprintf("%s: %s\n", count(len(r.Items), "workload"), strings.Join(parts, ", "))
+	text := fmt.Sprintf("%s: %s", count(len(r.Items), "workload"), strings.Join(parts, ", "))
+	if in := took(r.Items); in != "" {
+		text += ", " + in
+	}
+	return text + "\n"
+}
+
+// took says how long it was from the first start of a rollout to the last end; empty
+// where none has ended.
+func took(items []Item) string {
+	var first, last time.Time
+	for _, item := range items {
+		r := item.Rollout
+		if r.StartedAt == nil || r.FinishedAt == nil {
+			continue
+		}
+		if first.IsZero() || r.StartedAt.Before(first) {
+			first = *r.StartedAt
+		}
+		if r.FinishedAt.After(last) {
+			last = *r.FinishedAt
+		}
+	}
+	if first.IsZero() {
+		return ""
+	}
+	return "in " + duration.HumanDuration(last.Sub(first))
 }
 
 // byState lists what there is of each state, worst first: "3 Drifted, 9

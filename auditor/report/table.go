@@ -84,6 +84,9 @@ func (r *Report) writeRolloutTable(w io.Writer, o TextOptions) error {
 				if item.Rollout.Reason != "" {
 					return wrap(sentence(item.Rollout.Reason), width, reasonLines)
 				}
+				if item.Rollout.Result == RolledOut {
+					return []string{took([]Item{item})}
+				}
 				return details(item, width)
 			},
 		})

@@ -97,7 +97,7 @@ func (r *run) carryOut(ctx context.Context) {
 				if d := r.inVain(r.items[i]); d != proceed {
 					outcome := r.items[i].Rollout
 					outcome.Eligible, outcome.Result, outcome.Reason = false, d.result, d.reason
-					r.finish(i, outcome)
+					r.finish(i, outcome, nil)
 					continue
 				}
 				t := task{
@@ -105,7 +105,8 @@ func (r *run) carryOut(ctx context.Context) {
 					item: r.knowing(r.items[i]), planned: r.planned, tell: r.tell,
 					biased: func(changes []verdict.Change) { r.learn(r.items[i], changes) },
 				}
-				r.finish(i, t.run(ctx))
+				outcome := t.run(ctx)
+				r.finish(i, outcome, t.now)
 			}
 		})
 	}
@@ -181,9 +182,13 @@ func (r *run) stopped(ctx context.Context) string {
 	return ""
 }
 
-func (r *run) finish(i int, outcome report.Rollout) {
+// finish takes down what became of an item, and how it was found afterwards, if it was.
+func (r *run) finish(i int, outcome report.Rollout, now *report.Item) {
 	outcome.Reason = sentence(outcome.Reason, longestReason)
 	r.mu.Lock()
+	if now != nil {
+		r.items[i] = *now
+	}
 	r.items[i].Rollout = outcome
 	item := r.items[i]
 	r.active = slices.DeleteFunc(r.active, func(other int) bool { return other == i })

@@ -31,6 +31,7 @@ type task struct {
 	tell       func(Event)
 	biased     func([]verdict.Change) // told where the workload came back as it was
 	leftOut    bool                   // something is left that a later run must not begin with
+	now        *report.Item           // as it was audited after its Pods were re-created; nil: it was not
 }
 
 // recreation is how the Pods of one workload are replaced.
@@ -364,6 +365,7 @@ func (t *task) verify(ctx context.Context, b begun, digest string) (outcome, str
 		if item == nil {
 			return end(failed("rolled out, but the audit afterwards found no Pod of it")), digest
 		}
+		t.now = item
 		if digest, err = digestOf(*item); err != nil {
 			return end(failed("%v", err)), ""
 		}
