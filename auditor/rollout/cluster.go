@@ -121,14 +121,17 @@ func readBudget(pdb *policyv1.PodDisruptionBudget) budget {
 		// It may be meant for any Pod of the namespace.
 		return budget{name: pdb.Name, selector: labels.Everything(), broken: err.Error()}
 	}
-	observed := pdb.Status.ObservedGeneration >= pdb.Generation
+	observed, allows := pdb.Status.ObservedGeneration >= pdb.Generation, 0
+	if observed {
+		allows = max(int(pdb.Status.DisruptionsAllowed), 0)
+	}
 	return budget{
-		name:      pdb.Name,
-		selector:  selector,
-		exhausted: pdb.Status.DisruptionsAllowed <= 0 || !observed,
-		never:     is(pdb.Spec.MaxUnavailable, 0, "0%") || is(pdb.Spec.MinAvailable, -1, "100%"),
-		full:      observed && pdb.Status.ExpectedPods > 0 && pdb.Status.DesiredHealthy >= pdb.Status.ExpectedPods,
-		wants:     int(pdb.Status.DesiredHealthy),
+		name:     pdb.Name,
+		selector: selector,
+		allows:   allows,
+		never:    is(pdb.Spec.MaxUnavailable, 0, "0%") || is(pdb.Spec.MinAvailable, -1, "100%"),
+		full:     observed && pdb.Status.ExpectedPods > 0 && pdb.Status.DesiredHealthy >= pdb.Status.ExpectedPods,
+		wants:    int(pdb.Status.DesiredHealthy),
 	}
 }
 

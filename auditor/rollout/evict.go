@@ -234,7 +234,7 @@ func (e *eviction) refusedBy(ctx context.Context, workload *unstructured.Unstruc
 				return "", errors.New(b.deadlock())
 			}
 			return "PodDisruptionBudget " + b.name, nil
-		case b.exhausted:
+		case b.allows == 0:
 			e.full = 0
 			return "PodDisruptionBudget " + b.name, nil
 		}

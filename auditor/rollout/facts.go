@@ -51,9 +51,9 @@ type namespace struct {
 type budget struct {
 	name     string
 	selector labels.Selector
-	// exhausted: not one Pod may be disrupted now, or its controller has not
-	// yet looked.
-	exhausted bool
+	// allows is how many Pods may be disrupted now; none where its controller has not
+	// looked yet.
+	allows int
 	// never: by its spec it can never allow a disruption.
 	never bool
 	// full: it wants as many Pods healthy as there are now. While one of them

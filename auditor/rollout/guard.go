@@ -165,18 +165,17 @@ func guardBudgets(f facts, o Options) decision {
 			return proceed // what is exhausted now decides the pace
 		}
 	}
-	exhausted := f
-	exhausted.budgets = nil
+	needs := 1 // as Argo's evictions do, and whoever accepts downtime
+	if f.kind != rolloutKind && !o.Guards.AllowDowntime {
+		needs = f.disrupts(o)
+	}
 	for _, b := range f.budgets {
-		if b.exhausted {
-			exhausted.budgets = append(exhausted.budgets, b)
+		if b.allows < needs {
+			return skip("a restart may make %d of its Pods unavailable at once, and PodDisruptionBudget %s allows %d now: "+
+				"wait until it allows more, loosen it, or --strategy evict, which keeps to it", f.disrupts(o), b.name, b.allows)
 		}
 	}
-	if len(exhausted.budgets) == 0 {
-		return proceed
-	}
-	return skip("PodDisruptionBudget %s allows no disruption now: wait until it does, or loosen it",
-		strings.Join(exhausted.budgetNames(), ", "))
+	return proceed
 }
 
 func guardDowntime(f facts, o Options) decision {

@@ -86,12 +86,12 @@ func annotate(key, value string) func(*appsv1.Deployment) {
 
 func TestGuards(t *testing.T) {
 	now := metav1.Now()
-	budgetOf := func(app string, exhausted bool) namespace {
-		return namespace{name: "shop", budgets: []budget{{name: "web-pdb", selector: labels.SelectorFromSet(labels.Set{"app": app}), exhausted: exhausted}}}
+	budgetOf := func(app string, allows int) namespace {
+		return namespace{name: "shop", budgets: []budget{{name: "web-pdb", selector: labels.SelectorFromSet(labels.Set{"app": app}), allows: allows}}}
 	}
-	never := budgetOf("web", true)
+	never := budgetOf("web", 0)
 	never.budgets[0].never, never.budgets[0].wants = true, 2
-	two := namespace{name: "shop", budgets: append(budgetOf("web", false).budgets, budgetOf("web", false).budgets...)}
+	two := namespace{name: "shop", budgets: append(budgetOf("web", 1).budgets, budgetOf("web", 1).budgets...)}
 	drifted := withPods(audited("", verdict.Drifted, imageChange), "db-1", "db-2")
 	digest, err := digestOf(drifted)
 	if err != nil {
@@ -202,9 +202,19 @@ func TestGuards(t *testing.T) {
 			object: daemonSet(3, func(d *appsv1.DaemonSet) { d.Status.NumberAvailable = 2 }),
 			want:   report.Skipped, reason: "2 of 3 updated pods are available"},
 		"an exhausted budget": {
-			object: deployment(2), namespace: budgetOf("web", true),
-			want: report.Skipped, reason: "PodDisruptionBudget web-pdb allows no disruption"},
-		"an exhausted budget, evicted": {object: deployment(2), namespace: budgetOf("web", true), opts: evict},
+			object: deployment(4), namespace: budgetOf("web", 0),
+			want: report.Skipped, reason: "may make 1 of its Pods unavailable at once, and PodDisruptionBudget web-pdb allows 0 now"},
+		"an exhausted budget, and surge alone":   {object: deployment(2), namespace: budgetOf("web", 0)},
+		"an exhausted budget, one Pod and surge": {object: deployment(1), namespace: budgetOf("web", 0)},
+		"a budget of fewer than go at once": {
+			object: deployment(8), namespace: budgetOf("web", 1),
+			want: report.Skipped, reason: "may make 2 of its Pods unavailable at once, and PodDisruptionBudget web-pdb allows 1 now"},
+		"a budget of fewer than go at once, where downtime is allowed": {
+			object: deployment(8), namespace: budgetOf("web", 1), opts: Options{Guards: Guards{AllowDowntime: true}}},
+		"an exhausted budget of a StatefulSet": {
+			object: statefulSet(3), namespace: budgetOf("web", 0),
+			want: report.Skipped, reason: "may make 1 of its Pods unavailable"},
+		"an exhausted budget, evicted": {object: deployment(2), namespace: budgetOf("web", 0), opts: evict},
 		"a budget that never allows, evicted": {
 			object: deployment(2), namespace: never, opts: evict,
 			want: report.Skipped, reason: "web-pdb can never allow an eviction: it wants 2 Pods healthy"},
@@ -212,8 +222,8 @@ func TestGuards(t *testing.T) {
 			object: deployment(2), namespace: two, opts: evict,
 			want: report.Skipped, reason: "more than one PodDisruptionBudget (web-pdb, web-pdb)"},
 		"two budgets":                {object: deployment(2), namespace: two},
-		"a budget with room":         {object: deployment(2), namespace: budgetOf("web", false)},
-		"another's exhausted budget": {object: deployment(2), namespace: budgetOf("other", true)},
+		"a budget with room":         {object: deployment(4), namespace: budgetOf("web", 1)},
+		"another's exhausted budget": {object: deployment(4), namespace: budgetOf("other", 0)},
 		"one replica with surge":     {object: deployment(1)},
 		"one replica, evicted": {
 			object: deployment(1), opts: evict,

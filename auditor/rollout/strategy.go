@@ -27,6 +27,8 @@ func (o Options) resolved(f facts) (_ Options, why string) {
 		return evicting, fmt.Sprintf("%s controls it, and may take a change of its template back", f.owner)
 	case last.Result == report.Reverted && last.Digest == f.digest:
 		return evicting, fmt.Sprintf("its restart at %s was taken back", last.Time.Format(time.RFC3339))
+	case guardBudgets(f, restarting) != proceed && check(f, evicting) == proceed:
+		return evicting, "a restart may make more of its Pods unavailable than its PodDisruptionBudget allows"
 	case len(f.targets) < f.pods && check(f, evicting) == proceed:
 		return evicting, fmt.Sprintf("only %d of its %d Pods drifted", len(f.targets), f.pods)
 	}

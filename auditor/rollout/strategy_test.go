@@ -31,10 +31,12 @@ func TestAuto(t *testing.T) {
 	budgets := func(n int) namespace {
 		shop := namespace{name: "shop"}
 		for range n {
-			shop.budgets = append(shop.budgets, budget{name: "web", selector: labels.Everything()})
+			shop.budgets = append(shop.budgets, budget{name: "web", selector: labels.Everything(), allows: 2})
 		}
 		return shop
 	}
+	fewer := budgets(1)
+	fewer.budgets[0].allows = 1
 	onDelete := func(s *appsv1.StatefulSet) { s.Spec.UpdateStrategy.Type = appsv1.OnDeleteStatefulSetStrategyType }
 	for name, test := range map[string]struct {
 		object    runtime.Object
@@ -47,6 +49,7 @@ func TestAuto(t *testing.T) {
 		"some of a Deployment's Pods":          {deployment(5), some, budgets(1), Evict, "only 2 of its 5 Pods drifted"},
 		"some, behind two budgets":             {deployment(5), some, budgets(2), Restart, ""},
 		"some of a Deployment that is rolling": {deployment(5, func(d *appsv1.Deployment) { d.Status.UpdatedReplicas = 1 }), some, budgets(0), Restart, ""},
+		"more than a budget allows":            {deployment(8), all, fewer, Evict, "than its PodDisruptionBudget allows"},
 		"OnDelete":                             {statefulSet(2, onDelete), all, budgets(0), Evict, "OnDelete"},
 		"a ReplicaSet of its own":              {replicaSet(2), all, budgets(0), Evict, "a ReplicaSet does not replace its Pods"},
 		"taken back":                           {deployment(2, lastTime(digest)), all, budgets(0), Evict, "its restart at 2026-01-02T15:04:05Z was taken back"},

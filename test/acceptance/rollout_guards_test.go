@@ -31,7 +31,7 @@ var guardedWorkloads = []guarded{
 	{kind: "Deployment", name: "recreate", spec: "replicas: 2, strategy: {type: Recreate}", settled: true, reason: "its strategy is Recreate: --allow-downtime"},
 	{kind: "Deployment", name: "no-surge", spec: "replicas: 1, strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}", settled: true, reason: "its one replica goes before its replacement is there: --allow-downtime"},
 	{kind: "Deployment", name: "opted-out", metadata: `annotations: {sidecar-drift.io/rollout: disabled}`, spec: "replicas: 2", settled: true, reason: "sidecar-drift.io/rollout: disabled"},
-	{kind: "Deployment", name: "budgeted", spec: "replicas: 2", settled: true, reason: "PodDisruptionBudget budgeted allows no disruption"},
+	{kind: "Deployment", name: "budgeted", spec: "replicas: 2, strategy: {rollingUpdate: {maxUnavailable: 1}}", settled: true, reason: "PodDisruptionBudget budgeted allows 0 now"},
 	{kind: "Deployment", name: "unhealthy", spec: "replicas: 1", pod: "nodeSelector: {nowhere: to-be-found}", reason: "0 of 1 updated replicas are available"},
 	{kind: "StatefulSet", name: "single", spec: "replicas: 1, serviceName: db", settled: true, reason: "--allow-downtime"},
 	{kind: "StatefulSet", name: "partitioned", spec: "replicas: 2, serviceName: db, updateStrategy: {rollingUpdate: {partition: 1}}", settled: true, reason: "holds the Pods below ordinal 1"},
