@@ -44,7 +44,7 @@ func (a *audit) input(ctx context.Context, r inventory.Revision, live, fresh, te
 		if a.autoscaling.err != nil {
 			return in, a.autoscaling.err
 		}
-		in.Autoscalers, in.AutoscalersKnown = a.autoscaling.known.Of(r), a.autoscaling.known.Unread == nil
+		in.Autoscalers, in.AutoscalersKnown, in.UnreadAnnotations = a.autoscaling.known.Of(r), true, a.autoscaling.known.Annotations
 	}
 	return in, nil
 }
@@ -55,5 +55,5 @@ func (s *autoscaling) unread() string {
 	if s.known == nil || s.known.Unread == nil {
 		return ""
 	}
-	return "Autoscalers could not be read, so that only annotations tell which Pods they size: " + s.known.Unread.Error()
+	return "Autoscalers could not be read, so that only annotations, if any, tell which Pods they size: " + s.known.Unread.Error()
 }

@@ -67,7 +67,7 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 	this.askers = a.askers
 	this.results.found = a.take(live)
 	a.ledger.Begin()
-	asked := 0
+	asked, caughtUp := 0, map[inventory.Key]bool{}
 	for len(ask) > 0 {
 		asked += len(ask)
 		pods := a.pods.Of(inList(ask), len(ask) <= few)
@@ -80,7 +80,7 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 		}
 		ask = map[inventory.Key]inventory.Group{}
 		a.choose(ask, a.ledger.Moving(), live)
-		a.choose(ask, a.behind(), live)
+		a.choose(ask, a.behind(caughtUp), live)
 	}
 	splits := a.ledger.End()
 	if err := this.results.refused(); err != nil {
@@ -141,11 +141,13 @@ func (a *Auditor) unknown(live map[inventory.Key]inventory.Group) map[inventory.
 	return ask
 }
 
-// behind returns the revisions of which more is known by now than when they were judged.
-func (a *Auditor) behind() []inventory.Key {
+// behind returns the revisions of which more is known by now than when they were judged,
+// each once, and adds them to those that it has returned.
+func (a *Auditor) behind(before map[inventory.Key]bool) []inventory.Key {
 	var keys []inventory.Key
 	for key, known := range a.findings {
-		if known.behind(a.opts.Restless) {
+		if !before[key] && known.behind(a.opts.Restless) {
+			before[key] = true
 			keys = append(keys, key)
 		}
 	}
@@ -180,6 +182,7 @@ func (a *Auditor) take(live map[inventory.Key]inventory.Group) func(inventory.Re
 		if has && f.unasked {
 			if again, judged := last.stale(a.opts, pods, f.revision.Reason, time.Now()); judged {
 				again.since = 0 // what came while nothing could be asked proves nothing
+				again.again = f.again
 				f = again
 			}
 		}

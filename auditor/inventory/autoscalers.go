@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,6 +23,8 @@ type AutoscalerKind struct {
 	// each does.
 	Off      []string
 	OffValue string
+	// Annotations are the keys that admission adds to Pods that such an object has sized.
+	Annotations []string
 
 	containers func(object jsontree.Node) map[string]bool // those that it says are sized, or not; nil: all are
 }
@@ -40,6 +43,7 @@ func autoscalerKinds() []AutoscalerKind {
 		{
 			Resource:  schema.GroupVersionResource{Group: "autoscaling.k8s.io", Version: "v1", Resource: "verticalpodautoscalers"},
 			TargetRef: []string{"spec", "targetRef"}, Off: []string{"spec", "updatePolicy", "updateMode"}, OffValue: "Off",
+			Annotations: []string{"vpaUpdates", "vpaObservedContainers"},
 			containers: func(object jsontree.Node) map[string]bool {
 				sized := map[string]bool{}
 				for policy := range object.Get("spec", "resourcePolicy", "containerPolicies").Children() {
@@ -52,6 +56,8 @@ func autoscalerKinds() []AutoscalerKind {
 		{
 			Resource:  schema.GroupVersionResource{Group: "datadoghq.com", Version: "v1alpha2", Resource: "datadogpodautoscalers"},
 			TargetRef: []string{"spec", "targetRef"}, Off: []string{"spec", "applyPolicy", "mode"}, OffValue: "Preview",
+			// https://github.com/DataDog/datadog-agent/blob/main/pkg/clusteragent/autoscaling/workload/model/const.go
+			Annotations: []string{"autoscaling.datadoghq.com/rec-id"},
 			containers: func(object jsontree.Node) map[string]bool {
 				sized := map[string]bool{}
 				for constraint := range object.Get("spec", "constraints", "containers").Children() {
@@ -68,6 +74,9 @@ func autoscalerKinds() []AutoscalerKind {
 type Autoscalers struct {
 	// Unread is why those of some kind or namespace could not be listed; nil if all were.
 	Unread error
+	// Annotations are those that tell wherever they stand, as the objects behind them could
+	// not be listed.
+	Annotations []string
 
 	kinds    []AutoscalerKind
 	byTarget map[sized]autoscaler
@@ -91,16 +100,26 @@ type autoscaler struct {
 // workloads are selected. An API server without a kind has none of it. The error is the
 // context's.
 func ReadAutoscalers(ctx context.Context, client rest.Interface, selection Selection, further []AutoscalerKind) (*Autoscalers, error) {
-	a := &Autoscalers{kinds: slices.Concat(autoscalerKinds(), further), byTarget: map[sized]autoscaler{}}
-	for i := range a.kinds {
-		if err := a.read(ctx, client, selection, i); err != nil {
+	known := autoscalerKinds()
+	a := &Autoscalers{kinds: slices.Concat(known, further), byTarget: map[sized]autoscaler{}}
+	for i, kind := range a.kinds {
+		unread, err := a.read(ctx, client, selection, i)
+		switch {
+		case err != nil:
 			return nil, err
+		case apierrors.IsNotFound(unread) && i < len(known):
+			continue // an API server without the kind
+		case unread != nil:
+			a.Unread = errors.Join(a.Unread, unread)
+			a.Annotations = append(a.Annotations, kind.Annotations...)
 		}
 	}
 	return a, nil
 }
 
-func (a *Autoscalers) read(ctx context.Context, client rest.Interface, selection Selection, kind int) error {
+// read lists the objects of a kind. The first error is why some could not be, NotFound if
+// the API server has no such kind; the second is the context's.
+func (a *Autoscalers) read(ctx context.Context, client rest.Interface, selection Selection, kind int) (unread, err error) {
 	of := a.kinds[kind].Resource
 	for _, namespace := range selection.workloadNamespaces() {
 		q := query{resource: resource{of.Group, of.Version, of.Resource, ""}, namespace: namespace, fields: selection.fieldSelector()}
@@ -108,26 +127,35 @@ func (a *Autoscalers) read(ctx context.Context, client rest.Interface, selection
 			return list(ctx, client, q, func(raw []byte) error { return a.add(kind, raw) }, func() error { return nil })
 		})
 		switch {
-		case apierrors.IsNotFound(err):
-			return nil
 		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err == nil, a.Unread != nil:
+			return nil, context.Cause(ctx)
 		case apierrors.IsForbidden(err) && !served(ctx, client, q.resource):
-			return nil
-		default:
-			a.Unread = err
+			return apierrors.NewNotFound(of.GroupResource(), ""), nil
+		case err != nil:
+			return err, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // served reports whether the API server may know the resource, which it does
 // not say to those who may not read it: to them unknown resources are forbidden,
 // too. Discovery is open to every identity.
 func served(ctx context.Context, client rest.Interface, r resource) bool {
-	err := client.Get().AbsPath("/apis/" + r.group + "/" + r.version).Do(ctx).Error()
-	return !apierrors.IsNotFound(err)
+	raw, err := client.Get().AbsPath("/apis/" + r.group + "/" + r.version).Do(ctx).Raw()
+	if err != nil {
+		return !apierrors.IsNotFound(err)
+	}
+	list, err := jsontree.Parse(raw)
+	if err != nil {
+		return true
+	}
+	for known := range list.Get("resources").Children() {
+		if known.Get("name").String() == r.plural {
+			return true
+		}
+	}
+	return false
 }
 
 // workloadNamespaces returns those to list one by one, as namespaces does, of

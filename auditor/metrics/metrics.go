@@ -147,10 +147,12 @@ func (m *Metrics) Reloaded(ok bool) {
 // DryRun counts a dry run by its result.
 func (m *Metrics) DryRun(result string) { m.dryRuns.WithLabelValues(result).Inc() }
 
-// RolledOut counts what became of the workloads of a rollout.
+// RolledOut counts what became of the workloads of a rollout, without those that it left
+// alone.
 func (m *Metrics) RolledOut(done *report.Report) {
 	for _, item := range done.Items {
-		if item.Rollout.Result != "" && item.Rollout.Result != report.Skipped {
+		switch r := item.Rollout; {
+		case r.StartedAt != nil, r.Result == report.RolledOut, r.Result == report.Failed:
 			m.rollouts.WithLabelValues(kindOf(item), item.Rollout.Strategy, string(item.Rollout.Result)).Inc()
 		}
 	}

@@ -81,6 +81,9 @@ func (r *Report) writeRolloutTable(w io.Writer, o TextOptions) error {
 			},
 			styled: map[int]style{3: stateStyle(item.State), 5: resultStyle(item.Rollout.Result)},
 			details: func(width int) []string {
+				if item.Rollout.Reason != "" && item.Rollout.Result == Planned {
+					return append(wrap(sentence(item.Rollout.Reason), width, reasonLines), details(item, width)...)
+				}
 				if item.Rollout.Reason != "" {
 					return wrap(sentence(item.Rollout.Reason), width, reasonLines)
 				}

@@ -10,5 +10,6 @@
 // Read selection.go (what the audit alone decides), facts.go and guard.go (what
 // the workload itself decides), plan.go, then run.go (what may start beside what)
 // and task.go (one workload's way), with the strategies in restart.go and
-// evict.go. What decides is pure; cluster.go, objects.go and watch.go are the edge.
+// evict.go, which strategy.go chooses from; takenback.go is about restarts that
+// somebody undoes. What decides is pure; cluster.go, objects.go and watch.go are the edge.
 package rollout

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,8 @@ type eviction struct {
 	cluster *cluster
 	pace    Pace
 	targets []report.PodRef
+	// unhealthy has Pods go first that are not available, however many others are not.
+	unhealthy bool
 
 	before  map[string]bool // UIDs of the Pods that were there first
 	evicted int             // evictions that were granted
@@ -104,7 +107,7 @@ func (e *eviction) evictAll(ctx context.Context, begun *unstructured.Unstructure
 			waitingFor = err.Error()
 		case seen.done():
 			return nil
-		case len(seen.remaining) > 0 && seen.unavailable < e.pace.MaxUnavailable:
+		case len(seen.remaining) > 0 && (seen.unavailable < e.pace.MaxUnavailable || e.unhealthy && seen.down[seen.remaining[0].UID]):
 			if waitingFor, err = e.evict(ctx, begun, seen.remaining[0]); err != nil {
 				return err
 			}
@@ -140,6 +143,7 @@ func mayPass(err error) bool {
 // scene is how far an eviction is.
 type scene struct {
 	remaining   []report.PodRef // targets still to be evicted
+	down        map[string]bool // UIDs of Pods that are not available
 	unavailable int             // Pods that the workload wants and that are not available
 	settled     bool
 	message     string // what is waited for
@@ -166,7 +170,7 @@ func (e *eviction) look(ctx context.Context, begun *unstructured.Unstructured) (
 	}
 	minReady, _ := number(object, "spec", "minReadySeconds")
 	available := 0
-	there := map[string]bool{}
+	there, down := map[string]bool{}, map[string]bool{}
 	for i := range pods {
 		if pods[i].DeletionTimestamp != nil {
 			continue
@@ -174,13 +178,26 @@ func (e *eviction) look(ctx context.Context, begun *unstructured.Unstructured) (
 		there[string(pods[i].UID)] = true
 		if podutils.IsPodAvailable(&pods[i], int32(minReady), metav1.Now()) {
 			available++
+		} else {
+			down[string(pods[i].UID)] = true
 		}
 	}
-	s := scene{unavailable: max(w.replicas-available, 0)}
+	s := scene{unavailable: max(w.replicas-available, 0), down: down}
 	for _, target := range e.targets {
 		if there[target.UID] {
 			s.remaining = append(s.remaining, target)
 		}
+	}
+	if e.unhealthy {
+		slices.SortStableFunc(s.remaining, func(a, b report.PodRef) int {
+			switch {
+			case down[a.UID] == down[b.UID]:
+				return 0
+			case down[a.UID]:
+				return -1
+			}
+			return 1
+		})
 	}
 	if s.message, s.settled, err = status(object); err != nil {
 		return scene{}, err

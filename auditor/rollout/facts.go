@@ -28,6 +28,10 @@ type facts struct {
 	// the workload; empty if all its Pods run the present template and are
 	// available.
 	unsettled string
+	// unhealthy: nothing of that is a rollout. All its Pods run the present template, and
+	// running of them are available.
+	unhealthy bool
+	running   int
 	// digest of what fresh injection would now make of it.
 	digest string
 	// oldest is when the oldest of the audited Pods was started; nil if none was.
@@ -98,6 +102,7 @@ func factsOf(object *unstructured.Unstructured, ns namespace, item report.Item, 
 			f.budgets = append(f.budgets, b)
 		}
 	}
+	f.unhealthy, f.running = healthOf(object)
 	message, done, err := status(object)
 	switch {
 	case err != nil:
@@ -120,6 +125,14 @@ func (o Options) targets(item report.Item) []report.PodRef {
 	}
 	slices.SortFunc(pods, func(a, b report.PodRef) int { return strings.Compare(a.Name, b.Name) })
 	return pods
+}
+
+// down is how many of its Pods are not available, though none is being replaced.
+func (f facts) down() int {
+	if !f.unhealthy {
+		return 0
+	}
+	return max(f.replicas-f.running, 0)
 }
 
 // below returns the Pods of a StatefulSet that an update of it would not

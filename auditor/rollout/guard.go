@@ -127,9 +127,12 @@ func guardEmpty(f facts, _ Options) decision {
 	return skip("is scaled to zero: its next Pods get the fresh sidecar anyway")
 }
 
-func guardUnsettled(f facts, _ Options) decision {
-	if f.unsettled == "" {
+func guardUnsettled(f facts, o Options) decision {
+	switch {
+	case f.unsettled == "", f.unhealthy && o.Guards.AllowUnhealthy:
 		return proceed
+	case f.unhealthy:
+		return skip("is unhealthy already: %s; repair it first, or, where what is injected into it is the cause, --allow-unhealthy", f.unsettled)
 	}
 	return skip("is rolling out or unhealthy already: %s; let it settle, or repair it, first", f.unsettled)
 }
@@ -167,7 +170,7 @@ func guardBudgets(f facts, o Options) decision {
 	}
 	needs := 1 // as Argo's evictions do, and whoever accepts downtime
 	if f.kind != rolloutKind && !o.Guards.AllowDowntime {
-		needs = f.disrupts(o)
+		needs = max(0, f.disrupts(o)-f.down()) // what is down already is what goes first
 	}
 	for _, b := range f.budgets {
 		if b.allows < needs {
@@ -179,7 +182,7 @@ func guardBudgets(f facts, o Options) decision {
 }
 
 func guardDowntime(f facts, o Options) decision {
-	if o.Guards.AllowDowntime || f.inPlace || f.disrupts(o) < f.replicas {
+	if o.Guards.AllowDowntime || f.inPlace || f.disrupts(o) < f.replicas || f.unhealthy && f.running == 0 {
 		return proceed
 	}
 	how := "its update strategy may take all its Pods away at once"

@@ -103,6 +103,10 @@ func TestGuards(t *testing.T) {
 	controlled := func(d *appsv1.Deployment) {
 		d.OwnerReferences = []metav1.OwnerReference{{APIVersion: "monitoring.coreos.com/v1", Kind: "Prometheus", Name: "main", Controller: new(true)}}
 	}
+	unhealthy := Options{Guards: Guards{AllowUnhealthy: true}}
+	down := func(n int32) func(*appsv1.Deployment) {
+		return func(d *appsv1.Deployment) { d.Status.AvailableReplicas -= n }
+	}
 	notConverging := lastTime(digest, report.NotConverging)
 	restarted := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 	shop := namespace{name: "shop"}
@@ -201,6 +205,20 @@ func TestGuards(t *testing.T) {
 		"DaemonSet unhealthy": {
 			object: daemonSet(3, func(d *appsv1.DaemonSet) { d.Status.NumberAvailable = 2 }),
 			want:   report.Skipped, reason: "2 of 3 updated pods are available"},
+		"unhealthy, and that is known": {
+			object: deployment(3, down(2)), want: report.Skipped, reason: "--allow-unhealthy"},
+		"unhealthy, allowed":                   {object: deployment(3, down(2)), opts: unhealthy},
+		"unhealthy, allowed, behind a budget":  {object: deployment(4, down(1)), namespace: budgetOf("web", 0), opts: unhealthy},
+		"unhealthy, allowed, one that is down": {object: statefulSet(1, func(s *appsv1.StatefulSet) { s.Status.ReadyReplicas, s.Status.AvailableReplicas = 0, 0 }), opts: unhealthy},
+		"unhealthy, allowed, more than are down": {
+			object: deployment(8, down(1)), namespace: budgetOf("web", 0), opts: unhealthy,
+			want: report.Skipped, reason: "may make 2 of its Pods unavailable at once"},
+		"rolling out, and unhealthy ones allowed": {
+			object: deployment(3, func(d *appsv1.Deployment) { d.Status.UpdatedReplicas = 1 }), opts: unhealthy,
+			want: report.Skipped, reason: "is rolling out or unhealthy already"},
+		"not looked at, and unhealthy ones allowed": {
+			object: deployment(3, down(1), func(d *appsv1.Deployment) { d.Generation = 9 }), opts: unhealthy,
+			want: report.Skipped, reason: "is rolling out or unhealthy already"},
 		"an exhausted budget": {
 			object: deployment(4), namespace: budgetOf("web", 0),
 			want: report.Skipped, reason: "may make 1 of its Pods unavailable at once, and PodDisruptionBudget web-pdb allows 0 now"},

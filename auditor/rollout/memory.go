@@ -26,6 +26,8 @@ type lastRollout struct {
 	Digest string        `json:"digest"`
 	Time   time.Time     `json:"time"`
 	Result report.Result `json:"result"`
+	// TakenBack is when a restart was last taken back; nil: none was, or a later one stood.
+	TakenBack *time.Time `json:"takenBack,omitempty"`
 }
 
 // parseLastRollout reads the annotation; a value that is not ours counts as

@@ -89,6 +89,9 @@ type Guards struct {
 	AllowAppImage bool
 	// AllowDowntime lets a rollout leave no Pod available.
 	AllowDowntime bool
+	// AllowUnhealthy rolls out what is not available though no rollout of it is under way:
+	// where its old injection is the cause, its re-creation is the cure.
+	AllowUnhealthy bool
 	// RestartOwned restarts by its template what another object controls, which may take
 	// that back. Auto and Evict leave templates of such workloads alone.
 	RestartOwned bool

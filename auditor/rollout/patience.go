@@ -130,6 +130,9 @@ func work(object *unstructured.Unstructured) int {
 	case "DaemonSet":
 		updated, _ = number(object, "status", "updatedNumberScheduled")
 		there = max(wanted, updated)
+	case "ReplicaSet":
+		there, _ = number(object, "status", "replicas")
+		updated = there
 	case rolloutKind: // its restart replaces Pods of one revision
 	default:
 		updated, _ = number(object, "status", "updatedReplicas")

@@ -235,11 +235,22 @@ func (p *planner) look(ctx context.Context, item *report.Item) (decision, error)
 		}
 	}
 	item.Rollout.Strategy = string(opts.Strategy)
+	if least := f.least(opts); least > time.Hour {
+		item.Rollout.Reason = strings.TrimPrefix(fmt.Sprintf("%s; takes %s at least, by its minReadySeconds", item.Rollout.Reason, least), "; ")
+	}
+	if f.unhealthy {
+		item.Rollout.Reason = strings.TrimPrefix(item.Rollout.Reason+"; is unhealthy: "+f.unsettled, "; ")
+	}
 	item.Rollout.Budgets, item.Rollout.Disrupts = f.budgetNames(), f.disrupts(opts)
+	if p.opts.Strategy == Auto { // which may go on by another one
+		evicting := opts
+		evicting.Strategy = Evict
+		item.Rollout.Disrupts = max(item.Rollout.Disrupts, f.disrupts(evicting))
+	}
 	d := check(f, opts)
-	if d == proceed && p.limit >= 0 && item.Rollout.Disrupts > p.limit {
+	if disrupts := f.disrupts(opts); d == proceed && p.limit >= 0 && disrupts > p.limit {
 		return skip("may make %d of its Pods unavailable at once, and --max-unavailable-percent %d allows %d in all",
-			item.Rollout.Disrupts, p.opts.Pace.MaxUnavailablePercent, p.limit), nil
+			disrupts, p.opts.Pace.MaxUnavailablePercent, p.limit), nil
 	}
 	return d, nil
 }

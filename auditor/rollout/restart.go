@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,8 +23,7 @@ type restart struct {
 	held    []report.PodRef // by the workload's partition
 	targets []report.PodRef
 
-	key, value string    // of the annotation that only Pods of this restart carry
-	taken      takenBack // what became of it
+	key, value string // of the annotation that only Pods of this restart carry
 }
 
 func (r *restart) begin(ctx context.Context, workload *unstructured.Unstructured) (*unstructured.Unstructured, error) {
@@ -83,11 +83,19 @@ func newTimestamp(workload *unstructured.Unstructured, now time.Time, field ...s
 }
 
 func (r *restart) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
-	err := r.cluster.settle(ctx, begun, r.opts.Pace, func(seen *unstructured.Unstructured) { r.taken.look(r, seen) }, waiting)
-	if err != nil || r.taken.at.IsZero() {
-		return err
+	held := uids(r.held)
+	u := undoing{
+		cluster: r.cluster, opts: r.opts, stands: r.stands, fresh: r.fresh, note: r.note,
+		meant: slices.DeleteFunc(slices.Clone(r.targets), func(p report.PodRef) bool { return held[p.UID] }),
 	}
-	return r.revert(ctx, begun)
+	return u.finish(ctx, begun, waiting)
+}
+
+// stands: with the annotation that kubectl sets alone the controller replaces all Pods, if
+// some of them twice.
+func (r *restart) stands(seen *unstructured.Unstructured) bool {
+	annotations, _, _ := unstructured.NestedStringMap(seen.Object, "spec", "template", "metadata", "annotations")
+	return annotations[r.key] == r.value || annotations[restartedAt] == r.value
 }
 
 func (r *restart) fresh(pod *corev1.Pod) bool {
@@ -115,6 +123,7 @@ type argoRestart struct {
 	cluster *cluster
 	opts    Options
 	note    string
+	targets []report.PodRef
 	at      string
 }
 
@@ -127,7 +136,13 @@ func (r *argoRestart) begin(ctx context.Context, workload *unstructured.Unstruct
 }
 
 func (r *argoRestart) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
-	return r.cluster.settle(ctx, begun, r.opts.Pace, func(*unstructured.Unstructured) {}, waiting)
+	u := undoing{cluster: r.cluster, opts: r.opts, stands: r.stands, fresh: r.fresh, note: r.note, meant: r.targets}
+	return u.finish(ctx, begun, waiting)
+}
+
+func (r *argoRestart) stands(seen *unstructured.Unstructured) bool {
+	at, _, _ := unstructured.NestedString(seen.Object, "spec", "restartAt")
+	return at == r.at
 }
 
 func (r *argoRestart) fresh(pod *corev1.Pod) bool {
@@ -141,8 +156,8 @@ func (r *argoRestart) untouched() map[string]bool { return nil }
 
 // settle follows a workload that was just patched until its controller has
 // replaced every Pod, for as long as there is patience with it. look is given each version
-// of the workload.
-func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, pace Pace, look func(*unstructured.Unstructured), waiting func(string)) error {
+// of the workload, and reports whether all begins anew.
+func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, pace Pace, look func(*unstructured.Unstructured) bool, waiting func(string)) error {
 	minReady, _ := number(begun, "spec", "minReadySeconds")
 	ctx, clock := pace.patience(int(minReady)).start(ctx)
 	defer clock.stop()
@@ -151,7 +166,9 @@ func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, 
 		if seen.GetGeneration() < begun.GetGeneration() {
 			return false, nil // an older version, from a lagging API server
 		}
-		look(seen)
+		if look(seen) {
+			clock.again()
+		}
 		message, done, err := status(seen)
 		if done || err != nil {
 			return done, err

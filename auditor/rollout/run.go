@@ -101,7 +101,7 @@ func (r *run) carryOut(ctx context.Context) {
 					continue
 				}
 				t := task{
-					cluster: r.cluster, namespaces: r.namespaces, injectors: r.injectors, asked: r.opts, audit: r.audit,
+					cluster: r.cluster, namespaces: r.namespaces, injectors: r.injectors, asked: r.opts, limit: r.limit, audit: r.audit,
 					item: r.knowing(r.items[i]), planned: r.planned, tell: r.tell,
 					biased: func(changes []verdict.Change) { r.learn(r.items[i], changes) },
 				}

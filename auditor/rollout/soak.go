@@ -21,7 +21,7 @@ func (r *run) soak(ctx context.Context, canaries []int) {
 		switch item := r.items[i]; item.Rollout.Result {
 		case report.RolledOut:
 			watched = append(watched, i)
-		case report.Failed, report.NotConverging:
+		case report.Failed, report.NotConverging, report.Reverted:
 			r.halt(fmt.Sprintf("the canary %s is %s", refOf(item), item.Rollout.Result))
 			return
 		}

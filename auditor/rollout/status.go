@@ -99,6 +99,15 @@ func availability(object *unstructured.Unstructured) (wanted, available int64) {
 	return wanted, available
 }
 
+// healthOf reports whether all of a workload's Pods run the present template, and some are
+// not available; and how many are.
+func healthOf(object *unstructured.Unstructured) (unhealthy bool, running int) {
+	wanted, available := availability(object)
+	observed, _ := number(object, "status", "observedGeneration")
+	settled := observed >= object.GetGeneration() && work(object) == int(wanted-available)
+	return settled && available < wanted && object.GetKind() != rolloutKind, int(available)
+}
+
 func onDelete(object *unstructured.Unstructured) bool {
 	strategy, _, _ := unstructured.NestedString(object.Object, "spec", "updateStrategy", "type")
 	return strategy == "OnDelete"

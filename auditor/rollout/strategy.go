@@ -6,9 +6,11 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
+
+// remembersTakenBack is for how long a workload is not restarted again that somebody took a
+// restart of back.
+const remembersTakenBack = 90 * 24 * time.Hour
 
 // resolved are the options for one workload: where the strategy is Auto, they have the
 // least invasive that works, and why says what a restart would not do.
@@ -25,8 +27,8 @@ func (o Options) resolved(f facts) (_ Options, why string) {
 		return evicting, "its update strategy is OnDelete"
 	case f.owner != "" && f.kind != rolloutKind:
 		return evicting, fmt.Sprintf("%s controls it, and may take a change of its template back", f.owner)
-	case last.Result == report.Reverted && last.Digest == f.digest:
-		return evicting, fmt.Sprintf("its restart at %s was taken back", last.Time.Format(time.RFC3339))
+	case last.TakenBack != nil && o.now().Sub(*last.TakenBack) < remembersTakenBack:
+		return evicting, fmt.Sprintf("its restart at %s was taken back", last.TakenBack.Format(time.RFC3339))
 	case guardBudgets(f, restarting) != proceed && check(f, evicting) == proceed:
 		return evicting, "a restart may make more of its Pods unavailable than its PodDisruptionBudget allows"
 	case len(f.targets) < f.pods && check(f, evicting) == proceed:

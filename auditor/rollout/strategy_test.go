@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,7 +27,7 @@ func TestAuto(t *testing.T) {
 		t.Fatal(err)
 	}
 	lastTime := func(digest string) func(*appsv1.Deployment) {
-		return annotate(LastRolloutAnnotation, fmt.Sprintf(`{"digest":%q,"time":"2026-01-02T15:04:05Z","result":"Reverted"}`, digest))
+		return annotate(LastRolloutAnnotation, fmt.Sprintf(`{"digest":%q,"time":"2026-01-02T15:05:00Z","result":"RolledOut","takenBack":"2026-01-02T15:04:05Z"}`, digest))
 	}
 	budgets := func(n int) namespace {
 		shop := namespace{name: "shop"}
@@ -37,6 +38,7 @@ func TestAuto(t *testing.T) {
 	}
 	fewer := budgets(1)
 	fewer.budgets[0].allows = 1
+	soon := time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)
 	onDelete := func(s *appsv1.StatefulSet) { s.Spec.UpdateStrategy.Type = appsv1.OnDeleteStatefulSetStrategyType }
 	for name, test := range map[string]struct {
 		object    runtime.Object
@@ -44,25 +46,27 @@ func TestAuto(t *testing.T) {
 		namespace namespace
 		want      Strategy
 		why       string
+		now       time.Time
 	}{
-		"all of a Deployment's Pods":           {deployment(2), all, budgets(1), Restart, ""},
-		"some of a Deployment's Pods":          {deployment(5), some, budgets(1), Evict, "only 2 of its 5 Pods drifted"},
-		"some, behind two budgets":             {deployment(5), some, budgets(2), Restart, ""},
-		"some of a Deployment that is rolling": {deployment(5, func(d *appsv1.Deployment) { d.Status.UpdatedReplicas = 1 }), some, budgets(0), Restart, ""},
-		"more than a budget allows":            {deployment(8), all, fewer, Evict, "than its PodDisruptionBudget allows"},
-		"OnDelete":                             {statefulSet(2, onDelete), all, budgets(0), Evict, "OnDelete"},
-		"a ReplicaSet of its own":              {replicaSet(2), all, budgets(0), Evict, "a ReplicaSet does not replace its Pods"},
-		"taken back":                           {deployment(2, lastTime(digest)), all, budgets(0), Evict, "its restart at 2026-01-02T15:04:05Z was taken back"},
-		"taken back, of another injection":     {deployment(2, lastTime("older")), all, budgets(0), Restart, ""},
+		"all of a Deployment's Pods":           {deployment(2), all, budgets(1), Restart, "", soon},
+		"some of a Deployment's Pods":          {deployment(5), some, budgets(1), Evict, "only 2 of its 5 Pods drifted", soon},
+		"some, behind two budgets":             {deployment(5), some, budgets(2), Restart, "", soon},
+		"some of a Deployment that is rolling": {deployment(5, func(d *appsv1.Deployment) { d.Status.UpdatedReplicas = 1 }), some, budgets(0), Restart, "", soon},
+		"more than a budget allows":            {deployment(8), all, fewer, Evict, "than its PodDisruptionBudget allows", soon},
+		"OnDelete":                             {statefulSet(2, onDelete), all, budgets(0), Evict, "OnDelete", soon},
+		"a ReplicaSet of its own":              {replicaSet(2), all, budgets(0), Evict, "a ReplicaSet does not replace its Pods", soon},
+		"taken back":                           {deployment(2, lastTime(digest)), all, budgets(0), Evict, "its restart at 2026-01-02T15:04:05Z was taken back", soon},
+		"taken back, long ago":                 {deployment(2, lastTime(digest)), all, budgets(0), Restart, "", soon.AddDate(0, 4, 0)},
+		"taken back, of another injection":     {deployment(2, lastTime("older")), all, budgets(0), Evict, "was taken back", soon},
 		"an operator's": {deployment(2, func(d *appsv1.Deployment) {
 			d.OwnerReferences = []metav1.OwnerReference{{Kind: "App", Name: "other"}, {Kind: "Prometheus", Name: "main", Controller: new(true)}}
-		}), all, budgets(2), Evict, "Prometheus main controls it"},
+		}), all, budgets(2), Evict, "Prometheus main controls it", soon},
 	} {
 		f, err := factsOf(object(t, test.object), test.namespace, test.item, Options{}.withDefaults())
 		if err != nil {
 			t.Fatal(err)
 		}
-		opts, why := Options{Strategy: Auto}.withDefaults().resolved(f)
+		opts, why := Options{Strategy: Auto, Now: func() time.Time { return test.now }}.withDefaults().resolved(f)
 		if opts.Strategy != test.want || (why == "") != (test.why == "") || !strings.Contains(why, test.why) {
 			t.Errorf("%s: %s (%s), want %s (%s)", name, opts.Strategy, why, test.want, test.why)
 		}
@@ -72,52 +76,70 @@ func TestAuto(t *testing.T) {
 	}
 }
 
-// A template is put back when none of the restart's annotations is left, and who may have
-// done that is named.
+// A restart is taken back when none of its annotations is left, or Argo's time; and who may
+// have done that is named.
 func TestTakenBack(t *testing.T) {
 	const key, value = "sidecarRollout.rollout.timestamp", "2026-01-02T15:04:05Z"
-	entry := func(manager, time, fields string) metav1.ManagedFieldsEntry {
-		e := metav1.ManagedFieldsEntry{Manager: manager, FieldsV1: metav1.NewFieldsV1(fields)}
-		e.Time = new(metav1.Time)
-		if err := e.Time.UnmarshalQueryParameter(time); err != nil {
-			t.Fatal(err)
-		}
-		return e
-	}
-	const template, status = `{"f:spec":{"f:template":{}}}`, `{"f:status":{}}`
-	ofStatus := entry("kube-controller-manager", "2026-01-02T15:04:09Z", template)
-	ofStatus.Subresource = "status"
-	managers := []metav1.ManagedFieldsEntry{
-		entry("kubectl", "2026-01-01T00:00:00Z", template), entry("my-operator", "2026-01-02T15:04:06Z", template), ofStatus,
-		entry("scaler", "2026-01-02T15:04:07Z", `{"f:spec":{"f:replicas":{}}}`), entry(DefaultFieldManager, "2026-01-02T15:04:05Z", template),
-	}
+	r := &restart{key: key, value: value}
+	argo := &argoRestart{at: value}
 	for name, test := range map[string]struct {
 		annotations map[string]string
-		managers    []metav1.ManagedFieldsEntry
-		owned, gone bool
-		by          string
+		restartAt   string
+		want, argo  bool
 	}{
-		"as it was":                    {map[string]string{key: value, restartedAt: value}, managers, false, false, ""},
-		"kubectl's is left":            {map[string]string{restartedAt: value}, managers, false, false, ""},
-		"ours is left":                 {map[string]string{key: value, restartedAt: "later"}, managers, false, false, ""},
-		"none is left":                 {map[string]string{"note": "mine"}, managers, false, true, "the field manager my-operator"},
-		"an older one is back":         {map[string]string{restartedAt: "2025-12-31T00:00:00Z"}, managers, false, true, "the field manager my-operator"},
-		"none, and an owner":           {nil, managers, true, true, "its owner Prometheus main"},
-		"none, and nobody left a name": {nil, managers[2:], false, true, ""},
-		"none, by who has no time":     {nil, []metav1.ManagedFieldsEntry{{Manager: "argocd-controller", FieldsV1: managers[0].FieldsV1}}, false, true, "the field manager argocd-controller"},
+		"as it was":            {map[string]string{key: value, restartedAt: value}, value, true, true},
+		"kubectl's is left":    {map[string]string{restartedAt: value}, "", true, false},
+		"ours is left":         {map[string]string{key: value, restartedAt: "later"}, "later", true, false},
+		"none is left":         {map[string]string{"note": "mine"}, "", false, false},
+		"an older one is back": {map[string]string{restartedAt: "2025-12-31T00:00:00Z"}, "2025-12-31T00:00:00Z", false, false},
 	} {
-		seen := &unstructured.Unstructured{Object: map[string]any{}}
+		seen := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"restartAt": test.restartAt}}}
 		if err := unstructured.SetNestedStringMap(seen.Object, test.annotations, "spec", "template", "metadata", "annotations"); err != nil {
 			t.Fatal(err)
 		}
+		if got := r.stands(seen); got != test.want {
+			t.Errorf("%s: the restart stands: %t", name, got)
+		}
+		if got := argo.stands(seen); got != test.argo {
+			t.Errorf("%s: Argo's restart stands: %t", name, got)
+		}
+	}
+}
+
+func TestLastManager(t *testing.T) {
+	begun := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
+	entry := func(manager string, seconds int, fields string) metav1.ManagedFieldsEntry {
+		at := metav1.NewTime(begun.Add(time.Duration(seconds) * time.Second))
+		return metav1.ManagedFieldsEntry{Manager: manager, FieldsV1: metav1.NewFieldsV1(fields), Time: &at}
+	}
+	const template = `{"f:spec":{"f:template":{}}}`
+	ofStatus := entry("kube-controller-manager", 4, template)
+	ofStatus.Subresource = "status"
+	managers := []metav1.ManagedFieldsEntry{
+		entry("kubectl-client-side-apply", -3600, template), entry("my-operator", 1, template), ofStatus,
+		entry("scaler", 2, `{"f:spec":{"f:replicas":{}}}`), entry(DefaultFieldManager, 3, template),
+	}
+	for name, test := range map[string]struct {
+		managers []metav1.ManagedFieldsEntry
+		owned    bool
+		want     string
+		person   bool
+	}{
+		"a manager":              {managers, false, "the field manager my-operator", false},
+		"an owner":               {managers, true, "its owner Prometheus main", false},
+		"nobody left a name":     {managers[2:], false, "", false},
+		"who has no time":        {[]metav1.ManagedFieldsEntry{{Manager: "argocd-controller", FieldsV1: managers[0].FieldsV1}}, false, "the field manager argocd-controller", false},
+		"kubectl, before":        {managers[:1], false, "the field manager kubectl-client-side-apply", false},
+		"kubectl rollout undo":   {append(managers[:2:2], entry("kubectl-rollout", 1, template)), false, "the field manager kubectl-rollout", true},
+		"kubectl edit, an owner": {append(managers[:2:2], entry("kubectl-edit", 2, template)), true, "the field manager kubectl-edit", true},
+	} {
+		seen := &unstructured.Unstructured{Object: map[string]any{}}
 		seen.SetManagedFields(test.managers)
 		if test.owned {
 			seen.SetOwnerReferences([]metav1.OwnerReference{{Kind: "Prometheus", Name: "main", Controller: new(true)}})
 		}
-		r := &restart{opts: Options{}.withDefaults(), key: key, value: value}
-		r.taken.look(r, seen)
-		if gone := !r.taken.at.IsZero(); gone != test.gone || r.taken.by != test.by {
-			t.Errorf("%s: gone %t, by %q; want %t, by %q", name, gone, r.taken.by, test.gone, test.by)
+		if got, person := lastManager(seen, DefaultFieldManager, begun); got != test.want || person != test.person {
+			t.Errorf("%s: %q, a person %t; want %q, %t", name, got, person, test.want, test.person)
 		}
 	}
 }

@@ -15,27 +15,57 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
-// takenBack is what was seen of somebody who put a Pod template back while its restart was
-// under way: a controller that owns it, or a tool that keeps it as it is in Git.
-type takenBack struct {
-	at time.Time // zero: nobody has
-	by string    // empty: nobody knows who
+// undoing follows a restart, and notices that somebody takes it back while it is under way:
+// a controller that owns the template, a tool that keeps it as it is in Git, a person.
+type undoing struct {
+	cluster *cluster
+	opts    Options
+	meant   []report.PodRef // Pods that it is to replace
+	// stands reports whether a version of the workload has what the restart set.
+	stands func(*unstructured.Unstructured) bool
+	fresh  func(*corev1.Pod) bool
+	note   string // what the restart noted in the workload's own metadata
+
+	begun time.Time
+	at    time.Time // when it was taken back; zero: it was not
+	by    string    // who may have; empty: nobody knows
+	final string    // why nothing is to go on by another way; empty if it may
 }
 
-// look notices that the template carries none of the restart's annotations any more. With
-// the one that kubectl sets alone its controller replaces all Pods, if some of them twice.
-func (t *takenBack) look(r *restart, seen *unstructured.Unstructured) {
-	annotations, _, _ := unstructured.NestedStringMap(seen.Object, "spec", "template", "metadata", "annotations")
-	if annotations[r.key] == r.value || annotations[restartedAt] == r.value || !t.at.IsZero() {
-		return
+// finish waits until the workload has settled, whatever has become of the restart.
+func (u *undoing) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
+	u.begun = u.opts.now()
+	err := u.cluster.settle(ctx, begun, u.opts.Pace, func(seen *unstructured.Unstructured) bool { return u.look(ctx, seen) }, waiting)
+	if u.at.IsZero() || errors.Is(err, errGone) || ctx.Err() != nil {
+		return err
 	}
-	t.at, t.by = r.opts.now(), templateManager(seen, r.opts.Mark.FieldManager)
+	return u.undone(ctx, begun, err)
 }
 
-// templateManager names the field manager, other than ours, that last wrote into the Pod
+// look reports whether the restart has just been taken back, after which all that was done
+// is to be done again.
+func (u *undoing) look(ctx context.Context, seen *unstructured.Unstructured) bool {
+	if !u.at.IsZero() || u.stands(seen) {
+		return false
+	}
+	by, person := lastManager(seen, u.opts.Mark.FieldManager, u.begun)
+	u.at, u.by = u.opts.now(), by
+	if person || seen.GetAnnotations()[LastRolloutAnnotation] != u.note { // which "kubectl rollout undo" puts back, too
+		u.final = "a person may have meant that"
+		return true
+	}
+	if pods, err := u.cluster.pods(ctx, seen); err == nil {
+		if trouble := downOf(pods, u.fresh); trouble != "" {
+			u.final = "its new Pods did not start: " + trouble
+		}
+	}
+	return true
+}
+
+// lastManager names the field manager, other than ours, that last wrote into the Pod
 // template; that which removes fields alone leaves no trace there, and the owner or an
-// earlier manager is named then.
-func templateManager(object *unstructured.Unstructured, ours string) string {
+// earlier manager is named then. A person is one who has done so since by kubectl.
+func lastManager(object *unstructured.Unstructured, ours string, since time.Time) (name string, person bool) {
 	last := metav1.ManagedFieldsEntry{}
 	for _, entry := range object.GetManagedFields() {
 		later := last.Time == nil || entry.Time != nil && !entry.Time.Before(last.Time)
@@ -44,70 +74,118 @@ func templateManager(object *unstructured.Unstructured, ours string) string {
 			last = entry
 		}
 	}
+	manager := "the field manager " + sentence(last.Manager, longestQuote)
 	switch owner := controllerOf(object); {
+	case strings.HasPrefix(last.Manager, "kubectl") && last.Time != nil && !last.Time.Time.Before(since):
+		return manager, true
 	case owner != "":
-		return "its owner " + owner
+		return "its owner " + owner, false
 	case last.Manager != "":
-		return "the field manager " + sentence(last.Manager, longestQuote)
+		return manager, false
 	}
-	return ""
+	return "", false
 }
 
-// revertedError: the template was put back before all Pods were replaced.
-type revertedError struct{ reason string }
+// revertedError: a restart was taken back before all Pods were replaced.
+type revertedError struct {
+	reason string
+	left   []report.PodRef // Pods that it has not replaced
+	final  string          // see undoing
+}
 
 func (e *revertedError) Error() string { return e.reason }
 
-// revert says what it means that the template was put back: nothing, where no Pod is left
-// that was to be replaced.
-func (r *restart) revert(ctx context.Context, begun *unstructured.Unstructured) error {
-	pods, err := r.cluster.pods(ctx, begun)
-	if err != nil {
-		return fmt.Errorf("its Pods could not be listed: %w", err)
-	}
-	meant := uids(r.targets)
-	pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool { return !meant[string(p.UID)] || p.DeletionTimestamp != nil })
-	if len(pods) == 0 {
-		return nil
+// undone says what it means that the restart was taken back: nothing, where no Pod is left
+// that was to be replaced. A Pod that is about to go may still be there at a first look.
+func (u *undoing) undone(ctx context.Context, begun *unstructured.Unstructured, settled error) error {
+	var left []report.PodRef
+	for attempt := range verifyAttempts {
+		if attempt > 0 && !pause(ctx, verifyPause) {
+			return ctx.Err()
+		}
+		pods, err := u.cluster.pods(ctx, begun)
+		if err != nil {
+			return errors.Join(settled, fmt.Errorf("its Pods could not be listed: %w", err))
+		}
+		there := map[string]bool{}
+		for _, pod := range pods {
+			there[string(pod.UID)] = pod.DeletionTimestamp == nil
+		}
+		left = slices.DeleteFunc(slices.Clone(u.meant), func(p report.PodRef) bool { return !there[p.UID] })
+		if len(left) == 0 {
+			return settled
+		}
 	}
 	by := "by whom is not recorded"
-	if r.taken.by != "" {
-		by = "perhaps by " + r.taken.by
+	if u.by != "" {
+		by = "perhaps by " + u.by
 	}
-	return &revertedError{fmt.Sprintf("its template was put back (%s) with %d of its %d Pods not yet replaced", by, len(pods), len(r.targets))}
+	reverted := &revertedError{
+		reason: fmt.Sprintf("its restart was taken back (%s) with %d of its %d Pods not yet replaced", by, len(left), len(u.meant)),
+		left:   left, final: u.final,
+	}
+	if settled != nil {
+		reverted.final = orElse(reverted.final, settled.Error())
+	}
+	return reverted
 }
+
+// nothingLeft is decided where an update of the workload's own has replaced the Pods.
+var nothingLeft = skip("the Pods that were audited have been replaced since: nothing is left to do")
 
 // evictInstead goes on by eviction with what a restart was taken back of, where the strategy
 // may be chosen. It returns what became of that, or why it was not begun with.
 func (t *task) evictInstead(ctx context.Context, b begun, reverted *revertedError) (begun, decision, error) {
+	asked, opts := t.asked, t.opts
 	end := func(format string, args ...any) (begun, decision, error) {
+		t.asked, t.opts = asked, opts
 		return b, decision{report.Reverted, reverted.reason + fmt.Sprintf(format, args...)}, nil
 	}
-	if t.asked.Strategy != Auto {
+	switch {
+	case asked.Strategy != Auto:
 		return end(": --strategy evict or auto leaves the template alone")
+	case reverted.final != "":
+		return end("; its Pods were not evicted, as %s", reverted.final)
 	}
 	select {
-	case <-t.opts.Pace.Drain:
-		return end("; not evicted, as the run was interrupted: the same command goes on with it")
+	case <-opts.Pace.Drain:
+		return end("; its Pods were not evicted, as the run was interrupted: the same command goes on with it")
 	default:
 	}
 	t.asked.Strategy = Evict
 	object, f, d, err := t.decide(ctx)
 	switch {
 	case err != nil:
-		return end("; not evicted: %v", err)
+		return end("; its Pods were not evicted: %v", err)
+	case d == nothingLeft:
+		t.asked, t.opts = asked, opts
+		return b, proceed, nil // which the audit verifies
 	case d != proceed:
-		return end("; not evicted, as it %s", d.reason)
+		return end("; its Pods were not evicted: %s", d.reason)
+	case t.limit >= 0 && f.disrupts(t.opts) > t.limit:
+		return end("; its Pods were not evicted, as --max-unavailable-percent allows %d in all", t.limit)
+	}
+	left := uids(reverted.left)
+	e := &eviction{cluster: t.cluster, pace: t.pace(b.at), targets: slices.DeleteFunc(f.targets, func(p report.PodRef) bool { return !left[p.UID] })}
+	workload, err := e.begin(ctx, object)
+	if err != nil {
+		return end("; its Pods were not evicted: %v", err)
 	}
 	t.opts.Log.Info("Evict what a restart was taken back of", "kind", t.item.Kind, "namespace", t.item.Namespace, "workload", t.item.Name, "reason", reverted.reason)
-	b.recreation = &eviction{cluster: t.cluster, pace: t.opts.Pace, targets: f.targets}
-	if b.workload, err = b.begin(ctx, object); err != nil {
-		return end("; not evicted: %v", err)
-	}
-	if err = b.finish(ctx, b.workload, t.waiting()); err != nil {
-		if denied, ok := errors.AsType[*deniedError](err); ok {
-			return end("; not evicted: %v", denied)
-		}
+	b.recreation, b.workload = e, workload
+	err = b.finish(ctx, b.workload, t.waiting())
+	if denied, ok := errors.AsType[*deniedError](err); ok {
+		return end("; its Pods were not evicted: %v", denied)
 	}
 	return b, proceed, err
+}
+
+// pace is the run's, with what is left of the longest duration since the workload was begun
+// with.
+func (t *task) pace(since time.Time) Pace {
+	p := t.opts.Pace
+	if p.MaxDuration > 0 {
+		p.MaxDuration = max(p.MaxDuration-t.opts.Now().Sub(since), time.Second)
+	}
+	return p
 }

@@ -25,12 +25,14 @@ type task struct {
 	injectors  *injectors
 	asked      Options // what the run was asked for
 	opts       Options // for this workload, once it was looked at
+	limit      int     // of Pods that a run makes unavailable at once; less than 0: none
 	audit      AuditFunc
 	item       report.Item
 	planned    time.Time // when the plan was made
 	tell       func(Event)
 	biased     func([]verdict.Change) // told where the workload came back as it was
 	leftOut    bool                   // something is left that a later run must not begin with
+	takenBack  bool                   // its restart was
 	now        *report.Item           // as it was audited after its Pods were re-created; nil: it was not
 }
 
@@ -54,9 +56,9 @@ type recreation interface {
 func (t *task) recreation(f facts, note string) recreation {
 	switch {
 	case t.opts.Strategy == Evict:
-		return &eviction{cluster: t.cluster, pace: t.opts.Pace, targets: f.targets}
+		return &eviction{cluster: t.cluster, pace: t.opts.Pace, targets: f.targets, unhealthy: f.unhealthy}
 	case f.kind == rolloutKind:
-		return &argoRestart{cluster: t.cluster, opts: t.opts, note: note}
+		return &argoRestart{cluster: t.cluster, opts: t.opts, note: note, targets: f.targets}
 	}
 	return &restart{cluster: t.cluster, opts: t.opts, reason: t.reason(), note: note, held: f.below(), targets: f.targets}
 }
@@ -104,7 +106,13 @@ func (t *task) run(ctx context.Context) report.Rollout {
 	finished := t.opts.now()
 	outcome.FinishedAt = &finished
 	t.recordResult(ctx, b, d)
-	last := lastRollout{Digest: digest, Time: finished, Result: d.result}
+	last := lastRollout{Digest: digest, Time: finished, Result: d.result, TakenBack: b.takenBack}
+	switch {
+	case t.takenBack:
+		last.TakenBack = &finished
+	case d.result == report.RolledOut && t.opts.Strategy == Restart:
+		last.TakenBack = nil
+	}
 	if t.leftOut {
 		last.Result = report.NotConverging
 	}
@@ -140,8 +148,9 @@ func (t *task) recordResult(ctx context.Context, b begun, d decision) {
 // begun is a rollout under way.
 type begun struct {
 	recreation
-	workload *unstructured.Unstructured
-	at       time.Time
+	workload  *unstructured.Unstructured
+	at        time.Time
+	takenBack *time.Time // when an earlier restart was; nil: none was
 }
 
 // start decides once more, by the workload as it is now, and begins. That holds
@@ -158,11 +167,12 @@ func (t *task) start(ctx context.Context) (begun, decision, error) {
 			return begun{}, skip("%v", errGone), nil
 		}
 		now := t.opts.now()
-		note, err := lastRollout{Digest: f.digest, Time: now, Result: report.Interrupted}.annotation()
+		before, _ := f.last()
+		note, err := lastRollout{Digest: f.digest, Time: now, Result: report.Interrupted, TakenBack: before.TakenBack}.annotation()
 		if err != nil {
 			return begun{}, proceed, err
 		}
-		b := begun{recreation: t.recreation(f, note), at: now}
+		b := begun{recreation: t.recreation(f, note), at: now, takenBack: before.TakenBack}
 		b.workload, err = b.begin(ctx, object)
 		switch {
 		case err == nil:
@@ -232,7 +242,7 @@ func (t *task) remaining(ctx context.Context, object *unstructured.Unstructured,
 	if slices.ContainsFunc(pods, func(p corev1.Pod) bool { return meant[string(p.UID)] && p.DeletionTimestamp == nil }) {
 		return proceed, nil
 	}
-	return skip("the Pods that were audited have been replaced since: nothing is left to do"), nil
+	return nothingLeft, nil
 }
 
 // settle waits until the workload has been rolled out, then audits it. The
@@ -245,6 +255,7 @@ func (t *task) settle(ctx context.Context, b begun) (decision, string) {
 	err = b.finish(ctx, b.workload, t.waiting())
 	if reverted, ok := errors.AsType[*revertedError](err); ok {
 		var refused decision
+		t.takenBack = true
 		if b, refused, err = t.evictInstead(ctx, b, reverted); refused != proceed {
 			return refused, digest
 		}
@@ -290,7 +301,8 @@ func (t *task) evictOnceMore(ctx context.Context, b begun, first outcome, digest
 	if down, err := t.injectors.down(ctx, t.item.Namespace, template); down != "" || err != nil {
 		return first, digest
 	}
-	again := begun{&eviction{cluster: t.cluster, pace: t.opts.Pace, targets: first.late}, b.workload, b.at}
+	again := b
+	again.recreation = &eviction{cluster: t.cluster, pace: t.pace(b.at), targets: first.late}
 	if _, err := again.begin(ctx, b.workload); err != nil {
 		return first, digest
 	}
@@ -317,6 +329,9 @@ func left(when string) decision {
 // explain turns the end of a wait into a result, with the Pod that is in the
 // way named.
 func (t *task) explain(ctx context.Context, b begun, err error) decision {
+	if _, evicting := b.recreation.(*eviction); evicting && ctx.Err() != nil {
+		return decision{report.Interrupted, "left while its Pods were being evicted: the same command goes on with the rest"}
+	}
 	if ctx.Err() != nil {
 		return left("while its Pods were being replaced, which its controller goes on with by itself")
 	}
@@ -339,47 +354,10 @@ func (t *task) explain(ctx context.Context, b begun, err error) decision {
 	return failed("%v", err)
 }
 
-// verifyAttempts and verifyPause: a controller may report itself done an
-// instant before its last old Pod is gone, so a difference counts only when it
-// stays.
-const (
-	verifyAttempts = 3
-	verifyPause    = time.Second
-)
-
-// verify audits the workload again: what differs now did not converge.
-func (t *task) verify(ctx context.Context, b begun, digest string) (outcome, string) {
-	var o outcome
-	end := func(d decision) outcome { return outcome{decision: d} }
-	for attempt := range verifyAttempts {
-		if attempt > 0 && !pause(ctx, verifyPause) {
-			return end(left("before it could be audited again")), digest
-		}
-		item, err := t.audit(ctx, refOf(t.item))
-		if err != nil && ctx.Err() != nil {
-			return end(left("before it could be audited again")), digest
-		}
-		if err != nil {
-			return end(failed("rolled out, but could not be audited afterwards: %v", err)), digest
-		}
-		if item == nil {
-			return end(failed("rolled out, but the audit afterwards found no Pod of it")), digest
-		}
-		t.now = item
-		if digest, err = digestOf(*item); err != nil {
-			return end(failed("%v", err)), ""
-		}
-		if o = converged(t.item, *item, t.opts, b.untouched()); o.result == report.RolledOut {
-			break
-		}
-	}
-	return o, digest
-}
-
 // remember writes the outcome to the workload's own metadata. An interrupted
 // rollout has none but what its start noted, and a workload that is gone needs none.
 func (t *task) remember(ctx context.Context, b begun, last lastRollout) error {
-	if last.Result == report.Interrupted || last.Digest == "" {
+	if last.Result == report.Interrupted && !t.takenBack || last.Digest == "" {
 		return nil
 	}
 	value, err := last.annotation()

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,6 +34,22 @@ func troubleOf(pods []corev1.Pod, fresh func(*corev1.Pod) bool, none string) str
 		return fmt.Sprintf("%s (and %d more Pods)", first, troubled-1)
 	}
 	return first
+}
+
+// downOf names the first of the new Pods of which a container does not run, and why; empty
+// if all do, or are about to.
+func downOf(pods []corev1.Pod, fresh func(*corev1.Pod) bool) string {
+	for i := range pods {
+		if !fresh(&pods[i]) {
+			continue
+		}
+		for _, s := range slices.Concat(pods[i].Status.InitContainerStatuses, pods[i].Status.ContainerStatuses) {
+			if why := whyDown(s); why != "" {
+				return fmt.Sprintf("Pod %s: container %s %s", pods[i].Name, s.Name, why)
+			}
+		}
+	}
+	return ""
 }
 
 // whyNotReady is empty for a Pod that is ready.

@@ -1,9 +1,11 @@
 package rollout
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -23,6 +25,44 @@ type outcome struct {
 	// late are new Pods that differ from others of their revision, which do not
 	// differ from a dry run: what an injector looked at was not there when they came.
 	late []report.PodRef
+}
+
+// verifyAttempts and verifyPause: a controller may report itself done an
+// instant before its last old Pod is gone, so a difference counts only when it
+// stays.
+const (
+	verifyAttempts = 5
+	verifyPause    = time.Second
+)
+
+// verify audits the workload again: what differs now did not converge.
+func (t *task) verify(ctx context.Context, b begun, digest string) (outcome, string) {
+	var o outcome
+	end := func(d decision) outcome { return outcome{decision: d} }
+	for attempt := range verifyAttempts {
+		if attempt > 0 && !pause(ctx, verifyPause) {
+			return end(left("before it could be audited again")), digest
+		}
+		item, err := t.audit(ctx, refOf(t.item))
+		if err != nil && ctx.Err() != nil {
+			return end(left("before it could be audited again")), digest
+		}
+		if err != nil {
+			return end(failed("rolled out, but could not be audited afterwards: %v", err)), digest
+		}
+		if item == nil { // the last old one has just gone
+			o = end(failed("rolled out, but the audit afterwards found no Pod of it"))
+			continue
+		}
+		t.now = item
+		if digest, err = digestOf(*item); err != nil {
+			return end(failed("%v", err)), ""
+		}
+		if o = converged(t.item, *item, t.opts, b.untouched()); o.result == report.RolledOut {
+			break
+		}
+	}
+	return o, digest
 }
 
 // converged judges the audit of a workload that has just been rolled out, given the one

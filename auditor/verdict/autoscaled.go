@@ -32,6 +32,9 @@ func (in Input) sizedByAnnotation() bool {
 	if !in.AutoscalersKnown {
 		return in.annotated(in.Live) || in.annotated(in.Fresh)
 	}
+	if annotatedBy(in.Live, in.UnreadAnnotations) || annotatedBy(in.Fresh, in.UnreadAnnotations) {
+		return true
+	}
 	return in.Template.Exists() && in.annotated(in.Fresh) && !in.annotated(in.Template)
 }
 
@@ -43,9 +46,12 @@ var sizingAnnotations = []string{"vpaUpdates", "vpaObservedContainers", "autosca
 
 // annotated reports whether the Pod says that it was sized.
 func (in Input) annotated(pod jsontree.Node) bool {
+	return annotatedBy(pod, sizingAnnotations) || annotatedBy(pod, in.SizingAnnotations)
+}
+
+func annotatedBy(pod jsontree.Node, keys []string) bool {
 	annotations := pod.Get("metadata", "annotations")
-	has := func(key string) bool { return annotations.Get(key).Exists() }
-	return slices.ContainsFunc(sizingAnnotations, has) || slices.ContainsFunc(in.SizingAnnotations, has)
+	return slices.ContainsFunc(keys, func(key string) bool { return annotations.Get(key).Exists() })
 }
 
 // isAutoscaled reports whether a change is of resources that an autoscaler sets,

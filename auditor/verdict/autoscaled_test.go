@@ -66,31 +66,37 @@ func TestAnnotationsOfAnybody(t *testing.T) {
 	pod := func(annotations, cpu string) []byte {
 		return []byte(`{"metadata":{"annotations":{` + annotations + `}},"spec":{"containers":[{"name":"web"},{"name":"proxy","resources":{"requests":{"cpu":"` + cpu + `"}}}]}}`)
 	}
+	unread := map[string][]string{
+		"in the template, and theirs are unread":          {"vpaUpdates"},
+		"in the template, and those of others are unread": {"autoscaling.datadoghq.com/rec-id"},
+	}
 	for name, test := range map[string]struct {
 		template, live, fresh string
 		known                 bool
 		autoscalers           []Autoscaler
 		want                  State
 	}{
-		"in the template":                     {vpa, vpa, vpa, true, nil, Drifted},
-		"in the template, none are known":     {vpa, vpa, vpa, false, nil, InSync},
-		"in the template, and there is one":   {vpa, vpa, vpa, true, []Autoscaler{{}}, InSync},
-		"on the live Pod":                     {"", vpa, "", true, nil, Drifted},
-		"on the live Pod, none are known":     {"", vpa, "", false, nil, InSync},
-		"by admission":                        {"", "", vpa, true, nil, InSync},
-		"of an observer, in the template":     {`"vpaObservedContainers":"web"`, vpa, vpa, true, nil, Drifted},
-		"by admission, over the template's":   {vpa, "", vpa, true, nil, Drifted},
-		"Datadog's, by admission":             {"", "", datadog, true, nil, InSync},
-		"Datadog's, in the template":          {datadog, datadog, datadog, true, nil, Drifted},
-		"one that was named, by admission":    {"", "", custom, true, nil, InSync},
-		"one that was named, in the template": {custom, custom, custom, true, nil, Drifted},
-		"one that was not named":              {"", "", `"example.com/other":"yes"`, true, nil, Drifted},
-		"nowhere, and autoscalers are unread": {"", "", "", false, nil, Drifted},
+		"in the template":                                 {vpa, vpa, vpa, true, nil, Drifted},
+		"in the template, none are known":                 {vpa, vpa, vpa, false, nil, InSync},
+		"in the template, and there is one":               {vpa, vpa, vpa, true, []Autoscaler{{}}, InSync},
+		"on the live Pod":                                 {"", vpa, "", true, nil, Drifted},
+		"on the live Pod, none are known":                 {"", vpa, "", false, nil, InSync},
+		"by admission":                                    {"", "", vpa, true, nil, InSync},
+		"of an observer, in the template":                 {`"vpaObservedContainers":"web"`, vpa, vpa, true, nil, Drifted},
+		"by admission, over the template's":               {vpa, "", vpa, true, nil, Drifted},
+		"Datadog's, by admission":                         {"", "", datadog, true, nil, InSync},
+		"Datadog's, in the template":                      {datadog, datadog, datadog, true, nil, Drifted},
+		"one that was named, by admission":                {"", "", custom, true, nil, InSync},
+		"one that was named, in the template":             {custom, custom, custom, true, nil, Drifted},
+		"one that was not named":                          {"", "", `"example.com/other":"yes"`, true, nil, Drifted},
+		"in the template, and theirs are unread":          {vpa, vpa, vpa, true, nil, InSync},
+		"in the template, and those of others are unread": {vpa, vpa, vpa, true, nil, Drifted},
+		"nowhere, and autoscalers are unread":             {"", "", "", false, nil, Drifted},
 	} {
 		template := []byte(`{"metadata":{"annotations":{` + test.template + `}},"spec":{"containers":[{"name":"web"}]}}`)
 		v, err := Judge(Input{
 			Live: parse(t, pod(test.live, "1")), Fresh: parse(t, pod(test.fresh, "2")), Template: parse(t, template),
-			SizingAnnotations: []string{"example.com/sized"}, AutoscalersKnown: test.known, Autoscalers: test.autoscalers,
+			UnreadAnnotations: unread[name], SizingAnnotations: []string{"example.com/sized"}, AutoscalersKnown: test.known, Autoscalers: test.autoscalers,
 		})
 		if err != nil {
 			t.Fatal(err)

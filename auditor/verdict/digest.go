@@ -26,7 +26,8 @@ func DigestOf(pod jsontree.Node, annotations ...string) (Digest, error) {
 		form = append(append(form, c.Part()...), 0)
 		form = v.AppendCanonical(form, c.Member)
 		if profile := profiles[c.Name]; profile != "" && !appArmorOf(c.Node).Exists() {
-			form = append(append(append(form, appArmorAnnotation...), profile...), 0)
+			hash := sha256.Sum256([]byte(profile)) // which may be made to look like what follows
+			form = append(append(form, appArmorAnnotation...), hash[:]...)
 		}
 	}
 	if volumes := v.Volumes(); volumes.Node.Exists() {

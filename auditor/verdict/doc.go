@@ -83,6 +83,9 @@ type Input struct {
 	// AutoscalersKnown says that one would be known, so that annotations that anybody
 	// may write excuse nothing. Where they are not, annotations of either Pod tell.
 	AutoscalersKnown bool
+	// UnreadAnnotations tell all the same, as the autoscalers that write them could not be
+	// read.
+	UnreadAnnotations []string
 }
 
 // Verdict is the outcome of a comparison.

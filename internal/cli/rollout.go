@@ -146,7 +146,8 @@ func (o *rolloutOptions) addFlags(cmd *cobra.Command) {
 		addSwitch(flags, &o.rollout.Select.All, "all", "Roll out every selected workload that has the sidecar, drifted or not.")
 		how.addGuards(flags)
 		addSwitch(flags, &o.rollout.Guards.AllowAppImage, "allow-app-image", "Also where the new Pods would have another image of the app than runs, as one that a policy resolved to another digest.")
-		addSwitch(flags, &o.rollout.Guards.Retry, "retry", "Also what a rollout did not converge for before.")
+		addSwitch(flags, &o.rollout.Guards.AllowUnhealthy, "allow-unhealthy", "Also workloads whose Pods are not available, though no rollout of them is under way, as where what was injected into them is the cause.")
+		addSwitch(flags, &o.rollout.Guards.Retry, "retry", "Also what a rollout did not converge for, or was taken back of, before.")
 	})
 	group(cmd, "How to roll out", func(flags *pflag.FlagSet) {
 		addSwitch(flags, &o.confirm, "confirm", "Do it. Without this, the plan is printed and nothing is changed. Like all switches it takes a value only behind an equals sign: --confirm=false.")

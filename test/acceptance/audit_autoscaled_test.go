@@ -169,6 +169,7 @@ subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sideca
 		t.Helper()
 		apply(t, c, namespace, fmt.Sprintf("{apiVersion: %s, kind: %s, metadata: {name: web}, spec: {%s}}", apiVersion, kind, spec))
 	}
+	noted := ""
 	state := func(when string, want verdict.State, flags ...string) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), testProduct(t).CLI, append([]string{"audit", "--kubeconfig", kubeconfig, "-n", namespace, "-o", "json"}, flags...)...)
@@ -180,8 +181,8 @@ subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sideca
 		if err := json.Unmarshal(out, &found); err != nil {
 			t.Fatal(err)
 		}
-		if got := itemOf(t, &found, "Deployment", "web"); got.State != want || len(found.Notes) > 0 {
-			t.Errorf("%s: %s, notes %q, want %s", when, got.State, found.Notes, want)
+		if got := itemOf(t, &found, "Deployment", "web"); got.State != want || (noted == "") != (len(found.Notes) == 0) || !strings.Contains(strings.Join(found.Notes, "; "), noted) {
+			t.Errorf("%s: %s, notes %q, want %s and %q", when, got.State, found.Notes, want, noted)
 		}
 	}
 	const web = "{apiVersion: apps/v1, kind: Deployment, name: web}"
@@ -197,6 +198,8 @@ subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sideca
 	state("counted", verdict.Drifted, append(rightsizers, "--include-autoscaled")...)
 	object("example.test/v1", "Rightsizer", "workload: "+web+", mode: Recommend")
 	state("it recommends", verdict.Drifted, rightsizers...)
+	noted = "rightsizer.example.test"
+	state("a kind that there is not", verdict.Drifted, "--autoscaler", "resource=rightsizer.v1.example.test")
 }
 
 // installAutoscalerKind makes the API server know VerticalPodAutoscalers for one

@@ -3,6 +3,7 @@ package acceptance
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -91,7 +92,7 @@ func TestRestartThatIsTakenBack(t *testing.T) {
 
 	taken := rolloutCommand(t, c, 1, "-n", namespace, "--confirm")
 	checkResults(t, taken, map[string]report.Result{"Deployment/web": report.Reverted})
-	for _, want := range []string{"its template was put back", "Pods not yet replaced", "--strategy evict or auto"} {
+	for _, want := range []string{"its restart was taken back", "Pods not yet replaced", "--strategy evict or auto"} {
 		if reason := taken.Items[0].Rollout.Reason; !strings.Contains(reason, want) {
 			t.Errorf("reason %q, want %q in it", reason, want)
 		}
@@ -130,6 +131,42 @@ func TestAutoEvictsWhatIsTakenBack(t *testing.T) {
 		t.Errorf("rolled out by %s, want evict", got)
 	}
 	auditNamespace(t, c, namespace, "Deployment/web InSync 3")
+
+	proxy.setImage("proxy:3")
+	next := rolloutCommand(t, c, 0, "-n", namespace, "--strategy", "auto")
+	if got := next.Items[0].Rollout; got.Strategy != "evict" || !strings.Contains(got.Reason, "was taken back") {
+		t.Errorf("planned %+v, want an eviction, as a restart was taken back", got)
+	}
+}
+
+// A restart that a person takes back is not gone on with: they may know why.
+func TestAutoStopsWhereAPersonTakesBack(t *testing.T) {
+	c := fenced(t)
+	proxy := startInjector(t, c, "proxy", "proxy:1")
+	namespace := injectedNamespace(t, c, 1)
+	slowWeb(t, c, namespace)
+	proxy.setImage("proxy:2")
+	undone := make(chan error, 1)
+	go func() {
+		undone <- cluster.Poll(t.Context(), "a restart to undo", func(ctx context.Context) error {
+			annotations, err := c.Kubectl(ctx, "", "-n", namespace, "get", "deployment", "web", "-o", "jsonpath={.spec.template.metadata.annotations}")
+			if err == nil && annotations == "" {
+				err = errors.New("it has not begun")
+			}
+			if err == nil {
+				_, err = c.Kubectl(ctx, "", "-n", namespace, "rollout", "undo", "deployment/web")
+			}
+			return err
+		})
+	}()
+	done := rolloutCommand(t, c, 1, "-n", namespace, "--strategy", "auto", "--confirm")
+	if err := <-undone; err != nil {
+		t.Fatal(err)
+	}
+	checkResults(t, done, map[string]report.Result{"Deployment/web": report.Reverted})
+	if got := done.Items[0].Rollout; got.Strategy != "restart" || !strings.Contains(got.Reason, "a person may have meant that") {
+		t.Errorf("%+v, want it left to the person", got)
+	}
 }
 
 // Operators that leave kubectl's annotation alone do not take a restart back.
