@@ -2,6 +2,7 @@ package ui
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +141,22 @@ func TestADiffOpensByKeyboard(t *testing.T) {
 	b.press(kb.ArrowUp)
 	b.press(kb.Escape)
 	b.until(`document.querySelector('.detail') === null && location.hash === ''`)
+}
+
+// What was injected without a container, and what is not judged, is said of a revision.
+func TestDetailsBesideTheChanges(t *testing.T) {
+	r := typical()
+	at := slices.IndexFunc(r.Items, func(i report.Item) bool { return i.Name == "cart" })
+	of := &r.Items[at].Revisions[0]
+	of.Sidecars, of.Injected, of.Undecided, of.Biased = []string{}, true, []string{"pod:imagePullSecrets[registry]"}, []string{"app/app:env[NODE]"}
+	b := open(t, file(t, report.Page{Report: r.Masked(mask.Off())})+"#shop/Deployment/cart", screen{})
+	b.until(`document.querySelector('.detail') !== null`)
+	text := eval[string](b, `document.querySelector('.detail').innerText`)
+	for _, want := range []string{"none: variables, mounts or volumes alone are injected", "Undecided", "pod:imagePullSecrets[registry]", "Not judged", "app/app:env[NODE]"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
 }
 
 func TestDeepLink(t *testing.T) {

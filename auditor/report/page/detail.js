@@ -171,7 +171,9 @@ function stampsText(revision) {
 }
 
 function revisionDetail(revision) {
-  const facts = [['Sidecars', revision.sidecars.map(printable).join(', ')], ['Would lose', revision.loses.map(printable).join(', ')],
+  const names = (list) => (list ?? []).map(printable).join(', ');
+  const facts = [['Sidecars', names(revision.sidecars) || (revision.injected ? 'none: variables, mounts or volumes alone are injected' : '')],
+    ['Would lose', names(revision.loses)], ['Undecided', names(revision.undecided)], ['Not judged', names(revision.biased)],
     ['Stamps', stampsText(revision)], ['Ignored', revision.ignored ? count(revision.ignored, 'difference') : '']];
   return el('section', { class: 'revision' },
     el('h4', {}, badge(revision.state), ' ', el('span', {}, revision.name ? printable(revision.name) : 'Pods'),
