@@ -344,6 +344,11 @@ func (t *task) explain(ctx context.Context, b begun, err error) decision {
 	if errors.Is(err, errGone) {
 		return failed("%v", err)
 	}
+	if object, getErr := t.cluster.get(ctx, refOf(t.item)); getErr == nil {
+		if refusal := refusalOf(object); refusal != "" {
+			return failed("%v: its new Pods are refused: %s", err, refusal)
+		}
+	}
 	pods, listErr := t.cluster.pods(ctx, b.workload)
 	if listErr != nil {
 		return failed("%v; its Pods could not be listed: %v", err, listErr)

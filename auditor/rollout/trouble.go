@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // troubleOf says what keeps the new Pods of a workload from becoming ready: the
@@ -34,6 +36,21 @@ func troubleOf(pods []corev1.Pod, fresh func(*corev1.Pod) bool, none string) str
 		return fmt.Sprintf("%s (and %d more Pods)", first, troubled-1)
 	}
 	return first
+}
+
+// refusalOf is why a Deployment's or a ReplicaSet's controller cannot create Pods, such as a
+// quota; empty where it can, and of the other kinds, which say it in Events alone.
+func refusalOf(object *unstructured.Unstructured) string {
+	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	for _, c := range conditions {
+		condition, ok := c.(map[string]any)
+		if !ok || condition["type"] != string(appsv1.DeploymentReplicaFailure) || condition["status"] != string(corev1.ConditionTrue) {
+			continue
+		}
+		message, _ := condition["message"].(string)
+		return orElse(quote(message), "for no reason that is given")
+	}
+	return ""
 }
 
 // downOf names the first of the new Pods of which a container does not run, and why; empty

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 const (
@@ -87,5 +88,31 @@ func TestTroubleOf(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A quota that refuses the Pods of a rollout is named, in the controller's words.
+func TestRefusalOf(t *testing.T) {
+	condition := func(kind, status, message string) *unstructured.Unstructured {
+		return &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"conditions": []any{
+			"no condition", map[string]any{"type": "Progressing", "status": "True", "message": "goes on"},
+			map[string]any{"type": kind, "status": status, "message": message},
+		}}}}
+	}
+	const quota = `pods "web-1" is forbidden: exceeded quota: small`
+	for name, test := range map[string]struct {
+		object *unstructured.Unstructured
+		want   string
+	}{
+		"a quota":         {condition("ReplicaFailure", "True", quota), quota},
+		"not any more":    {condition("ReplicaFailure", "False", quota), ""},
+		"something else":  {condition("Available", "True", quota), ""},
+		"without a word":  {condition("ReplicaFailure", "True", ""), "for no reason that is given"},
+		"no status":       {&unstructured.Unstructured{Object: map[string]any{}}, ""},
+		"a broken status": {&unstructured.Unstructured{Object: map[string]any{"status": "fine"}}, ""},
+	} {
+		if got := refusalOf(test.object); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
 	}
 }

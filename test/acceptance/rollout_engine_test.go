@@ -367,6 +367,40 @@ func TestRolloutHaltsAtAFailure(t *testing.T) {
 	}
 }
 
+// Where a quota leaves no room for the Pods of a rollout, it is named.
+func TestRolloutThatAQuotaStops(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	apply(t, e.Cluster, e.namespace, `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  progressDeadlineSeconds: 10
+  strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: "app:1"}]}}
+`)
+	rolledOut(t, e.Cluster, e.namespace, "deployment/web")
+	apply(t, e.Cluster, e.namespace, `{"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"small"},"spec":{"hard":{"pods":"2"}}}`)
+	err := cluster.Poll(t.Context(), "the quota to be counted", func(ctx context.Context) error {
+		used, err := e.Kubectl(ctx, "", "-n", e.namespace, "get", "resourcequota", "small", "-o", "jsonpath={.status.used.pods}")
+		if err == nil && used != "2" {
+			err = fmt.Errorf("%s Pods are counted", used)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := e.run(t.Context(), t, e.plan(t, e.drifted("Deployment", "web", podsOf(t, e.Cluster, e.namespace, "app=web")...)))
+	checkResults(t, done, map[string]report.Result{"Deployment/web": report.Failed})
+	if reason := done.Items[0].Rollout.Reason; !strings.Contains(reason, "its new Pods are refused") || !strings.Contains(reason, "exceeded quota: small") {
+		t.Errorf("reason %q, want the quota named", reason)
+	}
+}
+
 func TestRolloutIsInterrupted(t *testing.T) {
 	t.Run("to finish what is under way", func(t *testing.T) {
 		t.Parallel()
