@@ -186,8 +186,8 @@ func (r *run) stopped(ctx context.Context) string {
 func (r *run) finish(i int, outcome report.Rollout, now *report.Item) {
 	outcome.Reason = sentence(outcome.Reason, longestReason)
 	r.mu.Lock()
-	if now != nil {
-		r.items[i] = *now
+	if found := &r.items[i]; now != nil {
+		found.State, found.Pods, found.Revisions, found.OldestPod = now.State, now.Pods, now.Revisions, now.OldestPod
 	}
 	r.items[i].Rollout = outcome
 	item := r.items[i]
