@@ -102,7 +102,8 @@ second leaves at once. One run at a time rolls out in a cluster: a Lease keeps o
 
 Exit codes:
   0  all that was selected is rolled out and verified, or nothing was confirmed
-  1  something failed, did not converge, was interrupted or, with --strict, was skipped;
+  1  something failed, did not converge, was taken back, was interrupted or, with
+     --strict, was skipped;
      or another run holds the Lease
   2  an error`,
 		Example: examples(name, `
