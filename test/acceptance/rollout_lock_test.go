@@ -225,6 +225,13 @@ func TestRolloutCommandIsInterrupted(t *testing.T) {
 		t.Errorf("report:\n%s", &r.out)
 	}
 
+	for n := range 3 { // or one is over before the second signal
+		name := fmt.Sprintf("d-%02d", n)
+		if _, err := c.Kubectl(t.Context(), "", "-n", namespace, "patch", "deployment", name, "-p", `{"spec":{"minReadySeconds":5}}`); err != nil {
+			t.Fatal(err)
+		}
+		rolledOut(t, c, namespace, "deployment/"+name)
+	}
 	again := startRollout(t, c, "-n", namespace, "--confirm")
 	awaitRestarted(t, c, namespace, len(times)+1)
 	for range 2 {
