@@ -43,7 +43,7 @@ func autoscalerKinds() []AutoscalerKind {
 		{
 			Resource:  schema.GroupVersionResource{Group: "autoscaling.k8s.io", Version: "v1", Resource: "verticalpodautoscalers"},
 			TargetRef: []string{"spec", "targetRef"}, Off: []string{"spec", "updatePolicy", "updateMode"}, OffValue: "Off",
-			Annotations: []string{"vpaUpdates", "vpaObservedContainers"},
+			Annotations: verdict.VerticalPodAutoscalerAnnotations,
 			containers: func(object jsontree.Node) map[string]bool {
 				sized := map[string]bool{}
 				for policy := range object.Get("spec", "resourcePolicy", "containerPolicies").Children() {
@@ -56,8 +56,7 @@ func autoscalerKinds() []AutoscalerKind {
 		{
 			Resource:  schema.GroupVersionResource{Group: "datadoghq.com", Version: "v1alpha2", Resource: "datadogpodautoscalers"},
 			TargetRef: []string{"spec", "targetRef"}, Off: []string{"spec", "applyPolicy", "mode"}, OffValue: "Preview",
-			// https://github.com/DataDog/datadog-agent/blob/main/pkg/clusteragent/autoscaling/workload/model/const.go
-			Annotations: []string{"autoscaling.datadoghq.com/rec-id"},
+			Annotations: verdict.DatadogPodAutoscalerAnnotations,
 			containers: func(object jsontree.Node) map[string]bool {
 				sized := map[string]bool{}
 				for constraint := range object.Get("spec", "constraints", "containers").Children() {

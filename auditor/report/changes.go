@@ -37,9 +37,7 @@ func keyOf(c verdict.Change) changeKey {
 // rest are counted, and so are those that there are more than changes.
 func summarizeChanges(changes []verdict.Change, more, limit, width int) string {
 	changes = spelledOut(changes)
-	slices.SortStableFunc(changes, func(a, b verdict.Change) int {
-		return cmp.Or(unstableLast(a, b), mostTellingFirst(a, b))
-	})
+	slices.SortStableFunc(changes, unstableLast)
 
 	summary, text, shown := "", "", 0
 	for i, change := range changes {

@@ -83,7 +83,6 @@ func (o TextOptions) writeRevision(b *strings.Builder, item Item, revision Revis
 
 func (o TextOptions) writeChanges(b *strings.Builder, indent string, changes []verdict.Change) {
 	changes = spelledOut(changes)
-	slices.SortStableFunc(changes, mostTellingFirst)
 	for len(changes) > 0 {
 		part := changes[0].Part
 		end := slices.IndexFunc(changes, func(c verdict.Change) bool { return c.Part != part })

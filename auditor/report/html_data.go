@@ -3,7 +3,6 @@ package report
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -78,9 +77,7 @@ type changeList struct {
 func (l *changeList) revisions(of []Revision) []pageRevision {
 	found := make([]pageRevision, len(of))
 	for i, revision := range of {
-		changes := spelledOut(revision.Changes)
-		slices.SortStableFunc(changes, mostTellingFirst)
-		found[i] = pageRevision{Revision: revision, Changes: l.indices(changes), Autoscaled: l.indices(revision.Autoscaled)}
+		found[i] = pageRevision{Revision: revision, Changes: l.indices(spelledOut(revision.Changes)), Autoscaled: l.indices(revision.Autoscaled)}
 	}
 	return found
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -18,7 +19,7 @@ const (
 
 // spelledOut returns changes as people are shown them: of a list of arguments, JSON, YAML
 // or certificates what changed in it, and a container that becomes a native sidecar as
-// one change, and what else of it does. Values are masked already.
+// one change, and what else of it does; the most telling first. Values are masked already.
 func spelledOut(changes []verdict.Change) []verdict.Change {
 	native := nativeSidecars(changes)
 	shown := make([]verdict.Change, 0, len(changes))
@@ -38,6 +39,7 @@ func spelledOut(changes []verdict.Change) []verdict.Change {
 			shown = append(shown, inside(c)...)
 		}
 	}
+	slices.SortStableFunc(shown, mostTellingFirst)
 	return shown
 }
 

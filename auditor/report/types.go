@@ -180,6 +180,10 @@ const (
 	Interrupted Result = "Interrupted"
 )
 
+// Failure reports whether a rollout was begun with, or not again, and did not do what it is
+// for: a run halts after some.
+func (r Result) Failure() bool { return r == Failed || r == NotConverging || r == Reverted }
+
 // Rollout says whether a workload would be rolled out and, after a rollout
 // run, what happened. Result is empty in a DriftReport.
 type Rollout struct {

@@ -55,10 +55,7 @@ func Plan(ctx context.Context, cfg *rest.Config, rep *report.Report, opts Option
 	for i, d := range decisions {
 		r := &items[i].Rollout
 		if d == proceed {
-			d.reason = r.Reason // why its strategy was chosen
-		}
-		if images := items[i].ImageChanges(); d.result == report.Planned && images != "" {
-			d.reason = strings.TrimPrefix(d.reason+"; brings up another image of the app, too: "+images, "; ")
+			d.reason = r.Reason // what there is to know of it
 		}
 		r.Eligible, r.Reason, r.Result = d.result == report.Planned, d.text(), d.result
 		opts.Log.Info("Planned rollout", "kind", items[i].Kind, "namespace", items[i].Namespace, "workload", items[i].Name,
@@ -228,19 +225,27 @@ func (p *planner) look(ctx context.Context, item *report.Item) (decision, error)
 	if err != nil {
 		return decision{}, err
 	}
+	var notes []string
 	if opts.Strategy == Auto {
-		opts, item.Rollout.Reason = opts.resolved(f) // why this one, in the plan
+		var why string
+		if opts, why = opts.resolved(f); why != "" {
+			notes = append(notes, why)
+		}
 		if denied, err := p.access.denied(ctx, ref, opts.Strategy); err != nil || denied != "" {
 			return skip("%s", denied), err
 		}
 	}
 	item.Rollout.Strategy = string(opts.Strategy)
 	if least := f.least(opts); least > time.Hour {
-		item.Rollout.Reason = strings.TrimPrefix(fmt.Sprintf("%s; takes %s at least, by its minReadySeconds", item.Rollout.Reason, least), "; ")
+		notes = append(notes, fmt.Sprintf("takes %s at least, by its minReadySeconds", least))
 	}
 	if f.unhealthy {
-		item.Rollout.Reason = strings.TrimPrefix(item.Rollout.Reason+"; is unhealthy: "+f.unsettled, "; ")
+		notes = append(notes, "is unhealthy: "+f.unsettled)
 	}
+	if images := item.ImageChanges(); images != "" {
+		notes = append(notes, "brings up another image of the app, too: "+images)
+	}
+	item.Rollout.Reason = strings.Join(notes, "; ")
 	item.Rollout.Budgets, item.Rollout.Disrupts = f.budgetNames(), f.disrupts(opts)
 	if p.opts.Strategy == Auto { // which may go on by another one
 		evicting := opts

@@ -193,7 +193,7 @@ func (r *run) finish(i int, outcome report.Rollout, now *report.Item) {
 	item := r.items[i]
 	r.active = slices.DeleteFunc(r.active, func(other int) bool { return other == i })
 	r.done++
-	if outcome.Result == report.Failed || outcome.Result == report.NotConverging || outcome.Result == report.Reverted {
+	if outcome.Result.Failure() {
 		r.failures++
 	}
 	r.changed.Broadcast()

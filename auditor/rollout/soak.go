@@ -18,10 +18,10 @@ const soakPoll = 2 * time.Second
 func (r *run) soak(ctx context.Context, canaries []int) {
 	var watched []int
 	for _, i := range canaries {
-		switch item := r.items[i]; item.Rollout.Result {
-		case report.RolledOut:
+		switch item := r.items[i]; {
+		case item.Rollout.Result == report.RolledOut:
 			watched = append(watched, i)
-		case report.Failed, report.NotConverging, report.Reverted:
+		case item.Rollout.Result.Failure():
 			r.halt(fmt.Sprintf("the canary %s is %s", refOf(item), item.Rollout.Result))
 			return
 		}

@@ -137,10 +137,10 @@ func notStarted(ctx context.Context, err error) decision {
 }
 
 func (t *task) recordResult(ctx context.Context, b begun, d decision) {
-	switch d.result {
-	case report.RolledOut:
+	switch {
+	case d.result == report.RolledOut:
 		t.cluster.record(ctx, b.workload, eventSucceeded, orElse(d.reason, "All its Pods carry the present sidecars"))
-	case report.Failed, report.NotConverging, report.Reverted:
+	case d.result.Failure():
 		t.cluster.record(ctx, b.workload, eventFailed, string(d.result)+": "+d.reason)
 	}
 }

@@ -57,13 +57,8 @@ func refusalOf(object *unstructured.Unstructured) string {
 // if all do, or are about to.
 func downOf(pods []corev1.Pod, fresh func(*corev1.Pod) bool) string {
 	for i := range pods {
-		if !fresh(&pods[i]) {
-			continue
-		}
-		for _, s := range slices.Concat(pods[i].Status.InitContainerStatuses, pods[i].Status.ContainerStatuses) {
-			if why := whyDown(s); why != "" {
-				return fmt.Sprintf("Pod %s: container %s %s", pods[i].Name, s.Name, why)
-			}
+		if why := containerDown(&pods[i]); why != "" && fresh(&pods[i]) {
+			return fmt.Sprintf("Pod %s: %s", pods[i].Name, why)
 		}
 	}
 	return ""
@@ -81,13 +76,10 @@ func whyNotReady(pod *corev1.Pod) string {
 	if c := conditions[corev1.PodScheduled]; c.Status == corev1.ConditionFalse {
 		return fmt.Sprintf("%s: %s", orElse(c.Reason, "not scheduled"), quote(c.Message))
 	}
-	statuses := append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...)
-	for _, s := range statuses {
-		if why := whyDown(s); why != "" {
-			return fmt.Sprintf("container %s %s", s.Name, why)
-		}
+	if why := containerDown(pod); why != "" {
+		return why
 	}
-	for _, s := range statuses {
+	for _, s := range statusesOf(pod) {
 		if s.State.Running != nil && !s.Ready {
 			return fmt.Sprintf("container %s runs but is not ready", s.Name)
 		}
@@ -96,6 +88,20 @@ func whyNotReady(pod *corev1.Pod) string {
 		return strings.TrimSuffix(fmt.Sprintf("%s: %s", quote(pod.Status.Reason), quote(pod.Status.Message)), ": ")
 	}
 	return fmt.Sprintf("not ready, in phase %s", pod.Status.Phase)
+}
+
+func statusesOf(pod *corev1.Pod) []corev1.ContainerStatus {
+	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
+}
+
+// containerDown names the first container that does not run, and why; empty without one.
+func containerDown(pod *corev1.Pod) string {
+	for _, s := range statusesOf(pod) {
+		if why := whyDown(s); why != "" {
+			return fmt.Sprintf("container %s %s", s.Name, why)
+		}
+	}
+	return ""
 }
 
 // whyDown says why a container does not run; empty if it does, has done its

@@ -38,11 +38,16 @@ func (in Input) sizedByAnnotation() bool {
 	return in.Template.Exists() && in.annotated(in.Fresh) && !in.annotated(in.Template)
 }
 
-// sizingAnnotations are written by admission on Pods that it sizes, and that it would size
-// differently the next time: a VerticalPodAutoscaler's, and Datadog's.
+// Annotations that admission writes on Pods that it sizes, and that it would size
+// differently the next time.
 // https://github.com/kubernetes/autoscaler/tree/master/vertical-pod-autoscaler
 // https://github.com/DataDog/datadog-agent/blob/main/pkg/clusteragent/autoscaling/workload/model/const.go
-var sizingAnnotations = []string{"vpaUpdates", "vpaObservedContainers", "autoscaling.datadoghq.com/rec-id"}
+var (
+	VerticalPodAutoscalerAnnotations = []string{"vpaUpdates", "vpaObservedContainers"}
+	DatadogPodAutoscalerAnnotations  = []string{"autoscaling.datadoghq.com/rec-id"}
+
+	sizingAnnotations = slices.Concat(VerticalPodAutoscalerAnnotations, DatadogPodAutoscalerAnnotations)
+)
 
 // annotated reports whether the Pod says that it was sized.
 func (in Input) annotated(pod jsontree.Node) bool {

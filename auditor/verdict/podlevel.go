@@ -71,7 +71,7 @@ func aggregate(pod *podspec.View, kind, name string) (total resource.Quantity, s
 		switch {
 		case !container.Init:
 			total.Add(amount)
-		case string(container.Node.Get("restartPolicy").Text()) == "Always":
+		case !container.OneShot():
 			total.Add(amount)
 			native.Add(amount)
 		default:

@@ -64,9 +64,12 @@ func takeBack(ctx context.Context, workloads dynamic.ResourceInterface, object *
 	}
 }
 
-// slowWeb is a Deployment whose rollout takes long enough to be taken back.
-func slowWeb(t *testing.T, c *cluster.Cluster, namespace string) {
+// slowWeb is a drifted Deployment whose rollout takes long enough to be taken back.
+func slowWeb(t *testing.T) (c *cluster.Cluster, proxy *sidecarInjector, namespace string) {
 	t.Helper()
+	c = fenced(t)
+	proxy = startInjector(t, c, "proxy", "proxy:1")
+	namespace = injectedNamespace(t, c, 1)
 	apply(t, c, namespace, `
 apiVersion: apps/v1
 kind: Deployment
@@ -78,17 +81,15 @@ spec:
   template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: "app:1"}]}}
 `)
 	rolledOut(t, c, namespace, "deployment/web")
+	proxy.setImage("proxy:2")
+	return c, proxy, namespace
 }
 
 // A restart that somebody takes back is called so, and not tried again; a strategy that
 // leaves the template alone heals what it left.
 func TestRestartThatIsTakenBack(t *testing.T) {
-	c := fenced(t)
-	proxy := startInjector(t, c, "proxy", "proxy:1")
-	namespace := injectedNamespace(t, c, 1)
-	slowWeb(t, c, namespace)
+	c, _, namespace := slowWeb(t)
 	operate(t, c, namespace, "deployments", "web")
-	proxy.setImage("proxy:2")
 
 	taken := rolloutCommand(t, c, 1, "-n", namespace, "--confirm")
 	checkResults(t, taken, map[string]report.Result{"Deployment/web": report.Reverted})
@@ -115,12 +116,8 @@ func TestRestartThatIsTakenBack(t *testing.T) {
 
 // With auto, a restart that is taken back goes on by eviction, in one run.
 func TestAutoEvictsWhatIsTakenBack(t *testing.T) {
-	c := fenced(t)
-	proxy := startInjector(t, c, "proxy", "proxy:1")
-	namespace := injectedNamespace(t, c, 1)
-	slowWeb(t, c, namespace)
+	c, proxy, namespace := slowWeb(t)
 	operate(t, c, namespace, "deployments", "web")
-	proxy.setImage("proxy:2")
 	plan := rolloutCommand(t, c, 0, "-n", namespace, "--strategy", "auto")
 	if got := plan.Items[0].Rollout; got.Strategy != "restart" || got.Result != report.Planned {
 		t.Errorf("planned %+v, want a restart: nobody knows yet", got)
@@ -141,11 +138,7 @@ func TestAutoEvictsWhatIsTakenBack(t *testing.T) {
 
 // A restart that a person takes back is not gone on with: they may know why.
 func TestAutoStopsWhereAPersonTakesBack(t *testing.T) {
-	c := fenced(t)
-	proxy := startInjector(t, c, "proxy", "proxy:1")
-	namespace := injectedNamespace(t, c, 1)
-	slowWeb(t, c, namespace)
-	proxy.setImage("proxy:2")
+	c, _, namespace := slowWeb(t)
 	undone := make(chan error, 1)
 	go func() {
 		undone <- cluster.Poll(t.Context(), "a restart to undo", func(ctx context.Context) error {
@@ -171,12 +164,8 @@ func TestAutoStopsWhereAPersonTakesBack(t *testing.T) {
 
 // Operators that leave kubectl's annotation alone do not take a restart back.
 func TestRestartBesideAnOperatorThatLeavesRestartedAt(t *testing.T) {
-	c := fenced(t)
-	proxy := startInjector(t, c, "proxy", "proxy:1")
-	namespace := injectedNamespace(t, c, 1)
-	slowWeb(t, c, namespace)
+	c, _, namespace := slowWeb(t)
 	operate(t, c, namespace, "deployments", "web", "kubectl.kubernetes.io/restartedAt")
-	proxy.setImage("proxy:2")
 	done := rolloutCommand(t, c, 0, "-n", namespace, "--confirm")
 	checkResults(t, done, map[string]report.Result{"Deployment/web": report.RolledOut})
 	auditNamespace(t, c, namespace, "Deployment/web InSync 3")
