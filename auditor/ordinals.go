@@ -9,10 +9,11 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 func hasOrdinals(r inventory.Revision) bool {
-	return r.Owner.Kind == "StatefulSet" && r.Template != nil
+	return r.Owner.Kind == kind.StatefulSet && r.Template != nil
 }
 
 // ordinal is the number at the end of a Pod's name.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // What a configuration file says that it is.
@@ -195,9 +196,9 @@ type WorkloadKind string
 
 // Kinds of workloads.
 const (
-	Deployment  WorkloadKind = "Deployment"
-	StatefulSet WorkloadKind = "StatefulSet"
-	DaemonSet   WorkloadKind = "DaemonSet"
+	Deployment  WorkloadKind = kind.Deployment
+	StatefulSet WorkloadKind = kind.StatefulSet
+	DaemonSet   WorkloadKind = kind.DaemonSet
 )
 
 // Window is a time that recurs.

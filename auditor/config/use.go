@@ -8,6 +8,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/auditor/window"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // WorkloadKinds lists what autoRollout.kinds may name.
@@ -72,12 +73,9 @@ func (c Configuration) RolloutOptions() rollout.Options {
 
 // Allows reports whether workloads of that kind and namespace are rolled out
 // automatically.
-func (a AutoRollout) Allows(namespace, kind string) bool {
-	switch kind {
-	case "Rollout", "ReplicaSet":
-		kind = string(Deployment)
-	}
-	return a.Enabled && slices.Contains(a.Kinds, WorkloadKind(kind)) &&
+func (a AutoRollout) Allows(namespace, name string) bool {
+	k, _ := kind.Of(name)
+	return a.Enabled && slices.Contains(a.Kinds, WorkloadKind(k.IncludedWith)) &&
 		(len(a.IncludeNamespaces) == 0 || slices.Contains(a.IncludeNamespaces, namespace)) &&
 		!slices.Contains(a.ExcludeNamespaces, namespace)
 }

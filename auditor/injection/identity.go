@@ -12,11 +12,13 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/transport"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // DryRunAs says as whom dry runs are made: webhooks, policies and admission plugins
@@ -42,14 +44,15 @@ const controllerNamespace = "kube-system"
 // controllers are the ServiceAccounts that create the Pods of owners, by the owners'
 // group and kind: those of a kube-controller-manager that runs with
 // --use-service-account-credentials, as kubeadm and the clouds have it.
-// https://kubernetes.io/docs/reference/access-authn-authz/rbac/#controller-roles
-var controllers = map[[2]string]string{
-	{"apps", "ReplicaSet"}:        "replicaset-controller",
-	{"apps", "StatefulSet"}:       "statefulset-controller",
-	{"apps", "DaemonSet"}:         "daemon-set-controller",
-	{"batch", "Job"}:              "job-controller",
-	{"", "ReplicationController"}: "replication-controller",
-}
+var controllers = func() map[schema.GroupKind]string {
+	accounts := map[schema.GroupKind]string{{Kind: "ReplicationController"}: "replication-controller"}
+	for _, k := range kind.All() {
+		if k.Account != "" {
+			accounts[schema.GroupKind{Group: k.Group, Kind: k.Name}] = k.Account
+		}
+	}
+	return accounts
+}()
 
 // Identities knows as whom the Pods of owners can be asked about. Its methods may be
 // called concurrently.
@@ -127,7 +130,7 @@ func (i *Identities) Check(ctx context.Context) error {
 // for the identity itself, which it is, too, where the API server will not say whether the controller may be impersonated. An error is that it gave no
 // answer: then nobody else's question is asked instead.
 func (i *Identities) For(ctx context.Context, owner inventory.Owner) (Identity, error) {
-	account := controllers[[2]string{owner.Group(), owner.Kind}]
+	account := controllers[schema.GroupKind{Group: owner.Group(), Kind: owner.Kind}]
 	if i.mode == Self || account == "" {
 		return Identity{}, nil
 	}

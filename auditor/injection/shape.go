@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // Labels, annotations and finalizers that controllers put on their Pods.
@@ -47,12 +48,12 @@ func Shape(r inventory.Revision, at Ordinal) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case r.Owner.Kind == "StatefulSet":
+	switch r.Owner.Kind {
+	case kind.StatefulSet:
 		err = p.statefulSet(r, at)
-	case r.Owner.Kind == "DaemonSet":
+	case kind.DaemonSet:
 		p.daemonSet(r)
-	case r.Owner.Kind == "Job":
+	case kind.Job:
 		err = p.job(r)
 	}
 	if err != nil {

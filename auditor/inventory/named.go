@@ -45,11 +45,10 @@ func (i *Inventory) takeNamed(ctx context.Context) error {
 }
 
 func (i *Inventory) takeWorkload(ctx context.Context, workload WorkloadRef) error {
-	at := slices.IndexFunc(workloadKinds, func(r resource) bool { return r.kind == workload.Kind })
-	if at < 0 {
+	kind, known := of(workload.Kind)
+	if !known {
 		return fmt.Errorf("%s: Pods cannot be found by workloads of this kind", workload)
 	}
-	kind := workloadKinds[at]
 	if kind == pods {
 		return i.takePod(ctx, workload)
 	}

@@ -83,10 +83,8 @@ func (o Owner) key() ownerKey { return ownerKey{o.Group(), o.Kind, o.Name, o.UID
 // kind is what a person is shown: that of a group that has taken the name of one of
 // Kubernetes' own kinds is told apart by the group, as kubectl does.
 func (o Owner) kind() string {
-	for _, known := range workloadKinds {
-		if o.Kind == known.kind && !known.owns(o) {
-			return o.Kind + "." + o.Group()
-		}
+	if known, ok := of(o.Kind); ok && !known.owns(o) {
+		return o.Kind + "." + o.Group()
 	}
 	return o.Kind
 }

@@ -5,26 +5,29 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // resource is a kind that is read, and where the API server serves it.
 type resource struct{ group, version, plural, kind string }
 
 var (
-	pods                = resource{"", "v1", "pods", "Pod"}
-	deployments         = resource{"apps", "v1", "deployments", "Deployment"}
-	replicaSets         = resource{"apps", "v1", "replicasets", "ReplicaSet"}
-	statefulSets        = resource{"apps", "v1", "statefulsets", "StatefulSet"}
-	daemonSets          = resource{"apps", "v1", "daemonsets", "DaemonSet"}
+	pods, _             = of(kind.Pod)
+	deployments, _      = of(kind.Deployment)
+	replicaSets, _      = of(kind.ReplicaSet)
+	statefulSets, _     = of(kind.StatefulSet)
+	daemonSets, _       = of(kind.DaemonSet)
 	controllerRevisions = resource{"apps", "v1", "controllerrevisions", "ControllerRevision"}
-	jobs                = resource{"batch", "v1", "jobs", "Job"}
-	cronJobs            = resource{"batch", "v1", "cronjobs", "CronJob"}
-	rollouts            = resource{"argoproj.io", "v1alpha1", "rollouts", "Rollout"}
+	jobs, _             = of(kind.Job)
+	cronJobs, _         = of(kind.CronJob)
+	rollouts, _         = of(kind.Rollout)
 )
 
-// workloadKinds are what a WorkloadRef may name.
-var workloadKinds = []resource{
-	deployments, statefulSets, daemonSets, replicaSets, pods, jobs, cronJobs, rollouts,
+// of is where workloads of a kind are, if it is known.
+func of(name string) (resource, bool) {
+	k, known := kind.Of(name)
+	return resource{k.Group, k.Version, k.Resource, k.Name}, known
 }
 
 // in aims a request at the objects of this kind in a namespace, an empty one

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // PolicyReport is a stream of openreports.io/v1alpha1 Reports in YAML.
@@ -163,18 +164,12 @@ func countOpenResult(summary *openreports.ReportSummary, result openreports.Resu
 func (item Item) OfKnownKind() bool { return apiVersionOf(item.Kind) != "" }
 
 // apiVersionOf is empty for kinds that an audit knows by name alone.
-func apiVersionOf(kind string) string {
-	switch kind {
-	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
-		return "apps/v1"
-	case "Job", "CronJob":
-		return "batch/v1"
-	case "Rollout":
-		return "argoproj.io/v1alpha1"
-	case "Pod":
-		return "v1"
+func apiVersionOf(name string) string {
+	k, known := kind.Of(name)
+	if !known {
+		return ""
 	}
-	return ""
+	return k.APIVersion()
 }
 
 // jsonLength is the number of bytes that a result takes.

@@ -23,7 +23,7 @@ func newAccess(c *cluster) *access { return &access{cluster: c} }
 // denied says what the identity may not do that the workload's rollout needs;
 // empty if it may do all of it.
 func (a *access) denied(ctx context.Context, ref inventory.WorkloadRef, strategy Strategy) (string, error) {
-	resource := workloadKinds[ref.Kind].resource
+	resource := resourceOf(ref.Kind)
 	needed := []authorizationv1.ResourceAttributes{{
 		Namespace: ref.Namespace, Verb: "patch",
 		Group: resource.Group, Version: resource.Version, Resource: resource.Resource,

@@ -51,7 +51,7 @@ func connect(cfg *rest.Config) (*cluster, error) {
 // of is the client for workloads of the reference's kind and namespace. The
 // kind is one of workloadKinds: choose lets no other pass.
 func (c *cluster) of(ref inventory.WorkloadRef) dynamic.ResourceInterface {
-	return c.workloads.Resource(workloadKinds[ref.Kind].resource).Namespace(ref.Namespace)
+	return c.workloads.Resource(resourceOf(ref.Kind)).Namespace(ref.Namespace)
 }
 
 func (c *cluster) get(ctx context.Context, ref inventory.WorkloadRef) (*unstructured.Unstructured, error) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // OptOutAnnotation with the value "disabled", on a workload or on its
@@ -75,7 +76,7 @@ func guardStrategy(f facts, o Options) decision {
 	case o.Strategy != Restart:
 	case f.onDelete:
 		return skip("its update strategy is OnDelete, so a restart would replace no Pod: --strategy evict")
-	case !workloadKinds[f.kind].can(Restart):
+	case !f.restarts():
 		return skip("a %s of its own does not replace its Pods when its template changes: --strategy evict", f.kind)
 	}
 	return proceed
@@ -84,7 +85,7 @@ func guardStrategy(f facts, o Options) decision {
 // guardOwner leaves the template of what an operator makes alone: it would be put back,
 // with some of the Pods replaced, or with all of them twice.
 func guardOwner(f facts, o Options) decision {
-	if f.owner == "" || o.Strategy != Restart || f.kind == rolloutKind || o.Guards.RestartOwned {
+	if f.owner == "" || o.Strategy != Restart || f.kind == kind.Rollout || o.Guards.RestartOwned {
 		return proceed
 	}
 	return skip("%s controls it, and may take a change of its template back: --strategy evict or auto leaves that alone; "+
@@ -95,7 +96,7 @@ func guardPaused(f facts, _ Options) decision {
 	switch {
 	case !f.paused:
 		return proceed
-	case f.kind == rolloutKind:
+	case f.kind == kind.Rollout:
 		return skip("is paused: set spec.paused to false first")
 	}
 	return skip("is paused: kubectl rollout resume deployment/%s -n %s first", f.name, f.namespace.name)
@@ -169,7 +170,7 @@ func guardBudgets(f facts, o Options) decision {
 		}
 	}
 	needs := 1 // as Argo's evictions do, and whoever accepts downtime
-	if f.kind != rolloutKind && !o.Guards.AllowDowntime {
+	if f.kind != kind.Rollout && !o.Guards.AllowDowntime {
 		needs = max(0, f.disrupts(o)-f.down()) // what is down already is what goes first
 	}
 	for _, b := range f.budgets {

@@ -55,7 +55,7 @@ func (o *objects) get(ctx context.Context, ref inventory.WorkloadRef) (*unstruct
 	if object, ok := all[ref.Name]; ok {
 		return object, nil
 	}
-	return nil, apierrors.NewNotFound(workloadKinds[ref.Kind].resource.GroupResource(), ref.Name)
+	return nil, apierrors.NewNotFound(resourceOf(ref.Kind).GroupResource(), ref.Name)
 }
 
 // list returns the workloads of a kind in a namespace by name.

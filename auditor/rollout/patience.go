@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // longestReady is how many times Pace.Timeout minReadySeconds may be, in which no progress
@@ -127,13 +129,13 @@ func work(object *unstructured.Unstructured) int {
 	wanted, available := availability(object)
 	updated, there := wanted, wanted
 	switch object.GetKind() {
-	case "DaemonSet":
+	case kind.DaemonSet:
 		updated, _ = number(object, "status", "updatedNumberScheduled")
 		there = max(wanted, updated)
-	case "ReplicaSet":
+	case kind.ReplicaSet:
 		there, _ = number(object, "status", "replicas")
 		updated = there
-	case rolloutKind: // its restart replaces Pods of one revision
+	case kind.Rollout: // its restart replaces Pods of one revision
 	default:
 		updated, _ = number(object, "status", "updatedReplicas")
 		there, _ = number(object, "status", "replicas")

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // restart patches annotations into the workload's Pod template, for which its controller
@@ -176,7 +177,7 @@ func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, 
 		last = quote(message)
 		waiting(last)
 		left := work(seen)
-		if seen.GetKind() == rolloutKind && left > before {
+		if seen.GetKind() == kind.Rollout && left > before {
 			clock.again() // it takes one Pod after the other away, and counts none
 		}
 		before = left

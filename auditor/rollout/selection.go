@@ -7,6 +7,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // decision says what is to become of a workload in a plan. An empty result
@@ -129,31 +130,23 @@ func (s Selection) differences(item report.Item) []verdict.Change {
 
 // excludesKind says why workloads of the kind are left out, and what would
 // include them; empty for those that are rolled out.
-func (s Selection) excludesKind(kind string) string {
-	switch kind {
-	case "Deployment", rolloutKind:
-		if s.ExcludeDeployment {
-			return kind + "s are left out (--exclude-deployment)"
-		}
-		return ""
-	case "DaemonSet":
-		if !s.IncludeDaemonSet {
-			return "DaemonSets are left out by default: --include-daemonset"
-		}
-		return ""
-	case "StatefulSet":
-		if !s.IncludeStatefulSet {
-			return "StatefulSets are left out by default: --include-statefulset"
-		}
-		return ""
-	case "Job", "CronJob":
+func (s Selection) excludesKind(name string) string {
+	switch {
+	case name == kind.DaemonSet && !s.IncludeDaemonSet:
+		return "DaemonSets are left out by default: --include-daemonset"
+	case name == kind.StatefulSet && !s.IncludeStatefulSet:
+		return "StatefulSets are left out by default: --include-statefulset"
+	case (name == kind.Deployment || name == kind.Rollout) && s.ExcludeDeployment:
+		return name + "s are left out (--exclude-deployment)"
+	case name == kind.Job || name == kind.CronJob:
 		return "Jobs are never restarted: the next run gets the fresh sidecar"
-	case "Pod":
+	case name == kind.Pod:
 		return "a Pod of its own: nothing would create it again, so delete and create it by hand"
-	case "ReplicaSet":
-		return "" // its Pods can be evicted: see guardStrategy
 	}
-	return fmt.Sprintf("owners of kind %s are not rolled out: restart it in its owner's own way", kind)
+	if of, _ := kind.Of(name); of.Recreated {
+		return ""
+	}
+	return fmt.Sprintf("owners of kind %s are not rolled out: restart it in its owner's own way", name)
 }
 
 // wantsState reports whether workloads of the state are rolled out.

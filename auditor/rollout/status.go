@@ -5,6 +5,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/kubectl/pkg/polymorphichelpers"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // statusFunc judges whether the last change to a workload has been rolled out
@@ -14,11 +16,11 @@ import (
 type statusFunc func(object *unstructured.Unstructured) (message string, done bool, err error)
 
 func status(object *unstructured.Unstructured) (message string, done bool, err error) {
-	kind, ok := workloadKinds[object.GetKind()]
+	of, ok := workloadKinds[object.GetKind()]
 	if !ok {
 		return "", false, fmt.Errorf("workloads of kind %s have no status that is known", object.GetKind())
 	}
-	return kind.status(object)
+	return of.status(object)
 }
 
 // kubectlStatus is "kubectl rollout status".
@@ -86,7 +88,7 @@ func allAvailable(object *unstructured.Unstructured) (message string, done bool,
 // availability is how many Pods the workload wants and how many of them have been
 // ready for minReadySeconds.
 func availability(object *unstructured.Unstructured) (wanted, available int64) {
-	if object.GetKind() == "DaemonSet" {
+	if object.GetKind() == kind.DaemonSet {
 		wanted, _ = number(object, "status", "desiredNumberScheduled")
 		available, _ = number(object, "status", "numberAvailable")
 		return wanted, available
@@ -105,7 +107,7 @@ func healthOf(object *unstructured.Unstructured) (unhealthy bool, running int) {
 	wanted, available := availability(object)
 	observed, _ := number(object, "status", "observedGeneration")
 	settled := observed >= object.GetGeneration() && work(object) == int(wanted-available)
-	return settled && available < wanted && object.GetKind() != rolloutKind, int(available)
+	return settled && available < wanted && object.GetKind() != kind.Rollout, int(available)
 }
 
 func onDelete(object *unstructured.Unstructured) bool {

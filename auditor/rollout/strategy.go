@@ -6,6 +6,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // remembersTakenBack is for how long a workload is not restarted again that somebody took a
@@ -21,11 +23,11 @@ func (o Options) resolved(f facts) (_ Options, why string) {
 	evicting, restarting := o, o
 	evicting.Strategy, restarting.Strategy = Evict, Restart
 	switch last, _ := f.last(); {
-	case !workloadKinds[f.kind].can(Restart):
+	case !f.restarts():
 		return evicting, fmt.Sprintf("a %s does not replace its Pods when its template changes", f.kind)
 	case f.onDelete:
 		return evicting, "its update strategy is OnDelete"
-	case f.owner != "" && f.kind != rolloutKind:
+	case f.owner != "" && f.kind != kind.Rollout:
 		return evicting, fmt.Sprintf("%s controls it, and may take a change of its template back", f.owner)
 	case last.TakenBack != nil && o.now().Sub(*last.TakenBack) < remembersTakenBack:
 		return evicting, fmt.Sprintf("its restart at %s was taken back", last.TakenBack.Format(time.RFC3339))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // task rolls out one workload: it decides once more, has the Pods re-created,
@@ -57,7 +58,7 @@ func (t *task) recreation(f facts, note string) recreation {
 	switch {
 	case t.opts.Strategy == Evict:
 		return &eviction{cluster: t.cluster, pace: t.opts.Pace, targets: f.targets, unhealthy: f.unhealthy}
-	case f.kind == rolloutKind:
+	case f.kind == kind.Rollout:
 		return &argoRestart{cluster: t.cluster, opts: t.opts, note: note, targets: f.targets}
 	}
 	return &restart{cluster: t.cluster, opts: t.opts, reason: t.reason(), note: note, held: f.below(), targets: f.targets}

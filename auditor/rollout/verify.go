@@ -9,6 +9,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // namedDifferences is how many differing fields a reason names.
@@ -88,7 +89,7 @@ func converged(planned, item report.Item, opts Options, untouched map[string]boo
 	}
 	const again = ": left alone until injection changes; --retry tries again"
 	switch {
-	case len(left) > 0 && insync > 0 && item.Kind != "StatefulSet": // whose Pods are not alike
+	case len(left) > 0 && insync > 0 && item.Kind != kind.StatefulSet: // whose Pods are not alike
 		return outcome{late: left, decision: decision{report.NotConverging, fmt.Sprintf(
 			"rolled out, yet %d of its new Pods differ at %s, and %d of the same revision do not: they came before something that an injector looks at was "+
 				"there, and evicting them once more heals that (--strategy evict --retry)", len(left), places(changes), insync)}}

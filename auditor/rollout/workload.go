@@ -1,8 +1,6 @@
 package rollout
 
 import (
-	"slices"
-
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -10,34 +8,30 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
-// workloadKind is what differs among the kinds that can be rolled out.
+// workloadKind is how workloads of a kind that can be rolled out are read.
 type workloadKind struct {
-	resource schema.GroupVersionResource
 	// read takes what the guards need out of an object of the kind.
 	read func(object map[string]any) (workload, error)
 	// status judges whether the workload has settled.
 	status statusFunc
-	// strategies by which its Pods can be re-created.
-	strategies []Strategy
 }
 
-// rolloutKind is Argo's kind of workload.
-const rolloutKind = "Rollout"
-
 var workloadKinds = map[string]workloadKind{
-	"Deployment":  {appsv1.SchemeGroupVersion.WithResource("deployments"), readAs(fromDeployment), kubectlStatus, []Strategy{Restart, Evict}},
-	"StatefulSet": {appsv1.SchemeGroupVersion.WithResource("statefulsets"), readAs(fromStatefulSet), statefulSetStatus, []Strategy{Restart, Evict}},
-	"DaemonSet":   {appsv1.SchemeGroupVersion.WithResource("daemonsets"), readAs(fromDaemonSet), daemonSetStatus, []Strategy{Restart, Evict}},
-	"ReplicaSet":  {appsv1.SchemeGroupVersion.WithResource("replicasets"), readAs(fromReplicaSet), allAvailable, []Strategy{Evict}},
-	rolloutKind:   {schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}, fromRollout, rolloutStatus, []Strategy{Restart, Evict}},
+	kind.Deployment:  {readAs(fromDeployment), kubectlStatus},
+	kind.StatefulSet: {readAs(fromStatefulSet), statefulSetStatus},
+	kind.DaemonSet:   {readAs(fromDaemonSet), daemonSetStatus},
+	kind.ReplicaSet:  {readAs(fromReplicaSet), allAvailable},
+	kind.Rollout:     {fromRollout, rolloutStatus},
 }
 
 // evicts reports whether Pods are evicted, so that PodDisruptionBudgets decide:
 // Argo evicts the Pods of a Rollout that is restarted.
-func evicts(strategy Strategy, kind string) bool {
-	return strategy == Evict || kind == rolloutKind
+func evicts(strategy Strategy, name string) bool {
+	return strategy == Evict || name == kind.Rollout
 }
 
 // workload is what the guards need to know of a workload.
@@ -57,6 +51,18 @@ type workload struct {
 	// pending: Pods that are re-created now get another revision.
 	pending  bool
 	template labels.Set // labels of its Pods
+}
+
+// resourceOf is where workloads of a kind are served.
+func resourceOf(name string) schema.GroupVersionResource {
+	k, _ := kind.Of(name)
+	return k.GroupVersionResource()
+}
+
+// restarts reports whether the workload's Pods are replaced when its template changes.
+func (f facts) restarts() bool {
+	k, _ := kind.Of(f.kind)
+	return k.Restarts
 }
 
 func readAs[T any](read func(*T) workload) func(map[string]any) (workload, error) {
@@ -202,9 +208,6 @@ func (w workload) disrupts(o Options) int {
 	}
 	return w.replicas - w.available
 }
-
-// can reports whether workloads of the kind are rolled out by the strategy.
-func (k workloadKind) can(strategy Strategy) bool { return slices.Contains(k.strategies, strategy) }
 
 // selectorOf is what selects the workload's Pods.
 func selectorOf(object *unstructured.Unstructured) (labels.Selector, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // hints spell out the command that one would type next, with the flags and
@@ -45,13 +46,13 @@ func (h hints) afterAudit(w io.Writer, shown *report.Report, seen bool) {
 		fmt.Fprintf(w, "\nTo see what would change:\n  %s\n", h.command("audit", nil, "--diff"))
 	}
 	var kinds []string
-	if include["DaemonSet"] {
+	if include[kind.DaemonSet] {
 		kinds = append(kinds, "--include-daemonset")
 	}
-	if include["StatefulSet"] {
+	if include[kind.StatefulSet] {
 		kinds = append(kinds, "--include-statefulset")
 	}
-	if !include["Deployment"] && len(kinds) == 0 {
+	if !include[kind.Deployment] && len(kinds) == 0 {
 		return
 	}
 	fmt.Fprintln(w, "\nTo plan a rollout (nothing is changed):")

@@ -16,6 +16,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
@@ -177,16 +178,16 @@ func (o *rolloutOptions) Complete(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	choose := &o.rollout.Select
-	for kind, include := range map[string]struct {
+	for name, include := range map[string]struct {
 		flag string
 		on   *bool
 	}{
-		"DaemonSet":   {"include-daemonset", &choose.IncludeDaemonSet},
-		"StatefulSet": {"include-statefulset", &choose.IncludeStatefulSet},
+		kind.DaemonSet:   {"include-daemonset", &choose.IncludeDaemonSet},
+		kind.StatefulSet: {"include-statefulset", &choose.IncludeStatefulSet},
 	} {
-		if name, named := o.firstNamed(kind); named {
+		if workload, named := o.firstNamed(name); named {
 			if cmd.Flags().Changed(include.flag) && !*include.on {
-				return misuse("--%s=false and %s/%s contradict each other", include.flag, kind, name)
+				return misuse("--%s=false and %s/%s contradict each other", include.flag, name, workload)
 			}
 			*include.on = true
 		}
@@ -218,9 +219,9 @@ func (o *rolloutOptions) Validate() error {
 	if err := o.selection.validate(); err != nil {
 		return err
 	}
-	for _, kind := range []string{"Deployment", "Rollout"} {
-		if name, named := o.firstNamed(kind); named && o.rollout.Select.ExcludeDeployment {
-			return misuse("--exclude-deployment and %s/%s contradict each other", kind, name)
+	for _, of := range []string{kind.Deployment, kind.Rollout} {
+		if name, named := o.firstNamed(of); named && o.rollout.Select.ExcludeDeployment {
+			return misuse("--exclude-deployment and %s/%s contradict each other", of, name)
 		}
 	}
 	if o.rollout.Select.All && len(o.rollout.Select.States) > 0 {

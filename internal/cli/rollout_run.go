@@ -17,6 +17,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // Run audits, plans and, if that is confirmed, rolls out.
@@ -209,7 +210,8 @@ func (o *rolloutOptions) sayHowToUndo(result *report.Report) {
 	var commands []string
 	for _, item := range result.Items {
 		r := item.Rollout
-		undoable := slices.Contains([]string{"Deployment", "StatefulSet", "DaemonSet"}, item.Kind) && r.Strategy == string(rollout.Restart)
+		of, _ := kind.Of(item.Kind)
+		undoable := of.Undone && r.Strategy == string(rollout.Restart)
 		if undoable && r.StartedAt != nil && r.Result == report.Failed {
 			commands = append(commands, fmt.Sprintf("  kubectl rollout undo %s/%s -n %s", strings.ToLower(item.Kind), item.Name, item.Namespace))
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // addTemplate adds the flag to a command that reads Pods from files.
@@ -28,23 +29,8 @@ func warnOfNoManagers(w io.Writer, p pod) {
 	}
 }
 
-// templated are the kinds of workload by what their Pods are created by, with the labels
-// that controllers add to the template itself.
-var templated = map[string]struct {
-	group, owner string
-	labels       []string
-}{
-	"Deployment":  {"apps", "ReplicaSet", []string{"pod-template-hash"}},
-	"ReplicaSet":  {"apps", "ReplicaSet", nil},
-	"StatefulSet": {"apps", "StatefulSet", nil},
-	"DaemonSet":   {"apps", "DaemonSet", nil},
-	"Job":         {"batch", "Job", jobLabels},
-	"CronJob":     {"batch", "Job", jobLabels},
-	"Rollout":     {"argoproj.io", "ReplicaSet", []string{"rollouts-pod-template-hash"}},
-	"PodTemplate": {"", "", nil},
-}
-
-var jobLabels = []string{"batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name"}
+// podTemplate is a kind that holds a template, and no workload.
+const podTemplate = "PodTemplate"
 
 // readTemplate returns a Pod as the workload in a file would have it created, before
 // admission; the zero Node without a file.
@@ -76,20 +62,21 @@ func shaped(document []byte) (jsontree.Node, error) {
 	if object.Kind() != jsontree.Object {
 		return object, errors.New("holds something else than an object: give a workload, or a Pod template, as kubectl prints it")
 	}
-	kind, template := object.Get("kind").String(), object
-	of, known := templated[kind]
+	name, template := object.Get("kind").String(), object
+	of, known := kind.Of(name)
+	known = known && of.Owner != "" || name == podTemplate
 	group, _, grouped := strings.Cut(object.Get("apiVersion").String(), "/")
 	if !grouped {
 		group = ""
 	}
 	switch {
-	case kind == "" && !object.Get("apiVersion").Exists(): // a bare one
-	case !known || group != of.group:
+	case name == "" && !object.Get("apiVersion").Exists(): // a bare one
+	case !known || group != of.Group:
 		return object, fmt.Errorf("%s is no workload whose Pod template is known: give a Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, CronJob, Rollout or PodTemplate, or the template alone",
-			report.Printable(strings.TrimSpace(object.Get("apiVersion").String()+" "+kind)))
-	case kind == "PodTemplate":
+			report.Printable(strings.TrimSpace(object.Get("apiVersion").String()+" "+name)))
+	case name == podTemplate:
 		template = object.Get("template")
-	case kind == "CronJob":
+	case name == kind.CronJob:
 		object = object.Get("spec", "jobTemplate")
 		template = object.Get("spec", "template")
 	default:
@@ -98,11 +85,11 @@ func shaped(document []byte) (jsontree.Node, error) {
 	if list := template.Get("spec", "containers"); list.Kind() != jsontree.Array || list.IsEmpty() {
 		return object, errors.New("holds no Pod template with containers: give a workload, or its spec.template alone")
 	}
-	labelled, err := withLabels(template.Raw(), of.labels)
+	labelled, err := withLabels(template.Raw(), of.Labels)
 	if err != nil {
 		return object, err
 	}
-	r := inventory.Revision{Template: labelled, Owner: inventory.Owner{Kind: of.owner, Name: object.Get("metadata", "name").String()}}
+	r := inventory.Revision{Template: labelled, Owner: inventory.Owner{Kind: of.Owner, Name: object.Get("metadata", "name").String()}}
 	for claim := range object.Get("spec", "volumeClaimTemplates").Children() {
 		r.Ordinals.Claims = append(r.Ordinals.Claims, claim.Get("metadata", "name").String())
 	}

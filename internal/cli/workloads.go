@@ -2,38 +2,13 @@ package cli
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
-
-// workloadKind is a kind that Pods are audited by, with what kubectl calls it.
-type workloadKind struct {
-	kind, group string
-	names       []string // resource, singular, short names
-}
-
-// version is the one that a workload is read in.
-func (k workloadKind) version() string {
-	if k.kind == "Rollout" {
-		return "v1alpha1"
-	}
-	return "v1"
-}
-
-var workloadKinds = []workloadKind{
-	{"Deployment", "apps", []string{"deployments", "deployment", "deploy"}},
-	{"StatefulSet", "apps", []string{"statefulsets", "statefulset", "sts"}},
-	{"DaemonSet", "apps", []string{"daemonsets", "daemonset", "ds"}},
-	{"Rollout", "argoproj.io", []string{"rollouts", "rollout", "ro"}},
-	{"ReplicaSet", "apps", []string{"replicasets", "replicaset", "rs"}},
-	{"Job", "batch", []string{"jobs", "job"}},
-	{"CronJob", "batch", []string{"cronjobs", "cronjob", "cj"}},
-	{"Pod", "", []string{"pods", "pod", "po"}},
-}
 
 // parseWorkload reads KIND/NAME in the forms that kubectl takes: deploy/web,
 // Deployment/web, deployments.apps/web, deployments.v1.apps/web. The namespace
@@ -43,14 +18,14 @@ func parseWorkload(argument string) (inventory.WorkloadRef, error) {
 	if !ok || kindText == "" || name == "" {
 		return inventory.WorkloadRef{}, fmt.Errorf("%q is not KIND/NAME: name a workload as deployment/web%s", argument, strayValue(argument))
 	}
-	kind, ok := findKind(kindText)
+	found, ok := kind.Find(kindText)
 	if !ok {
 		return inventory.WorkloadRef{}, fmt.Errorf("unknown kind %q in %q: choose from %s", kindText, argument, knownKinds())
 	}
 	if len(validation.IsDNS1123Subdomain(name)) > 0 {
 		return inventory.WorkloadRef{}, fmt.Errorf("%q in %q cannot be a workload's name", name, argument)
 	}
-	return inventory.WorkloadRef{Kind: kind, Name: name}, nil
+	return inventory.WorkloadRef{Kind: found.Name, Name: name}, nil
 }
 
 // strayValue explains an argument that was meant as the value of a switch:
@@ -62,20 +37,10 @@ func strayValue(argument string) string {
 	return ""
 }
 
-func findKind(text string) (string, bool) {
-	resource, group, _ := strings.Cut(strings.ToLower(text), ".")
-	for _, k := range workloadKinds {
-		if slices.Contains(k.names, resource) && (group == "" || group == k.group || group == k.version()+"."+k.group || group == k.version() && k.group == "") {
-			return k.kind, true
-		}
-	}
-	return "", false
-}
-
 func knownKinds() string {
-	kinds := make([]string, len(workloadKinds))
-	for i, k := range workloadKinds {
-		kinds[i] = strings.ToLower(k.kind)
+	var names []string
+	for _, k := range kind.All() {
+		names = append(names, k.Names[0])
 	}
-	return strings.Join(kinds, ", ")
+	return strings.Join(names, ", ")
 }

@@ -15,10 +15,11 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // aReplicaSet stands for the owners whose controllers create Pods.
-var aReplicaSet = inventory.Owner{APIVersion: "apps/v1", Kind: "ReplicaSet"}
+var aReplicaSet = inventory.Owner{APIVersion: "apps/v1", Kind: kind.ReplicaSet}
 
 // asThemselves says as whom dry runs are made of those who audit here, and returns
 // the ones whose are not made as the Pods' controllers.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // View is a Pod as admission is judged by: members in a canonical order, lists
@@ -55,12 +56,12 @@ func (v *View) Reset(pod jsontree.Node) {
 			continue
 		}
 		switch string(owner.Get("kind").Text()) {
-		case "DaemonSet":
+		case kind.DaemonSet:
 			v.daemon = true
-		case "StatefulSet":
+		case kind.StatefulSet:
 			v.hostNamed = true
 			v.names.ofSet(owner.Get("name").Text(), v.spec)
-		case "Job":
+		case kind.Job:
 			v.hostNamed = true
 		}
 	}
