@@ -2,17 +2,12 @@ package auditor
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
-
-// strategy is how an eligible workload would be rolled out by default.
-const strategy = "restart"
 
 // items puts the revisions of each workload together.
 func items(findings []finding) []report.Item {
@@ -45,71 +40,7 @@ func items(findings []finding) []report.Item {
 		slices.SortFunc(item.Revisions, func(a, b report.Revision) int {
 			return cmp.Or(cmp.Compare(a.State.Severity(), b.State.Severity()), cmp.Compare(a.Name, b.Name))
 		})
-		item.Rollout = eligibility(*item)
 		list = append(list, *item)
 	}
 	return list
-}
-
-// eligibility says whether a rollout would consider the workload, by what the
-// audit knows. The plan of a rollout looks at the workload itself, too.
-func eligibility(item report.Item) report.Rollout {
-	no := func(reason string, args ...any) report.Rollout {
-		return report.Rollout{Reason: fmt.Sprintf(reason, args...)}
-	}
-	switch item.Kind {
-	case "Deployment", "StatefulSet", "DaemonSet", "Rollout":
-	case "Job", "CronJob":
-		return no("Jobs are never restarted: the next run gets a fresh injection")
-	case "Pod":
-		return no("a Pod without a controller: nothing would create it again")
-	case "ReplicaSet":
-		return no("a ReplicaSet without a Deployment: only eviction re-creates its Pods (--strategy evict)")
-	default:
-		return no("workloads of kind %s are never rolled out", item.Kind)
-	}
-	if item.State != verdict.Drifted && item.State != verdict.Missing {
-		return no("%s", whyNot(item.State))
-	}
-	for _, r := range item.Revisions {
-		switch {
-		case r.StaleSince != nil:
-			return no("revision %s: %s", r.Name, r.Reason)
-		case r.Approximate:
-			return no("revision %s: %s", r.Name, r.Reason)
-		case r.State == verdict.Unknown:
-			return no("revision %s is Unknown: %s", r.Name, r.Reason)
-		case len(r.Loses) > 0:
-			return no("a rollout would take %s away (--allow-orphaned)", strings.Join(r.Loses, ", "))
-		case verdict.TakesAway(r.Changes, r.Loses):
-			return no("a rollout would only take away what was injected, and add nothing (--allow-orphaned)")
-		}
-	}
-	if images := item.ImageChanges(); images != "" {
-		return no("a rollout would bring up another image of the app than runs, %s (--allow-app-image)", images)
-	}
-	if item.Sidecarless() {
-		return no("no container is injected into it, only variables, mounts or volumes (--include-sidecarless)")
-	}
-	return report.Rollout{Eligible: true, Strategy: strategy}
-}
-
-func whyNot(state verdict.State) string {
-	switch state {
-	case verdict.Blocked:
-		return "Blocked: admission would refuse its new Pods"
-	case verdict.Orphaned:
-		return "Orphaned: a rollout would take its sidecar away (--allow-orphaned)"
-	case verdict.Modified:
-		return "Modified in place: a rollout would take the change back (--state Modified)"
-	case verdict.Unknown:
-		return "Unknown: cannot be judged"
-	case verdict.InSync:
-		return "in sync"
-	case verdict.Mutated:
-		return "what differs is no injector's"
-	case verdict.NotInjected:
-		return "has no sidecar"
-	}
-	return fmt.Sprintf("%s workloads are not rolled out", state)
 }

@@ -14,9 +14,6 @@ import (
 // out, and some of it may depend on what was not previewed.
 func (a *audit) markPreview(ctx context.Context, found *report.Report) error {
 	found.Preview = &report.Preview{Labels: a.opts.Preview.Labels, Annotations: a.opts.Preview.Annotations}
-	for i := range found.Items {
-		found.Items[i].Rollout = report.Rollout{Reason: "a preview: roll the change itself out"}
-	}
 	webhooks, err := a.opts.Preview.NamespaceSelected(ctx, a.client)
 	switch {
 	case apierrors.IsForbidden(err):

@@ -71,6 +71,15 @@ func (c Configuration) RolloutOptions() rollout.Options {
 	}
 }
 
+// AdviceOptions returns by what a valid configuration's audits say whether a rollout
+// would take a workload: an automatic one where there are any.
+func (c Configuration) AdviceOptions() rollout.Options {
+	if c.AutoRollout.Enabled {
+		return c.RolloutOptions()
+	}
+	return rollout.Options{Select: rollout.AnyKind(c.Selection.SidecarContainerNames...)}
+}
+
 // Allows reports whether workloads of that kind and namespace are rolled out
 // automatically.
 func (a AutoRollout) Allows(namespace, name string) bool {

@@ -80,7 +80,7 @@ func (r *Revision) leaveOut(places []string) {
 
 // unknownWhereBiased counts the workload anew.
 func (item *Item) unknownWhereBiased() {
-	item.State, item.Rollout = verdict.NotInjected, Rollout{Reason: "a dry run does not tell whether it drifts"}
+	item.State = verdict.NotInjected
 	item.Pods = map[verdict.State]int{}
 	for _, r := range item.Revisions {
 		item.State = verdict.Worst(item.State, r.State)

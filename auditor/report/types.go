@@ -193,9 +193,4 @@ type Rollout struct {
 	Result     Result     `json:"result,omitempty"`
 	StartedAt  *time.Time `json:"startedAt,omitempty"`
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
-	// Budgets names the PodDisruptionBudgets that its Pods are behind, and
-	// Disrupts is how many of them may be unavailable at once while it is
-	// rolled out. A run paces itself by both; they are left out of the JSON.
-	Budgets  []string `json:"-"`
-	Disrupts int      `json:"-"`
 }

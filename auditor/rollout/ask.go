@@ -28,7 +28,7 @@ func (t *task) askItself(ctx context.Context) (decision, error) {
 	t.item = again.Items[0]
 	t.item.Rollout = planned
 	d := choose(t.item, t.opts)
-	if d == nothingToDo {
+	if d.result == "" {
 		return skip("audited once more right before its start, it is %s", t.item.State), nil
 	}
 	return d, nil

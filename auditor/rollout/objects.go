@@ -21,14 +21,31 @@ const listPage = 100
 // objects reads workloads for a plan.
 type objects struct {
 	cluster *cluster
-	wanted  map[inventory.WorkloadRef]int // by kind and namespace, without a name
-	lists   sync.Map                      // of the same → func() (map[string]*unstructured.Unstructured, error)
+	groups  map[inventory.WorkloadRef]*workloads // by kind and namespace, without a name
 }
 
-func newObjects(c *cluster, items []report.Item) *objects {
-	o := &objects{cluster: c, wanted: map[inventory.WorkloadRef]int{}}
-	for _, item := range items {
-		o.wanted[group(refOf(item))]++
+// workloads of a kind in a namespace, read once and kept until all that are wanted of
+// them were.
+type workloads struct {
+	wanted int
+	mu     sync.Mutex
+	asked  int
+	listed bool
+	byName map[string]*unstructured.Unstructured
+	err    error
+}
+
+func newObjects(c *cluster, steps []Step) *objects {
+	o := &objects{cluster: c, groups: map[inventory.WorkloadRef]*workloads{}}
+	for _, s := range steps {
+		if s.Result != report.Planned {
+			continue
+		}
+		of := group(refOf(s.Item))
+		if o.groups[of] == nil {
+			o.groups[of] = &workloads{}
+		}
+		o.groups[of].wanted++
 	}
 	return o
 }
@@ -42,18 +59,22 @@ func group(ref inventory.WorkloadRef) inventory.WorkloadRef {
 // get returns the workload, or an error for which apierrors.IsNotFound holds.
 func (o *objects) get(ctx context.Context, ref inventory.WorkloadRef) (*unstructured.Unstructured, error) {
 	of := group(ref)
-	if o.wanted[of] <= fewObjects {
+	w := o.groups[of]
+	if w == nil || w.wanted <= fewObjects {
 		return o.cluster.get(ctx, ref)
 	}
-	list, _ := o.lists.LoadOrStore(of, sync.OnceValues(func() (map[string]*unstructured.Unstructured, error) {
-		return o.cluster.list(ctx, of)
-	}))
-	all, err := list.(func() (map[string]*unstructured.Unstructured, error))()
-	if err != nil {
-		return nil, err
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.listed {
+		w.byName, w.err = o.cluster.list(ctx, of)
+		w.listed = true
 	}
-	if object, ok := all[ref.Name]; ok {
-		return object, nil
+	object, ok := w.byName[ref.Name]
+	if w.asked++; w.asked == w.wanted {
+		w.byName = nil
+	}
+	if w.err != nil || ok {
+		return object, w.err
 	}
 	return nil, apierrors.NewNotFound(resourceOf(ref.Kind).GroupResource(), ref.Name)
 }

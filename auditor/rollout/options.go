@@ -81,6 +81,11 @@ type Selection struct {
 	All bool
 }
 
+// AnyKind selects workloads of every kind that can be rolled out, by these sidecars.
+func AnyKind(sidecars ...string) Selection {
+	return Selection{IncludeDaemonSet: true, IncludeStatefulSet: true, SidecarNames: sidecars}
+}
+
 // Guards says which guards a person has lifted.
 type Guards struct {
 	// AllowOrphaned lets a re-creation take sidecars away.

@@ -5,94 +5,116 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
-// planReads is how many workloads Plan reads at a time.
-const planReads = 8
+// Plan is what a rollout would do about what an audit found, before anything is
+// changed.
+type Plan struct {
+	// Audited is the report that it was made from, and Made when.
+	Audited *report.Report
+	Made    time.Time
+	// Steps are first the workloads to roll out (Planned), in their order, then those that
+	// are left out. Workloads that nothing is to be done about have none.
+	Steps []Step
+}
 
-// Plan says what a rollout would do about an audit's report, and changes
-// nothing. Items of the answer, a RolloutReport, are first the workloads to
-// roll out (Planned), in their order, then those that are left out (Skipped or
-// NotConverging), each with a reason. Workloads that nothing is to be done
-// about are only in the Summary, which is the audit's.
+// Step is what a plan says of one workload.
+type Step struct {
+	// Item is the workload as it was audited.
+	Item report.Item
+	// Strategy by which it is rolled out; of what is Planned never Auto.
+	Strategy Strategy
+	// Result is Planned, Skipped, NotConverging or Reverted.
+	Result report.Result
+	// Reason why it is left out; of what is planned, what there is to know about it.
+	Reason string
+	// Budgets names the PodDisruptionBudgets that its Pods are behind, and Disrupts is how
+	// many of them may be unavailable at once while it is rolled out: a run paces itself
+	// by both.
+	Budgets  []string
+	Disrupts int
+}
+
+// Report is what is published of the plan, a RolloutReport. The Summary is the audit's.
+func (p *Plan) Report() *report.Report {
+	published := &report.Report{
+		APIVersion:  report.APIVersion,
+		Kind:        report.RolloutReport,
+		GeneratedAt: p.Made,
+		Summary:     p.Audited.Summary,
+		Probes:      p.Audited.Probes,
+
+		IgnoredPaths: p.Audited.IgnoredPaths,
+		Items:        make([]report.Item, len(p.Steps)),
+	}
+	for i, s := range p.Steps {
+		item := s.Item
+		item.Rollout = report.Rollout{Eligible: s.Result == report.Planned, Reason: s.Reason, Strategy: string(s.Strategy), Result: s.Result}
+		published.Items[i] = item
+	}
+	return published
+}
+
+// Planned is how many workloads are to be rolled out; they are the first steps.
+func (p *Plan) Planned() int {
+	for i, s := range p.Steps {
+		if s.Result != report.Planned {
+			return i
+		}
+	}
+	return len(p.Steps)
+}
+
+// MakePlan decides about every workload of an audit's report, and changes nothing.
 //
 // An error means that the cluster could not be asked (ends).
-func Plan(ctx context.Context, cfg *rest.Config, rep *report.Report, opts Options) (*report.Report, error) {
+func MakePlan(ctx context.Context, cfg *rest.Config, audited *report.Report, opts Options) (*Plan, error) {
 	opts = opts.withDefaults()
 	c, err := connect(cfg)
 	if err != nil {
 		return nil, err
 	}
-	items, decisions := chosen(rep.Items, opts)
-	p := planner{
-		cluster: c, opts: opts, limit: unavailableLimit(rep.Summary, opts.Pace.MaxUnavailablePercent),
-		namespaces: newNamespaces(c, time.Hour), access: newAccess(c), objects: newObjects(c, items),
-	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(planReads)
-	for i := range items {
-		if decisions[i] != proceed {
-			continue
-		}
-		group.Go(func() error {
-			var err error
-			decisions[i], err = p.decide(groupCtx, &items[i])
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	steps := stepsOf(audited.Items, opts)
+	p := newPlanner(c, steps, audited.Summary, opts)
+	p.access = newAccess(c)
+	if err := p.decideAll(ctx, steps); err != nil {
 		return nil, fmt.Errorf("plan the rollout: %w", err)
 	}
-	for i, d := range decisions {
-		r := &items[i].Rollout
-		if d == proceed {
-			d.reason = r.Reason // what there is to know of it
-		}
-		r.Eligible, r.Reason, r.Result = d.result == report.Planned, d.text(), d.result
-		opts.Log.Info("Planned rollout", "kind", items[i].Kind, "namespace", items[i].Namespace, "workload", items[i].Name,
-			"state", items[i].State, "result", d.result, "reason", r.Reason)
+	for _, s := range steps {
+		opts.Log.Info("Planned rollout", "kind", s.Item.Kind, "namespace", s.Item.Namespace, "workload", s.Item.Name,
+			"state", s.Item.State, "result", s.Result, "reason", s.Reason)
 	}
-	slices.SortStableFunc(items, opts.Pace.inOrder)
-	canariesFirst(items, opts.Pace.Canary)
-	return &report.Report{
-		APIVersion:  report.APIVersion,
-		Kind:        report.RolloutReport,
-		GeneratedAt: opts.now(),
-		Summary:     rep.Summary,
-		Probes:      rep.Probes,
-
-		IgnoredPaths: rep.IgnoredPaths,
-		Items:        items,
-	}, nil
+	slices.SortStableFunc(steps, opts.Pace.inOrder)
+	canariesFirst(steps, opts.Pace.Canary)
+	return &Plan{Audited: audited, Made: opts.now(), Steps: steps}, nil
 }
 
-// chosen are the items that there is something to say about, with what the
-// audit alone decides.
-func chosen(all []report.Item, opts Options) ([]report.Item, []decision) {
-	items, decisions := []report.Item{}, []decision{}
-	for _, item := range all {
-		if d := choose(item, opts); d != nothingToDo {
-			item.Rollout = report.Rollout{Strategy: string(opts.Strategy)}
-			items, decisions = append(items, item), append(decisions, d)
+// stepsOf are the workloads that there is something to say about, with what the audit
+// alone decides.
+func stepsOf(items []report.Item, opts Options) []Step {
+	steps := []Step{}
+	for _, item := range items {
+		if d := choose(item, opts); d.result != "" {
+			s := Step{Item: item, Strategy: opts.Strategy}
+			s.decided(d)
+			steps = append(steps, s)
 		}
 	}
-	return items, decisions
+	return steps
 }
+
+func (s *Step) decided(d decision) { s.Result, s.Reason = d.result, d.text() }
 
 // inOrder puts what is rolled out first, in the order of the pace; what is left
 // out by namespace, kind, name.
-func (p Pace) inOrder(a, b report.Item) int {
-	leftOut := func(i report.Item) int {
-		if i.Rollout.Result == report.Planned {
+func (p Pace) inOrder(a, b Step) int {
+	leftOut := func(s Step) int {
+		if s.Result == report.Planned {
 			return 0
 		}
 		return 1
@@ -101,17 +123,17 @@ func (p Pace) inOrder(a, b report.Item) int {
 	if leftOut(a) == 0 && leftOut(b) == 0 {
 		switch p.Order {
 		case ByPods:
-			byOrder = cmp.Compare(total(a), total(b))
+			byOrder = cmp.Compare(total(a.Item), total(b.Item))
 		case ByAge:
-			byOrder = started(a).Compare(started(b))
+			byOrder = started(a.Item).Compare(started(b.Item))
 		}
 	}
 	return cmp.Or(
 		cmp.Compare(leftOut(a), leftOut(b)),
 		byOrder,
-		cmp.Compare(a.Namespace, b.Namespace),
-		cmp.Compare(a.Kind, b.Kind),
-		cmp.Compare(a.Name, b.Name),
+		cmp.Compare(a.Item.Namespace, b.Item.Namespace),
+		cmp.Compare(a.Item.Kind, b.Item.Kind),
+		cmp.Compare(a.Item.Name, b.Item.Name),
 	)
 }
 
@@ -134,33 +156,33 @@ func started(item report.Item) time.Time {
 
 // canariesFirst moves the canaries to the front: the first n of the plan, at
 // most one a namespace.
-func canariesFirst(items []report.Item, n int) {
+func canariesFirst(steps []Step, n int) {
 	namespaces := map[string]bool{}
-	for i := range items {
-		if len(namespaces) == n || items[i].Rollout.Result != report.Planned {
+	for i := range steps {
+		if len(namespaces) == n || steps[i].Result != report.Planned {
 			return
 		}
-		at := slices.IndexFunc(items[i:], func(item report.Item) bool {
-			return item.Rollout.Result == report.Planned && !namespaces[item.Namespace]
+		at := slices.IndexFunc(steps[i:], func(s Step) bool {
+			return s.Result == report.Planned && !namespaces[s.Item.Namespace]
 		})
 		if at < 0 {
 			return
 		}
-		canary := items[i+at]
-		copy(items[i+1:i+at+1], items[i:i+at])
-		items[i] = canary
-		namespaces[canary.Namespace] = true
+		canary := steps[i+at]
+		copy(steps[i+1:i+at+1], steps[i:i+at])
+		steps[i] = canary
+		namespaces[canary.Item.Namespace] = true
 	}
 }
 
-// canaries is how many of the planned items, canaries first, are canaries.
-func canaries(planned []report.Item, n int) int {
+// canaries is how many of the planned steps, canaries first, are canaries.
+func canaries(planned []Step, n int) int {
 	namespaces := map[string]bool{}
-	for i, item := range planned {
-		if i == n || namespaces[item.Namespace] {
+	for i, s := range planned {
+		if i == n || namespaces[s.Item.Namespace] {
 			return i
 		}
-		namespaces[item.Namespace] = true
+		namespaces[s.Item.Namespace] = true
 	}
 	return len(planned)
 }
@@ -178,88 +200,4 @@ func unavailableLimit(s report.Summary, percent int) int {
 		}
 	}
 	return injected * percent / 100
-}
-
-// planner reads what the guards judge.
-type planner struct {
-	cluster    *cluster
-	opts       Options
-	limit      int // of Pods that are unavailable at once
-	namespaces *namespaces
-	access     *access
-	objects    *objects
-}
-
-// decide decides about an item. What cannot be found out about it leaves it out;
-// an error ends the plan.
-func (p *planner) decide(ctx context.Context, item *report.Item) (decision, error) {
-	d, err := p.look(ctx, item)
-	if err == nil || ends(ctx, err) {
-		return d, err
-	}
-	return skip("could not be looked at: %v", err), nil
-}
-
-// look decides by what there is in the cluster, and notes in the item what a run
-// paces itself by.
-func (p *planner) look(ctx context.Context, item *report.Item) (decision, error) {
-	ref := refOf(*item)
-	opts := p.opts
-	if opts.Strategy != Auto {
-		if denied, err := p.access.denied(ctx, ref, opts.Strategy); err != nil || denied != "" {
-			return skip("%s", denied), err
-		}
-	}
-	object, err := p.objects.get(ctx, ref)
-	if apierrors.IsNotFound(err) {
-		return skip("has been deleted since the audit"), nil
-	}
-	if err != nil {
-		return decision{}, err
-	}
-	ns, err := p.namespaces.get(ctx, item.Namespace)
-	if err != nil {
-		return decision{}, err
-	}
-	f, err := factsOf(object, ns, *item, p.opts)
-	if err != nil {
-		return decision{}, err
-	}
-	var notes []string
-	if opts.Strategy == Auto {
-		var why string
-		if opts, why = opts.resolved(f); why != "" {
-			notes = append(notes, why)
-		}
-		if denied, err := p.access.denied(ctx, ref, opts.Strategy); err != nil || denied != "" {
-			return skip("%s", denied), err
-		}
-	}
-	item.Rollout.Strategy = string(opts.Strategy)
-	if least := f.least(opts); least > time.Hour {
-		notes = append(notes, fmt.Sprintf("takes %s at least, by its minReadySeconds", least))
-	}
-	if f.unhealthy {
-		notes = append(notes, "is unhealthy: "+f.unsettled)
-	}
-	if images := item.ImageChanges(); images != "" {
-		notes = append(notes, "brings up another image of the app, too: "+images)
-	}
-	item.Rollout.Reason = strings.Join(notes, "; ")
-	item.Rollout.Budgets, item.Rollout.Disrupts = f.budgetNames(), f.disrupts(opts)
-	if p.opts.Strategy == Auto { // which may go on by another one
-		evicting := opts
-		evicting.Strategy = Evict
-		item.Rollout.Disrupts = max(item.Rollout.Disrupts, f.disrupts(evicting))
-	}
-	d := check(f, opts)
-	if disrupts := f.disrupts(opts); d == proceed && p.limit >= 0 && disrupts > p.limit {
-		return skip("may make %d of its Pods unavailable at once, and --max-unavailable-percent %d allows %d in all",
-			disrupts, p.opts.Pace.MaxUnavailablePercent, p.limit), nil
-	}
-	return d, nil
-}
-
-func refOf(item report.Item) inventory.WorkloadRef {
-	return inventory.WorkloadRef{Kind: item.Kind, Namespace: item.Namespace, Name: item.Name}
 }

@@ -15,12 +15,12 @@ import (
 // Whatever order an audit found them in: what is rolled out comes first, and
 // the order is always the same.
 func TestPlanOrder(t *testing.T) {
-	var want []report.Item
+	var want []Step
 	for _, result := range []report.Result{report.Planned, report.Skipped} {
 		for _, namespace := range []string{"billing", "shop"} {
 			for _, kind := range []string{"DaemonSet", "Deployment", "StatefulSet"} {
 				for _, name := range []string{"a", "b"} {
-					want = append(want, report.Item{Namespace: namespace, Kind: kind, Name: name, Rollout: report.Rollout{Result: result}})
+					want = append(want, Step{Item: report.Item{Namespace: namespace, Kind: kind, Name: name}, Result: result})
 				}
 			}
 		}
@@ -37,13 +37,12 @@ func TestPlanOrder(t *testing.T) {
 
 func TestPlanOrderBy(t *testing.T) {
 	day := func(n int) *time.Time { return new(time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC)) }
-	item := func(name string, pods int, oldest *time.Time, result report.Result) report.Item {
-		return report.Item{
+	item := func(name string, pods int, oldest *time.Time, result report.Result) Step {
+		return Step{Result: result, Item: report.Item{
 			Name: name, Pods: map[verdict.State]int{verdict.Drifted: pods - 1, verdict.InSync: 1}, OldestPod: oldest,
-			Rollout: report.Rollout{Result: result},
-		}
+		}}
 	}
-	items := []report.Item{
+	items := []Step{
 		item("left-out", 1, day(1), report.Skipped),
 		item("big", 9, day(2), report.Planned),
 		item("small", 2, day(3), report.Planned),
@@ -62,20 +61,20 @@ func TestPlanOrderBy(t *testing.T) {
 	}
 }
 
-func names(items []report.Item) []string {
+func names(steps []Step) []string {
 	var all []string
-	for _, item := range items {
-		all = append(all, item.Name)
+	for _, s := range steps {
+		all = append(all, s.Item.Name)
 	}
 	return all
 }
 
 // Canaries come first, at most one a namespace, and the others stay in order.
 func TestCanariesFirst(t *testing.T) {
-	item := func(namespace, name string, result report.Result) report.Item {
-		return report.Item{Namespace: namespace, Name: name, Rollout: report.Rollout{Result: result}}
+	item := func(namespace, name string, result report.Result) Step {
+		return Step{Item: report.Item{Namespace: namespace, Name: name}, Result: result}
 	}
-	plan := []report.Item{
+	plan := []Step{
 		item("a", "a1", report.Planned), item("a", "a2", report.Planned), item("a", "a3", report.Planned),
 		item("b", "b1", report.Planned), item("b", "b2", report.Planned),
 		item("c", "c1", report.Planned),
@@ -108,14 +107,14 @@ func TestUnavailableLimit(t *testing.T) {
 	}
 }
 
-func TestChosenLeavesOutWhatIsFine(t *testing.T) {
-	items, decisions := chosen([]report.Item{
+func TestStepsLeaveOutWhatIsFine(t *testing.T) {
+	steps := stepsOf([]report.Item{
 		audited("Deployment", verdict.InSync),
 		audited("Deployment", verdict.Drifted, imageChange),
 		audited("DaemonSet", verdict.Drifted, imageChange),
 		audited("Deployment", verdict.NotInjected),
 	}, Options{})
-	if len(items) != 2 || len(decisions) != 2 || decisions[0] != proceed || decisions[1].result != report.Skipped {
-		t.Errorf("chosen: %+v %+v, want the Deployment that drifted Planned, the DaemonSet Skipped, and nothing else", items, decisions)
+	if len(steps) != 2 || steps[0].Result != report.Planned || steps[1].Result != report.Skipped {
+		t.Errorf("%+v, want the Deployment that drifted Planned, the DaemonSet Skipped, and nothing else", steps)
 	}
 }

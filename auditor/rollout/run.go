@@ -25,34 +25,30 @@ const startsTogether = time.Second
 //
 // An error means that nothing has been started; whatever goes wrong with a
 // workload is its own Result and Reason (ends.go).
-func Run(ctx context.Context, cfg *rest.Config, plan *report.Report, opts Options, audit AuditFunc) (*report.Report, error) {
+func Run(ctx context.Context, cfg *rest.Config, plan *Plan, opts Options, audit AuditFunc) (*report.Report, error) {
 	opts = opts.withDefaults()
 	c, err := connect(cfg)
 	if err != nil {
 		return nil, err
 	}
 	c.log, c.holder = opts.Log, identity()
-	out := *plan
+	out := plan.Report()
 	out.GeneratedAt = opts.now()
-	out.Items = slices.Clone(plan.Items)
 	r := run{
-		opts: opts, cluster: c, audit: audit, planned: plan.GeneratedAt,
+		opts: opts, cluster: c, audit: audit, plan: plan,
 		namespaces: newNamespaces(c, startsTogether),
 		injectors:  newInjectors(c.objects.CoreV1().RESTClient(), cfg),
 		items:      out.Items,
-		limit:      unavailableLimit(plan.Summary, opts.Pace.MaxUnavailablePercent),
+		limit:      unavailableLimit(plan.Audited.Summary, opts.Pace.MaxUnavailablePercent),
 	}
 	r.changed = sync.NewCond(&r.mu)
 	defer context.AfterFunc(ctx, r.wake)()
-	var queue []int
-	var planned []report.Item
-	for i, item := range out.Items {
-		if item.Rollout.Result == report.Planned {
-			queue, planned = append(queue, i), append(planned, item)
-		}
+	queue := make([]int, plan.Planned())
+	for i := range queue {
+		queue[i] = i
 	}
 	r.total = len(queue)
-	if first := canaries(planned, opts.Pace.Canary); first > 0 {
+	if first := canaries(plan.Steps[:r.total], opts.Pace.Canary); first > 0 {
 		r.queue = queue[:first]
 		r.carryOut(ctx)
 		r.soak(ctx, queue[:first])
@@ -61,7 +57,7 @@ func Run(ctx context.Context, cfg *rest.Config, plan *report.Report, opts Option
 	r.queue = queue
 	r.carryOut(ctx)
 	r.interruptRest(ctx)
-	return &out, nil
+	return out, nil
 }
 
 // run hands out work and gathers what became of it.
@@ -71,16 +67,16 @@ type run struct {
 	namespaces *namespaces
 	injectors  *injectors
 	audit      AuditFunc
-	planned    time.Time
+	plan       *Plan
 	total      int
 	limit      int // of Pods that are unavailable at once; less than 0: none
 
 	mu       sync.Mutex
-	changed  *sync.Cond // something has finished, or the run is stopped
-	items    []report.Item
-	queue    []int    // indices of items that have not started
-	active   []int    // indices of items under way
-	biased   []lesson // what came back as it was
+	changed  *sync.Cond    // something has finished, or the run is stopped
+	items    []report.Item // what has become of the plan's steps
+	queue    []int         // indices of items that have not started
+	active   []int         // indices of items under way
+	biased   []lesson      // what came back as it was
 	failures int
 	done     int
 	halted   string // why the canaries let nothing else start
@@ -102,7 +98,7 @@ func (r *run) carryOut(ctx context.Context) {
 				}
 				t := task{
 					cluster: r.cluster, namespaces: r.namespaces, injectors: r.injectors, asked: r.opts, limit: r.limit, audit: r.audit,
-					item: r.knowing(r.items[i]), planned: r.planned, tell: r.tell,
+					item: r.knowing(r.items[i]), planned: r.plan.Made, tell: r.tell,
 					biased: func(changes []verdict.Change) { r.learn(r.items[i], changes) },
 				}
 				outcome := t.run(ctx)
@@ -151,15 +147,16 @@ func (r *run) next(ctx context.Context) (int, bool) {
 // fits reports whether an item may start: it shares no PodDisruptionBudget with
 // what is under way, and not too many Pods would be unavailable. Hold mu.
 func (r *run) fits(i int) bool {
-	disrupted := r.items[i].Rollout.Disrupts
+	a := r.plan.Steps[i]
+	disrupted := a.Disrupts
 	for _, other := range r.active {
-		a, b := r.items[i], r.items[other]
-		if a.Namespace == b.Namespace && slices.ContainsFunc(a.Rollout.Budgets, func(name string) bool {
-			return slices.Contains(b.Rollout.Budgets, name)
+		b := r.plan.Steps[other]
+		if a.Item.Namespace == b.Item.Namespace && slices.ContainsFunc(a.Budgets, func(name string) bool {
+			return slices.Contains(b.Budgets, name)
 		}) {
 			return false
 		}
-		disrupted += b.Rollout.Disrupts
+		disrupted += b.Disrupts
 	}
 	return r.limit < 0 || len(r.active) == 0 || disrupted <= r.limit
 }

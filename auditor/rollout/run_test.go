@@ -8,25 +8,25 @@ import (
 
 // What is under way decides what may start beside it.
 func TestFits(t *testing.T) {
-	item := func(namespace string, disrupts int, budgets ...string) report.Item {
-		return report.Item{Namespace: namespace, Rollout: report.Rollout{Disrupts: disrupts, Budgets: budgets}}
+	item := func(namespace string, disrupts int, budgets ...string) Step {
+		return Step{Item: report.Item{Namespace: namespace}, Disrupts: disrupts, Budgets: budgets}
 	}
 	for name, test := range map[string]struct {
-		active []report.Item
-		next   report.Item
+		active []Step
+		next   Step
 		limit  int
 		want   bool
 	}{
 		"nothing under way":                 {next: item("shop", 9), limit: 1, want: true},
-		"no limit":                          {active: []report.Item{item("shop", 100)}, next: item("shop", 100), limit: -1, want: true},
-		"just within the limit":             {active: []report.Item{item("shop", 2)}, next: item("shop", 3), limit: 5, want: true},
-		"over the limit":                    {active: []report.Item{item("shop", 2), item("cart", 1)}, next: item("shop", 3), limit: 5},
-		"behind the same budget":            {active: []report.Item{item("shop", 1, "a", "b")}, next: item("shop", 1, "b", "c"), limit: -1},
-		"behind other budgets":              {active: []report.Item{item("shop", 1, "a")}, next: item("shop", 1, "b"), limit: -1, want: true},
-		"behind a budget of the same name":  {active: []report.Item{item("shop", 1, "a")}, next: item("cart", 1, "a"), limit: -1, want: true},
-		"surges only, while all is used up": {active: []report.Item{item("shop", 5)}, next: item("shop", 0), limit: 5, want: true},
+		"no limit":                          {active: []Step{item("shop", 100)}, next: item("shop", 100), limit: -1, want: true},
+		"just within the limit":             {active: []Step{item("shop", 2)}, next: item("shop", 3), limit: 5, want: true},
+		"over the limit":                    {active: []Step{item("shop", 2), item("cart", 1)}, next: item("shop", 3), limit: 5},
+		"behind the same budget":            {active: []Step{item("shop", 1, "a", "b")}, next: item("shop", 1, "b", "c"), limit: -1},
+		"behind other budgets":              {active: []Step{item("shop", 1, "a")}, next: item("shop", 1, "b"), limit: -1, want: true},
+		"behind a budget of the same name":  {active: []Step{item("shop", 1, "a")}, next: item("cart", 1, "a"), limit: -1, want: true},
+		"surges only, while all is used up": {active: []Step{item("shop", 5)}, next: item("shop", 0), limit: 5, want: true},
 	} {
-		r := run{items: append([]report.Item{test.next}, test.active...), limit: test.limit}
+		r := run{plan: &Plan{Steps: append([]Step{test.next}, test.active...)}, limit: test.limit}
 		for i := range test.active {
 			r.active = append(r.active, i+1)
 		}

@@ -10,17 +10,14 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
-// decision says what is to become of a workload in a plan. An empty result
-// means that there is nothing to do, and that the plan need not mention it.
+// decision says what is to become of a workload. An empty result means that there
+// is nothing to do, and that a plan need not mention it.
 type decision struct {
 	result report.Result
 	reason string
 }
 
-var (
-	nothingToDo = decision{}
-	proceed     = decision{result: report.Planned}
-)
+var proceed = decision{result: report.Planned}
 
 func skip(format string, args ...any) decision {
 	return decision{report.Skipped, fmt.Sprintf(format, args...)}
@@ -33,11 +30,14 @@ func (d decision) text() string { return sentence(d.reason, longestReason) }
 // is read: its state, its kind, and what a re-creation would change.
 func choose(item report.Item, opts Options) decision {
 	sel := opts.Select
-	if !sel.concerns(item) {
-		return nothingToDo
+	if d := sel.nothingToDo(item); d != proceed {
+		return d
 	}
 	if revision, ok := unjudged(item); ok {
 		return skip("%s and never rolled out: %s", revision.State, orElse(revision.Reason, "the audit gives no reason"))
+	}
+	if i := slices.IndexFunc(item.Revisions, func(r report.Revision) bool { return r.StaleSince != nil }); i >= 0 {
+		return skip("revision %s could not be asked about lately: %s", item.Revisions[i].Name, item.Revisions[i].Reason)
 	}
 	if reason := sel.excludesKind(item.Kind); reason != "" {
 		return skip("%s", reason)
@@ -92,14 +92,19 @@ func onlyVaries(item report.Item) string {
 	return place
 }
 
-// concerns reports whether there is anything to say about the workload: it is
-// not as admission would make it, or cannot be judged, or everything is meant.
-func (s Selection) concerns(item report.Item) bool {
-	switch item.State {
-	case verdict.InSync, verdict.Mutated, verdict.NotInjected:
-		return s.wantsAll(item)
+// nothingToDo is why there is nothing to say about the workload in a plan: it is as
+// admission would make it, and not everything is meant.
+func (s Selection) nothingToDo(item report.Item) decision {
+	switch {
+	case s.wantsAll(item):
+	case item.State == verdict.InSync:
+		return decision{reason: "in sync"}
+	case item.State == verdict.Mutated:
+		return decision{reason: "what differs is no injector's"}
+	case item.State == verdict.NotInjected:
+		return decision{reason: "has no sidecar"}
 	}
-	return true
+	return proceed
 }
 
 // wantsAll reports whether --all selects the workload: it has the sidecar.

@@ -10,9 +10,11 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
-// How long a workload is left alone after a rollout that failed, and after one
-// that was refused or left out: twice as long each time.
+// How long a workload is left alone after a rollout that failed, after one that was
+// refused, and while a guard leaves it alone, which costs no dry run: twice as long each
+// time.
 const (
+	longestWait                            = 10 * time.Minute
 	firstFailurePause, longestFailurePause = time.Hour, 7 * 24 * time.Hour
 	firstRefusalPause, longestRefusalPause = 30 * time.Second, 6 * time.Hour
 	// troubledFor is how long a namespace comes after others for a failure.
@@ -24,7 +26,7 @@ const (
 // attempt is what came of a workload's last rollouts, none of which did any good.
 type attempt struct {
 	Failures int       // that failed or did not converge, one after the other
-	Refusals int       // that never began
+	Refusals int       // times that it never began
 	Next     time.Time // not before
 }
 
@@ -49,6 +51,7 @@ type outcome int
 const (
 	unchanged outcome = iota // it was never the workload's turn
 	done
+	waiting // for what is in the way of it
 	refusal
 	failure
 )
@@ -88,9 +91,13 @@ func (a attempts) ended(ref inventory.WorkloadRef, o outcome, now time.Time) {
 	case done:
 		delete(a.of, ref)
 		return
-	case refusal:
+	case waiting, refusal:
+		longest := longestRefusalPause
+		if o == waiting {
+			longest = longestWait
+		}
 		last.Refusals = min(last.Refusals+1, mostDoublings)
-		last.Next = now.Add(doubled(firstRefusalPause, last.Refusals, longestRefusalPause))
+		last.Next = now.Add(doubled(firstRefusalPause, last.Refusals, longest))
 	case failure:
 		last.Failures = min(last.Failures+1, mostDoublings)
 		last.Next = now.Add(doubled(firstFailurePause, last.Failures, longestFailurePause))

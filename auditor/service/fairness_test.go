@@ -45,35 +45,35 @@ func newWard(workloads ...string) *ward {
 		}
 		return reportOf(items...), nil
 	}
-	w.healer.steps.plan = func(_ context.Context, found *report.Report, _ rollout.Options) (*report.Report, error) {
-		for i, item := range found.Items {
-			found.Items[i].Rollout.Result = report.Planned
+	w.healer.steps.plan = func(_ context.Context, found *report.Report, _ rollout.Options) (*rollout.Plan, error) {
+		return planOf(found, func(item report.Item) report.Result {
 			if strings.HasPrefix(item.Name, "unhealthy") {
-				found.Items[i].Rollout.Result = report.Skipped
+				return report.Skipped
 			}
-		}
-		return found, nil
+			return report.Planned
+		}), nil
 	}
-	w.healer.steps.run = func(_ context.Context, plan *report.Report, opts rollout.Options, _ rollout.AuditFunc) (*report.Report, error) {
+	w.healer.steps.run = func(_ context.Context, plan *rollout.Plan, opts rollout.Options, _ rollout.AuditFunc) (*report.Report, error) {
 		failures := 0
-		for i, item := range plan.Items {
+		done := plan.Report()
+		for i, item := range done.Items {
 			name := item.Namespace + "/" + item.Name
 			switch {
 			case item.Rollout.Result != report.Planned:
 			case failures >= opts.Pace.MaxFailures:
-				plan.Items[i].Rollout.Result = report.Interrupted
+				done.Items[i].Rollout.Result = report.Interrupted
 			default:
-				plan.Items[i].Rollout = w.result(name)
+				done.Items[i].Rollout = w.result(name)
 				w.mu.Lock()
 				w.rolled = append(w.rolled, time.Now().In(berlin).Format("Mon 15:04 ")+name)
-				w.drifting[name] = plan.Items[i].Rollout.Result != report.RolledOut
+				w.drifting[name] = done.Items[i].Rollout.Result != report.RolledOut
 				w.mu.Unlock()
-				if outcomeOf(plan.Items[i].Rollout) == failure {
+				if outcomeOf(done.Items[i].Rollout) == failure {
 					failures++
 				}
 			}
 		}
-		return plan, nil
+		return done, nil
 	}
 	w.healer.steps.audit = auditOfDue
 	return w
@@ -191,14 +191,14 @@ func TestWhoKillsTheAuditorComesLast(t *testing.T) {
 
 // By turns of the namespaces, and what failed last.
 func TestInOrder(t *testing.T) {
-	var items []report.Item
+	var refs []inventory.WorkloadRef
 	for _, name := range strings.Fields("a/1 a/2 a/3 b/1 b/2 c/1") {
 		namespace, name, _ := strings.Cut(name, "/")
-		items = append(items, drifting("Deployment", namespace, name))
+		refs = append(refs, inventory.WorkloadRef{Kind: "Deployment", Namespace: namespace, Name: name})
 	}
 	ranks := map[string]int{"a/1": 2, "b/1": 1, "b/2": 1}
 	var got []string
-	for _, item := range inOrder(items, func(ref inventory.WorkloadRef) int { return ranks[ref.Namespace+"/"+ref.Name] }) {
+	for _, item := range inOrder(refs, func(ref inventory.WorkloadRef) int { return ranks[ref.Namespace+"/"+ref.Name] }) {
 		got = append(got, item.Namespace+"/"+item.Name)
 	}
 	if diff := cmp.Diff("a/2 c/1 a/3 b/1 b/2 a/1", strings.Join(got, " ")); diff != "" {

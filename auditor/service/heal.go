@@ -26,8 +26,8 @@ type lock interface {
 // steps of an automatic rollout, as the package rollout has them.
 type steps struct {
 	lock  func(ctx context.Context, namespace string) (lock, error)
-	plan  func(context.Context, *report.Report, rollout.Options) (*report.Report, error)
-	run   func(context.Context, *report.Report, rollout.Options, rollout.AuditFunc) (*report.Report, error)
+	plan  func(context.Context, *report.Report, rollout.Options) (*rollout.Plan, error)
+	run   func(context.Context, *rollout.Plan, rollout.Options, rollout.AuditFunc) (*report.Report, error)
 	audit func(context.Context, config.Configuration, ...inventory.WorkloadRef) (*report.Report, error)
 	// verify audits one workload that was rolled out.
 	verify func(context.Context, config.Configuration, inventory.WorkloadRef) (*report.Item, error)
@@ -65,16 +65,24 @@ func (h *healer) heal(ctx context.Context, c config.Configuration, found *report
 		log.Info("Nothing is rolled out", "due", len(due), "reason", why)
 		return
 	}
-	held, err := h.steps.lock(ctx, c.AutoRollout.LockNamespace)
-	if other, busy := errors.AsType[*rollout.HeldError](err); busy {
-		log.Info("Nothing is rolled out", "due", len(due), "reason", other.Error())
-		return
-	}
+	turn, err := h.turn(ctx, c, found, due, c.AutoRollout.Budget-window.Workloads)
 	if err != nil {
 		log.Error(err, "Nothing is rolled out", "due", len(due))
 		return
 	}
-	if err := h.rollOut(ctx, c, open, held, found, due); err != nil && ctx.Err() == nil {
+	if len(turn) == 0 {
+		return
+	}
+	held, err := h.steps.lock(ctx, c.AutoRollout.LockNamespace)
+	if other, busy := errors.AsType[*rollout.HeldError](err); busy {
+		log.Info("Nothing is rolled out", "due", len(turn), "reason", other.Error())
+		return
+	}
+	if err != nil {
+		log.Error(err, "Nothing is rolled out", "due", len(turn))
+		return
+	}
+	if err := h.rollOut(ctx, c, open, held, found, turn); err != nil && ctx.Err() == nil {
 		log.Error(err, "The rollout failed")
 	}
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
@@ -115,18 +123,52 @@ func (h *healer) blocked(ctx context.Context, c config.Configuration) string {
 	return ""
 }
 
+// turn returns as many workloads as the budget has left: those first that have not
+// failed, and by turns of the namespaces, so that one with many leaves room for the
+// others. It takes the last audit's word for what drifts, and holds no Lease: what a guard
+// leaves alone costs no dry run, and waits for what is in the way.
+func (h *healer) turn(ctx context.Context, c config.Configuration, found *report.Report, due []inventory.WorkloadRef, left int) ([]inventory.WorkloadRef, error) {
+	only := *found
+	only.Items = slices.DeleteFunc(slices.Clone(found.Items), func(item report.Item) bool { return !slices.Contains(due, refOf(item)) })
+	opts := c.RolloutOptions()
+	opts.Log = h.log
+	plan, err := h.steps.plan(ctx, &only, opts)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	planned, others := split(plan)
+	h.memory.leftOut(others, waiting, now)
+	if len(planned) == 0 {
+		return nil, h.memory.save(ctx)
+	}
+	planned = inOrder(planned, h.memory.rank(now))
+	return planned[:min(len(planned), left)], nil
+}
+
+// split returns what a plan rolls out, and what it leaves out.
+func split(plan *rollout.Plan) (planned, others []inventory.WorkloadRef) {
+	for i, s := range plan.Steps {
+		if ref := refOf(s.Item); i < plan.Planned() {
+			planned = append(planned, ref)
+		} else {
+			others = append(others, ref)
+		}
+	}
+	return planned, others
+}
+
 // rollOut audits the workloads again, now that nobody else rolls out, plans, and
-// carries out as much of the plan as the budget allows. What it may come to is
-// taken down first, and what it came to afterwards: who is killed must not be given
-// it twice.
-func (h *healer) rollOut(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, last *report.Report, due []inventory.WorkloadRef) error {
-	again, err := h.steps.audit(ctx, c, due...)
+// carries the plan out. What it may come to is taken down first, and what it came to
+// afterwards: who is killed must not be given it twice.
+func (h *healer) rollOut(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, last *report.Report, turn []inventory.WorkloadRef) error {
+	again, err := h.steps.audit(ctx, c, turn...)
 	if err != nil {
 		return err
 	}
 	again.KnowBiased(last)
 	// The summary is of everything: what may be unavailable is a share of it.
-	only := *updated(last, again, due)
+	only := *updated(last, again, turn)
 	only.Items = again.Items
 	opts := c.RolloutOptions()
 	opts.Log = h.log
@@ -135,7 +177,11 @@ func (h *healer) rollOut(ctx context.Context, c config.Configuration, open windo
 		return err
 	}
 	window := h.memory.spentIn(open.ID())
-	planned := h.choose(plan, c.AutoRollout.Budget-window.Workloads)
+	slices.SortStableFunc(plan.Steps[:plan.Planned()], func(a, b rollout.Step) int {
+		return cmp.Compare(slices.Index(turn, refOf(a.Item)), slices.Index(turn, refOf(b.Item)))
+	})
+	planned, others := split(plan)
+	h.memory.leftOut(others, refusal, time.Now())
 	if len(planned) == 0 {
 		return h.memory.save(ctx)
 	}
@@ -160,47 +206,20 @@ func (h *healer) rollOut(ctx context.Context, c config.Configuration, open windo
 	return h.memory.end(ctx, window, former, outcomes, time.Now())
 }
 
-// choose leaves of what is planned as many workloads as the budget has left, and
-// returns them: those first that have not failed, and by turns of the namespaces,
-// so that one with many leaves room for the others. What the plan leaves out is
-// asked about less and less often.
-func (h *healer) choose(plan *report.Report, left int) []inventory.WorkloadRef {
-	now := time.Now()
-	rank := h.memory.rank(now)
-	var planned, others []report.Item
-	var leftOut []inventory.WorkloadRef
-	for _, item := range plan.Items {
-		if item.Rollout.Result == report.Planned {
-			planned = append(planned, item)
-		} else {
-			others, leftOut = append(others, item), append(leftOut, refOf(item))
-		}
-	}
-	h.memory.leftOut(leftOut, now)
-	planned = inOrder(planned, rank)
-	planned = planned[:min(len(planned), left)]
-	refs := make([]inventory.WorkloadRef, len(planned))
-	for i, item := range planned {
-		refs[i] = refOf(item)
-	}
-	plan.Items = slices.Concat(planned, others)
-	return refs
-}
-
 // inOrder sorts by rank; where that is the same, by turns of the namespaces.
-func inOrder(items []report.Item, rank func(inventory.WorkloadRef) int) []report.Item {
+func inOrder(refs []inventory.WorkloadRef, rank func(inventory.WorkloadRef) int) []inventory.WorkloadRef {
 	type turn struct {
 		rank      int
 		namespace string
 	}
-	sorted := byTurns(items, func(item report.Item) turn { return turn{rank(refOf(item)), item.Namespace} })
-	slices.SortStableFunc(sorted, func(a, b report.Item) int { return cmp.Compare(rank(refOf(a)), rank(refOf(b))) })
+	sorted := byTurns(refs, func(ref inventory.WorkloadRef) turn { return turn{rank(ref), ref.Namespace} })
+	slices.SortStableFunc(sorted, func(a, b inventory.WorkloadRef) int { return cmp.Compare(rank(a), rank(b)) })
 	return sorted
 }
 
 // run carries the plan out. Nothing new starts when the window ends, nor when
 // another run has taken the Lease.
-func (h *healer) run(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, plan *report.Report, opts rollout.Options) (*report.Report, error) {
+func (h *healer) run(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, plan *rollout.Plan, opts rollout.Options) (*report.Report, error) {
 	drain, stop := context.WithDeadline(context.WithoutCancel(ctx), open.End)
 	defer stop()
 	go func() {

@@ -33,7 +33,7 @@ func TestHealerKnowsWhatIsBiased(t *testing.T) {
 		}
 		plan := p.healer.steps.plan
 		planned := 0
-		p.healer.steps.plan = func(ctx context.Context, found *report.Report, o rollout.Options) (*report.Report, error) {
+		p.healer.steps.plan = func(ctx context.Context, found *report.Report, o rollout.Options) (*rollout.Plan, error) {
 			planned++
 			if r := found.Items[0].Revisions[0]; len(r.Biased) == 0 || len(r.Changes) > 1 {
 				t.Errorf("planned with changes %d and biased %q", len(r.Changes), r.Biased)

@@ -86,24 +86,37 @@ func newPatient(cluster kubernetes.Interface, workloads int) *patient {
 	p.healer.steps = steps{
 		lock:  func(context.Context, string) (lock, error) { return fakeLock{&p.released}, nil },
 		audit: auditOfDue,
-		plan: func(_ context.Context, found *report.Report, _ rollout.Options) (*report.Report, error) {
-			for i := range found.Items {
-				found.Items[i].Rollout.Result = report.Planned
-			}
-			return found, nil
+		plan: func(_ context.Context, found *report.Report, _ rollout.Options) (*rollout.Plan, error) {
+			return planOf(found, func(report.Item) report.Result { return report.Planned }), nil
 		},
-		run: func(_ context.Context, plan *report.Report, _ rollout.Options, _ rollout.AuditFunc) (*report.Report, error) {
+		run: func(_ context.Context, plan *rollout.Plan, _ rollout.Options, _ rollout.AuditFunc) (*report.Report, error) {
 			now := time.Now()
-			for i, item := range plan.Items {
+			done := plan.Report()
+			for i, item := range done.Items {
 				p.rollsOut(item.Name)
-				plan.Items[i].Rollout = report.Rollout{Result: p.result, StartedAt: &now}
+				done.Items[i].Rollout = report.Rollout{Result: p.result, StartedAt: &now}
 			}
-			return plan, nil
+			return done, nil
 		},
 		rows: func(context.Context, config.PrometheusQuery) (bool, error) { return false, nil },
 	}
 	p.loop.heal = p.healer.heal
 	return p
+}
+
+// planOf is a plan in which results are as given, what is planned first.
+func planOf(found *report.Report, result func(report.Item) report.Result) *rollout.Plan {
+	plan := &rollout.Plan{Audited: found}
+	var others []rollout.Step
+	for _, item := range found.Items {
+		if s := (rollout.Step{Item: item, Result: result(item)}); s.Result == report.Planned {
+			plan.Steps = append(plan.Steps, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	plan.Steps = append(plan.Steps, others...)
+	return plan
 }
 
 // auditOfDue finds that all of them drift.
@@ -255,10 +268,10 @@ func TestAutomaticRolloutDrainsWhenItsWindowEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPatient(fake.NewClientset(), 1)
 		var drained time.Time
-		p.healer.steps.run = func(_ context.Context, plan *report.Report, opts rollout.Options, _ rollout.AuditFunc) (*report.Report, error) {
+		p.healer.steps.run = func(_ context.Context, plan *rollout.Plan, opts rollout.Options, _ rollout.AuditFunc) (*report.Report, error) {
 			<-opts.Pace.Drain
 			drained = time.Now()
-			return plan, nil
+			return plan.Report(), nil
 		}
 		sleepUntil(t, "2026-01-13 12:00")
 		p.start(t)
@@ -276,15 +289,16 @@ func TestAutomaticRolloutPaysForWhatBegan(t *testing.T) {
 		p := newPatient(fake.NewClientset(), 3)
 		run := p.healer.steps.run
 		first := true
-		p.healer.steps.run = func(ctx context.Context, plan *report.Report, opts rollout.Options, audit rollout.AuditFunc) (*report.Report, error) {
+		p.healer.steps.run = func(ctx context.Context, plan *rollout.Plan, opts rollout.Options, audit rollout.AuditFunc) (*report.Report, error) {
 			if !first {
 				return run(ctx, plan, opts, audit)
 			}
 			first = false
-			for i := range plan.Items {
-				plan.Items[i].Rollout = report.Rollout{Result: report.Skipped}
+			done := plan.Report()
+			for i := range done.Items {
+				done.Items[i].Rollout = report.Rollout{Result: report.Skipped}
 			}
-			return plan, nil
+			return done, nil
 		}
 		sleepUntil(t, "2026-01-13 12:00")
 		p.start(t)

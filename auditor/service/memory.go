@@ -99,12 +99,12 @@ func (m *memory) spentIn(occurrence string) spent {
 	return m.window.in(occurrence)
 }
 
-// leftOut takes down that a plan leaves these workloads out.
-func (m *memory) leftOut(refs []inventory.WorkloadRef, now time.Time) {
+// leftOut takes down that a plan leaves these workloads out, and what that means.
+func (m *memory) leftOut(refs []inventory.WorkloadRef, o outcome, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, ref := range refs {
-		m.attempts.ended(ref, refusal, now)
+		m.attempts.ended(ref, o, now)
 	}
 }
 

@@ -4,12 +4,18 @@ import (
 	"context"
 	"reflect"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 )
+
+// adviceAge is for how long it holds whether a rollout would take a workload: what decides
+// about that besides what differs, as its PodDisruptionBudget, is not watched.
+const adviceAge = 5 * time.Minute
 
 // rounds are those of an Auditor, of another one when the configuration is
 // another.
@@ -17,6 +23,7 @@ type rounds struct {
 	cluster *rest.Config
 	audits  audits
 	changes *changes
+	adviser rollout.Adviser
 
 	auditor *auditor.Auditor // nil before the first round
 	by      config.Configuration
@@ -31,7 +38,11 @@ func (r *rounds) round(ctx context.Context, c config.Configuration, scope audito
 		}
 		scope = auditor.Everything
 	}
-	return r.auditor.Round(ctx, scope)
+	round, err := r.auditor.Round(ctx, scope)
+	if err != nil {
+		return round, err
+	}
+	return round, r.adviser.Advise(ctx, r.cluster, round.Report, c.AdviceOptions())
 }
 
 // begin puts an Auditor by this configuration in the place of the last one. It

@@ -173,7 +173,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	l.page = &page{masker: func() *mask.Masker { return mask.New([]byte(rand.Text())) }}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
 	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, restless: &restless.Ledger{}, log: options.Logger}
-	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes}
+	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes, adviser: rollout.Adviser{Age: adviceAge}}
 	l.round = rounds.round
 	healer := &healer{memory: l.memory, log: options.Logger, ended: l.metrics.RolledOut, steps: steps{
 		lock: func(ctx context.Context, namespace string) (lock, error) {
@@ -181,10 +181,10 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 				options.Logger.V(1).Info("Watching whether another rollout's Lease is renewed", "holder", held.Holder, "lease", held.Lease)
 			})
 		},
-		plan: func(ctx context.Context, found *report.Report, opts rollout.Options) (*report.Report, error) {
-			return rollout.Plan(ctx, cluster, found, opts)
+		plan: func(ctx context.Context, found *report.Report, opts rollout.Options) (*rollout.Plan, error) {
+			return rollout.MakePlan(ctx, cluster, found, opts)
 		},
-		run: func(ctx context.Context, plan *report.Report, opts rollout.Options, audit rollout.AuditFunc) (*report.Report, error) {
+		run: func(ctx context.Context, plan *rollout.Plan, opts rollout.Options, audit rollout.AuditFunc) (*report.Report, error) {
 			return rollout.Run(ctx, cluster, plan, opts, audit)
 		},
 		audit: func(ctx context.Context, c config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {

@@ -21,7 +21,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
-// auditFunc is auditor.Audit.
+// auditFunc is auditor.Audit, or that with advice.
 type auditFunc func(context.Context, *rest.Config, auditor.Options) (*report.Report, error)
 
 // auditOptions are those of "audit".
@@ -44,7 +44,7 @@ type auditOptions struct {
 }
 
 func newAuditCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	return newAuditCommandWith(name, streams, auditor.Audit)
+	return newAuditCommandWith(name, streams, advised)
 }
 
 func newAuditCommandWith(name string, streams genericiooptions.IOStreams, audit auditFunc) *cobra.Command {

@@ -101,7 +101,10 @@ func (e *explanation) line(indent, label, text string) {
 func (e *explanation) workload(item report.Item) {
 	name := report.Printable(fmt.Sprintf("%s %s/%s", item.Kind, item.Namespace, item.Name))
 	fmt.Fprintf(e, "%s: %s\n", name, e.style.PaintState(item.State))
-	answer := "would be considered"
+	answer := "would re-create its Pods (" + item.Rollout.Strategy + ")"
+	if reason := item.Rollout.Reason; reason != "" {
+		answer += "; " + reason
+	}
 	if !item.Rollout.Eligible {
 		answer = "left alone: " + item.Rollout.Reason
 	}

@@ -60,7 +60,7 @@ func (i *inspection) audit(ctx context.Context) (*rest.Config, *report.Report, [
 		return nil, nil, nil, err
 	}
 	var compared []auditor.Comparison
-	found, err := auditor.Audit(ctx, config, auditor.Options{
+	found, err := advised(ctx, config, auditor.Options{
 		Selection:          selected,
 		Concurrency:        i.selection.concurrency,
 		DryRunAs:           i.selection.dryRunAs,

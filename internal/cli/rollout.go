@@ -29,8 +29,8 @@ type rolloutSteps struct {
 	audit auditFunc
 	// verify audits one workload that was rolled out.
 	verify func(context.Context, *rest.Config, auditor.Options, inventory.WorkloadRef) (*report.Item, error)
-	plan   func(context.Context, *rest.Config, *report.Report, rollout.Options) (*report.Report, error)
-	run    func(context.Context, *rest.Config, *report.Report, rollout.Options, rollout.AuditFunc) (*report.Report, error)
+	plan   func(context.Context, *rest.Config, *report.Report, rollout.Options) (*rollout.Plan, error)
+	run    func(context.Context, *rest.Config, *rollout.Plan, rollout.Options, rollout.AuditFunc) (*report.Report, error)
 }
 
 // rolloutLock is a *rollout.Lock.
@@ -67,7 +67,7 @@ type rolloutOptions struct {
 }
 
 func newRolloutCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	return newRolloutCommandWith(name, streams, rolloutSteps{acquire, auditor.Audit, auditor.Workload, rollout.Plan, rollout.Run})
+	return newRolloutCommandWith(name, streams, rolloutSteps{acquire, auditor.Audit, auditor.Workload, rollout.MakePlan, rollout.Run})
 }
 
 func newRolloutCommandWith(name string, streams genericiooptions.IOStreams, steps rolloutSteps) *cobra.Command {

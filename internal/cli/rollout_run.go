@@ -69,17 +69,17 @@ func (o *rolloutOptions) showPlan(ctx context.Context, config *rest.Config, sele
 	if err != nil {
 		return err
 	}
-	if err := o.write(plan); err != nil {
+	if err := o.write(plan.Report()); err != nil {
 		return err
 	}
 	if o.format == report.Table {
-		o.sayWhatTheScriptWouldDo(plan)
-		o.hints.afterPlan(o.ErrOut, countResult(plan, report.Planned))
+		o.sayWhatTheScriptWouldDo(plan.Audited)
+		o.hints.afterPlan(o.ErrOut, plan.Planned())
 	}
 	return nil
 }
 
-func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected inventory.Selection) (*report.Report, error) {
+func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected inventory.Selection) (*rollout.Plan, error) {
 	bar := newProgress(o.ErrOut, "Auditing")
 	defer bar.erase()
 	log := o.logging.logger(bar)
@@ -111,8 +111,8 @@ func (o *rolloutOptions) auditing() auditor.Options {
 
 // sayWhatTheScriptWouldDo counts, for those who select as k8s-sidecar-rollout
 // does, what that would have restarted for nothing.
-func (o *rolloutOptions) sayWhatTheScriptWouldDo(plan *report.Report) {
-	inSync := plan.Summary.Workloads[verdict.InSync]
+func (o *rolloutOptions) sayWhatTheScriptWouldDo(audited *report.Report) {
+	inSync := audited.Summary.Workloads[verdict.InSync]
 	asTheScript := !o.startedBefore.IsZero() || len(o.selection.sidecarNames) > 0
 	if inSync == 0 || o.rollout.Select.All || !asTheScript {
 		return
@@ -133,18 +133,18 @@ func (o *rolloutOptions) rollOut(ctx context.Context, config *rest.Config, selec
 	if err != nil {
 		return err
 	}
-	if o.format == report.Table && countResult(plan, report.Planned) > 0 {
-		if err := plan.Masked(o.mask).Write(o.ErrOut, report.Table, textOptions(o.ErrOut)); err != nil {
+	if o.format == report.Table && plan.Planned() > 0 {
+		if err := plan.Report().Masked(o.mask).Write(o.ErrOut, report.Table, textOptions(o.ErrOut)); err != nil {
 			return fmt.Errorf("write the plan: %w", err)
 		}
-		o.sayWhatTheScriptWouldDo(plan)
+		o.sayWhatTheScriptWouldDo(plan.Audited)
 		fmt.Fprintln(o.ErrOut)
 	}
 	result, err := o.carryOut(ctx, config, plan, lock)
 	if err != nil {
 		return err
 	}
-	if o.format == report.Table && countResult(plan, report.Planned) > 0 {
+	if o.format == report.Table && plan.Planned() > 0 {
 		fmt.Fprintln(o.ErrOut)
 	}
 	if err := o.write(result); err != nil {
@@ -160,8 +160,8 @@ func (o *rolloutOptions) rollOut(ctx context.Context, config *rest.Config, selec
 
 // carryOut runs the plan. The first interrupt, or the loss of the Lease, lets
 // nothing new start; the second interrupt leaves at once.
-func (o *rolloutOptions) carryOut(ctx context.Context, config *rest.Config, plan *report.Report, lock rolloutLock) (*report.Report, error) {
-	board := newBoard(o.ErrOut, countResult(plan, report.Planned))
+func (o *rolloutOptions) carryOut(ctx context.Context, config *rest.Config, plan *rollout.Plan, lock rolloutLock) (*report.Report, error) {
+	board := newBoard(o.ErrOut, plan.Planned())
 	defer board.close()
 	drain, stopDraining := context.WithCancel(context.WithoutCancel(ctx))
 	over := make(chan struct{})

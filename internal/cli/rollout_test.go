@@ -85,12 +85,16 @@ func (r *rolledOut) steps(items ...report.Item) rolloutSteps {
 			r.verified = w
 			return &items[0], nil
 		},
-		plan: func(_ context.Context, _ *rest.Config, rep *report.Report, options rollout.Options) (*report.Report, error) {
+		plan: func(_ context.Context, _ *rest.Config, rep *report.Report, options rollout.Options) (*rollout.Plan, error) {
 			r.planOption = options
 			options.Log.Info("planned")
-			return with(rep, r.planned), nil
+			plan := &rollout.Plan{Audited: rep}
+			for _, item := range rep.Items {
+				plan.Steps = append(plan.Steps, rollout.Step{Item: item, Strategy: options.Strategy, Result: r.planned})
+			}
+			return plan, nil
 		},
-		run: func(ctx context.Context, _ *rest.Config, plan *report.Report, options rollout.Options, audit rollout.AuditFunc) (*report.Report, error) {
+		run: func(ctx context.Context, _ *rest.Config, plan *rollout.Plan, options rollout.Options, audit rollout.AuditFunc) (*report.Report, error) {
 			r.ran = true
 			options.Log.Info("finished")
 			for _, event := range r.events {
@@ -98,7 +102,11 @@ func (r *rolledOut) steps(items ...report.Item) rolloutSteps {
 			}
 			var err error
 			r.again, err = audit(ctx, inventory.WorkloadRef{Kind: "Deployment", Namespace: "cart", Name: "web"})
-			return with(plan, r.final), err
+			done := plan.Report()
+			for i, s := range plan.Steps {
+				done.Items[i].Rollout = s.Item.Rollout
+			}
+			return with(done, r.final), err
 		},
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/install"
@@ -37,6 +38,15 @@ func auditOf(t *testing.T, c *cluster.Cluster, selection inventory.Selection) *r
 		Selection: selection, Concurrency: 4, SidecarNames: selection.SidecarNames, Log: logr.Discard(),
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	return advise(t, auditorConfig(t, c), r)
+}
+
+// advise says of each workload whether a rollout would take it.
+func advise(t *testing.T, config *rest.Config, r *report.Report) *report.Report {
+	t.Helper()
+	if err := (&rollout.Adviser{}).Advise(t.Context(), config, r, rollout.Options{Select: rollout.AnyKind()}); err != nil {
 		t.Fatal(err)
 	}
 	return r

@@ -45,7 +45,7 @@ func auditIgnoring(t *testing.T, c *cluster.Cluster, namespace string, paths ...
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r
+	return advise(t, auditorConfig(t, c), r)
 }
 
 // What an injector answers differently each time cannot be judged: workloads that differ

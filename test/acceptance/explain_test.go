@@ -59,7 +59,7 @@ func TestExplain(t *testing.T) {
 	clusterWide(t, c, strings.Replace(denyPolicy(namespace, "CREATE", `""`, "pods", "not you"),
 		`"false"`, `"request.userInfo.username != 'nobody'"`, 1))
 	drifted := explainCommand(t, c, "-n", namespace, "deploy/web")
-	inThisOrder(t, drifted, "web: Drifted", "Rollout left alone: a rollout would bring up another image of the app", "Differs at 4 places:", "container/istio-proxy", "image:")
+	inThisOrder(t, drifted, "web: Drifted", "Rollout left alone: would bring up another image of the app", "Differs at 4 places:", "container/istio-proxy", "image:")
 	inThisOrder(t, drifted, "Pod "+namespace+"/"+pod, "Edited by kubectl-set (Update)")
 	inThisOrder(t, drifted, "Admission of a new Pod, in this order:",
 		"asked MutatingWebhook istio-sidecar-injector/"+webhookOfIstio+" Fail, Never",

@@ -105,7 +105,7 @@ func TestEvictionDeadlocks(t *testing.T) {
 			}
 			rolledOut(t, e.Cluster, e.namespace, "deployment/web")
 			plan := e.plan(t, item)
-			checkReasons(t, "plan", plan, map[string]string{"Deployment/web": test.want})
+			checkReasons(t, "plan", plan.Report(), map[string]string{"Deployment/web": test.want})
 			if diff := cmp.Diff(before, uids(t, e.Cluster, e.namespace, "app=web")); diff != "" {
 				t.Errorf("Pods were replaced (-before +after):\n%s", diff)
 			}

@@ -68,16 +68,16 @@ func (e *engine) item(kind, name string, state verdict.State) report.Item {
 	return item
 }
 
-func (e *engine) plan(t *testing.T, items ...report.Item) *report.Report {
+func (e *engine) plan(t *testing.T, items ...report.Item) *rollout.Plan {
 	t.Helper()
-	plan, err := rollout.Plan(t.Context(), e.config, report.New(report.DriftReport, time.Now(), items, 0), e.opts)
+	plan, err := rollout.MakePlan(t.Context(), e.config, report.New(report.DriftReport, time.Now(), items, 0), e.opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return plan
 }
 
-func (e *engine) run(ctx context.Context, t *testing.T, plan *report.Report) *report.Report {
+func (e *engine) run(ctx context.Context, t *testing.T, plan *rollout.Plan) *report.Report {
 	t.Helper()
 	done, err := rollout.Run(ctx, e.config, plan, e.opts, func(_ context.Context, w inventory.WorkloadRef) (*report.Item, error) {
 		item := e.item(w.Kind, w.Name, e.state)
@@ -180,7 +180,7 @@ func TestRolloutReplacesPods(t *testing.T) {
 
 	e.opts.Pace.Parallel = 3
 	plan := e.plan(t, e.item("StatefulSet", "db", verdict.Drifted), e.item("Deployment", "web", verdict.Drifted), e.item("DaemonSet", "agent", verdict.Drifted))
-	checkResults(t, plan, map[string]report.Result{"DaemonSet/agent": report.Planned, "Deployment/web": report.Planned, "StatefulSet/db": report.Planned})
+	checkResults(t, plan.Report(), map[string]report.Result{"DaemonSet/agent": report.Planned, "Deployment/web": report.Planned, "StatefulSet/db": report.Planned})
 	done := e.run(t.Context(), t, plan)
 	checkResults(t, done, map[string]report.Result{"DaemonSet/agent": report.RolledOut, "Deployment/web": report.RolledOut, "StatefulSet/db": report.RolledOut})
 

@@ -33,12 +33,12 @@ func TestRolloutThatDoesNotConverge(t *testing.T) {
 	}
 	e.checkRemembered(t, "deployment/web", report.NotConverging)
 
-	checkResults(t, e.plan(t, drifted), map[string]report.Result{"Deployment/web": report.NotConverging})
+	checkResults(t, e.plan(t, drifted).Report(), map[string]report.Result{"Deployment/web": report.NotConverging})
 	other := e.item("Deployment", "web", verdict.Drifted)
 	other.Revisions[0].Changes[0].To = json.RawMessage(`"proxy:3"`)
-	checkResults(t, e.plan(t, other), map[string]report.Result{"Deployment/web": report.Planned})
+	checkResults(t, e.plan(t, other).Report(), map[string]report.Result{"Deployment/web": report.Planned})
 	e.opts.Guards.Retry = true
-	checkResults(t, e.plan(t, drifted), map[string]report.Result{"Deployment/web": report.Planned})
+	checkResults(t, e.plan(t, drifted).Report(), map[string]report.Result{"Deployment/web": report.Planned})
 }
 
 // A run that is killed between its restart and the audit afterwards remembers no
@@ -67,18 +67,18 @@ func TestRolloutThatDoesNotConvergeAndIsKilled(t *testing.T) {
 
 	// An audit of what was there before says nothing of the restart.
 	rolledOut(t, e.Cluster, e.namespace, "deployment/web")
-	checkResults(t, e.plan(t, drifted), map[string]report.Result{"Deployment/web": report.Planned})
+	checkResults(t, e.plan(t, drifted).Report(), map[string]report.Result{"Deployment/web": report.Planned})
 	newest := slices.MaxFunc(podsOf(t, e.Cluster, e.namespace, "app=web"), func(a, b corev1.Pod) int {
 		return a.Status.StartTime.Compare(b.Status.StartTime.Time)
 	})
 	drifted.OldestPod = &newest.Status.StartTime.Time
 	again := e.plan(t, drifted)
-	checkResults(t, again, map[string]report.Result{"Deployment/web": report.NotConverging})
-	if reason := again.Items[0].Rollout.Reason; !strings.Contains(reason, "by a run that did not see the end of it") {
+	checkResults(t, again.Report(), map[string]report.Result{"Deployment/web": report.NotConverging})
+	if reason := again.Report().Items[0].Rollout.Reason; !strings.Contains(reason, "by a run that did not see the end of it") {
 		t.Errorf("reason %q", reason)
 	}
 	e.opts.Guards.Retry = true
-	checkResults(t, e.plan(t, drifted), map[string]report.Result{"Deployment/web": report.Planned})
+	checkResults(t, e.plan(t, drifted).Report(), map[string]report.Result{"Deployment/web": report.Planned})
 }
 
 // deployStuck runs a Deployment that fills every node and whose restart hangs:

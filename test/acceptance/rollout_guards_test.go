@@ -3,8 +3,10 @@ package acceptance
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -57,8 +59,9 @@ spec: {selector: {matchLabels: {app: %s}}, template: {metadata: {labels: {app: %
 `, g.kind, g.name, comma(g.metadata), app, comma(g.pod), comma(g.spec))
 }
 
-// What must be left alone is Skipped in the plan with its reason, and skipped
-// again by a run that is made to try it, for things may change after a plan.
+// What must be left alone is Skipped in the plan with its reason, which an audit gives,
+// too, and skipped again by a run that is made to try it, for things may change after a
+// plan.
 func TestRolloutGuards(t *testing.T) {
 	t.Parallel()
 	e := newEngine(t)
@@ -75,6 +78,8 @@ kind: PodDisruptionBudget
 metadata: {name: budgeted}
 spec: {minAvailable: 2, selector: {matchLabels: {app: deployment-budgeted}}}
 `)
+	apply(t, e.Cluster, e.namespace, guarded{kind: "Deployment", name: "free", spec: "replicas: 2"}.yaml())
+	rolledOut(t, e.Cluster, e.namespace, "deployment/free")
 	for _, g := range guardedWorkloads {
 		if g.settled {
 			rolledOut(t, e.Cluster, e.namespace, strings.ToLower(g.kind)+"/"+g.name)
@@ -84,12 +89,22 @@ spec: {minAvailable: 2, selector: {matchLabels: {app: deployment-budgeted}}}
 	before := e.versions(t)
 
 	plan := e.plan(t, items...)
-	checkReasons(t, "plan", plan, want)
+	checkReasons(t, "plan", plan.Report(), want)
+	audited := advise(t, auditorConfig(t, e.Cluster), report.New(report.DriftReport, time.Now(), append(items, e.item("Deployment", "free", verdict.Drifted)), 0))
+	for _, item := range audited.Items {
+		if _, guarded := want[item.Kind+"/"+item.Name]; item.Rollout.Eligible == guarded {
+			t.Errorf("an audit says of %s/%s: %+v", item.Kind, item.Name, item.Rollout)
+		}
+	}
+	audited.Items = slices.DeleteFunc(audited.Items, func(item report.Item) bool { return item.Rollout.Eligible })
+	for i := range audited.Items {
+		audited.Items[i].Rollout.Result = report.Skipped // a plan's word
+	}
+	checkReasons(t, "audit", audited, want)
 	forced := *plan
-	forced.Items = nil
-	for _, item := range plan.Items {
-		item.Rollout.Result = report.Planned
-		forced.Items = append(forced.Items, item)
+	forced.Steps = slices.Clone(plan.Steps)
+	for i := range forced.Steps {
+		forced.Steps[i].Result = report.Planned
 	}
 	checkReasons(t, "run", e.run(t.Context(), t, &forced), want)
 	if diff := cmp.Diff(before, e.versions(t)); diff != "" {
@@ -163,7 +178,7 @@ func TestRolloutSparesNamespaces(t *testing.T) {
 		if _, err := e.Kubectl(t.Context(), "", "annotate", "namespace", e.namespace, "sidecar-drift.io/rollout=disabled"); err != nil {
 			t.Fatal(err)
 		}
-		checkReasons(t, "plan", e.plan(t, e.item("Deployment", "web", verdict.Drifted)), map[string]string{"Deployment/web": "of namespace " + e.namespace})
+		checkReasons(t, "plan", e.plan(t, e.item("Deployment", "web", verdict.Drifted)).Report(), map[string]string{"Deployment/web": "of namespace " + e.namespace})
 	})
 	t.Run("that are terminating", func(t *testing.T) {
 		t.Parallel()
@@ -174,7 +189,7 @@ func TestRolloutSparesNamespaces(t *testing.T) {
 		if err := namespaces.Delete(t.Context(), e.namespace, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		checkReasons(t, "plan", e.plan(t, e.item("Deployment", "web", verdict.Drifted)), map[string]string{"Deployment/web": "is terminating"})
+		checkReasons(t, "plan", e.plan(t, e.item("Deployment", "web", verdict.Drifted)).Report(), map[string]string{"Deployment/web": "is terminating"})
 		if _, err := e.Kubectl(t.Context(), "", "-n", e.namespace, "patch", "deployment/web", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`); err != nil {
 			t.Fatal(err)
 		}

@@ -95,7 +95,7 @@ func TestRolloutWithinAPercentage(t *testing.T) {
 	for _, name := range []string{"a", "b", "c", "d"} {
 		rolledOut(t, e.Cluster, e.namespace, "deployment/"+name)
 	}
-	for _, item := range e.plan(t, items...).Items {
+	for _, item := range e.plan(t, items...).Report().Items {
 		if want := "--max-unavailable-percent 6 allows 0"; item.Rollout.Result != report.Skipped || !strings.Contains(item.Rollout.Reason, want) {
 			t.Errorf("%s is %s: %s, want it Skipped: %s", item.Name, item.Rollout.Result, item.Rollout.Reason, want)
 		}
@@ -322,6 +322,6 @@ func TestRolloutWithoutPermission(t *testing.T) {
 		rollout.Evict:   fmt.Sprintf("you may not patch deployments.apps in namespace %s: the rights of a rollout are in the ClusterRole sidecar-drift-rollout", e.namespace),
 	} {
 		e.opts.Strategy = strategy
-		checkReasons(t, string(strategy), e.plan(t, e.item("Deployment", "web", verdict.Drifted)), map[string]string{"Deployment/web": want})
+		checkReasons(t, string(strategy), e.plan(t, e.item("Deployment", "web", verdict.Drifted)).Report(), map[string]string{"Deployment/web": want})
 	}
 }

@@ -45,7 +45,7 @@ func TestRolloutOfWhatWasReplacedSinceTheAudit(t *testing.T) {
 	e := newEngine(t)
 	deployWeb(t, e.Cluster, e.namespace, 2, "web")
 	plan := e.plan(t, e.drifted("Deployment", "web", podsOf(t, e.Cluster, e.namespace, "app=web")...))
-	checkResults(t, plan, map[string]report.Result{"Deployment/web": report.Planned})
+	checkResults(t, plan.Report(), map[string]report.Result{"Deployment/web": report.Planned})
 	restart(t, e.Cluster, e.namespace, "web")
 	before := e.object(t, "deployment/web").GetGeneration()
 	done := e.run(t.Context(), t, plan)

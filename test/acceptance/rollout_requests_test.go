@@ -47,7 +47,7 @@ func TestRolloutRequests(t *testing.T) {
 			return next.RoundTrip(r)
 		})
 	})
-	plan, err := rollout.Plan(t.Context(), config, audited, rollout.Options{})
+	plan, err := rollout.MakePlan(t.Context(), config, audited, rollout.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func TestTenantsDoNotTouchOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return r.Report
+		return advise(t, config, r.Report)
 	}
 
 	n.injector.Inject(addsProxy("proxy:2"))

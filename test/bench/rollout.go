@@ -132,7 +132,7 @@ func rollOutAll(ctx context.Context, config *rest.Config, found *report.Report) 
 	}
 	defer func() { err = errors.Join(err, lock.Release(ctx)) }()
 	opts := rollout.Options{Pace: rollout.Pace{Parallel: rolloutParallel}}
-	plan, err := rollout.Plan(ctx, config, found, opts)
+	plan, err := rollout.MakePlan(ctx, config, found, opts)
 	if err != nil {
 		return err
 	}

@@ -133,7 +133,7 @@ func (m *matrix) rollOutBy(t *testing.T, found *report.Report, opts rollout.Opti
 	}
 	opts.Select.IncludeStatefulSet, opts.Select.IncludeDaemonSet, opts.Guards.AllowDowntime = true, true, true
 	opts.Pace = rollout.Pace{Parallel: 8, MaxFailures: len(m.rows), Timeout: time.Minute}
-	plan, err := rollout.Plan(t.Context(), m.self.config, found, opts)
+	plan, err := rollout.MakePlan(t.Context(), m.self.config, found, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (w *world) rollOut(t *testing.T, found *report.Report, strategy rollout.Str
 		Guards:   rollout.Guards{AllowDowntime: true},
 		Pace:     rollout.Pace{Parallel: 16},
 	}
-	plan, err := rollout.Plan(t.Context(), w.config, found, opts)
+	plan, err := rollout.MakePlan(t.Context(), w.config, found, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
