@@ -127,6 +127,10 @@ type AutoRollout struct {
 	// When a rollout may start; needed if enabled is true. What is under way
 	// when the window ends is finished.
 	Windows []Window `json:"windows,omitempty"`
+	// Waves, the first one first: a change of the injection goes on to a wave when those
+	// before it are rolled out, and have been for their soak. What none selects is not
+	// rolled out automatically. Without waves all are rolled out together.
+	Waves []Wave `json:"waves,omitempty"`
 	// Number of workloads that may be rolled out each time that a window opens.
 	// Where windows overlap, the one listed first counts.
 	Budget int `json:"budget,omitempty" schema:"minimum=1"`

@@ -100,9 +100,11 @@ func (w Window) Window() (window.Window, error) {
 }
 
 // Schedule returns the windows of a valid configuration.
-func (a AutoRollout) Schedule() window.Windows {
+func (a AutoRollout) Schedule() window.Windows { return scheduleOf(a.Windows) }
+
+func scheduleOf(list []Window) window.Windows {
 	var windows window.Windows
-	for _, w := range a.Windows {
+	for _, w := range list {
 		if opened, err := w.Window(); err == nil {
 			windows = append(windows, opened)
 		}

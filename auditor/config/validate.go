@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -83,9 +82,7 @@ func (p *problems) object(path string, object Object) {
 
 func (p *problems) selection(s Selection) {
 	p.namespaces("selection", s.IncludeNamespaces, s.ExcludeNamespaces)
-	if _, err := labels.Parse(s.Selector); err != nil {
-		p.add("selection.selector", "is %q: %v", s.Selector, err)
-	}
+	p.selector("selection.selector", s.Selector)
 	for i, name := range s.SidecarContainerNames {
 		if len(validation.IsDNS1123Label(name)) > 0 {
 			p.add(fmt.Sprintf("selection.sidecarContainerNames[%d]", i), "is %q, which cannot be a container's name", name)
@@ -126,6 +123,7 @@ func (p *problems) autoRollout(path string, a AutoRollout) {
 	for i, w := range a.Windows {
 		p.window(fmt.Sprintf("%s.windows[%d]", path, i), w)
 	}
+	p.waves(path+".waves", a.Waves)
 	p.atLeast(path+".budget", a.Budget, 1)
 	p.notNegative(path+".minimumAge", a.MinimumAge.Duration)
 	p.queries(path, a)

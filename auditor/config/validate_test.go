@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 )
@@ -53,6 +54,18 @@ autoscalers[9]: is wrong: unless is "spec.mode": give the path of a field and it
 			`ignorePaths[1].path: is "*": this would leave out everything: give a path, as in *:env[NONCE]`},
 		{func(c *config.Configuration) { c.AutoRollout.IncludeNamespaces = []string{"-"} },
 			`autoRollout.includeNamespaces[0]: is "-", which cannot be a namespace's name`},
+		{func(c *config.Configuration) {
+			c.AutoRollout.Waves = []config.Wave{
+				{Name: "dev", NamespaceSelector: "env in (dev,test)", Selector: "!canary", Soak: metav1.Duration{Duration: time.Hour}},
+				{Name: "dev", NamespaceSelector: "env in dev"}, {Name: "A B", Selector: "=", MaxDriftPercent: 101}, {Name: "c", Soak: metav1.Duration{Duration: -1}, Windows: []config.Window{{Start: "1:00", End: "02:00"}}},
+			}
+		}, `autoRollout.waves[1].name: is "dev", as is another wave's
+autoRollout.waves[1].namespaceSelector: is "env in dev": unable to parse requirement: found 'dev' expected: '('
+autoRollout.waves[2].name: is "A B": give lower-case letters, digits and -, as in staging
+autoRollout.waves[2].selector: is "=": found '=', expected: !, identifier, or 'end of string'
+autoRollout.waves[2].maxDriftPercent: is 101: give a percentage, 1 to 100, or 0 for none
+autoRollout.waves[3].windows[0].start: "1:00" is no time of day: give hours and minutes, as in 06:30
+autoRollout.waves[3].soak: is -1ns: give 0s or more`},
 		{func(c *config.Configuration) { c.AutoRollout.Kinds = nil },
 			"autoRollout.kinds: is empty: give one of Deployment, StatefulSet, DaemonSet, or leave the key out"},
 		{func(c *config.Configuration) { c.AutoRollout.Kinds = []config.WorkloadKind{"DaemonSet", "Job"} },

@@ -42,7 +42,9 @@ type Report struct {
 	Probes int `json:"probes,omitempty"`
 	// IgnoredPaths are those that were left out on request (--ignore-path).
 	IgnoredPaths []string `json:"ignoredPaths,omitempty"`
-	Items        []Item   `json:"items"`
+	// Waves say how far changes are, where the daemon rolls them out in waves.
+	Waves []Progress `json:"waves,omitempty"`
+	Items []Item     `json:"items"`
 }
 
 // Outage is a mutating webhook that does not answer.

@@ -39,6 +39,7 @@ type steps struct {
 type healer struct {
 	steps  steps
 	memory *memory
+	waves  *waves
 	log    logr.Logger
 	// ended is given the report of each rollout.
 	ended func(*report.Report)
@@ -48,19 +49,34 @@ type healer struct {
 // leaves alone in the log. When in doubt nothing is touched: a query without an
 // answer, a budget that cannot be kept, a lock that somebody holds.
 func (h *healer) heal(ctx context.Context, c config.Configuration, found *report.Report) {
-	open, ok := c.AutoRollout.Schedule().Occurrence(time.Now())
-	if !c.AutoRollout.Enabled || !ok {
+	if !c.AutoRollout.Enabled {
+		h.memory.noWaves()
+		return
+	}
+	now := time.Now()
+	members, err := h.waves.update(ctx, c, found, now)
+	if err != nil {
+		h.log.Error(err, "Nothing is rolled out, as it is not known how far the waves are")
+		return
+	}
+	open, ok := c.AutoRollout.Schedule().Occurrence(now)
+	if !ok {
 		return
 	}
 	window := h.memory.spentIn(open.ID())
 	if window.Workloads >= c.AutoRollout.Budget || window.over(c.AutoRollout.MaxFailures) {
 		return
 	}
-	due := h.due(c, found, window)
+	due, in, end := h.waves.turn(c, members, h.due(c, found, window), open.End, now)
+	c.AutoRollout.MaxUnavailablePercent = cmp.Or(in.MaxUnavailablePercent, c.AutoRollout.MaxUnavailablePercent)
+	open.End = end
 	if len(due) == 0 {
 		return
 	}
 	log := h.log.WithValues("window", open.ID())
+	if in.Name != "" {
+		log = log.WithValues("wave", in.Name)
+	}
 	if why := h.blocked(ctx, c); why != "" {
 		log.Info("Nothing is rolled out", "due", len(due), "reason", why)
 		return

@@ -100,6 +100,9 @@ func newPatient(cluster kubernetes.Interface, workloads int) *patient {
 		},
 		rows: func(context.Context, config.PrometheusQuery) (bool, error) { return false, nil },
 	}
+	p.healer.waves = &waves{memory: p.recorded.memory, labels: func(context.Context, []inventory.WorkloadRef) (rollout.Labels, error) {
+		return rollout.Labels{}, errors.New("no labels")
+	}}
 	p.loop.heal = p.healer.heal
 	return p
 }

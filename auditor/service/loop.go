@@ -184,6 +184,7 @@ func (l *loop) once(ctx context.Context, scope auditor.Scope, why string) error 
 	}
 	l.metrics.Audited(found, l.memory.oldest(), took, c.WorkloadMetrics)
 	l.metrics.Classes(len(round.Classes), round.Splits)
+	found.Waves = l.memory.waveProgress()
 	l.page.audited(found)
 	if c.PolicyReports {
 		look := scope == auditor.Everything || begin.Sub(l.whole) >= c.FullInterval.Duration

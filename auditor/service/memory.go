@@ -20,6 +20,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/wave"
 )
 
 // Keys of the ConfigMap, each with its share of the 1 MiB that one may have: what
@@ -32,6 +33,11 @@ const (
 	windowKey    = "rollout-window.json" // spent, which is small
 	// biasedKey is for doctor, which reads no report: a report.BiasedSummary.
 	biasedKey = "biased.json"
+	// How far changes are, wave by wave: a list of keptRecord, and of report.Progress for the
+	// command waves.
+	wavesKey     = "rollout-waves.json.gz"
+	mostWaves    = 70 << 10
+	mostProgress = 30 << 10
 	// formerAgesKey is what releases up to 0.4 wrote: a map from "KIND
 	// NAMESPACE/NAME" to a Unix time.
 	formerAgesKey = "drifting-since.json.gz"
@@ -52,6 +58,8 @@ type memory struct {
 	attempts attempts
 	window   spent
 	biased   report.BiasedSummary
+	ledger   wave.Ledger
+	progress []report.Progress
 	saved    map[string][]byte // as the ConfigMap has it
 }
 
@@ -154,12 +162,15 @@ func (m *memory) load(ctx context.Context) error {
 	now := time.Now()
 	var since []age
 	var tried []keptAttempt
+	var records []keptRecord
 	err = errors.Join(
 		m.read(object, windowKey, func(text []byte) error { return json.Unmarshal(text, &m.window) }),
 		m.read(object, attemptsKey, func(text []byte) error { return decode(text, &tried) }),
+		m.read(object, wavesKey, func(text []byte) error { return decode(text, &records) }),
 		m.read(object, formerAgesKey, func(text []byte) (err error) { since, err = formerAges(text); return err }),
 		m.read(object, agesKey, func(text []byte) error { return decode(text, &since) }),
 	)
+	m.ledger = ledgerOf(records)
 	m.since, m.attempts, m.saved = agesOf(since, now), attemptsOf(tried, now), object.BinaryData
 	return err
 }
@@ -184,10 +195,12 @@ func (m *memory) save(ctx context.Context) error {
 	tried, err2 := encode(m.attempts.entries(), mostAttempts)
 	window, err3 := json.Marshal(m.window)
 	biased, err4 := json.Marshal(m.biased)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	records, err5 := encode(recordEntries(m.ledger), mostWaves)
+	progress, err6 := encode(m.progress, mostProgress)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return err
 	}
-	now = map[string][]byte{agesKey: since, attemptsKey: tried, windowKey: window, biasedKey: biased}
+	now = map[string][]byte{agesKey: since, attemptsKey: tried, windowKey: window, biasedKey: biased, wavesKey: records, report.ProgressKey: progress}
 	if same(now, m.saved) {
 		return nil
 	}

@@ -195,14 +195,15 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 		},
 		rows: rows,
 	}}
+	healer.waves = &waves{memory: l.memory, labels: func(ctx context.Context, templates []inventory.WorkloadRef) (rollout.Labels, error) {
+		return rollout.ReadLabels(ctx, cluster, templates)
+	}}
 	l.heal = func(ctx context.Context, c config.Configuration, found *report.Report) {
-		if !c.AutoRollout.Enabled {
-			return
-		}
-		// Rollouts may have been enabled since the start.
-		if err := gate.ProveRollouts(ctx); err != nil {
-			options.Logger.Error(err, "Nothing is rolled out")
-			return
+		if c.AutoRollout.Enabled { // which may be since a moment ago
+			if err := gate.ProveRollouts(ctx); err != nil {
+				options.Logger.Error(err, "Nothing is rolled out")
+				return
+			}
 		}
 		healer.heal(ctx, c, found)
 	}

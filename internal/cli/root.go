@@ -58,6 +58,7 @@ NAME rollout --namespace shop --confirm`),
 		newValidateCommand(name, streams),
 		newCertsCommand(name, streams),
 		newDoctorCommand(name, streams),
+		newWavesCommand(name, streams),
 		newVersionCommand(streams),
 	)
 	addCompletion(root)

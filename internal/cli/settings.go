@@ -39,6 +39,7 @@ func addSettings(cmd *cobra.Command, c *config.Configuration) {
 		flags.StringSliceVar(&a.IncludeNamespaces, "rollout-include-namespace", a.IncludeNamespaces, "Roll out only in this `namespace`. Repeatable, or comma-separated.")
 		flags.StringSliceVar(&a.ExcludeNamespaces, "rollout-exclude-namespace", a.ExcludeNamespaces, "Never roll out in this `namespace`. Repeatable, or comma-separated.")
 		addList(flags, &a.Kinds, parseKind, "rollout-kind", "Roll out workloads of this `kind`: "+oneOf(kinds())+". Repeatable. (default Deployment)")
+		addList(flags, &a.Waves, parseWave, "rollout-wave", "A wave of workloads, which begins when those given before it are rolled out: `\"NAME; KEY=VALUE; …\"` with the keys of autoRollout.waves but windows, such as \"staging; namespaceSelector=env=staging; soak=24h\". Repeatable.")
 		addCount(flags, &a.Budget, "rollout-budget", a.Budget, "Number of workloads that may be rolled out each time that a window opens.")
 		flags.DurationVar(&a.MinimumAge.Duration, "minimum-age", a.MinimumAge.Duration, "How long a workload must have drifted, so that a template that is being edited is not chased.")
 		flags.StringVar(&a.PrometheusURL, "prometheus-url", a.PrometheusURL, "`Address` of the Prometheus that answers --block-on-prometheus-query.")
@@ -58,7 +59,7 @@ func settingKeys() map[string]string {
 		"include-namespace": "selection.includeNamespaces", "exclude-namespace": "selection.excludeNamespaces",
 		"selector": "selection.selector", "sidecar-container-name": "selection.sidecarContainerNames",
 
-		"auto-rollout": "autoRollout.enabled", "rollout-window": "autoRollout.windows",
+		"auto-rollout": "autoRollout.enabled", "rollout-window": "autoRollout.windows", "rollout-wave": "autoRollout.waves",
 		"rollout-include-namespace": "autoRollout.includeNamespaces", "rollout-exclude-namespace": "autoRollout.excludeNamespaces",
 		"rollout-kind": "autoRollout.kinds", "rollout-budget": "autoRollout.budget", "minimum-age": "autoRollout.minimumAge",
 		"prometheus-url": "autoRollout.prometheusURL", "block-on-prometheus-query": "autoRollout.blockOnPrometheusQueries",

@@ -272,6 +272,27 @@ function notes() {
   return found;
 }
 
+// drawWaves shows how far changes are, where they are rolled out in waves.
+function drawWaves() {
+  const changes = page.report.waves || [];
+  $('waves').hidden = changes.length === 0;
+  $('wave-list').replaceChildren(...changes.map((change) => el('li', {},
+    el('h3', {}, change.places.slice(0, 4).map(brief).join(', ') + (change.places.length > 4 ? ` and ${change.places.length - 4} more` : ''),
+      el('span', { class: 'muted', title: absolute(change.since) }, ` since ${relative(change.since)}`)),
+    el('ol', { class: 'waves' }, change.waves.map((wave) => el('li', { 'data-phase': wave.phase },
+      el('b', {}, printable(wave.name)), ` ${waveText(wave)}`))))));
+}
+
+function waveText(wave) {
+  const of = wave.workloads === 0 ? 'no workload differs so' : `${numbers.format(wave.workloads - wave.drifted)} of ${count(wave.workloads, 'workload')}`;
+  switch (wave.phase) {
+    case 'Waiting': return `waits, ${of}`;
+    case 'RollingOut': return `rolls out, ${of}`;
+    case 'Soaking': return `soaks until ${absolute(wave.until)}, ${of}`;
+    default: return `over, ${of}`;
+  }
+}
+
 function drawBlocked() {
   const blocked = page.report.summary.workloads.Blocked || 0;
   const listed = page.report.items.map((item, i) => [item, page.details[i]]).filter(([item]) => item.state === 'Blocked');

@@ -61,6 +61,7 @@ function draw() {
   drawTime();
   drawBlocked();
   drawSummary();
+  drawWaves();
   drawHistory();
   keepFocus(drawNamespaces);
   keepFocus(drawChips);

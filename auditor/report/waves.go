@@ -1,0 +1,58 @@
+package report
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
+)
+
+// ProgressKey is that of the auditor's ConfigMap under which the daemon keeps a gzipped list
+// of Progress for those who ask.
+const ProgressKey = "rollout-progress.json.gz"
+
+// Progress is how far changes of the injection are, wave by wave.
+type Progress struct {
+	// Places that differ, as PART:PATH.
+	Places []string `json:"places"`
+	// Since is when the first workload was seen to differ so.
+	Since time.Time      `json:"since"`
+	Waves []WaveProgress `json:"waves"`
+}
+
+// MaskProgress returns the changes with masks in the place of secrets that are part of a
+// place, as the key of a list's item may be.
+func MaskProgress(m *mask.Masker, changes []Progress) []Progress {
+	masked := slices.Clone(changes)
+	for i := range masked {
+		masked[i].Places = maskPlaces(m, masked[i].Places)
+	}
+	return masked
+}
+
+// WavePhase says how far a wave is.
+type WavePhase string
+
+// Phases of a wave, in their order.
+const (
+	WaveWaiting    WavePhase = "Waiting"    // for the waves before it
+	WaveRollingOut WavePhase = "RollingOut" // its workloads may be rolled out
+	WaveSoaking    WavePhase = "Soaking"    // rolled out; the next one begins at Until
+	WaveOver       WavePhase = "Over"       // rolled out for long enough
+)
+
+// WaveProgress is how far changes are in one wave.
+type WaveProgress struct {
+	Name string `json:"name"`
+	// Workloads is how many drifted by the changes, and Drifted how many still do.
+	Workloads int        `json:"workloads"`
+	Drifted   int        `json:"drifted"`
+	Phase     WavePhase  `json:"phase"`
+	Until     *time.Time `json:"until,omitempty"`
+}
+
+// Equal reports whether two are equally far.
+func (p WaveProgress) Equal(o WaveProgress) bool {
+	return p.Name == o.Name && p.Workloads == o.Workloads && p.Drifted == o.Drifted && p.Phase == o.Phase &&
+		(p.Until == nil) == (o.Until == nil) && (p.Until == nil || p.Until.Equal(*o.Until))
+}

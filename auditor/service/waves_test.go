@@ -1,0 +1,174 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/config"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+)
+
+// wavy is a ward whose namespaces are named by their env, and rolled out in waves.
+func wavy(cluster kubernetes.Interface, workloads ...string) *ward {
+	w := newWard(workloads...)
+	w.recorded.memory = newMemory(cluster.CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor")
+	w.healer.memory = w.recorded.memory
+	w.conf.AutoRollout.Windows = []config.Window{{Start: "00:00", End: "24:00", TimeZone: "Europe/Berlin"}}
+	w.conf.AutoRollout.MinimumAge.Duration = 0
+	w.conf.AutoRollout.Waves = []config.Wave{
+		{Name: "dev", NamespaceSelector: "env=dev", Soak: metav1.Duration{Duration: 2 * time.Hour}},
+		{Name: "staging", NamespaceSelector: "env=staging", Selector: "app", Soak: metav1.Duration{Duration: 24 * time.Hour}},
+		{Name: "prod", NamespaceSelector: "env=prod"},
+	}
+	w.healer.waves = &waves{memory: w.recorded.memory, labels: func(_ context.Context, templates []inventory.WorkloadRef) (rollout.Labels, error) {
+		known := rollout.Labels{Namespaces: map[string]labels.Set{}, Templates: map[inventory.WorkloadRef]labels.Set{}}
+		for _, env := range []string{"dev", "staging", "prod"} {
+			known.Namespaces[env] = labels.Set{"env": env}
+		}
+		for _, ref := range templates {
+			known.Templates[ref] = labels.Set{"app": ref.Name}
+		}
+		return known, nil
+	}}
+	w.result = func(string) report.Rollout { return began(report.RolledOut) }
+	return w
+}
+
+// hours are what was rolled out, without the minutes.
+func hours(rolled []string) []string {
+	var coarse []string
+	for _, line := range rolled {
+		fields := strings.Fields(line)
+		coarse = append(coarse, fields[0]+" "+fields[1][:2]+"h "+fields[2])
+	}
+	return coarse
+}
+
+// A change goes from wave to wave, each after the one before has soaked, over both clock
+// changes and other leaders; what is in no wave is left alone.
+func TestAutomaticRolloutInWaves(t *testing.T) {
+	workloads := []string{"dev/a", "dev/b", "staging/a", "prod/a", "prod/b", "elsewhere/a"}
+	for name, test := range map[string]struct {
+		from    string
+		leaders int
+		want    []string
+	}{
+		"a plain day":         {"2026-01-13 12:00", 1, []string{"Tue 12h dev/a", "Tue 12h dev/b", "Tue 14h staging/a", "Wed 14h prod/a", "Wed 14h prod/b"}},
+		"the clock goes on":   {"2026-03-28 12:00", 5, []string{"Sat 12h dev/a", "Sat 12h dev/b", "Sat 14h staging/a", "Sun 15h prod/a", "Sun 15h prod/b"}},
+		"the clock goes back": {"2026-10-24 12:00", 1, []string{"Sat 12h dev/a", "Sat 12h dev/b", "Sat 14h staging/a", "Sun 13h prod/a", "Sun 13h prod/b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cluster := fake.NewClientset()
+				sleepUntil(t, test.from)
+				var rolled []string
+				drifting := map[string]bool{}
+				for range test.leaders {
+					w := wavy(cluster, workloads...)
+					for name := range drifting {
+						w.drifting[name] = drifting[name]
+					}
+					ctx, kill := context.WithCancel(t.Context())
+					done := make(chan struct{})
+					go func() { w.run(ctx); close(done) }()
+					time.Sleep(30 * time.Hour / time.Duration(test.leaders))
+					synctest.Wait()
+					kill()
+					<-done
+					rolled, drifting = append(rolled, w.rolledOut()...), w.drifting
+				}
+				if diff := cmp.Diff(test.want, hours(rolled)); diff != "" {
+					t.Errorf("rolled out (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// What fails in a wave keeps the change from the next one, and so does a cluster that
+// does not say what is in which.
+func TestWavesThatDoNotGoOn(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*ward)
+		want   []string
+	}{
+		"a failure": {func(w *ward) {
+			w.result = func(name string) report.Rollout {
+				if name == "staging/a" {
+					return began(report.Failed)
+				}
+				return began(report.RolledOut)
+			}
+		}, []string{"Tue 12h dev/a", "Tue 14h staging/a"}},
+		"no labels": {func(w *ward) {
+			w.healer.waves.labels = func(context.Context, []inventory.WorkloadRef) (rollout.Labels, error) {
+				return rollout.Labels{}, errors.New("forbidden")
+			}
+		}, nil},
+		"a window that is never open": {func(w *ward) {
+			w.conf.AutoRollout.Waves[1].Windows = []config.Window{{Days: []config.Day{"Sun"}, Start: "01:00", End: "02:00"}}
+		}, []string{"Tue 12h dev/a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := wavy(fake.NewClientset(), "dev/a", "staging/a", "prod/a")
+				test.change(w)
+				sleepUntil(t, "2026-01-13 12:00")
+				w.start(t)
+				sleepUntil(t, "2026-01-14 18:00")
+				synctest.Wait()
+				got := hours(w.rolledOut())
+				if len(got) > len(test.want) { // it is tried again, now and then
+					got = got[:len(test.want)]
+				}
+				if diff := cmp.Diff(test.want, got); diff != "" || len(w.rolledOutOf("prod")) > 0 {
+					t.Errorf("rolled out (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// How far a change is can be read, by people and by the next leader.
+func TestWaveProgressIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := fake.NewClientset()
+		w := wavy(cluster, "dev/a", "staging/a", "prod/a")
+		sleepUntil(t, "2026-01-13 12:00")
+		w.start(t)
+		sleepUntil(t, "2026-01-13 13:00")
+		synctest.Wait()
+		kept, err := cluster.CoreV1().ConfigMaps("sidecar-drift").Get(t.Context(), "sidecar-drift-auditor", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var progress []report.Progress
+		if err := decode(kept.BinaryData[report.ProgressKey], &progress); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range progress {
+			for _, each := range p.Waves {
+				got = append(got, each.Name+" "+string(each.Phase))
+			}
+		}
+		if diff := cmp.Diff([]string{"dev Soaking", "staging Waiting", "prod Waiting"}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if published := w.recorded.last.Waves; len(published) != 1 {
+			t.Errorf("the page has %+v", published)
+		}
+	})
+}
