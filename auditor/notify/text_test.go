@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"unicode"
@@ -186,4 +187,23 @@ func TestShoutrrr(t *testing.T) {
 		t.Errorf("%s: %s", r.path, text)
 	}
 	n.becomes(t, 1, "hook sent")
+}
+
+// What the documentation shows is so.
+func TestTheDocumentation(t *testing.T) {
+	page, err := os.ReadFile("../../docs/notifications.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "template: |\n")
+	text, _, found := strings.Cut(text, "```")
+	if _, err := ParseTemplate(strings.ReplaceAll(text, "\n  ", "\n"), Events()); err != nil || !found {
+		t.Error(err)
+	}
+	_, body, _ := strings.Cut(string(page), "```json\n")
+	body, _, _ = strings.Cut(body, "```")
+	conforms(t, []byte(body))
+	for _, event := range Events() {
+		contains(t, string(page), "| `"+string(event)+"` |")
+	}
 }

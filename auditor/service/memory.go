@@ -32,6 +32,10 @@ const (
 	windowKey    = "rollout-window.json" // spent, which is small
 	// biasedKey is for doctor, which reads no report: a report.BiasedSummary.
 	biasedKey = "biased.json"
+	// What people were told of and still is: as agesKey, and a list of webhooks.
+	blockedKey  = "blocked.json.gz"
+	mostBlocked = 100 << 10
+	downKey     = "injectors-down.json"
 	// formerAgesKey is what releases up to 0.4 wrote: a map from "KIND
 	// NAMESPACE/NAME" to a Unix time.
 	formerAgesKey = "drifting-since.json.gz"
@@ -52,6 +56,7 @@ type memory struct {
 	attempts attempts
 	window   spent
 	biased   report.BiasedSummary
+	known    known
 	saved    map[string][]byte // as the ConfigMap has it
 }
 
@@ -59,13 +64,17 @@ func newMemory(objects corev1client.ConfigMapInterface, name string) *memory {
 	return &memory{since: ages{}, attempts: newAttempts(), objects: objects, name: name}
 }
 
-// update takes down what has begun to drift, and forgets what no longer does.
-func (m *memory) update(found *report.Report, now time.Time) {
+// update takes down what has begun to drift, forgets what no longer does, and returns what
+// of all that people should know is new.
+func (m *memory) update(found *report.Report, now time.Time) news {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	var fresh news
+	m.known, fresh = m.known.update(found, m.since, now)
 	m.since = m.since.update(found, now)
 	m.biased = found.Biased()
 	m.attempts.forget(m.since, now)
+	return fresh
 }
 
 // oldest returns when the oldest drift of each namespace that has one began.
@@ -152,14 +161,17 @@ func (m *memory) load(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	var since []age
+	var since, blocked []age
 	var tried []keptAttempt
 	err = errors.Join(
 		m.read(object, windowKey, func(text []byte) error { return json.Unmarshal(text, &m.window) }),
 		m.read(object, attemptsKey, func(text []byte) error { return decode(text, &tried) }),
+		m.read(object, blockedKey, func(text []byte) error { return decode(text, &blocked) }),
+		m.read(object, downKey, func(text []byte) error { return json.Unmarshal(text, &m.known.down) }),
 		m.read(object, formerAgesKey, func(text []byte) (err error) { since, err = formerAges(text); return err }),
 		m.read(object, agesKey, func(text []byte) error { return decode(text, &since) }),
 	)
+	m.known.blocked = agesOf(blocked, now)
 	m.since, m.attempts, m.saved = agesOf(since, now), attemptsOf(tried, now), object.BinaryData
 	return err
 }
@@ -184,10 +196,12 @@ func (m *memory) save(ctx context.Context) error {
 	tried, err2 := encode(m.attempts.entries(), mostAttempts)
 	window, err3 := json.Marshal(m.window)
 	biased, err4 := json.Marshal(m.biased)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	blocked, err5 := encode(m.known.blocked.entries(), mostBlocked)
+	down, err6 := json.Marshal(m.known.down)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return err
 	}
-	now = map[string][]byte{agesKey: since, attemptsKey: tried, windowKey: window, biasedKey: biased}
+	now = map[string][]byte{agesKey: since, attemptsKey: tried, windowKey: window, biasedKey: biased, blockedKey: blocked, downKey: down}
 	if same(now, m.saved) {
 		return nil
 	}
