@@ -183,6 +183,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, restless: &restless.Ledger{}, log: options.Logger}
 	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes}
 	l.round = rounds.round
+	around := &auditor.Surroundings{}
 	healer := &healer{memory: l.memory, log: options.Logger, ended: l.metrics.RolledOut, steps: steps{
 		lock: func(ctx context.Context, namespace string) (lock, error) {
 			return rollout.Acquire(ctx, cluster, namespace, func(held *rollout.HeldError) {
@@ -204,7 +205,9 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 			return auditor.Audit(ctx, cluster, audits.options(c, workloads))
 		},
 		verify: func(ctx context.Context, c config.Configuration, w inventory.WorkloadRef) (*report.Item, error) {
-			return auditor.Workload(ctx, cluster, audits.options(c, nil), w)
+			of := audits.options(c, nil)
+			of.Surroundings = around
+			return auditor.Workload(ctx, cluster, of, w)
 		},
 		rows: rows,
 	}}
