@@ -71,6 +71,10 @@ bench: $(addprefix bench-,$(BENCHES)) ## Run every benchmark; bench-NAME runs on
 .PHONY: bench-scale
 bench-scale: $(addprefix bench-,$(SCALE)) ## Measure at 20,000 Pods (PODS=5000: fewer), into docs/performance/scale.csv.
 
+.PHONY: bench-script
+bench-script: ## Compare a rollout with the original script's; SCRIPT=FILE names that: it is not part of this repository.
+	@go run ./test/bench -script '$(SCRIPT)' script
+
 bench-%:
 	@go run ./test/bench $(if $(DURATION),-duration $(DURATION)) $(if $(PODS),-pods $(PODS)) -csv docs/performance/scale.csv $*
 

@@ -59,6 +59,9 @@ type Options struct {
 	// Restless is what earlier audits of the same cluster have seen to vary from one
 	// injection to the next; this one adds to it. Nil: nothing is known.
 	Restless *restless.Ledger
+	// Surroundings are shared with other audits of the same cluster and identity, each of one
+	// workload ([Workload]). Nil: with none.
+	Surroundings *Surroundings
 	// Thorough asks about every difference again, whatever other workloads have shown.
 	Thorough bool
 	// Compared is given each comparison that was made; never concurrently. Nil
@@ -104,11 +107,12 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	identities, err := injection.NewIdentities(client, cfg, opts.DryRunAs, opts.Fenced)
+	identities, asked, sizes, err := opts.around(client, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	a := newAudit(client, opts, identities, injection.NewHealth(client, cfg))
+	a.askers, a.autoscaling = asked, sizes
 	a.results.total = pods.Len()
 	if err := a.run(ctx, pods); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
@@ -178,7 +182,7 @@ type audit struct {
 	restless *restless.Ledger
 	results  results
 
-	autoscaling autoscaling
+	autoscaling *autoscaling
 	lenders     lenders
 	askers      *askers
 }
@@ -190,7 +194,7 @@ func newAudit(client rest.Interface, opts Options, as *injection.Identities, hea
 	return &audit{
 		opts: opts, client: client, as: as, health: health,
 		injector: injection.New(client, opts.Log),
-		restless: opts.Restless, askers: &askers{},
+		restless: opts.Restless, askers: &askers{}, autoscaling: &autoscaling{},
 		results: results{progress: opts.Progress, compared: opts.Compared},
 	}
 }

@@ -16,9 +16,22 @@ const autoscalers = "resources differ that an autoscaler sets: not counted, unle
 // autoscaling is what is known of autoscalers of Pods' size: they are read once an
 // audit, when the first Pod differs.
 type autoscaling struct {
-	once  sync.Once
+	mu    sync.Mutex
 	known *inventory.Autoscalers // nil: not read
-	err   error
+}
+
+// read returns them.
+func (s *autoscaling) read(ctx context.Context, a *audit) (*inventory.Autoscalers, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil {
+		known, err := inventory.ReadAutoscalers(ctx, a.client, a.opts.Selection, a.opts.Autoscalers.Objects)
+		if err != nil {
+			return nil, err
+		}
+		s.known = known
+	}
+	return s.known, nil
 }
 
 // differ judges two Pods of a revision: see input.
@@ -38,13 +51,11 @@ func (a *audit) input(ctx context.Context, r inventory.Revision, live, fresh, te
 		IncludeAutoscaled: a.opts.IncludeAutoscaled, SizingAnnotations: a.opts.Autoscalers.Annotations, Annotations: a.opts.CompareAnnotations,
 	}
 	if !a.opts.IncludeAutoscaled {
-		a.autoscaling.once.Do(func() {
-			a.autoscaling.known, a.autoscaling.err = inventory.ReadAutoscalers(ctx, a.client, a.opts.Selection, a.opts.Autoscalers.Objects)
-		})
-		if a.autoscaling.err != nil {
-			return in, a.autoscaling.err
+		known, err := a.autoscaling.read(ctx, a)
+		if err != nil {
+			return in, err
 		}
-		in.Autoscalers, in.AutoscalersKnown, in.UnreadAnnotations = a.autoscaling.known.Of(r), true, a.autoscaling.known.Annotations
+		in.Autoscalers, in.AutoscalersKnown, in.UnreadAnnotations = known.Of(r), true, known.Annotations
 	}
 	return in, nil
 }
@@ -52,6 +63,8 @@ func (a *audit) input(ctx context.Context, r inventory.Revision, live, fresh, te
 // unread says that autoscalers could not be read, where that may matter; else
 // nothing.
 func (s *autoscaling) unread() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.known == nil || s.known.Unread == nil {
 		return ""
 	}

@@ -53,19 +53,28 @@ func (d *decoder) decode(node *yaml.Node, value reflect.Value, path string) {
 	case value.Kind() == reflect.Bool && node.ShortTag() == "!!bool",
 		value.Kind() == reflect.Int && node.ShortTag() == "!!int":
 		if err := node.Decode(value.Addr().Interface()); err != nil {
-			d.report(at, path, "is %s: give %s", describe(node), want(value.Type()))
+			d.report(at, path, "is %s: give %s", described(path, node), want(value.Type()))
 		}
 	case value.Kind() == reflect.String && node.Kind == yaml.ScalarNode:
-		d.report(at, path, "is %s: put it in quotes, to be %s", describe(node), want(value.Type()))
+		d.report(at, path, "is %s: put it in quotes, to be %s", described(path, node), want(value.Type()))
 	default:
-		d.report(at, path, "is %s: give %s", describe(node), want(value.Type()))
+		d.report(at, path, "is %s: give %s", described(path, node), want(value.Type()))
 	}
+}
+
+// described is describe, but quotes nothing of who is notified: there the address is the
+// secret, in whatever place it was put.
+func described(path string, node *yaml.Node) string {
+	if strings.HasPrefix(path, "notify") && resolve(node).Kind == yaml.ScalarNode {
+		return "a value"
+	}
+	return describe(node)
 }
 
 func (d *decoder) duration(at, node *yaml.Node, value reflect.Value, path string) {
 	duration, err := time.ParseDuration(node.Value)
 	if err != nil || node.Kind != yaml.ScalarNode {
-		d.report(at, path, "is %s: give %s", describe(node), want(durationType))
+		d.report(at, path, "is %s: give %s", described(path, node), want(durationType))
 		return
 	}
 	value.Set(reflect.ValueOf(metav1.Duration{Duration: duration}))
@@ -90,6 +99,8 @@ func (d *decoder) object(node *yaml.Node, value reflect.Value, path string) {
 			d.report(key, path, "has a key that is %s: give a name", describe(key))
 		case key.ShortTag() == "!!merge":
 			d.report(key, path, "has a merge key (<<): write its keys out")
+		case !ok && strings.HasPrefix(path, "notify"):
+			d.report(key, path, "has an unknown key%s", similar(key.Value, value.Type()))
 		case !ok:
 			d.report(key, below, "unknown key%s", similar(key.Value, value.Type()))
 		case seen[key.Value] > 0:

@@ -59,6 +59,9 @@ type Configuration struct {
 	// Keep Reports of openreports.io in each namespace, for the tools that show
 	// them. See docs/policy-reports.md.
 	PolicyReports bool `json:"policyReports,omitempty"`
+	// Who is told of drift, of what cannot be re-created, of injectors that are down and of
+	// rollouts. See docs/notifications.md.
+	Notify []Sink `json:"notify,omitempty"`
 	// Roll out what drifted, inside of windows.
 	AutoRollout AutoRollout `json:"autoRollout,omitzero"`
 }

@@ -61,6 +61,7 @@ func (c Configuration) Validate() []Problem {
 	}
 	found.atLeast("concurrency", c.Concurrency, 1)
 	choose(&found, "dryRunAs", c.DryRunAs, injection.DryRunAsValues)
+	found.notify("notify", c.Notify)
 	found.autoRollout("autoRollout", c.AutoRollout)
 	return found
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -23,6 +24,7 @@ type Metrics struct {
 	errors   *prometheus.CounterVec
 	dryRuns  *prometheus.CounterVec
 	rollouts *prometheus.CounterVec
+	notified *prometheus.CounterVec
 	reload   prometheus.Gauge
 	classes  prometheus.Gauge
 	splits   prometheus.Counter
@@ -88,6 +90,10 @@ func New(registry prometheus.Registerer) *Metrics {
 			Help: "Workloads that rollouts ended with, by result.",
 		}, []string{"kind", "strategy", "result"}),
 	}
+	m.notified = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sidecar_drift_notifications_total",
+		Help: "Messages for the sinks of the configuration, by result: sent; failed, after some attempts; dropped, as too many wait; or limited, being over the sink's rate.",
+	}, []string{"sink", "result"})
 	m.reload = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "sidecar_drift_config_reload_success",
 		Help: "1 if the configuration file is the one in force, 0 if it is invalid and an earlier one is.",
@@ -107,7 +113,7 @@ func New(registry prometheus.Registerer) *Metrics {
 	for _, result := range []string{"answered", "refused", "unknown"} {
 		m.dryRuns.WithLabelValues(result)
 	}
-	registry.MustRegister(m.duration, m.errors, m.dryRuns, m.rollouts, m.reload, m.classes, m.splits, m)
+	registry.MustRegister(m.duration, m.errors, m.dryRuns, m.rollouts, m.notified, m.reload, m.classes, m.splits, m)
 	return m
 }
 
@@ -157,6 +163,18 @@ func (m *Metrics) RolledOut(done *report.Report) {
 		}
 	}
 }
+
+// Sinks has each of these sinks have its series, before it is sent anything.
+func (m *Metrics) Sinks(names ...string) {
+	for _, name := range names {
+		for _, result := range notify.Results() {
+			m.notified.WithLabelValues(name, result)
+		}
+	}
+}
+
+// Notified counts a message by its sink's name and what became of it.
+func (m *Metrics) Notified(sink, result string) { m.notified.WithLabelValues(sink, result).Inc() }
 
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {

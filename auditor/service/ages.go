@@ -8,6 +8,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // ages are since when workloads have drifted.
@@ -29,10 +30,15 @@ func kept(ref inventory.WorkloadRef) bool {
 // update is the ages after what was found now: of what has begun to drift, and
 // no more of what has ceased to.
 func (a ages) update(found *report.Report, now time.Time) ages {
+	return a.of(found, now, verdict.State.Drift)
+}
+
+// of is the same for another choice of states.
+func (a ages) of(found *report.Report, now time.Time, counts func(verdict.State) bool) ages {
 	since := ages{}
 	for _, item := range found.Items {
 		ref := refOf(item)
-		if !item.State.Drift() || !kept(ref) {
+		if !counts(item.State) || !kept(ref) {
 			continue
 		}
 		if known, ok := a[ref]; ok {

@@ -17,6 +17,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
+	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
@@ -40,6 +41,7 @@ type loop struct {
 	memory  *memory
 	changes *changes
 	heal    func(context.Context, config.Configuration, *report.Report)
+	tell    func(notify.Message)
 	log     logr.Logger
 
 	last    *report.Report // nil before the first audit
@@ -49,7 +51,7 @@ type loop struct {
 }
 
 func newLoop() *loop {
-	l := &loop{changes: newChanges(), reports: newReporter(), healed: make(chan struct{}, 1)}
+	l := &loop{tell: func(notify.Message) {}, changes: newChanges(), reports: newReporter(), healed: make(chan struct{}, 1)}
 	l.healed <- struct{}{}
 	return l
 }
@@ -177,7 +179,7 @@ func (l *loop) once(ctx context.Context, scope auditor.Scope, why string) error 
 	}
 	found := round.Report
 	l.last = found
-	l.memory.update(found, begin)
+	fresh := l.memory.update(found, begin)
 	took := time.Since(begin)
 	if scope == auditor.Changes {
 		took = 0
@@ -186,6 +188,9 @@ func (l *loop) once(ctx context.Context, scope auditor.Scope, why string) error 
 	l.metrics.Classes(len(round.Classes), round.Splits)
 	found.Waves = l.memory.waveProgress()
 	l.page.audited(found)
+	for _, message := range fresh.messages(found, begin) {
+		l.tell(message)
+	}
 	if c.PolicyReports {
 		look := scope == auditor.Everything || begin.Sub(l.whole) >= c.FullInterval.Duration
 		if look {

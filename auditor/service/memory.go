@@ -38,6 +38,10 @@ const (
 	wavesKey     = "rollout-waves.json.gz"
 	mostWaves    = 70 << 10
 	mostProgress = 30 << 10
+	// What people were told of and still is: as agesKey, and a list of webhooks.
+	blockedKey  = "blocked.json.gz"
+	mostBlocked = 100 << 10
+	downKey     = "injectors-down.json"
 	// formerAgesKey is what releases up to 0.4 wrote: a map from "KIND
 	// NAMESPACE/NAME" to a Unix time.
 	formerAgesKey = "drifting-since.json.gz"
@@ -60,6 +64,7 @@ type memory struct {
 	biased   report.BiasedSummary
 	ledger   wave.Ledger
 	progress []report.Progress
+	known    known
 	saved    map[string][]byte // as the ConfigMap has it
 }
 
@@ -67,13 +72,17 @@ func newMemory(objects corev1client.ConfigMapInterface, name string) *memory {
 	return &memory{since: ages{}, attempts: newAttempts(), objects: objects, name: name}
 }
 
-// update takes down what has begun to drift, and forgets what no longer does.
-func (m *memory) update(found *report.Report, now time.Time) {
+// update takes down what has begun to drift, forgets what no longer does, and returns what
+// of all that people should know is new.
+func (m *memory) update(found *report.Report, now time.Time) news {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	var fresh news
+	m.known, fresh = m.known.update(found, m.since, now)
 	m.since = m.since.update(found, now)
 	m.biased = found.Biased()
 	m.attempts.forget(m.since, now)
+	return fresh
 }
 
 // oldest returns when the oldest drift of each namespace that has one began.
@@ -160,17 +169,20 @@ func (m *memory) load(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	var since []age
+	var since, blocked []age
 	var tried []keptAttempt
 	var records []keptRecord
 	err = errors.Join(
 		m.read(object, windowKey, func(text []byte) error { return json.Unmarshal(text, &m.window) }),
 		m.read(object, attemptsKey, func(text []byte) error { return decode(text, &tried) }),
 		m.read(object, wavesKey, func(text []byte) error { return decode(text, &records) }),
+		m.read(object, blockedKey, func(text []byte) error { return decode(text, &blocked) }),
+		m.read(object, downKey, func(text []byte) error { return json.Unmarshal(text, &m.known.down) }),
 		m.read(object, formerAgesKey, func(text []byte) (err error) { since, err = formerAges(text); return err }),
 		m.read(object, agesKey, func(text []byte) error { return decode(text, &since) }),
 	)
 	m.ledger = ledgerOf(records)
+	m.known.blocked = agesOf(blocked, now)
 	m.since, m.attempts, m.saved = agesOf(since, now), attemptsOf(tried, now), object.BinaryData
 	return err
 }
@@ -197,10 +209,15 @@ func (m *memory) save(ctx context.Context) error {
 	biased, err4 := json.Marshal(m.biased)
 	records, err5 := encode(recordEntries(m.ledger), mostWaves)
 	progress, err6 := encode(m.progress, mostProgress)
-	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
+	blocked, err7 := encode(m.known.blocked.entries(), mostBlocked)
+	down, err8 := json.Marshal(m.known.down)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8); err != nil {
 		return err
 	}
-	now = map[string][]byte{agesKey: since, attemptsKey: tried, windowKey: window, biasedKey: biased, wavesKey: records, report.ProgressKey: progress}
+	now = map[string][]byte{
+		agesKey: since, attemptsKey: tried, windowKey: window, biasedKey: biased,
+		wavesKey: records, report.ProgressKey: progress, blockedKey: blocked, downKey: down,
+	}
 	if same(now, m.saved) {
 		return nil
 	}

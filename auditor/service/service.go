@@ -28,6 +28,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/fence"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
+	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
@@ -44,6 +45,8 @@ type Options struct {
 	// Namespace is the service's own: of the Lease and of the ConfigMap, both
 	// called Name.
 	Namespace, Name string
+	// ClusterName is how notifications call the cluster; empty for not at all.
+	ClusterName string
 	// LeaseDuration is after which another replica takes over from one that is
 	// gone, and a little more than how long the API server may be away before
 	// the process ends.
@@ -170,11 +173,17 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	}
 	l := newLoop()
 	l.metrics, l.log = metrics.New(options.Registry), options.Logger
+	told := notify.New(notify.Options{
+		Source: notify.Source(options.ClusterName, options.Namespace, options.Name), Cluster: options.ClusterName,
+		Count: l.metrics.Notified, Log: options.Logger,
+	})
+	l.tell = told.Tell
 	l.page = &page{masker: func() *mask.Masker { return mask.New([]byte(rand.Text())) }}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
 	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, restless: &restless.Ledger{}, log: options.Logger}
 	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes, adviser: rollout.Adviser{Age: adviceAge}}
 	l.round = rounds.round
+	around := &auditor.Surroundings{}
 	healer := &healer{memory: l.memory, log: options.Logger, ended: l.metrics.RolledOut, steps: steps{
 		lock: func(ctx context.Context, namespace string) (lock, error) {
 			return rollout.Acquire(ctx, cluster, namespace, func(held *rollout.HeldError) {
@@ -185,13 +194,20 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 			return rollout.MakePlan(ctx, cluster, found, opts)
 		},
 		run: func(ctx context.Context, plan *rollout.Plan, opts rollout.Options, audit rollout.AuditFunc) (*report.Report, error) {
-			return rollout.Run(ctx, cluster, plan, opts, audit)
+			l.tell(notify.Started(plan.Report(), time.Now()))
+			done, err := rollout.Run(ctx, cluster, plan, opts, audit)
+			for _, message := range notify.Ended(plan.Report(), done, err, time.Now()) {
+				l.tell(message)
+			}
+			return done, err
 		},
 		audit: func(ctx context.Context, c config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {
 			return auditor.Audit(ctx, cluster, audits.options(c, workloads))
 		},
 		verify: func(ctx context.Context, c config.Configuration, w inventory.WorkloadRef) (*report.Item, error) {
-			return auditor.Workload(ctx, cluster, audits.options(c, nil), w)
+			of := audits.options(c, nil)
+			of.Surroundings = around
+			return auditor.Workload(ctx, cluster, of, w)
 		},
 		rows: rows,
 	}}
@@ -229,12 +245,21 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 			return nil //nolint:nilerr // the end of the process is no error
 		}
 		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedKinds(), options.Logger)
+		sinks := func(c config.Configuration) {
+			for _, s := range c.Notify {
+				l.metrics.Sinks(s.Name)
+			}
+			told.Configure(c.Sinks())
+		}
 		current.follow(func(before, after config.Configuration) {
+			sinks(after)
 			watch(ctx, newObjects(before.Watch, after.Watch))
 			l.changes.ask(auditor.Sentinels, "configuration") // of another Auditor, whose first round is of everything
 		})
 		watch(ctx, l.config().Watch)
+		sinks(l.config())
 		l.run(ctx)
+		told.Close()
 		rounds.stop()
 		return nil
 	}))

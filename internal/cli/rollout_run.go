@@ -189,7 +189,7 @@ func (o *rolloutOptions) carryOut(ctx context.Context, config *rest.Config, plan
 	leave, stop := untilNextSignal(ctx)
 	defer stop()
 	verifying := o.auditing()
-	verifying.Log = options.Log
+	verifying.Log, verifying.Surroundings = options.Log, &auditor.Surroundings{}
 	return o.steps.run(leave, config, plan, options, func(ctx context.Context, workload inventory.WorkloadRef) (*report.Item, error) {
 		return o.steps.verify(ctx, config, verifying, workload)
 	})

@@ -42,7 +42,7 @@ NAME rollout --namespace shop --confirm`),
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse("%w", err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse("%w", withoutSink(err)) })
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(cmd, streams.Out) })
 	root.SetHelpCommand(newHelpCommand())
 	root.SetVersionTemplate("sidecar-drift {{.Version}}\n")

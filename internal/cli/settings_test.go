@@ -14,6 +14,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
+	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
 )
 
 // keysOf lists the keys of a map of the configuration, and of those in it.
@@ -72,11 +73,16 @@ autoRollout: {windows: [{start: "01:00", end: "02:00"}], canary: 2, soak: 1m, bl
 			c.Selection.IncludeNamespaces = []string{"b", "c", "d"}
 		}},
 		{[]string{"--watch=ConfigMap/ns/cm", "--watch", "Telemetry.v1.telemetry.istio.io/ns/t", "--ignore-path", "*:b", "--workload-metrics", "--policy-reports", "--gentle=false", "--compare-annotation=example.com/a,b",
+			"--notify=name=a,kind=slack,urlEnv=URL,events=drift.found+rollout.failed,maxMessages=3,period=1m", "--notify", "name=b,kind=webhook,urlFile=/b,caFile=/c",
 			"--autoscaler=annotation=example.com/sized", "--autoscaler", "resource=rightsizers.v1.example.com,unless=spec.mode=Off"}, func(c *config.Configuration) {
 			c.Watch = []config.Object{{APIVersion: "v1", Kind: "ConfigMap", Namespace: "ns", Name: "cm"}, {APIVersion: "telemetry.istio.io/v1", Kind: "Telemetry", Namespace: "ns", Name: "t"}}
 			c.IgnorePaths = []config.IgnoredPath{{Path: "*:b"}}
 			c.CompareAnnotations = []string{"example.com/a", "b"}
 			c.Autoscalers = []config.Autoscaler{{Annotation: "example.com/sized"}, {Resource: "rightsizers.v1.example.com", Unless: "spec.mode=Off"}}
+			c.Notify = []config.Sink{
+				{Name: "a", Kind: notify.ToSlack, URLEnv: "URL", Events: []notify.Event{notify.DriftFound, notify.RolloutFailed}, MaxMessages: 3, Period: metav1.Duration{Duration: time.Minute}},
+				{Name: "b", Kind: notify.ToWebhook, URLFile: "/b", CAFile: "/c"},
+			}
 			c.WorkloadMetrics, c.PolicyReports, c.Gentle = true, true, false
 		}},
 		{[]string{"--auto-rollout", "--rollout-window=Mon,Tue 22:00-04:00 Europe/Berlin", "--rollout-window", "12:00-13:00", "--rollout-kind=DaemonSet", "--rollout-kind=StatefulSet"}, func(c *config.Configuration) {
@@ -131,6 +137,8 @@ func TestInvalidSettings(t *testing.T) {
 		{[]string{"--max-unavailable-percent=101"}, "give a percentage, 1 to 100"},
 		{[]string{"--max-unavailable=2"}, "--max-unavailable: needs the strategy evict or auto; a restart goes by the workload's own update strategy"},
 		{[]string{"--watch=ConfigMap"}, "give KIND/NAMESPACE/NAME, as in ConfigMap/istio-system/istio-sidecar-injector"},
+		{[]string{"--notify=name=a,kind=mail,urlEnv=URL"}, `--notify: is none that there is: choose from webhook, slack, shoutrrr`},
+		{[]string{"--notify=name=a,kind=slack"}, "--notify: has 0 of urlFile, urlEnv and url: give one"},
 		{[]string{"--autoscaler=web"}, "give annotation=KEY, or resource=RESOURCE.VERSION.GROUP"},
 		{[]string{"--autoscaler=resource=rightsizers,unless=spec.mode=Off"}, `resource is "rightsizers": give RESOURCE.VERSION.GROUP`},
 		{[]string{"--auto-rollout"}, "--rollout-window: is empty: say when a rollout may start"},

@@ -16,7 +16,8 @@ import (
 
 // A rollout of thousands of workloads must not weigh on the API server: a dozen
 // requests each, the second audit's included, besides those of the plan. A
-// controller may say too early that it is done: then an audit is repeated.
+// controller may say too early that it is done: then an audit is repeated, which takes
+// four.
 func TestRolloutRequests(t *testing.T) {
 	c, injector := fenced(t), testIstio(t)
 	namespace := namespaceWith(t, c, injected)
@@ -29,10 +30,7 @@ func TestRolloutRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	audit := func(ctx context.Context, selection inventory.Selection) (*report.Report, error) {
-		return auditor.Audit(ctx, config, auditor.Options{Selection: selection, Concurrency: 4})
-	}
-	audited, err := audit(t.Context(), inventory.Selection{Namespace: namespace})
+	audited, err := auditor.Audit(t.Context(), config, auditor.Options{Selection: inventory.Selection{Namespace: namespace}, Concurrency: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,12 +53,9 @@ func TestRolloutRequests(t *testing.T) {
 	if planned > 4 { // what may be done, and the Deployments, namespace and budgets by lists
 		t.Errorf("the plan took %d requests", planned)
 	}
+	verifying := auditor.Options{Concurrency: 4, Surroundings: &auditor.Surroundings{}}
 	done, err := rollout.Run(t.Context(), config, plan, rollout.Options{}, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
-		r, err := audit(ctx, inventory.Selection{Workloads: []inventory.WorkloadRef{w}})
-		if err != nil {
-			return nil, err
-		}
-		return &r.Items[0], nil
+		return auditor.Workload(ctx, config, verifying, w)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -70,16 +65,16 @@ func TestRolloutRequests(t *testing.T) {
 		want["Deployment/"+name] = report.RolledOut
 	}
 	checkResults(t, done, want)
-	// Two of them ask whether the controller may be impersonated; what admission is
-	// made of is read once. Those that the audit believed as others were asked for them
-	// are audited once more, each with its five dry runs.
+	// What admission is made of, autoscalers, and whether the controller may be impersonated are
+	// read once for all. Those that the audit believed as others were asked for them are
+	// audited once more, each with its five dry runs.
 	told := 0
 	for _, item := range audited.Items {
 		if item.Revisions[0].Told {
 			told++
 		}
 	}
-	if most := 14*len(names) + 16 + 18*told; len(requests)-planned > most {
+	if most := 12*len(names) + 24 + 8*told; len(requests)-planned > most {
 		for _, r := range requests {
 			t.Log(r)
 		}

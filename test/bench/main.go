@@ -30,6 +30,7 @@ func benchmarks(s scale) map[string]func(context.Context, io.Writer) error {
 		"daemon-rss":      s.daemonRSS,
 		"handler":         handler,
 		"rollout":         rolloutBench,
+		"script":          script(s.script),
 		"webhook-rss": func(ctx context.Context, out io.Writer) error {
 			return webhookRSS(ctx, out, s.duration)
 		},
@@ -51,6 +52,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	var s scale
 	flags.DurationVar(&s.duration, "duration", 5*time.Minute, "how long webhook-rss sends reviews, and daemon-* watch a daemon")
 	flags.IntVar(&s.pods, "pods", 20_000, "the most Pods of audit-rss and daemon-*")
+	flags.StringVar(&s.script, "script", "", "the original script's file, of script")
 	flags.StringVar(&s.csv, "csv", "", "the file to which these add what they measure; empty: none")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -26,6 +26,8 @@ type scale struct {
 	duration time.Duration
 	// csv is the file that their rows are added to; empty: none.
 	csv string
+	// script is the file of the script that ours is compared with.
+	script string
 }
 
 // row is a measurement at scale. What was not measured is zero, and has an empty

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
+	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/window"
 )
@@ -63,6 +64,9 @@ var (
 		reflect.TypeFor[injection.DryRunAs]():  texts(injection.DryRunAsValues),
 		reflect.TypeFor[rollout.Order]():       texts(config.Orders()),
 		reflect.TypeFor[config.WorkloadKind](): texts(config.WorkloadKinds()),
+		reflect.TypeFor[notify.Kind]():         texts(notify.Kinds()),
+		reflect.TypeFor[notify.Event]():        texts(notify.Events()),
+		reflect.TypeFor[notify.Type]():         texts(notify.Types()),
 		reflect.TypeFor[config.Day]():          window.Days(),
 	}
 	patterns = map[reflect.Type]string{
@@ -92,6 +96,18 @@ func describe(t reflect.Type, c comments, o options) *schema {
 	s.Schema, s.Title, s.Defs = "https://json-schema.org/draft/2020-12/schema", o.kind, g.defs
 	s.Properties["apiVersion"].Const = config.APIVersion
 	s.Properties["kind"].Const = o.kind
+	return s
+}
+
+// describeEvent returns the schema of what a webhook is sent.
+func describeEvent(c comments) *schema {
+	g := generator{c, options{}, map[string]*schema{}}
+	s := g.object(reflect.TypeFor[notify.CloudEvent](), reflect.Value{})
+	s.Schema, s.Title, s.Defs = "https://json-schema.org/draft/2020-12/schema", "Notification", g.defs
+	s.Properties["specversion"].Const = notify.SpecVersion
+	s.Properties["datacontenttype"].Const = "application/json"
+	s.Properties["source"].Format = "uri-reference"
+	g.defs["Message"].Properties["event"].Enum = texts(append(notify.Events(), notify.Suppressed))
 	return s
 }
 
