@@ -88,6 +88,9 @@ func eligibility(item report.Item) report.Rollout {
 	if images := item.ImageChanges(); images != "" {
 		return no("a rollout would bring up another image of the app than runs, %s (--allow-app-image)", images)
 	}
+	if item.Spent() {
+		return no("differs only in how init containers ran that have ended (--include-spent)")
+	}
 	if item.Sidecarless() {
 		return no("no container is injected into it, only variables, mounts or volumes (--include-sidecarless)")
 	}

@@ -175,6 +175,8 @@ type AutoRollout struct {
 	// Also workloads into which no container is injected, but variables, mounts or
 	// volumes, as OpenTelemetry's SDK is.
 	IncludeSidecarless bool `json:"includeSidecarless,omitempty"`
+	// Also workloads that differ only in how init containers ran that have ended.
+	IncludeSpent bool `json:"includeSpent,omitempty"`
 	// Also where a restart leaves no Pod available for a while.
 	AllowDowntime bool `json:"allowDowntime,omitempty"`
 	// Prefix, without a slash, of the annotations PREFIX.rollout.timestamp and

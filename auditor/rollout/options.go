@@ -77,6 +77,9 @@ type Selection struct {
 	// IncludeSidecarless rolls out what no container is injected into, but variables,
 	// mounts or volumes, too.
 	IncludeSidecarless bool
+	// IncludeSpent rolls out what differs by nothing but how init containers ran that have
+	// ended, too.
+	IncludeSpent bool
 	// All selects every workload that has the sidecar, drifted or not.
 	All bool
 }

@@ -22,6 +22,7 @@ type how struct {
 	maxFailures                     *int
 	prefix, reason, manager, lockIn *string
 	includeSidecarless              *bool
+	includeSpent                    *bool
 	allowOrphaned, allowDowntime    *bool
 }
 
@@ -32,8 +33,8 @@ func howOfCommand(o *rollout.Options, lockNamespace *string) how {
 		maxUnavailable: &o.Pace.MaxUnavailable, percent: &o.Pace.MaxUnavailablePercent,
 		timeout: &o.Pace.Timeout, maxDuration: &o.Pace.MaxDuration, maxFailures: &o.Pace.MaxFailures,
 		prefix: &o.Mark.AnnotationPrefix, reason: &o.Mark.Reason, manager: &o.Mark.FieldManager, lockIn: lockNamespace,
-		includeSidecarless: &o.Select.IncludeSidecarless,
-		allowOrphaned:      &o.Guards.AllowOrphaned, allowDowntime: &o.Guards.AllowDowntime,
+		includeSidecarless: &o.Select.IncludeSidecarless, includeSpent: &o.Select.IncludeSpent,
+		allowOrphaned: &o.Guards.AllowOrphaned, allowDowntime: &o.Guards.AllowDowntime,
 	}
 }
 
@@ -44,13 +45,14 @@ func howOfConfiguration(a *config.AutoRollout) how {
 		maxUnavailable: &a.MaxUnavailable, percent: &a.MaxUnavailablePercent,
 		timeout: &a.Timeout.Duration, maxDuration: &a.MaxDuration.Duration, maxFailures: &a.MaxFailures,
 		prefix: &a.AnnotationPrefix, reason: &a.RolloutReason, manager: &a.FieldManager, lockIn: &a.LockNamespace,
-		includeSidecarless: &a.IncludeSidecarless,
-		allowOrphaned:      &a.AllowOrphaned, allowDowntime: &a.AllowDowntime,
+		includeSidecarless: &a.IncludeSidecarless, includeSpent: &a.IncludeSpent,
+		allowOrphaned: &a.AllowOrphaned, allowDowntime: &a.AllowDowntime,
 	}
 }
 
 func (h how) addGuards(flags *pflag.FlagSet) {
 	addSwitch(flags, h.includeSidecarless, "include-sidecarless", "Also workloads into which no container is injected, but variables, mounts or volumes.")
+	addSwitch(flags, h.includeSpent, "include-spent", "Also workloads that differ only in how init containers ran that have ended.")
 	addSwitch(flags, h.allowOrphaned, "allow-orphaned", "Also where a sidecar would be lost. Make sure that the injector is up.")
 	addSwitch(flags, h.allowDowntime, "allow-downtime", "Also where a restart leaves no Pod available for a while.")
 }
