@@ -139,8 +139,10 @@ type AutoRollout struct {
 	BlockOnPrometheusQueries []PrometheusQuery `json:"blockOnPrometheusQueries,omitempty"`
 
 	// How Pods are re-created: by annotations of the Pod template (restart), one by one
-	// by eviction (evict), which honours PodDisruptionBudgets, or by what is less
-	// invasive for each workload (auto). What an operator controls is never restarted.
+	// by eviction (evict), which honours PodDisruptionBudgets; not at all, by resizing
+	// running containers in place where nothing but their CPU and memory differs (resize);
+	// or by what is less invasive for each workload (auto). What an operator controls is
+	// never restarted.
 	Strategy rollout.Strategy `json:"strategy,omitempty"`
 	// Number of workloads that are rolled out at a time. Two behind one
 	// PodDisruptionBudget never are.

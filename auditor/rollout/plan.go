@@ -225,6 +225,9 @@ func (p *planner) look(ctx context.Context, item *report.Item) (decision, error)
 	if err != nil {
 		return decision{}, err
 	}
+	if f.resize, err = p.resizing(ctx, object, *item, f); err != nil {
+		return decision{}, err
+	}
 	var notes []string
 	if opts.Strategy == Auto {
 		var why string

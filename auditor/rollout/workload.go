@@ -27,11 +27,11 @@ type workloadKind struct {
 const rolloutKind = "Rollout"
 
 var workloadKinds = map[string]workloadKind{
-	"Deployment":  {appsv1.SchemeGroupVersion.WithResource("deployments"), readAs(fromDeployment), kubectlStatus, []Strategy{Restart, Evict}},
-	"StatefulSet": {appsv1.SchemeGroupVersion.WithResource("statefulsets"), readAs(fromStatefulSet), statefulSetStatus, []Strategy{Restart, Evict}},
-	"DaemonSet":   {appsv1.SchemeGroupVersion.WithResource("daemonsets"), readAs(fromDaemonSet), daemonSetStatus, []Strategy{Restart, Evict}},
-	"ReplicaSet":  {appsv1.SchemeGroupVersion.WithResource("replicasets"), readAs(fromReplicaSet), allAvailable, []Strategy{Evict}},
-	rolloutKind:   {schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}, fromRollout, rolloutStatus, []Strategy{Restart, Evict}},
+	"Deployment":  {appsv1.SchemeGroupVersion.WithResource("deployments"), readAs(fromDeployment), kubectlStatus, []Strategy{Restart, Evict, Resize}},
+	"StatefulSet": {appsv1.SchemeGroupVersion.WithResource("statefulsets"), readAs(fromStatefulSet), statefulSetStatus, []Strategy{Restart, Evict, Resize}},
+	"DaemonSet":   {appsv1.SchemeGroupVersion.WithResource("daemonsets"), readAs(fromDaemonSet), daemonSetStatus, []Strategy{Restart, Evict, Resize}},
+	"ReplicaSet":  {appsv1.SchemeGroupVersion.WithResource("replicasets"), readAs(fromReplicaSet), allAvailable, []Strategy{Evict, Resize}},
+	rolloutKind:   {schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}, fromRollout, rolloutStatus, []Strategy{Restart, Evict, Resize}},
 }
 
 // evicts reports whether Pods are evicted, so that PodDisruptionBudgets decide:
@@ -197,6 +197,9 @@ func scaled(value *intstr.IntOrString, replicas int, roundUp bool) int {
 // disrupts is how many Pods may be unavailable at once while the workload is
 // rolled out.
 func (w workload) disrupts(o Options) int {
+	if o.Strategy == Resize {
+		return 0
+	}
 	if o.Strategy == Evict {
 		return min(o.Pace.MaxUnavailable, w.replicas)
 	}

@@ -58,7 +58,7 @@ func (h how) addGuards(flags *pflag.FlagSet) {
 }
 
 func (h how) addPace(flags *pflag.FlagSet) {
-	addChoice(flags, h.strategy, "strategy", "", "How Pods are re-created, %s: by annotations of the Pod template, for which the workload's controller replaces them; one by one by eviction, which honours PodDisruptionBudgets and leaves the template alone; or by what is less invasive for each workload.", rollout.Strategies...)
+	addChoice(flags, h.strategy, "strategy", "", "How Pods are re-created, %s: by annotations of the Pod template, for which the workload's controller replaces them; one by one by eviction, which honours PodDisruptionBudgets and leaves the template alone; not at all, by resizing running containers in place where nothing but their CPU and memory differs; or by what is less invasive for each workload.", rollout.Strategies...)
 	addCount(flags, h.parallel, "parallel-rollouts", *h.parallel, "Number of workloads that are rolled out at a time. Two behind one PodDisruptionBudget never are.")
 	addChoice(flags, h.order, "order-by", "", "Which go first: by %s (the fewest Pods, the oldest Pods first).", rollout.ByName, rollout.ByPods, rollout.ByAge)
 	addCount(flags, h.canary, "canary", *h.canary, "Roll out this `number` of workloads first, at most one a namespace; the others follow only if all of them succeed.")
