@@ -87,12 +87,12 @@ func (r *Resizer) report(ctx context.Context, pod *corev1.Pod) error {
 		return nil
 	}
 	status := pod.Status.DeepCopy()
-	new := status.ObservedGeneration == 0 || !reported(pod)
+	unseen := status.ObservedGeneration == 0 || !reported(pod)
 	r.mu.Lock()
 	answer := r.answer
 	r.mu.Unlock()
 	said := Acknowledges
-	if !new && differs(pod) {
+	if !unseen && differs(pod) {
 		said = answer(pod)
 	}
 	var conditions []corev1.PodCondition
