@@ -285,6 +285,9 @@ func refs(pods []inventory.Pod) []report.PodRef {
 func (f *finding) add(v verdict.Verdict, pods []inventory.Pod) {
 	f.count(pods, v.State)
 	f.revision.MoreChanges += v.More
+	if slices.ContainsFunc(pods, func(p inventory.Pod) bool { return !p.Initialized }) {
+		v.Changes = verdict.NotYet(v.Changes)
+	}
 	f.revision.Changes = f.bound(union(f.revision.Changes, v.Changes))
 	f.revision.Sidecars = verdict.BoundNames(unionOfNames(f.revision.Sidecars, v.Sidecars))
 	f.revision.Injected = f.revision.Injected || v.Injected
@@ -310,9 +313,12 @@ func (f *finding) bound(changes []verdict.Change) []verdict.Change {
 }
 
 // union of changes, each once, sorted. Pods of one revision that differ may
-// have one path twice, from different values.
+// have one path twice, from different values. What is spent in some of them only is not.
 func union(a, b []verdict.Change) []verdict.Change {
 	all := slices.Concat(a, b)
+	for i, c := range all {
+		all[i].Spent = c.Spent && !slices.ContainsFunc(all, func(other verdict.Change) bool { return verdict.CompareChanges(c, other) == 0 && !other.Spent })
+	}
 	slices.SortStableFunc(all, verdict.CompareChanges)
 	return slices.CompactFunc(all, func(a, b verdict.Change) bool {
 		return a.Part == b.Part && a.Path == b.Path && same(a.From, b.From) && same(a.To, b.To) && a.Unstable == b.Unstable

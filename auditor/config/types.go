@@ -147,8 +147,10 @@ type AutoRollout struct {
 	BlockOnPrometheusQueries []PrometheusQuery `json:"blockOnPrometheusQueries,omitempty"`
 
 	// How Pods are re-created: by annotations of the Pod template (restart), one by one
-	// by eviction (evict), which honours PodDisruptionBudgets, or by what is less
-	// invasive for each workload (auto). What an operator controls is never restarted.
+	// by eviction (evict), which honours PodDisruptionBudgets; not at all, by resizing
+	// running containers in place where nothing but their CPU and memory differs (resize);
+	// or by what is less invasive for each workload (auto). What an operator controls is
+	// never restarted.
 	Strategy rollout.Strategy `json:"strategy,omitempty"`
 	// Number of workloads that are rolled out at a time. Two behind one
 	// PodDisruptionBudget never are.
@@ -183,6 +185,8 @@ type AutoRollout struct {
 	// Also workloads into which no container is injected, but variables, mounts or
 	// volumes, as OpenTelemetry's SDK is.
 	IncludeSidecarless bool `json:"includeSidecarless,omitempty"`
+	// Also workloads that differ only in how init containers ran that have ended.
+	IncludeSpent bool `json:"includeSpent,omitempty"`
 	// Also where a restart leaves no Pod available for a while.
 	AllowDowntime bool `json:"allowDowntime,omitempty"`
 	// Prefix, without a slash, of the annotations PREFIX.rollout.timestamp and

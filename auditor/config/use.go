@@ -54,6 +54,7 @@ func (c Configuration) RolloutOptions() rollout.Options {
 			ExcludeDeployment:  !slices.Contains(a.Kinds, Deployment),
 			SidecarNames:       c.Selection.SidecarContainerNames,
 			IncludeSidecarless: a.IncludeSidecarless,
+			IncludeSpent:       a.IncludeSpent,
 		},
 		Guards: rollout.Guards{AllowOrphaned: a.AllowOrphaned, AllowDowntime: a.AllowDowntime},
 		Pace: rollout.Pace{

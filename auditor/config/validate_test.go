@@ -88,7 +88,7 @@ autoRollout.blockOnPrometheusQueries[1].query: is empty: give PromQL that return
 		}, "autoRollout.prometheusURL: is empty, and a query has no address of its own: give Prometheus', as in http://prometheus.monitoring:9090"},
 		{func(c *config.Configuration) { c.AutoRollout.PrometheusURL = "p:9090" },
 			`autoRollout.prometheusURL: is "p:9090": give Prometheus' address, as in http://prometheus.monitoring:9090`},
-		{func(c *config.Configuration) { c.AutoRollout.Strategy = "delete" }, `autoRollout.strategy: is "delete": choose from restart, evict, auto`},
+		{func(c *config.Configuration) { c.AutoRollout.Strategy = "delete" }, `autoRollout.strategy: is "delete": choose from restart, evict, resize, auto`},
 		{func(c *config.Configuration) { c.AutoRollout.ParallelRollouts = -1 }, "autoRollout.parallelRollouts: is -1: give 1 or more"},
 		{func(c *config.Configuration) { c.AutoRollout.OrderBy = "" }, `autoRollout.orderBy: is "": choose from name, pods, age`},
 		{func(c *config.Configuration) { c.AutoRollout.Canary = -1 }, "autoRollout.canary: is -1: give 0 or more"},

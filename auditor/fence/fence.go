@@ -9,13 +9,17 @@ import (
 	"fmt"
 	"strings"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/transport"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
 )
 
 // The policies, as in manifests/.
@@ -66,8 +70,9 @@ func ProveControllerIdentity(ctx context.Context, client kubernetes.Interface, n
 
 // ProveRolloutOnly does the same of what a rollout must not do: an eviction without
 // a grace period, of a Pod that does not exist, and a change of a Deployment of the
-// namespace, if there is any, that some injectors run as a command. Both are dry
-// runs.
+// namespace, if there is any, that some injectors run as a command, and, where the
+// identity has the right to it, the resizing of a container that was not injected. All
+// are dry runs.
 func ProveRolloutOnly(ctx context.Context, client kubernetes.Interface, namespace string) error {
 	err := client.CoreV1().Pods(namespace).EvictV1(ctx, &policyv1.Eviction{
 		ObjectMeta:    metav1.ObjectMeta{Namespace: namespace, Name: unheard},
@@ -84,6 +89,42 @@ func ProveRolloutOnly(ctx context.Context, client kubernetes.Interface, namespac
 		_, err := client.AppsV1().Deployments(namespace).Patch(ctx, d.Name, types.MergePatchType,
 			[]byte(`{"spec":{"template":{"metadata":{"annotations":{"sidecar-drift.io/fence.rollout.reason":"a command"}}}}}`),
 			metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+		if err := judge(RolloutOnly, err, never); err != nil {
+			return err
+		}
+	}
+	return proveResize(ctx, client, namespace)
+}
+
+// proveResize tries a Pod that a policy from before there were resizes does not keep from
+// it. Of whom RBAC, or an older API server, refuses, there is nothing to prove.
+func proveResize(ctx context.Context, client kubernetes.Interface, namespace string) error {
+	review, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: namespace, Verb: "patch", Version: "v1", Resource: "pods", Subresource: "resize",
+		}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("ask whether Pods may be resized: %w", err)
+	}
+	if !review.Status.Allowed {
+		return nil
+	}
+	pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{Limit: 1})
+	if err != nil {
+		return fmt.Errorf("find a Pod to try the policy %s on: %w", RolloutOnly, err)
+	}
+	for _, pod := range pods.Items {
+		// Nothing that it has changes: what the policy lets pass, too, is of a Pod that has
+		// a stamp, and the stamper leaves our own namespace out.
+		if _, stamped := pod.Annotations[fingerprint.PartsAnnotation]; stamped {
+			continue
+		}
+		_, err := client.CoreV1().Pods(namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, []byte(`{"spec":{}}`),
+			metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, "resize")
+		if apierrors.IsNotFound(err) || apierrors.IsInvalid(err) { // its node resizes nothing
+			return nil
+		}
 		if err := judge(RolloutOnly, err, never); err != nil {
 			return err
 		}

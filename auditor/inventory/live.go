@@ -148,7 +148,7 @@ func (g *liveGroup) replace(l *Live, r record) bool {
 		return false
 	}
 	was := g.pods[at]
-	if was.Alike == r.Alike && was.Stamp == r.Stamp && was.Started.Equal(r.Started) {
+	if was.Alike == r.Alike && was.Stamp == r.Stamp && was.Started.Equal(r.Started) && was.Initialized == r.Initialized {
 		return true
 	}
 	r.Name, r.UID, r.Stamp = was.Name, was.UID, l.interned(r.Stamp)

@@ -19,6 +19,8 @@ type Pod struct {
 	Alike
 	// Stamp is the stamper's annotation; empty without one.
 	Stamp string
+	// Initialized: its init containers have ended, but for native sidecars.
+	Initialized bool
 	// Named: it has a container of Selection.SidecarNames.
 	Named bool
 	// Size is the number of bytes of its JSON.
@@ -81,7 +83,7 @@ func (s Selection) record(pod jsontree.Node) record {
 			Named: s.named(pod.Get("spec")),
 			Size:  len(pod.Raw()),
 
-			Created: CreatedAt(pod),
+			Created: CreatedAt(pod), Initialized: verdict.Initialized(pod),
 		},
 		namespace: metadata.Get("namespace").String(),
 		owner:     controllerOf(metadata),

@@ -158,7 +158,7 @@ func (m *Metrics) DryRun(result string) { m.dryRuns.WithLabelValues(result).Inc(
 func (m *Metrics) RolledOut(done *report.Report) {
 	for _, item := range done.Items {
 		switch r := item.Rollout; {
-		case r.StartedAt != nil, r.Result == report.RolledOut, r.Result == report.Failed:
+		case r.StartedAt != nil, r.Result.Success(), r.Result == report.Failed:
 			m.rollouts.WithLabelValues(kindOf(item), item.Rollout.Strategy, string(item.Rollout.Result)).Inc()
 		}
 	}

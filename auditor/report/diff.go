@@ -89,10 +89,18 @@ func (o TextOptions) writeChanges(b *strings.Builder, indent string, changes []v
 		if end < 0 {
 			end = len(changes)
 		}
-		fmt.Fprintf(b, "%s%s\n", indent, o.paint(bold, Printable(part)))
+		fmt.Fprintf(b, "%s%s%s\n", indent, o.paint(bold, Printable(part)), hasEnded(changes[:end]))
 		o.writePart(b, indent+"  ", changes[:end])
 		changes = changes[end:]
 	}
+}
+
+// hasEnded says of changes of one part that they are all spent.
+func hasEnded(changes []verdict.Change) string {
+	if len(verdict.Unspent(changes)) > 0 {
+		return ""
+	}
+	return " (has ended: nothing that runs depends on these)"
 }
 
 func (o TextOptions) writePart(b *strings.Builder, indent string, changes []verdict.Change) {

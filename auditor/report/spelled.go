@@ -89,7 +89,7 @@ func inside(c verdict.Change) []verdict.Change {
 		case d.Path[0] != '[' && into == c.Path && into != "":
 			d.Path = "." + d.Path
 		}
-		shown = append(shown, verdict.Change{Part: c.Part, Path: into + d.Path, From: d.From, To: d.To, OneShot: c.OneShot})
+		shown = append(shown, verdict.Change{Part: c.Part, Path: into + d.Path, From: d.From, To: d.To, OneShot: c.OneShot, Spent: c.Spent})
 	}
 	if len(shown) == 0 || len(shown) > maxSpelled {
 		return whole

@@ -111,7 +111,7 @@ func (r *Report) rolloutSummary(o TextOptions) string {
 		results[item.Rollout.Result]++
 	}
 	var parts []string
-	for _, result := range []Result{Failed, NotConverging, Reverted, Interrupted, RolledOut, Planned, Skipped} {
+	for _, result := range []Result{Failed, NotConverging, Reverted, Interrupted, RolledOut, Resized, Planned, Skipped} {
 		if n := results[result]; n > 0 {
 			parts = append(parts, o.paint(resultStyle(result), fmt.Sprintf("%d %s", n, result)))
 		}

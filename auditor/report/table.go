@@ -87,7 +87,7 @@ func (r *Report) writeRolloutTable(w io.Writer, o TextOptions) error {
 				if item.Rollout.Reason != "" {
 					return wrap(sentence(item.Rollout.Reason), width, reasonLines)
 				}
-				if item.Rollout.Result == RolledOut {
+				if item.Rollout.Result.Success() {
 					return []string{took([]Item{item})}
 				}
 				return details(item, width)

@@ -66,7 +66,7 @@ func stateStyle(state verdict.State) style {
 
 func resultStyle(result Result) style {
 	switch result {
-	case RolledOut:
+	case RolledOut, Resized:
 		return green
 	case Failed, NotConverging, Reverted, Interrupted:
 		return alarm

@@ -170,6 +170,9 @@ const (
 	Planned Result = "Planned"
 	// RolledOut means that its Pods were replaced and are in sync.
 	RolledOut Result = "RolledOut"
+	// Resized means that running containers were given the CPU and memory that they are to
+	// have: it does not drift any more, but for what is spent. Nothing was restarted.
+	Resized Result = "Resized"
 	// Failed means that the rollout did not finish.
 	Failed Result = "Failed"
 	// Skipped means that a guard or the selection leaves it alone.
@@ -185,6 +188,9 @@ const (
 // Failure reports whether a rollout was begun with, or not again, and did not do what it is
 // for: a run halts after some.
 func (r Result) Failure() bool { return r == Failed || r == NotConverging || r == Reverted }
+
+// Success reports whether a rollout did what it is for.
+func (r Result) Success() bool { return r == RolledOut || r == Resized }
 
 // Rollout says whether a workload would be rolled out and, after a rollout
 // run, what happened. Result is empty in a DriftReport.

@@ -23,6 +23,9 @@ func newAccess(c *cluster) *access { return &access{cluster: c} }
 // denied says what the identity may not do that the workload's rollout needs;
 // empty if it may do all of it.
 func (a *access) denied(ctx context.Context, ref inventory.WorkloadRef, strategy Strategy) (string, error) {
+	if strategy == Resize {
+		return a.lacking(ctx, resizeRight(ref.Namespace))
+	}
 	resource := resourceOf(ref.Kind)
 	needed := []authorizationv1.ResourceAttributes{{
 		Namespace: ref.Namespace, Verb: "patch",
@@ -33,6 +36,11 @@ func (a *access) denied(ctx context.Context, ref inventory.WorkloadRef, strategy
 			Namespace: ref.Namespace, Verb: "create", Version: "v1", Resource: "pods", Subresource: "eviction",
 		})
 	}
+	return a.lacking(ctx, needed...)
+}
+
+// lacking says which of the rights the identity does not have.
+func (a *access) lacking(ctx context.Context, needed ...authorizationv1.ResourceAttributes) (string, error) {
 	for _, n := range needed {
 		allowed, err := a.may(ctx, n)
 		if err != nil {

@@ -32,6 +32,8 @@ type cluster struct {
 	objects   kubernetes.Interface
 	log       logr.Logger
 	holder    string // who writes Events
+	// resizes reports whether Pods can be resized; it asks once.
+	resizes func() (bool, error)
 }
 
 func connect(cfg *rest.Config) (*cluster, error) {
@@ -45,7 +47,9 @@ func connect(cfg *rest.Config) (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rollout: %w", err)
 	}
-	return &cluster{workloads: workloads, objects: objects}, nil
+	c := &cluster{workloads: workloads, objects: objects}
+	c.resizes = sync.OnceValues(c.servesResize)
+	return c, nil
 }
 
 // of is the client for workloads of the reference's kind and namespace. The
@@ -155,22 +159,28 @@ func (c *cluster) evict(ctx context.Context, namespace string, pod report.PodRef
 
 // pods lists a workload's Pods, as lean has them.
 func (c *cluster) pods(ctx context.Context, workload *unstructured.Unstructured) ([]corev1.Pod, error) {
+	var pods []corev1.Pod
+	err := c.eachPod(ctx, workload, func(pod *corev1.Pod) { pods = append(pods, lean(pod)) })
+	return pods, err
+}
+
+// eachPod goes through a workload's Pods.
+func (c *cluster) eachPod(ctx context.Context, workload *unstructured.Unstructured, each func(*corev1.Pod)) error {
 	selector, err := selectorOf(workload)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var pods []corev1.Pod
 	options := metav1.ListOptions{LabelSelector: selector.String(), Limit: listPage}
 	for {
 		page, err := c.objects.CoreV1().Pods(workload.GetNamespace()).List(ctx, options)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for i := range page.Items {
-			pods = append(pods, lean(&page.Items[i]))
+			each(&page.Items[i])
 		}
 		if options.Continue = page.Continue; options.Continue == "" {
-			return pods, nil
+			return nil
 		}
 	}
 }

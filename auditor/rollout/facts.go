@@ -39,6 +39,8 @@ type facts struct {
 	// targets are the Pods that are meant to be re-created.
 	targets   []report.PodRef
 	namespace namespace
+	// resize is whether that can be done in place; only where it matters.
+	resize inPlace
 	// budgets are those of the namespace that its Pods are behind.
 	budgets []budget
 }

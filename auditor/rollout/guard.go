@@ -25,7 +25,11 @@ var guards = []guard{
 
 // check applies every guard to a workload that choose has chosen.
 func check(f facts, o Options) decision {
-	for _, g := range guards {
+	all := guards
+	if o.Strategy == Resize {
+		all = guardsOfResize
+	}
+	for _, g := range all {
 		if d := g(f, o); d != proceed {
 			return d
 		}

@@ -22,13 +22,16 @@ const (
 	// Evict evicts the drifted Pods, one after the other, and leaves the
 	// workload as it is: PodDisruptionBudgets decide the pace.
 	Evict Strategy = "evict"
-	// Auto chooses for each workload: see resolve. What is restarted and taken back is
-	// evicted.
+	// Resize gives running containers of the drifted Pods the CPU and memory that they are to
+	// have, where nothing else differs. Nothing is restarted.
+	Resize Strategy = "resize"
+	// Auto chooses for each workload: see resolved. What is restarted and taken back is
+	// evicted, and what cannot be resized after all is re-created.
 	Auto Strategy = "auto"
 )
 
 // Strategies are those that there are.
-var Strategies = []Strategy{Restart, Evict, Auto}
+var Strategies = []Strategy{Restart, Evict, Resize, Auto}
 
 // Order is the order of a plan.
 type Order string
@@ -77,6 +80,9 @@ type Selection struct {
 	// IncludeSidecarless rolls out what no container is injected into, but variables,
 	// mounts or volumes, too.
 	IncludeSidecarless bool
+	// IncludeSpent rolls out what differs by nothing but how init containers ran that have
+	// ended, too.
+	IncludeSpent bool
 	// All selects every workload that has the sidecar, drifted or not.
 	All bool
 }

@@ -48,6 +48,9 @@ func seconds(n int) time.Duration { return time.Duration(max(n, 0)) * time.Secon
 // again until the last Pods are available. The largest that a Duration holds
 // stands for what is longer.
 func (w workload) least(o Options) time.Duration {
+	if o.Strategy == Resize {
+		return 0
+	}
 	rounds := math.Ceil(float64(w.replicas) / float64(max(w.atOnce(o), 1)))
 	if nanoseconds := rounds * float64(seconds(w.minReadySeconds)); nanoseconds < math.MaxInt64 {
 		return time.Duration(nanoseconds)

@@ -86,6 +86,9 @@ func (p *planner) look(ctx context.Context, s *Step) (decision, error) {
 	if err != nil {
 		return decision{}, err
 	}
+	if f.resize, err = p.resizing(ctx, object, s.Item, f); err != nil {
+		return decision{}, err
+	}
 	var notes []string
 	if opts.Strategy == Auto {
 		var why string

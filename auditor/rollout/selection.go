@@ -68,6 +68,10 @@ func choose(item report.Item, opts Options) decision {
 		return skip("differs only in parts of other sidecars than %s (--sidecar-container-name)",
 			strings.Join(sel.SidecarNames, ", "))
 	}
+	if sel.onlySpent(item) && !sel.IncludeSpent && !sel.wantsAll(item) {
+		return skip("differs only in how init containers ran that have ended (%s), and nothing that runs depends on that: --include-spent re-creates its Pods all the same",
+			places(sel.differences(item)))
+	}
 	if item.Sidecarless() && !sel.IncludeSidecarless {
 		return skip("no container is injected into it, only variables, mounts or volumes: such workloads are left out by default: --include-sidecarless")
 	}
@@ -90,6 +94,13 @@ func onlyVaries(item report.Item) string {
 		}
 	}
 	return place
+}
+
+// onlySpent reports whether the workload drifts by nothing but what is spent, of what counts.
+func (s Selection) onlySpent(item report.Item) bool {
+	changes := s.differences(item)
+	return item.State.Drift() && len(changes) > 0 && len(verdict.Unspent(changes)) == 0 &&
+		!slices.ContainsFunc(item.Revisions, func(r report.Revision) bool { return r.MoreChanges > 0 })
 }
 
 // nothingToDo is why there is nothing to say about the workload in a plan: it is as

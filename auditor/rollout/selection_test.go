@@ -67,6 +67,10 @@ func TestChoose(t *testing.T) {
 	deploys := with(audited("Deployment", verdict.Drifted, appImage, imageChange), func(r *report.Revision) { r.AppImages = []verdict.Change{appImage} })
 	edited := with(audited("Deployment", verdict.InSync), func(r *report.Revision) { r.AppImages = []verdict.Change{appImage} })
 	allowed := Options{Guards: Guards{AllowAppImage: true}}
+	imageOfInit := verdict.Change{Part: "initContainer/istio-init", Path: "image", From: json.RawMessage(`"a:1"`), To: json.RawMessage(`"a:2"`), Spent: true}
+	spent := audited("Deployment", verdict.Drifted, imageOfInit)
+	moreThanSpent := with(audited("Deployment", verdict.Drifted, imageOfInit), func(r *report.Revision) { r.MoreChanges = 1 })
+	initOnly := Selection{SidecarNames: []string{"istio-init"}}
 	states := func(s ...verdict.State) Options { return Options{Select: Selection{States: s}} }
 
 	for name, test := range map[string]struct {
@@ -113,6 +117,12 @@ func TestChoose(t *testing.T) {
 		"another image of the app, allowed": {item: deploys, opts: allowed, want: report.Planned},
 		"an edited image of the app, --all": {item: edited, opts: Options{Select: Selection{All: true}}, want: report.Skipped, reason: "--allow-app-image"},
 		"an edited image of the app":        {item: edited, reason: "in sync"},
+		"only spent":                        {item: spent, want: report.Skipped, reason: "how init containers ran that have ended (initContainer/istio-init image), and nothing that runs depends on that: --include-spent"},
+		"only spent, included":              {item: spent, opts: Options{Select: Selection{IncludeSpent: true}}, want: report.Planned},
+		"only spent, --all":                 {item: spent, opts: Options{Select: Selection{All: true}}, want: report.Planned},
+		"spent, and more than is kept":      {item: moreThanSpent, want: report.Planned},
+		"spent, and an image":               {item: audited("Deployment", verdict.Drifted, imageOfInit, imageChange), want: report.Planned},
+		"only the named one is spent":       {item: audited("Deployment", verdict.Drifted, imageOfInit, imageChange), opts: Options{Select: initOnly}, want: report.Skipped, reason: "--include-spent"},
 		"the named sidecar drifted":         {item: drifted, opts: Options{Select: proxyOnly}, want: report.Planned},
 		"another sidecar drifted":           {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "container/vault-agent", Path: "image"}), opts: Options{Select: proxyOnly}, want: report.Skipped, reason: "other sidecars than istio-proxy"},
 		"only volumes drifted":              {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "volumes", Path: "[x]"}), opts: Options{Select: proxyOnly}, want: report.Skipped, reason: "other sidecars"},

@@ -19,7 +19,7 @@ func (r *run) soak(ctx context.Context, canaries []int) {
 	var watched []int
 	for _, i := range canaries {
 		switch item := r.items[i]; {
-		case item.Rollout.Result == report.RolledOut:
+		case item.Rollout.Result.Success():
 			watched = append(watched, i)
 		case item.Rollout.Result.Failure():
 			r.halt(fmt.Sprintf("the canary %s is %s", refOf(item), item.Rollout.Result))

@@ -20,9 +20,11 @@ func (o Options) resolved(f facts) (_ Options, why string) {
 	if o.Strategy != Auto {
 		return o, ""
 	}
-	evicting, restarting := o, o
-	evicting.Strategy, restarting.Strategy = Evict, Restart
+	evicting, restarting, resizing := o, o, o
+	evicting.Strategy, restarting.Strategy, resizing.Strategy = Evict, Restart, Resize
 	switch last, _ := f.last(); {
+	case f.resize.can() && check(f, resizing) == proceed:
+		return resizing, "nothing but CPU and memory of containers that run differs"
 	case !f.restarts():
 		return evicting, fmt.Sprintf("a %s does not replace its Pods when its template changes", f.kind)
 	case f.onDelete:

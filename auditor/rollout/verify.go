@@ -59,7 +59,12 @@ func (t *task) verify(ctx context.Context, b begun, digest string) (outcome, str
 		if digest, err = digestOf(*item); err != nil {
 			return end(failed("%v", err)), ""
 		}
-		if o = converged(t.item, *item, t.opts, b.untouched()); o.result == report.RolledOut {
+		if _, inPlace := b.recreation.(*resizing); inPlace {
+			o = convergedInPlace(*item, t.opts, b.untouched())
+		} else {
+			o = converged(t.item, *item, t.opts, b.untouched())
+		}
+		if o.result.Success() {
 			break
 		}
 	}

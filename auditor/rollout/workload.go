@@ -203,6 +203,9 @@ func scaled(value *intstr.IntOrString, replicas int, roundUp bool) int {
 // disrupts is how many Pods may be unavailable at once while the workload is
 // rolled out.
 func (w workload) disrupts(o Options) int {
+	if o.Strategy == Resize {
+		return 0
+	}
 	if o.Strategy == Evict {
 		return min(o.Pace.MaxUnavailable, w.replicas)
 	}

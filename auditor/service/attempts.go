@@ -59,7 +59,7 @@ const (
 // outcomeOf a workload that was planned.
 func outcomeOf(r report.Rollout) outcome {
 	switch r.Result {
-	case report.RolledOut:
+	case report.RolledOut, report.Resized:
 		return done
 	case report.Failed:
 		return failure

@@ -27,6 +27,10 @@ type Change struct {
 	// Unstable: fresh injections of the same Pod differ among themselves there, so that
 	// the difference says nothing.
 	Unstable bool `json:"unstable,omitempty"`
+	// Spent: it is of an init container that has ended in all of these Pods, and of nothing
+	// that what still runs depends on: a re-creation of the Pod alone would heal that, and
+	// nothing is gained by it.
+	Spent bool `json:"spent,omitempty"`
 	// OneShot: the part is an init container that runs to its end, in both Pods as far as
 	// they have it.
 	OneShot bool `json:"-"`

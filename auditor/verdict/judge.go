@@ -60,6 +60,7 @@ type comparison struct {
 	autoscalers   []Autoscaler // none: annotations tell, or none sizes it
 	autoscaled    []Change     // what it differs by
 	oneShot       bool         // what is compared is an init container that runs to its end
+	ended         bool         // and that has, in the live Pod, without a trace
 	varying       *Varying
 	varied        []string // places that vary, and differ
 	reordered     []string
@@ -147,7 +148,9 @@ func (c *comparison) containers() {
 				c.record(c.part(l), "", l.Node, jsontree.Node{})
 			default:
 				c.oneShot = l.OneShot() && fresh[key][0].OneShot()
+				c.ended = c.oneShot && c.over(l)
 				c.container(l, fresh[key][0], edits.Member(l.Member))
+				c.ended = false
 				fresh[key] = fresh[key][1:]
 			}
 		}

@@ -22,6 +22,7 @@ type how struct {
 	maxFailures                     *int
 	prefix, reason, manager, lockIn *string
 	includeSidecarless              *bool
+	includeSpent                    *bool
 	allowOrphaned, allowDowntime    *bool
 }
 
@@ -32,8 +33,8 @@ func howOfCommand(o *rollout.Options, lockNamespace *string) how {
 		maxUnavailable: &o.Pace.MaxUnavailable, percent: &o.Pace.MaxUnavailablePercent,
 		timeout: &o.Pace.Timeout, maxDuration: &o.Pace.MaxDuration, maxFailures: &o.Pace.MaxFailures,
 		prefix: &o.Mark.AnnotationPrefix, reason: &o.Mark.Reason, manager: &o.Mark.FieldManager, lockIn: lockNamespace,
-		includeSidecarless: &o.Select.IncludeSidecarless,
-		allowOrphaned:      &o.Guards.AllowOrphaned, allowDowntime: &o.Guards.AllowDowntime,
+		includeSidecarless: &o.Select.IncludeSidecarless, includeSpent: &o.Select.IncludeSpent,
+		allowOrphaned: &o.Guards.AllowOrphaned, allowDowntime: &o.Guards.AllowDowntime,
 	}
 }
 
@@ -44,19 +45,20 @@ func howOfConfiguration(a *config.AutoRollout) how {
 		maxUnavailable: &a.MaxUnavailable, percent: &a.MaxUnavailablePercent,
 		timeout: &a.Timeout.Duration, maxDuration: &a.MaxDuration.Duration, maxFailures: &a.MaxFailures,
 		prefix: &a.AnnotationPrefix, reason: &a.RolloutReason, manager: &a.FieldManager, lockIn: &a.LockNamespace,
-		includeSidecarless: &a.IncludeSidecarless,
-		allowOrphaned:      &a.AllowOrphaned, allowDowntime: &a.AllowDowntime,
+		includeSidecarless: &a.IncludeSidecarless, includeSpent: &a.IncludeSpent,
+		allowOrphaned: &a.AllowOrphaned, allowDowntime: &a.AllowDowntime,
 	}
 }
 
 func (h how) addGuards(flags *pflag.FlagSet) {
 	addSwitch(flags, h.includeSidecarless, "include-sidecarless", "Also workloads into which no container is injected, but variables, mounts or volumes.")
+	addSwitch(flags, h.includeSpent, "include-spent", "Also workloads that differ only in how init containers ran that have ended.")
 	addSwitch(flags, h.allowOrphaned, "allow-orphaned", "Also where a sidecar would be lost. Make sure that the injector is up.")
 	addSwitch(flags, h.allowDowntime, "allow-downtime", "Also where a restart leaves no Pod available for a while.")
 }
 
 func (h how) addPace(flags *pflag.FlagSet) {
-	addChoice(flags, h.strategy, "strategy", "", "How Pods are re-created, %s: by annotations of the Pod template, for which the workload's controller replaces them; one by one by eviction, which honours PodDisruptionBudgets and leaves the template alone; or by what is less invasive for each workload.", rollout.Strategies...)
+	addChoice(flags, h.strategy, "strategy", "", "How Pods are re-created, %s: by annotations of the Pod template, for which the workload's controller replaces them; one by one by eviction, which honours PodDisruptionBudgets and leaves the template alone; not at all, by resizing running containers in place where nothing but their CPU and memory differs; or by what is less invasive for each workload.", rollout.Strategies...)
 	addCount(flags, h.parallel, "parallel-rollouts", *h.parallel, "Number of workloads that are rolled out at a time. Two behind one PodDisruptionBudget never are.")
 	addChoice(flags, h.order, "order-by", "", "Which go first: by %s (the fewest Pods, the oldest Pods first).", rollout.ByName, rollout.ByPods, rollout.ByAge)
 	addCount(flags, h.canary, "canary", *h.canary, "Roll out this `number` of workloads first, at most one a namespace; the others follow only if all of them succeed.")

@@ -93,7 +93,10 @@ command again goes on with what is left.
 
 Deployments (and Argo Rollouts) are rolled out unless excluded; DaemonSets and StatefulSets
 if included, or named. Workloads that get variables, mounts or volumes alone need
---include-sidecarless, those whose app would come up with another image --allow-app-image.
+--include-sidecarless, those whose app would come up with another image --allow-app-image,
+those that differ only in how init containers ran that have ended --include-spent.
+Where nothing but CPU and memory of injected containers differs, --strategy resize (and auto,
+where the identity may) resizes the Pods in place, and re-creates none.
 Workloads that are Blocked, Unstable or Unknown, Jobs and bare Pods never are.
 Each workload that is left out has its reason in the report. What looks like a secret is
 masked.

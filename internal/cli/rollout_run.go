@@ -233,7 +233,7 @@ func (o *rolloutOptions) write(r *report.Report) error {
 // unsuccessful is what makes a confirmed rollout exit with 1.
 func (o *rolloutOptions) unsuccessful(item report.Item) bool {
 	switch item.Rollout.Result {
-	case report.RolledOut:
+	case report.RolledOut, report.Resized:
 		return false
 	case report.Skipped:
 		return o.strict

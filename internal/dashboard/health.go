@@ -71,7 +71,7 @@ func stamper() section {
 func rollouts() section {
 	const total = "sidecar_drift_rollouts_total{" + inCluster + "}"
 	colours := map[string]string{
-		string(report.RolledOut): green, string(report.Failed): red, string(report.NotConverging): orange, string(report.Reverted): orange,
+		string(report.RolledOut): green, string(report.Resized): green, string(report.Failed): red, string(report.NotConverging): orange, string(report.Reverted): orange,
 		string(report.Interrupted): report.StateColour(verdict.Unknown),
 	}
 	// A result that is always there, so that no rollout is a 0 and no emptiness.

@@ -22,6 +22,7 @@ const (
 
 	auditRole   = "sidecar-drift-audit"   // ClusterRole
 	rolloutRole = "sidecar-drift-rollout" // ClusterRole
+	resizeRole  = "sidecar-drift-resize"  // ClusterRole
 )
 
 // userOf is how the API server knows a ServiceAccount.

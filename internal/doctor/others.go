@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -40,7 +41,7 @@ func (e *examiner) others(ctx context.Context) {
 }
 
 func boundBy(ref rbacv1.RoleRef, binding string, subjects []rbacv1.Subject) []bound {
-	if ref.Kind != "ClusterRole" || ref.Name != auditRole && ref.Name != rolloutRole {
+	if ref.Kind != "ClusterRole" || !slices.Contains([]string{auditRole, rolloutRole, resizeRole}, ref.Name) {
 		return nil
 	}
 	var all []bound
@@ -56,8 +57,11 @@ func judgeOthers(all []bound, policies map[string]read[admissionregistrationv1.V
 	var found []Finding
 	for _, b := range all {
 		policy, allows := policies[dryRunPolicy], "really create Pods"
-		if b.role == rolloutRole {
+		switch b.role {
+		case rolloutRole:
 			policy, allows = policies[rolloutPolicy], "change workloads in any way"
+		case resizeRole:
+			policy, allows = policies[rolloutPolicy], "resize any container"
 		}
 		if policy.err != nil {
 			continue // which another check says

@@ -27,6 +27,16 @@ func TestOthers(t *testing.T) {
 		expected{state: Warning, message: "may change workloads in any way: RoleBinding shop/a"})
 }
 
+func TestOthersResize(t *testing.T) {
+	policies := map[string]read[admissionregistrationv1.ValidatingAdmissionPolicy]{
+		rolloutPolicy: there(manifest[admissionregistrationv1.ValidatingAdmissionPolicy](t, "rollout-only-policy.yaml")),
+	}
+	ref := rbacv1.RoleRef{Kind: "ClusterRole", Name: resizeRole}
+	check(t, judgeOthers(boundBy(ref, "a", []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "x", Name: rollout}}), policies))
+	check(t, judgeOthers(boundBy(ref, "ClusterRoleBinding a", []rbacv1.Subject{{Kind: rbacv1.GroupKind, Name: "platform"}}), policies),
+		expected{state: Warning, message: "may resize any container: ClusterRoleBinding a gives sidecar-drift-resize"})
+}
+
 func TestHome(t *testing.T) {
 	binding := there(&rbacv1.ClusterRoleBinding{Subjects: []rbacv1.Subject{
 		{Kind: rbacv1.GroupKind, Name: auditor},

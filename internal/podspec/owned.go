@@ -237,11 +237,18 @@ func (m Manager) precedes(other Manager) bool {
 
 func (m Manager) applies() bool { return m.Operation == "Apply" }
 
-// Later returns the managers that are not among [Created].
+// Resizer is the manager under whose name rollouts resize Pods.
+const Resizer = "sidecar-drift-resize"
+
+// resizes reports whether an entry says no more than that a rollout has resized the Pod.
+func (m Manager) resizes() bool { return m.Name == Resizer && m.Subresource == "resize" }
+
+// Later returns the managers that are not among [Created]. What a rollout of ours has
+// resized is nobody's edit.
 func Later(managers []Manager) []Manager {
 	creators := Created(managers)
 	return slices.DeleteFunc(slices.Clone(managers), func(m Manager) bool {
-		return slices.Contains(creators, m)
+		return slices.Contains(creators, m) || m.resizes()
 	})
 }
 

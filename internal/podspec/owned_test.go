@@ -177,3 +177,21 @@ func difference(a, b map[string]bool) []string {
 		}
 	})
 }
+
+// TestLaterThanOurResize: what a rollout has resized is nobody's edit, what others have
+// resized is theirs.
+func TestLaterThanOurResize(t *testing.T) {
+	for name, test := range map[string]struct {
+		manager Manager
+		edit    bool
+	}{
+		"ours":                 {Manager{Name: Resizer, Operation: "Update", Subresource: "resize"}, false},
+		"kubectl's":            {Manager{Name: "kubectl-edit", Operation: "Update", Subresource: "resize"}, true},
+		"our name, of the Pod": {Manager{Name: Resizer, Operation: "Update"}, true},
+		"another name of ours": {Manager{Name: "sidecar-drift", Operation: "Update"}, true},
+	} {
+		if got := len(Later([]Manager{test.manager})) == 1; got != test.edit {
+			t.Errorf("%s: an edit: %t, want %t", name, got, test.edit)
+		}
+	}
+}

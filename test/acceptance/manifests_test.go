@@ -31,6 +31,8 @@ const (
 	withRollout  = "../../manifests/overlays/rollout"
 	// withAutoRollout lets the auditor roll out by itself.
 	withAutoRollout = "../../manifests/overlays/auto-rollout"
+	// withResize lets rollouts resize Pods in place, too.
+	withResize = "../../manifests/overlays/resize"
 	// withFairness gives audits a share of the API server.
 	withFairness = "../../manifests/overlays/fairness"
 	// withPolicyReports has the auditor keep Reports; autoWithComponents has it do
@@ -194,12 +196,14 @@ func TestManifestsHoldTheNamedObjects(t *testing.T) {
 		"Role/sidecar-drift-controller-identity", "RoleBinding/sidecar-drift-controller-identity",
 		"ValidatingAdmissionPolicy/sidecar-drift-controller-identity", "ValidatingAdmissionPolicyBinding/sidecar-drift-controller-identity",
 	}
+	resize := []string{"ClusterRole/sidecar-drift-resize", "ClusterRoleBinding/sidecar-drift-resize"}
 	fairness := []string{"FlowSchema/sidecar-drift-audit", "PriorityLevelConfiguration/sidecar-drift-audit"}
 	for dir, want := range map[string][]string{
 		base: common, withRollout: rollout, withAutoRollout: auto,
+		withResize:         slices.Concat(rollout, resize),
 		withPolicyReports:  slices.Concat(common, reports),
 		withFairness:       slices.Concat(common, fairness),
-		autoWithComponents: slices.Concat(auto, reports, fairness, controllers, []string{"ClusterRole/sidecar-drift-viewer", "ClusterRoleBinding/sidecar-drift-auth-delegator"}),
+		autoWithComponents: slices.Concat(auto, reports, fairness, controllers, resize, []string{"ClusterRole/sidecar-drift-viewer", "ClusterRoleBinding/sidecar-drift-auth-delegator"}),
 	} {
 		t.Run(strings.TrimPrefix(dir, "../../"), func(t *testing.T) {
 			slices.Sort(want)

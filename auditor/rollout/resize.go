@@ -1,0 +1,313 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+)
+
+// resizing gives the targets their amounts, one Pod after the other, and waits for each
+// kubelet. No Pod goes, and no container is restarted.
+type resizing struct {
+	cluster *cluster
+	pace    Pace
+	targets []report.PodRef
+	wanted  map[string]amounts // by UID
+	// hurried: what has no room now is not waited for, as there is another way.
+	hurried bool
+
+	others map[string]bool // UIDs of Pods that are no targets
+	done   map[string]bool // UIDs of those that were resized
+}
+
+// resizeError is that a Pod cannot be resized. It has again what it had.
+type resizeError struct {
+	reason string
+	// refused: by the API server, and not one Pod was resized.
+	refused bool
+	left    []report.PodRef
+}
+
+func (e *resizeError) Error() string { return e.reason }
+
+func (r *resizing) begin(ctx context.Context, workload *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	targets := uids(r.targets)
+	r.others, r.done = map[string]bool{}, map[string]bool{}
+	return workload, r.cluster.eachPod(ctx, workload, func(pod *corev1.Pod) {
+		if !targets[string(pod.UID)] {
+			r.others[string(pod.UID)] = true
+		}
+	})
+}
+
+func (r *resizing) fresh(pod *corev1.Pod) bool { return r.done[string(pod.UID)] }
+
+func (r *resizing) noneFresh() string { return "" }
+
+func (r *resizing) untouched() map[string]bool { return r.others }
+
+func (r *resizing) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
+	within, clock := r.pace.patience(0).start(ctx)
+	defer clock.stop()
+	for i, target := range r.targets {
+		left := len(r.targets) - i
+		clock.left(left)
+		unfit, err := r.resize(ctx, within, begun.GetNamespace(), target, func(message string) {
+			waiting(fmt.Sprintf("%d Pods left to resize; Pod %s waits for %s", left, target.Name, quote(message)))
+		})
+		switch {
+		case err != nil && ctx.Err() == nil:
+			return clock.explain(within, err, "no progress within %s (%s)", "Pod "+target.Name)
+		case err != nil:
+			return err
+		case unfit != nil:
+			unfit.reason = fmt.Sprintf("Pod %s %s", target.Name, unfit.reason)
+			unfit.refused = unfit.refused && len(r.done) == 0
+			unfit.left = r.targets[i:]
+			return unfit
+		}
+		r.done[target.UID] = true
+	}
+	return nil
+}
+
+// resize resizes one Pod, and says why it could not be. One that is gone needs nothing: what
+// comes in its place is fresh. What is waited for ends with within, what is put back with ctx.
+func (r *resizing) resize(ctx, within context.Context, namespace string, target report.PodRef, waiting func(string)) (*resizeError, error) {
+	want := r.wanted[target.UID]
+	pod, err := r.cluster.pod(within, namespace, target)
+	if err != nil || pod == nil {
+		return nil, err
+	}
+	if why := want.unfit(pod); why != "" {
+		return &resizeError{reason: "has changed since the audit: " + why}, nil
+	}
+	before, news := want.had(pod)
+	pod, err = r.cluster.resize(within, namespace, target, want)
+	switch {
+	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
+		return nil, nil
+	case refused(err):
+		return &resizeError{reason: fmt.Sprintf("was refused: %v", err), refused: true}, nil
+	case err != nil:
+		return nil, err
+	}
+	generation := pod.Generation
+	for {
+		state, message := want.progress(pod, generation)
+		if state == inForce {
+			return nil, nil
+		}
+		waiting(message)
+		gaveUp := state == infeasible || state == deferred && r.hurried
+		if !gaveUp && pause(within, evictionPoll) {
+			next, err := r.cluster.pod(within, namespace, target)
+			switch {
+			case err == nil && next == nil:
+				return nil, nil
+			case err == nil:
+				pod = next
+			case !mayPass(err):
+				return nil, err
+			}
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if !gaveUp {
+			message = fmt.Sprintf("%s, within %s", message, r.pace.Timeout)
+		}
+		return &resizeError{reason: "could not be resized (" + quote(message) + ")" + r.putBack(ctx, namespace, target, before, news)}, nil
+	}
+}
+
+// putBack gives a Pod what it had, so that the next audit sees that it still differs, and
+// says how that went.
+func (r *resizing) putBack(ctx context.Context, namespace string, target report.PodRef, before amounts, news int) string {
+	if len(before) > 0 {
+		if _, err := r.cluster.resize(ctx, namespace, target, before); err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Sprintf(", and could not be given back what it had: %v", err)
+		}
+	}
+	if news > 0 {
+		return ", and keeps the amounts that it had none of in its spec, which no API server takes away"
+	}
+	return ", and has again what it had"
+}
+
+// pod reads a Pod; nil if it is gone, or about to go.
+func (c *cluster) pod(ctx context.Context, namespace string, ref report.PodRef) (*corev1.Pod, error) {
+	pod, err := c.objects.CoreV1().Pods(namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && (string(pod.UID) != ref.UID || pod.DeletionTimestamp != nil) {
+		return nil, nil
+	}
+	return pod, err
+}
+
+// resize asks for a resize of the very Pod.
+func (c *cluster) resize(ctx context.Context, namespace string, ref report.PodRef, to amounts) (*corev1.Pod, error) {
+	body, err := to.patch(ref.UID)
+	if err != nil {
+		return nil, err
+	}
+	return c.objects.CoreV1().Pods(namespace).Patch(ctx, ref.Name, types.StrategicMergePatchType, body, metav1.PatchOptions{FieldManager: podspec.Resizer}, "resize")
+}
+
+// servesResize reports whether the API server has the subresource.
+func (c *cluster) servesResize() (bool, error) {
+	list, err := c.objects.Discovery().ServerResourcesForGroupVersion("v1")
+	if err != nil {
+		return false, fmt.Errorf("find out what the API server serves: %w", err)
+	}
+	return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == "pods/resize" }), nil
+}
+
+// inPlace looks whether the workload's Pods can be resized, those that are meant.
+func (c *cluster) inPlace(ctx context.Context, workload *unstructured.Unstructured, item report.Item, targets []report.PodRef) (inPlace, error) {
+	found := amountsOf(item, targets)
+	if !found.can() {
+		return found, nil
+	}
+	served, err := c.resizes()
+	if err != nil {
+		return inPlace{}, err
+	}
+	if !served {
+		return inPlace{why: "the API server has no pods/resize (Kubernetes 1.33 or later)"}, nil
+	}
+	var why []string
+	err = c.eachPod(ctx, workload, func(pod *corev1.Pod) {
+		if want, meant := found.pods[string(pod.UID)]; meant && pod.DeletionTimestamp == nil {
+			if unfit := want.unfit(pod); unfit != "" {
+				why = append(why, unfit)
+			}
+		}
+	})
+	if err != nil {
+		return inPlace{}, fmt.Errorf("its Pods could not be listed: %w", err)
+	}
+	if len(why) > 0 {
+		return inPlace{why: slices.Min(why)}, nil
+	}
+	return found, nil
+}
+
+// resizing looks whether a workload's Pods can be resized, where that may be chosen.
+func (p *planner) resizing(ctx context.Context, object *unstructured.Unstructured, item report.Item, f facts) (inPlace, error) {
+	if p.opts.Strategy != Auto && p.opts.Strategy != Resize {
+		return inPlace{}, nil
+	}
+	if p.opts.Strategy == Auto && amountsOf(item, f.targets).can() {
+		denied, err := p.denied(ctx, refOf(item), Resize)
+		if err != nil || denied != "" {
+			return inPlace{why: denied}, err
+		}
+	}
+	return p.cluster.inPlace(ctx, object, item, f.targets)
+}
+
+// resizing is that for a workload that is about to be begun with: where the strategy may be
+// chosen, what the plan has chosen may be.
+func (t *task) resizing(ctx context.Context, object *unstructured.Unstructured, f facts) (inPlace, error) {
+	if t.asked.Strategy == Resize || t.asked.Strategy == Auto && t.item.Rollout.Strategy == string(Resize) {
+		return t.cluster.inPlace(ctx, object, t.item, f.targets)
+	}
+	return inPlace{}, nil
+}
+
+func resizeRight(namespace string) authorizationv1.ResourceAttributes {
+	return authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "patch", Version: "v1", Resource: "pods", Subresource: "resize"}
+}
+
+// recreateInstead goes on, where the strategy may be chosen, by the one that comes next with
+// Pods that could not be resized. It returns what became of that, or why it was not begun
+// with.
+func (t *task) recreateInstead(ctx context.Context, b begun, unfit *resizeError) (begun, decision, error) {
+	asked := t.opts
+	end := func(format string, args ...any) (begun, decision, error) {
+		t.opts = asked
+		text := unfit.reason + fmt.Sprintf(format, args...)
+		if unfit.refused {
+			return b, skip("not started, as %s", text), nil
+		}
+		return b, failed("%s", text), nil
+	}
+	if t.asked.Strategy != Auto {
+		return end(": --strategy auto, evict or restart re-creates its Pods")
+	}
+	select {
+	case <-t.opts.Pace.Drain:
+		return end("; its Pods were not re-created, as the run was interrupted: the same command goes on with it")
+	default:
+	}
+	t.item.Rollout.Strategy = "" // which is not to be chosen again
+	object, f, d, err := t.decide(ctx)
+	switch {
+	case err != nil:
+		return end("; its Pods were not re-created: %v", err)
+	case d == nothingLeft:
+		t.opts = asked
+		return b, proceed, nil // which the audit verifies
+	case d != proceed:
+		return end("; its Pods were not re-created: %s", d.reason)
+	case t.limit >= 0 && f.disrupts(t.opts) > t.limit:
+		return end("; its Pods were not re-created, as --max-unavailable-percent allows %d in all", t.limit)
+	}
+	left := uids(unfit.left)
+	if t.opts.Strategy == Evict {
+		f.targets = slices.DeleteFunc(f.targets, func(p report.PodRef) bool { return !left[p.UID] })
+	}
+	note, err := lastRollout{Digest: f.digest, Time: t.opts.now(), Result: report.Interrupted, TakenBack: b.takenBack}.annotation()
+	if err != nil {
+		return end("; its Pods were not re-created: %v", err)
+	}
+	t.opts.Pace = t.pace(b.at)
+	next := t.recreation(f, note)
+	workload, err := next.begin(ctx, object)
+	if err != nil {
+		return end("; its Pods were not re-created: %v", err)
+	}
+	t.opts.Log.Info("Re-create what could not be resized", "kind", t.item.Kind, "namespace", t.item.Namespace, "workload", t.item.Name,
+		"strategy", t.opts.Strategy, "reason", unfit.reason)
+	b.recreation, b.workload = next, workload
+	err = b.finish(ctx, b.workload, t.waiting())
+	if denied, ok := errors.AsType[*deniedError](err); ok {
+		return end("; its Pods were not re-created: %v", denied)
+	}
+	return b, proceed, err
+}
+
+// convergedInPlace judges the audit of a workload whose Pods were resized: what is spent is
+// left as it was.
+func convergedInPlace(item report.Item, opts Options, untouched map[string]bool) outcome {
+	if revision, ok := unjudged(item, verdict.Unstable); ok {
+		return outcome{decision: failed("resized, but cannot be verified, as it is now %s: %s", revision.State, orElse(revision.Reason, "the audit gives no reason"))}
+	}
+	all := opts.Select.differences(item)
+	left, _ := newPods(item, untouched)
+	changes, why := verdict.Unspent(all), ""
+	if opts.Select.onlySpent(item) {
+		why = fmt.Sprintf("what is spent stays as it is: %s", places(all))
+	}
+	switch {
+	case !item.State.Drift() || len(changes) == 0:
+		return outcome{decision: decision{report.Resized, why}}
+	case len(untouched) > 0 && len(left) == 0:
+		return outcome{decision: decision{report.Resized, "Pods that were not to be resized still drift: left as they are"}}
+	}
+	return outcome{decision: decision{report.NotConverging, fmt.Sprintf("resized, yet still %s at %s: left alone until injection changes; --retry tries again",
+		item.State, places(changes))}}
+}
