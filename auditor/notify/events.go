@@ -98,7 +98,7 @@ func suppressed(now time.Time) Message {
 }
 
 // order of results, worst first.
-var order = []report.Result{report.Failed, report.NotConverging, report.Reverted, report.Interrupted, report.Skipped, report.RolledOut}
+var order = []report.Result{report.Failed, report.NotConverging, report.Reverted, report.Interrupted, report.Skipped, report.RolledOut, report.Resized}
 
 func rank(item report.Item) int {
 	if at := slices.Index(order, item.Rollout.Result); at >= 0 {

@@ -51,7 +51,7 @@ func serveNotifies(t *testing.T) {
 	if err := os.WriteFile(where, []byte(server.URL+"/"+secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, fmt.Appendf(nil, notifies, namespace, 5, where), 0o644); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, notifies, namespace, 50, where), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	d := runDaemon(t, c, kubeconfig, "--config", file, "--lease-duration", "10s", "--cluster-name", "test")

@@ -43,7 +43,7 @@ autoRollout:
   enabled: true
   windows: [{start: "00:00", end: "24:00"}]
   minimumAge: 1s
-  budget: 3
+  budget: 50 # of which other daemons of the day spent some
 `, n.shop), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ autoRollout:
   enabled: true
   windows: [{start: "00:00", end: "24:00"}]
   minimumAge: 1s
+  budget: 50
   waves:
   - {name: first, namespaceSelector: "kubernetes.io/metadata.name=%[1]s", selector: app!=last, soak: %[2]s}
   - {name: second}
