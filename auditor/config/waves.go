@@ -50,13 +50,17 @@ func matches(text string, set labels.Set) bool {
 	return err == nil && selector.Matches(set)
 }
 
-// Plan returns the waves as the package wave has them.
-func Plan(waves []Wave) []wave.Wave {
-	plan := make([]wave.Wave, len(waves))
-	for i, w := range waves {
-		plan[i] = wave.Wave{Name: w.Name, Soak: w.Soak.Duration, MaxDrift: w.MaxDriftPercent}
+// leastRounds is how many rounds a wave soaks at least: a change may be seen in it later
+// than elsewhere.
+const leastRounds = 2
+
+// Waves returns the waves of a valid configuration as the package wave has them.
+func (c Configuration) Waves() []wave.Wave {
+	waves := make([]wave.Wave, len(c.AutoRollout.Waves))
+	for i, w := range c.AutoRollout.Waves {
+		waves[i] = wave.Wave{Name: w.Name, Soak: max(w.Soak.Duration, leastRounds*c.Interval.Duration), MaxDrift: w.MaxDriftPercent}
 	}
-	return plan
+	return waves
 }
 
 func (p *problems) waves(path string, waves []Wave) {

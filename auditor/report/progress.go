@@ -33,7 +33,7 @@ func WriteProgress(w io.Writer, changes []Progress, now time.Time) error {
 }
 
 func placesOf(p Progress) string {
-	if n := len(p.Places) - namedPlaces; n > 0 {
+	if n := len(p.Places) + p.MorePlaces - namedPlaces; n > 0 && len(p.Places) >= namedPlaces {
 		return fmt.Sprintf("%s and %d more", strings.Join(p.Places[:namedPlaces], ", "), n)
 	}
 	return strings.Join(p.Places, ", ")
@@ -49,6 +49,12 @@ func (p WaveProgress) text(now time.Time) string {
 	case WaveWaiting:
 		return fmt.Sprintf("waiting      %s", of)
 	case WaveRollingOut:
+		if p.Unjudged > 0 {
+			of += fmt.Sprintf(", %d not judged", p.Unjudged)
+		}
+		if len(p.Namespaces) > 0 {
+			of += ", left in " + Printable(strings.Join(p.Namespaces, ", "))
+		}
 		return fmt.Sprintf("rolling out  %s", of)
 	case WaveSoaking:
 		return fmt.Sprintf("soaking      %s, until %s (in %s)", of, p.Until.UTC().Format("2006-01-02 15:04 UTC"), duration.HumanDuration(p.Until.Sub(now)))

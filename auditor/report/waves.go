@@ -15,6 +15,8 @@ const ProgressKey = "rollout-progress.json.gz"
 type Progress struct {
 	// Places that differ, as PART:PATH.
 	Places []string `json:"places"`
+	// MorePlaces is how many more there are.
+	MorePlaces int `json:"morePlaces,omitempty"`
 	// Since is when the first workload was seen to differ so.
 	Since time.Time      `json:"since"`
 	Waves []WaveProgress `json:"waves"`
@@ -45,14 +47,20 @@ const (
 type WaveProgress struct {
 	Name string `json:"name"`
 	// Workloads is how many drifted by the changes, and Drifted how many still do.
-	Workloads int        `json:"workloads"`
-	Drifted   int        `json:"drifted"`
-	Phase     WavePhase  `json:"phase"`
-	Until     *time.Time `json:"until,omitempty"`
+	Workloads int `json:"workloads"`
+	Drifted   int `json:"drifted"`
+	// Unjudged is how many workloads of a wave that is rolled out are not judged, and may yet
+	// have the changes.
+	Unjudged int `json:"unjudged,omitempty"`
+	// Namespaces of some that still drift, while the wave is rolled out.
+	Namespaces []string   `json:"namespaces,omitempty"`
+	Phase      WavePhase  `json:"phase"`
+	Until      *time.Time `json:"until,omitempty"`
 }
 
 // Equal reports whether two are equally far.
 func (p WaveProgress) Equal(o WaveProgress) bool {
 	return p.Name == o.Name && p.Workloads == o.Workloads && p.Drifted == o.Drifted && p.Phase == o.Phase &&
+		p.Unjudged == o.Unjudged && slices.Equal(p.Namespaces, o.Namespaces) &&
 		(p.Until == nil) == (o.Until == nil) && (p.Until == nil || p.Until.Equal(*o.Until))
 }

@@ -60,7 +60,7 @@ func (a *Adviser) Advise(ctx context.Context, cfg *rest.Config, audited *report.
 			r.Eligible, r.Strategy = true, string(s.Strategy)
 		}
 		audited.Items[at[n]].Rollout = r
-		if digest, err := digestOf(s.Item); err == nil && a.Age > 0 {
+		if digest, err := digestOf(s.Item); err == nil && a.Age > 0 && !s.Unchecked {
 			a.known[refOf(s.Item)] = advice{digest, opts.Now(), r}
 		}
 	}
@@ -91,9 +91,13 @@ func (a *Adviser) look(ctx context.Context, cfg *rest.Config, audited report.Sum
 	}
 	for i := range steps {
 		if s := &steps[i]; s.Result == report.Planned && s.Strategy == "" {
-			s.decided(notChecked(err))
+			s.unknown(err)
 		}
 	}
 }
 
-func notChecked(err error) decision { return skip("not checked: %v", err) }
+// unknown leaves a step out whose workload could not be looked at.
+func (s *Step) unknown(err error) {
+	s.decided(skip("not checked: %v", err))
+	s.Unchecked = true
+}

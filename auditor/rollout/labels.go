@@ -12,12 +12,39 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
-// Considers reports whether a plan would look at a workload: the audit alone does not
-// leave it out.
-func Considers(item report.Item, opts Options) bool {
-	return choose(item, opts.withDefaults()) == proceed
+// Reasons are the changes of a workload that are a reason to roll it out.
+func Reasons(item report.Item, opts Options) []verdict.Change {
+	changes := opts.Select.differences(item)
+	if !opts.Select.IncludeSpent {
+		changes = verdict.Unspent(changes)
+	}
+	return changes
+}
+
+// Settled are those of the workloads that all run their present template, and are
+// available, or are gone.
+func Settled(ctx context.Context, cfg *rest.Config, workloads []inventory.WorkloadRef) (map[inventory.WorkloadRef]bool, error) {
+	c, err := connect(cfg)
+	if err != nil {
+		return nil, err
+	}
+	settled := map[inventory.WorkloadRef]bool{}
+	for _, ref := range workloads {
+		object, err := c.get(ctx, ref)
+		switch {
+		case apierrors.IsNotFound(err):
+			settled[ref] = true
+		case err != nil:
+			return nil, fmt.Errorf("status of %s: %w", ref, err)
+		default:
+			_, done, err := status(object)
+			settled[ref] = done && err == nil
+		}
+	}
+	return settled, nil
 }
 
 // Labels are what workloads are selected by, besides their own Pods'.

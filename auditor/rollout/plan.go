@@ -38,6 +38,9 @@ type Step struct {
 	// by both.
 	Budgets  []string
 	Disrupts int
+
+	// Unchecked: the workload could not be looked at.
+	Unchecked bool
 }
 
 // Report is what is published of the plan, a RolloutReport. The Summary is the audit's.

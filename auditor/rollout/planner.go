@@ -57,7 +57,7 @@ func (p *planner) decide(ctx context.Context, s *Step) error {
 	case ends(ctx, err):
 		return err
 	default:
-		s.decided(notChecked(err))
+		s.unknown(err)
 	}
 	return nil
 }

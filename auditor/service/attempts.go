@@ -26,7 +26,8 @@ const (
 // attempt is what came of a workload's last rollouts, none of which did any good.
 type attempt struct {
 	Failures int       // that failed or did not converge, one after the other
-	Refusals int       // times that it never began
+	Refusals int       // times that it was refused
+	Waits    int       // times that a guard left it alone since then; not kept
 	Next     time.Time // not before
 }
 
@@ -91,13 +92,12 @@ func (a attempts) ended(ref inventory.WorkloadRef, o outcome, now time.Time) {
 	case done:
 		delete(a.of, ref)
 		return
-	case waiting, refusal:
-		longest := longestRefusalPause
-		if o == waiting {
-			longest = longestWait
-		}
-		last.Refusals = min(last.Refusals+1, mostDoublings)
-		last.Next = now.Add(doubled(firstRefusalPause, last.Refusals, longest))
+	case waiting:
+		last.Waits = min(last.Waits+1, mostDoublings)
+		last.Next = now.Add(doubled(firstRefusalPause, last.Waits, longestWait))
+	case refusal:
+		last.Refusals, last.Waits = min(last.Refusals+1, mostDoublings), 0
+		last.Next = now.Add(doubled(firstRefusalPause, last.Refusals, longestRefusalPause))
 	case failure:
 		last.Failures = min(last.Failures+1, mostDoublings)
 		last.Next = now.Add(doubled(firstFailurePause, last.Failures, longestFailurePause))

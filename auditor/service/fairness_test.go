@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,9 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
@@ -23,6 +25,11 @@ import (
 type ward struct {
 	*patient
 	result func(name string) report.Rollout
+	// For waves: what is not well after its rollout, what is in sync after one that failed,
+	// what is in another state, and at which places they differ.
+	sick, inSync map[string]bool
+	is           map[string]verdict.State
+	differ       map[string]string
 }
 
 func newWard(workloads ...string) *ward {
@@ -39,9 +46,13 @@ func newWard(workloads ...string) *ward {
 		for _, name := range workloads {
 			state := verdict.InSync
 			if w.isDrifting(name) {
-				state = verdict.Drifted
+				state = cmp.Or(w.is[name], verdict.Drifted)
 			}
-			items = append(items, item(name, state))
+			found := item(name, state)
+			if place := w.differ[name]; place != "" {
+				found.Revisions = []report.Revision{{State: state, Changes: []verdict.Change{{Part: "container/proxy", Path: place, To: []byte(`"new"`)}}}}
+			}
+			items = append(items, found)
 		}
 		return reportOf(items...), nil
 	}
@@ -66,7 +77,7 @@ func newWard(workloads ...string) *ward {
 				done.Items[i].Rollout = w.result(name)
 				w.mu.Lock()
 				w.rolled = append(w.rolled, time.Now().In(berlin).Format("Mon 15:04 ")+name)
-				w.drifting[name] = done.Items[i].Rollout.Result != report.RolledOut
+				w.drifting[name] = done.Items[i].Rollout.Result != report.RolledOut && !w.inSync[name]
 				w.mu.Unlock()
 				if outcomeOf(done.Items[i].Rollout) == failure {
 					failures++
@@ -75,7 +86,11 @@ func newWard(workloads ...string) *ward {
 		}
 		return done, nil
 	}
-	w.healer.steps.audit = auditOfDue
+	w.healer.steps.audit = func(ctx context.Context, _ config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
+		found, err := w.answer()
+		found.Items = slices.DeleteFunc(found.Items, func(item report.Item) bool { return !slices.Contains(due, refOf(item)) })
+		return found, err
+	}
 	return w
 }
 
@@ -159,7 +174,7 @@ func TestFailuresInSeveralNamespacesEndTheWindow(t *testing.T) {
 			got[i] = got[i][:4] + got[i][10:]
 		}
 		want := []string{"Tue a/bad", "Tue b/bad", "Wed c/web", "Wed d/web", "Wed e/web", "Wed a/bad", "Wed b/bad"}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Errorf("rolled out (-want +got):\n%s", diff)
 		}
 	})
@@ -201,7 +216,7 @@ func TestInOrder(t *testing.T) {
 	for _, item := range inOrder(refs, func(ref inventory.WorkloadRef) int { return ranks[ref.Namespace+"/"+ref.Name] }) {
 		got = append(got, item.Namespace+"/"+item.Name)
 	}
-	if diff := cmp.Diff("a/2 c/1 a/3 b/1 b/2 a/1", strings.Join(got, " ")); diff != "" {
+	if diff := gocmp.Diff("a/2 c/1 a/3 b/1 b/2 a/1", strings.Join(got, " ")); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/auditor/wave"
 	"github.com/sidecar-drift/sidecar-drift/auditor/window"
 )
 
@@ -67,38 +68,49 @@ func (h *healer) heal(ctx context.Context, c config.Configuration, found *report
 	if window.Workloads >= c.AutoRollout.Budget || window.over(c.AutoRollout.MaxFailures) {
 		return
 	}
-	due, in, end := h.waves.turn(c, members, h.due(c, found, window), open.End, now)
-	c.AutoRollout.MaxUnavailablePercent = cmp.Or(in.MaxUnavailablePercent, c.AutoRollout.MaxUnavailablePercent)
-	open.End = end
+	due := h.due(c, found, window)
 	if len(due) == 0 {
 		return
 	}
 	log := h.log.WithValues("window", open.ID())
-	if in.Name != "" {
-		log = log.WithValues("wave", in.Name)
-	}
 	if why := h.blocked(ctx, c); why != "" {
 		log.Info("Nothing is rolled out", "due", len(due), "reason", why)
 		return
 	}
-	turn, err := h.turn(ctx, c, found, due, c.AutoRollout.Budget-window.Workloads)
-	if err != nil {
-		log.Error(err, "Nothing is rolled out", "due", len(due))
+	for _, each := range h.waves.turns(c, members, due, open.End, now) {
+		mine := c
+		mine.AutoRollout.MaxUnavailablePercent = cmp.Or(each.wave.MaxUnavailablePercent, c.AutoRollout.MaxUnavailablePercent)
+		planned, err := h.planned(ctx, mine, found, each.due, min(c.AutoRollout.Budget-window.Workloads, each.most))
+		if err != nil {
+			log.Error(err, "Nothing is rolled out", "due", len(due))
+			return
+		}
+		if len(planned) == 0 {
+			continue
+		}
+		if each.wave.Name != "" {
+			log = log.WithValues("wave", each.wave.Name)
+		}
+		open.End = each.end
+		h.alone(ctx, log, mine, len(planned), func(held lock) error {
+			return h.rollOut(ctx, mine, open, held, found, members, planned)
+		})
 		return
 	}
-	if len(turn) == 0 {
-		return
-	}
+}
+
+// alone rolls out while nobody else does.
+func (h *healer) alone(ctx context.Context, log logr.Logger, c config.Configuration, planned int, rollOut func(lock) error) {
 	held, err := h.steps.lock(ctx, c.AutoRollout.LockNamespace)
 	if other, busy := errors.AsType[*rollout.HeldError](err); busy {
-		log.Info("Nothing is rolled out", "due", len(turn), "reason", other.Error())
+		log.Info("Nothing is rolled out", "due", planned, "reason", other.Error())
 		return
 	}
 	if err != nil {
-		log.Error(err, "Nothing is rolled out", "due", len(turn))
+		log.Error(err, "Nothing is rolled out", "due", planned)
 		return
 	}
-	if err := h.rollOut(ctx, c, open, held, found, turn); err != nil && ctx.Err() == nil {
+	if err := rollOut(held); err != nil && ctx.Err() == nil {
 		log.Error(err, "The rollout failed")
 	}
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
@@ -139,15 +151,19 @@ func (h *healer) blocked(ctx context.Context, c config.Configuration) string {
 	return ""
 }
 
-// turn returns as many workloads as the budget has left: those first that have not
+// planned returns as many workloads as the budget has left: those first that have not
 // failed, and by turns of the namespaces, so that one with many leaves room for the
 // others. It takes the last audit's word for what drifts, and holds no Lease: what a guard
 // leaves alone costs no dry run, and waits for what is in the way.
-func (h *healer) turn(ctx context.Context, c config.Configuration, found *report.Report, due []inventory.WorkloadRef, left int) ([]inventory.WorkloadRef, error) {
+func (h *healer) planned(ctx context.Context, c config.Configuration, found *report.Report, due []inventory.WorkloadRef, left int) ([]inventory.WorkloadRef, error) {
 	only := *found
-	only.Items = slices.DeleteFunc(slices.Clone(found.Items), func(item report.Item) bool { return !slices.Contains(due, refOf(item)) })
+	meant := map[inventory.WorkloadRef]bool{}
+	for _, ref := range due {
+		meant[ref] = true
+	}
+	only.Items = slices.DeleteFunc(slices.Clone(found.Items), func(item report.Item) bool { return !meant[refOf(item)] })
 	opts := c.RolloutOptions()
-	opts.Log = h.log
+	opts.Log = h.log.V(1)
 	plan, err := h.steps.plan(ctx, &only, opts)
 	if err != nil {
 		return nil, err
@@ -177,12 +193,13 @@ func split(plan *rollout.Plan) (planned, others []inventory.WorkloadRef) {
 // rollOut audits the workloads again, now that nobody else rolls out, plans, and
 // carries the plan out. What it may come to is taken down first, and what it came to
 // afterwards: who is killed must not be given it twice.
-func (h *healer) rollOut(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, last *report.Report, turn []inventory.WorkloadRef) error {
+func (h *healer) rollOut(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, last *report.Report, members map[inventory.WorkloadRef]wave.Member, turn []inventory.WorkloadRef) error {
 	again, err := h.steps.audit(ctx, c, turn...)
 	if err != nil {
 		return err
 	}
 	again.KnowBiased(last)
+	h.waves.still(c, members, again, time.Now())
 	// The summary is of everything: what may be unavailable is a share of it.
 	only := *updated(last, again, turn)
 	only.Items = again.Items
@@ -201,6 +218,7 @@ func (h *healer) rollOut(ctx context.Context, c config.Configuration, open windo
 	if len(planned) == 0 {
 		return h.memory.save(ctx)
 	}
+	h.waves.begin(c, members, planned)
 	former, err := h.memory.begin(ctx, window, planned, time.Now())
 	if err != nil {
 		return fmt.Errorf("nothing is rolled out, as the window's budget cannot be kept: %w", err)
@@ -211,6 +229,7 @@ func (h *healer) rollOut(ctx context.Context, c config.Configuration, open windo
 	}
 	h.ended(done)
 	outcomes := h.account(ctx, done, planned, &window)
+	h.waves.end(outcomes)
 	for namespace := range window.Failures {
 		if window.stops(namespace, c.AutoRollout.MaxFailures) {
 			h.log.Info("Nothing more is rolled out in a namespace in this window, as it failed there", "window", open.ID(), "namespace", namespace)

@@ -20,7 +20,6 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
-	"github.com/sidecar-drift/sidecar-drift/auditor/wave"
 )
 
 // Keys of the ConfigMap, each with its share of the 1 MiB that one may have: what
@@ -33,7 +32,7 @@ const (
 	windowKey    = "rollout-window.json" // spent, which is small
 	// biasedKey is for doctor, which reads no report: a report.BiasedSummary.
 	biasedKey = "biased.json"
-	// How far changes are, wave by wave: a list of keptRecord, and of report.Progress for the
+	// How far changes are, wave by wave: a list of keptWave, and of report.Progress for the
 	// command waves.
 	wavesKey     = "rollout-waves.json.gz"
 	mostWaves    = 70 << 10
@@ -62,8 +61,7 @@ type memory struct {
 	attempts attempts
 	window   spent
 	biased   report.BiasedSummary
-	ledger   wave.Ledger
-	progress []report.Progress
+	waves    waveMemory
 	known    known
 	saved    map[string][]byte // as the ConfigMap has it
 }
@@ -171,17 +169,17 @@ func (m *memory) load(ctx context.Context) error {
 	now := time.Now()
 	var since, blocked []age
 	var tried []keptAttempt
-	var records []keptRecord
+	var inWaves []keptWave
 	err = errors.Join(
 		m.read(object, windowKey, func(text []byte) error { return json.Unmarshal(text, &m.window) }),
 		m.read(object, attemptsKey, func(text []byte) error { return decode(text, &tried) }),
-		m.read(object, wavesKey, func(text []byte) error { return decode(text, &records) }),
+		m.read(object, wavesKey, func(text []byte) error { return decode(text, &inWaves) }),
 		m.read(object, blockedKey, func(text []byte) error { return decode(text, &blocked) }),
 		m.read(object, downKey, func(text []byte) error { return json.Unmarshal(text, &m.known.down) }),
 		m.read(object, formerAgesKey, func(text []byte) (err error) { since, err = formerAges(text); return err }),
 		m.read(object, agesKey, func(text []byte) error { return decode(text, &since) }),
 	)
-	m.ledger = ledgerOf(records)
+	m.waves = waveMemoryOf(inWaves)
 	m.known.blocked = agesOf(blocked, now)
 	m.since, m.attempts, m.saved = agesOf(since, now), attemptsOf(tried, now), object.BinaryData
 	return err
@@ -207,8 +205,8 @@ func (m *memory) save(ctx context.Context) error {
 	tried, err2 := encode(m.attempts.entries(), mostAttempts)
 	window, err3 := json.Marshal(m.window)
 	biased, err4 := json.Marshal(m.biased)
-	records, err5 := encode(recordEntries(m.ledger), mostWaves)
-	progress, err6 := encode(m.progress, mostProgress)
+	inWaves, err5 := encode(m.waves.entries(), mostWaves)
+	progress, err6 := encode(m.waves.progress, mostProgress)
 	blocked, err7 := encode(m.known.blocked.entries(), mostBlocked)
 	down, err8 := json.Marshal(m.known.down)
 	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8); err != nil {
@@ -216,7 +214,7 @@ func (m *memory) save(ctx context.Context) error {
 	}
 	now = map[string][]byte{
 		agesKey: since, attemptsKey: tried, windowKey: window, biasedKey: biased,
-		wavesKey: records, report.ProgressKey: progress, blockedKey: blocked, downKey: down,
+		wavesKey: inWaves, report.ProgressKey: progress, blockedKey: blocked, downKey: down,
 	}
 	if same(now, m.saved) {
 		return nil

@@ -56,7 +56,7 @@ func (r *rounds) begin(ctx context.Context, c config.Configuration) error {
 		return err
 	}
 	ctx, r.cancel = context.WithCancel(ctx)
-	r.auditor, r.by = next, c
+	r.auditor, r.by, r.adviser = next, c, rollout.Adviser{Age: adviceAge}
 	r.watches.Go(func() { next.Run(ctx) })
 	r.watches.Go(func() {
 		for {

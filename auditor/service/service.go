@@ -181,7 +181,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	l.page = &page{masker: func() *mask.Masker { return mask.New([]byte(rand.Text())) }}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
 	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, restless: &restless.Ledger{}, log: options.Logger}
-	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes, adviser: rollout.Adviser{Age: adviceAge}}
+	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes}
 	l.round = rounds.round
 	around := &auditor.Surroundings{}
 	healer := &healer{memory: l.memory, log: options.Logger, ended: l.metrics.RolledOut, steps: steps{
@@ -211,9 +211,15 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 		},
 		rows: rows,
 	}}
-	healer.waves = &waves{memory: l.memory, labels: func(ctx context.Context, templates []inventory.WorkloadRef) (rollout.Labels, error) {
-		return rollout.ReadLabels(ctx, cluster, templates)
-	}}
+	healer.waves = &waves{
+		memory: l.memory, log: options.Logger,
+		labels: func(ctx context.Context, templates []inventory.WorkloadRef) (rollout.Labels, error) {
+			return rollout.ReadLabels(ctx, cluster, templates)
+		},
+		settled: func(ctx context.Context, workloads []inventory.WorkloadRef) (map[inventory.WorkloadRef]bool, error) {
+			return rollout.Settled(ctx, cluster, workloads)
+		},
+	}
 	l.heal = func(ctx context.Context, c config.Configuration, found *report.Report) {
 		if c.AutoRollout.Enabled { // which may be since a moment ago
 			if err := gate.ProveRollouts(ctx); err != nil {

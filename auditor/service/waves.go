@@ -1,84 +1,129 @@
 package service
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/auditor/wave"
-	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
-const (
-	// waveTick is how exactly it is kept when something last drifted, rounded up: the
-	// ConfigMap is written no more often for it.
-	waveTick = 5 * time.Minute
-	// templateAge is for how long the labels of a workload's template hold.
-	templateAge = 10 * time.Minute
-)
+// templateAge is for how long the labels of a workload's template hold.
+const templateAge = 10 * time.Minute
 
 // waves says whose turn it is, where the policy has waves.
 type waves struct {
 	memory *memory
+	log    logr.Logger
 	labels func(ctx context.Context, templates []inventory.WorkloadRef) (rollout.Labels, error)
+	// settled says which workloads are well.
+	settled func(context.Context, []inventory.WorkloadRef) (map[inventory.WorkloadRef]bool, error)
 	// templates are what was read of them last, and when.
 	templates map[inventory.WorkloadRef]labels.Set
 	read      time.Time
 }
 
-// update takes down how far changes are, and returns each workload that drifted by the
-// wave that it is in. Workloads that a rollout would not consider are in none.
+// update takes down how far changes are, and returns the workloads that are in waves: all
+// that drifted, or may have, of those that the policy is for, whether a guard leaves them
+// alone or not; and those whose rollout failed, until they are well.
 func (w *waves) update(ctx context.Context, c config.Configuration, found *report.Report, now time.Time) (map[inventory.WorkloadRef]wave.Member, error) {
 	if len(c.AutoRollout.Waves) == 0 {
 		w.memory.noWaves()
 		return nil, nil
 	}
-	opts := c.RolloutOptions()
-	var drifted []report.Item
+	members := map[inventory.WorkloadRef]wave.Member{}
 	for _, item := range found.Items {
-		if item.State.Drift() && c.AutoRollout.Allows(item.Namespace, item.Kind) && rollout.Considers(item, opts) {
-			drifted = append(drifted, item)
+		if m, ok := memberOf(item, c); ok {
+			members[refOf(item)] = m
 		}
 	}
-	known, err := w.labelsOf(ctx, c.AutoRollout.Waves, drifted, now)
+	known, err := w.labelsOf(ctx, c.AutoRollout.Waves, members, now)
 	if err != nil {
 		return nil, err
 	}
-	members := map[inventory.WorkloadRef]wave.Member{}
-	for _, item := range drifted {
-		ref := refOf(item)
-		m := wave.Member{Changes: wave.Changes(item)}
-		for _, each := range c.AutoRollout.Waves {
-			if each.Selects(known.Namespaces[item.Namespace], known.Templates[ref]) {
-				m.Wave = each.Name
-				break
-			}
+	for ref, m := range members {
+		at := slices.IndexFunc(c.AutoRollout.Waves, func(each config.Wave) bool {
+			return each.Selects(known.Namespaces[ref.Namespace], known.Templates[ref])
+		})
+		if at >= 0 {
+			m.Wave = c.AutoRollout.Waves[at].Name
 		}
 		members[ref] = m
 	}
-	w.memory.waved(config.Plan(c.AutoRollout.Waves), slices.Collect(maps.Values(members)), now)
+	failing, err := w.failing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Collect(maps.Values(members))
+	for ref, m := range failing {
+		if _, drifts := members[ref]; !drifts {
+			all = append(all, m)
+		}
+	}
+	if left := w.memory.waved(c.Waves(), all, now); left > 0 {
+		w.log.Info("More changes than can be followed in waves: those that are left out go no further than the first wave", "leftOut", left)
+	}
 	return members, nil
+}
+
+// memberOf is a workload as it goes in waves, if it does; its wave is still to be found.
+func memberOf(item report.Item, c config.Configuration) (wave.Member, bool) {
+	m := wave.Member{Namespace: item.Namespace}
+	if !c.AutoRollout.Allows(item.Namespace, item.Kind) {
+		return m, false
+	}
+	switch {
+	case item.State == verdict.Blocked, item.State == verdict.Unknown:
+		m.Unjudged = true
+	case item.State.Drift():
+		m.Changes = changesOf(item, c)
+	}
+	return m, m.Unjudged || len(m.Changes) > 0
+}
+
+func changesOf(item report.Item, c config.Configuration) []wave.Change {
+	return wave.Changes(item, rollout.Reasons(item, c.RolloutOptions()))
+}
+
+// failing are the workloads whose rollout failed and that are not well yet.
+func (w *waves) failing(ctx context.Context) (map[inventory.WorkloadRef]wave.Member, error) {
+	failing := w.memory.failingWorkloads()
+	if len(failing) == 0 {
+		return nil, nil
+	}
+	settled, err := w.settled(ctx, slices.Collect(maps.Keys(failing)))
+	if err != nil {
+		return nil, err
+	}
+	for ref := range settled {
+		if settled[ref] {
+			w.memory.well(ref)
+			delete(failing, ref)
+		}
+	}
+	return failing, nil
 }
 
 // labelsOf reads the labels of all namespaces, and of templates where a wave selects by
 // those.
-func (w *waves) labelsOf(ctx context.Context, list []config.Wave, drifted []report.Item, now time.Time) (rollout.Labels, error) {
+func (w *waves) labelsOf(ctx context.Context, list []config.Wave, members map[inventory.WorkloadRef]wave.Member, now time.Time) (rollout.Labels, error) {
+	if w.templates == nil || now.Sub(w.read) >= templateAge {
+		w.templates, w.read = map[inventory.WorkloadRef]labels.Set{}, now
+	}
 	var unknown []inventory.WorkloadRef
 	if slices.ContainsFunc(list, func(each config.Wave) bool { return each.Selector != "" }) {
-		if now.Sub(w.read) >= templateAge {
-			w.templates, w.read = map[inventory.WorkloadRef]labels.Set{}, now
-		}
-		for _, item := range drifted {
-			if _, ok := w.templates[refOf(item)]; !ok {
-				unknown = append(unknown, refOf(item))
+		for ref := range members {
+			if _, ok := w.templates[ref]; !ok {
+				unknown = append(unknown, ref)
 			}
 		}
 	}
@@ -91,14 +136,23 @@ func (w *waves) labelsOf(ctx context.Context, list []config.Wave, drifted []repo
 	return known, nil
 }
 
-// turn leaves of what is due the workloads of the first wave that has any whose changes
-// have reached it, and whose own windows are open, and returns that wave and until when
-// it may start.
-func (w *waves) turn(c config.Configuration, members map[inventory.WorkloadRef]wave.Member, due []inventory.WorkloadRef, end, now time.Time) ([]inventory.WorkloadRef, config.Wave, time.Time) {
+// turn is whose turn may be.
+type turn struct {
+	wave config.Wave // the zero one where there are no waves
+	due  []inventory.WorkloadRef
+	// end is until when something may start, and most how many at once.
+	end  time.Time
+	most int
+}
+
+// turns are, of what is due, the workloads whose changes have reached their waves, wave by
+// wave, as far as the waves' own windows are open. In waves no more are rolled out after
+// one audit than at a time, as the next audit may show what keeps the others back.
+func (w *waves) turns(c config.Configuration, members map[inventory.WorkloadRef]wave.Member, due []inventory.WorkloadRef, end, now time.Time) []turn {
 	if len(c.AutoRollout.Waves) == 0 {
-		return due, config.Wave{}, end
+		return []turn{{due: due, end: end, most: len(due)}}
 	}
-	plan := config.Plan(c.AutoRollout.Waves)
+	var turns []turn
 	for _, each := range c.AutoRollout.Waves {
 		until := end
 		if schedule := each.Schedule(); len(schedule) > 0 {
@@ -110,76 +164,44 @@ func (w *waves) turn(c config.Configuration, members map[inventory.WorkloadRef]w
 		}
 		reached := slices.DeleteFunc(slices.Clone(due), func(ref inventory.WorkloadRef) bool {
 			m := members[ref]
-			return m.Wave != each.Name || !w.memory.reached(plan, m, now)
+			return m.Wave != each.Name || !w.memory.reached(c.Waves(), m, now)
 		})
 		if len(reached) > 0 {
-			return reached, each, until
+			turns = append(turns, turn{each, reached, until, max(c.AutoRollout.ParallelRollouts, c.AutoRollout.Canary)})
 		}
 	}
-	return nil, config.Wave{}, end
+	return turns
 }
 
-// waved takes down how far changes are.
-func (m *memory) waved(plan []wave.Wave, members []wave.Member, now time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.ledger.Update(plan, members, now)
-	m.progress = report.MaskProgress(mask.Constant(), m.ledger.Status(plan, now))
+// still leaves of what was audited anew what may be rolled out with what it differs by now.
+func (w *waves) still(c config.Configuration, members map[inventory.WorkloadRef]wave.Member, again *report.Report, now time.Time) {
+	if len(c.AutoRollout.Waves) == 0 {
+		return
+	}
+	again.Items = slices.DeleteFunc(again.Items, func(item report.Item) bool {
+		m := members[refOf(item)]
+		m.Changes = changesOf(item, c)
+		return !w.memory.reached(c.Waves(), m, now)
+	})
 }
 
-func (m *memory) noWaves() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.ledger, m.progress = wave.Ledger{}, nil
+// begin takes down the worst that can come of a run: that all of it fails.
+func (w *waves) begin(c config.Configuration, members map[inventory.WorkloadRef]wave.Member, planned []inventory.WorkloadRef) {
+	if len(c.AutoRollout.Waves) == 0 {
+		return
+	}
+	failing := map[inventory.WorkloadRef]wave.Member{}
+	for _, ref := range planned {
+		failing[ref] = members[ref]
+	}
+	w.memory.failed(failing)
 }
 
-// reached reports whether a workload's changes have reached its wave.
-func (m *memory) reached(plan []wave.Wave, member wave.Member, now time.Time) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.ledger.Open(plan, member, now)
-}
-
-// waveProgress is how far changes are.
-func (m *memory) waveProgress() []report.Progress {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Clone(m.progress)
-}
-
-// keptRecord is how a ConfigMap has what waves know of a change.
-type keptRecord struct {
-	ID string `json:"id"`
-	wave.Record
-}
-
-// recordEntries lists what waves know, what was seen last first.
-func recordEntries(l wave.Ledger) []keptRecord {
-	entries := []keptRecord{}
-	for id, r := range l.Records {
-		kept := *r
-		kept.Seen, kept.Waves = roundedUp(r.Seen), maps.Clone(r.Waves)
-		for name, reach := range kept.Waves {
-			reach.Last = roundedUp(reach.Last)
-			kept.Waves[name] = reach
+// end takes down what did not fail.
+func (w *waves) end(outcomes map[inventory.WorkloadRef]outcome) {
+	for ref, o := range outcomes {
+		if o != failure {
+			w.memory.well(ref)
 		}
-		entries = append(entries, keptRecord{id, kept})
 	}
-	slices.SortFunc(entries, func(a, b keptRecord) int { return cmp.Or(b.Seen.Compare(a.Seen), cmp.Compare(a.ID, b.ID)) })
-	return entries
-}
-
-func roundedUp(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return t.UTC().Truncate(waveTick).Add(waveTick)
-}
-
-func ledgerOf(entries []keptRecord) wave.Ledger {
-	l := wave.Ledger{Records: map[string]*wave.Record{}}
-	for _, e := range entries {
-		l.Records[e.ID] = &e.Record
-	}
-	return l
 }

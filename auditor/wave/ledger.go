@@ -1,33 +1,38 @@
 package wave
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
 const (
 	// mostRecords bounds what is kept. A change without a record reaches no wave but the
-	// first.
+	// first, nor does one at a place without.
 	mostRecords = 1000
 	// keptFor is for how long a change is kept that nothing drifts by any more.
 	keptFor = 7 * 24 * time.Hour
+	// namedNamespaces is how many namespaces that keep a wave from its end are named.
+	namedNamespaces = 4
 )
 
 // Ledger is how far each change is. The zero value is an empty one; JSON keeps it.
 type Ledger struct {
-	Records map[string]*Record `json:"records,omitempty"` // by the ID of a change, or of a place
+	// Records by the ID of a change that several workloads have, or of a place.
+	Records map[string]*Record `json:"records,omitempty"`
+	// Unjudged is how many workloads of a wave are not judged.
+	Unjudged map[string]int `json:"unjudged,omitempty"`
 }
 
-// Record is how far one change is, or all at one place together: by these, changes are
-// judged that only one workload has, as of a value that is another one for each.
+// Record is how far one change is, or all at one place together. By those of places,
+// changes are judged that earlier waves do not have just so, as a value that is another
+// one for each workload or namespace.
 type Record struct {
 	Place string    `json:"place"`
 	Since time.Time `json:"since"`
 	Seen  time.Time `json:"seen"` // when something last drifted by it
+	// Gone: nothing drifted by it any more, and all was judged.
+	Gone bool `json:"gone,omitempty"`
 	// Waves by their names.
 	Waves map[string]Reach `json:"waves"`
 	// Whole: the record is of all changes at the place.
@@ -38,35 +43,55 @@ type Record struct {
 type Reach struct {
 	Drifted int       `json:"drifted"` // workloads that drift by it now
 	Most    int       `json:"most"`    // that did at once
-	Last    time.Time `json:"last"`    // when more of them did than may be left
+	Last    time.Time `json:"last"`    // when it was first seen that no more did than may be left
+	Undone  bool      `json:"undone,omitempty"`
+	// Namespaces of some that drift by it.
+	Namespaces []string `json:"-"`
 }
 
-// Update takes down what an audit found. A change that was gone, and comes back, is a new
-// one.
-func (l *Ledger) Update(waves []Wave, members []Member, now time.Time) {
+// Update takes down what an audit found, and returns how many changes there is no room
+// for. A change that was gone, and comes back, is a new one.
+func (l *Ledger) Update(waves []Wave, members []Member, now time.Time) (left int) {
 	if l.Records == nil {
 		l.Records = map[string]*Record{}
 	}
-	drifted := map[string]map[string]int{}
+	l.Unjudged = map[string]int{}
+	shared := map[string]int{}
 	for _, m := range members {
-		if m.Wave == "" {
+		for _, c := range m.Changes {
+			shared[c.ID]++
+		}
+	}
+	found := map[string]map[string]Reach{}
+	for _, m := range members {
+		switch {
+		case m.Wave == "":
 			continue
+		case m.Unjudged:
+			l.Unjudged[m.Wave]++
 		}
 		for id, record := range recordsOf(m.Changes) {
-			if l.Records[id] == nil && len(l.Records) < mostRecords {
-				record.Since, record.Waves = now, map[string]Reach{}
-				l.Records[id] = &record
+			if l.Records[id] == nil {
+				if !record.Whole && shared[id] < 2 {
+					continue
+				}
+				if len(l.Records) >= mostRecords {
+					left++
+					continue
+				}
+				l.Records[id] = &Record{Place: record.Place, Whole: record.Whole, Since: now}
 			}
-			if drifted[id] == nil {
-				drifted[id] = map[string]int{}
+			if found[id] == nil {
+				found[id] = map[string]Reach{}
 			}
-			drifted[id][m.Wave]++
+			found[id][m.Wave] = found[id][m.Wave].with(m.Namespace)
 		}
 	}
 	for id, r := range l.Records {
-		r.update(waves, drifted[id], now)
+		r.update(waves, found[id], l.Unjudged, now)
 	}
 	maps.DeleteFunc(l.Records, func(_ string, r *Record) bool { return now.Sub(r.Seen) > keptFor })
+	return left
 }
 
 // recordsOf are the records of a workload's changes: each one's own, and its place's.
@@ -79,19 +104,30 @@ func recordsOf(changes []Change) map[string]Record {
 	return records
 }
 
-func (r *Record) update(waves []Wave, drifted map[string]int, now time.Time) {
-	if len(drifted) > 0 {
-		if !r.Seen.IsZero() && r.drifted() == 0 {
-			r.Since, r.Waves = now, map[string]Reach{}
+// with counts one more workload.
+func (r Reach) with(namespace string) Reach {
+	r.Drifted++
+	if len(r.Namespaces) < namedNamespaces && !slices.Contains(r.Namespaces, namespace) {
+		r.Namespaces = append(r.Namespaces, namespace)
+	}
+	return r
+}
+
+func (r *Record) update(waves []Wave, found map[string]Reach, unjudged map[string]int, now time.Time) {
+	if len(found) > 0 {
+		if r.Gone || r.Whole && r.grows(found) {
+			r.Since, r.Waves = now, nil
 		}
-		r.Seen = now
+		r.Seen, r.Gone = now, false
+	} else if len(unjudged) == 0 {
+		r.Gone = true
 	}
 	reached := map[string]Reach{}
 	for _, w := range waves {
-		reach := r.Waves[w.Name]
-		reach.Drifted = drifted[w.Name]
-		reach.Most = max(reach.Most, reach.Drifted)
-		if reach.Drifted*100 > w.MaxDrift*reach.Most {
+		before, reach := r.Waves[w.Name], found[w.Name]
+		reach.Most = max(before.Most, reach.Drifted)
+		reach.Last, reach.Undone = before.Last, !w.done(reach, unjudged[w.Name])
+		if reach.Undone || before.Undone {
 			reach.Last = now
 		}
 		reached[w.Name] = reach
@@ -99,30 +135,21 @@ func (r *Record) update(waves []Wave, drifted map[string]int, now time.Time) {
 	r.Waves = reached
 }
 
-// drifted is how many workloads drift by it in all waves.
-func (r *Record) drifted() int {
-	sum := 0
-	for _, reach := range r.Waves {
-		sum += reach.Drifted
+// grows reports whether more workloads of a wave drift at the place than did: what is new
+// there may be another change.
+func (r *Record) grows(found map[string]Reach) bool {
+	for name, reach := range found {
+		if reach.Drifted > r.Waves[name].Drifted {
+			return true
+		}
 	}
-	return sum
+	return false
 }
 
-// most is how many workloads drifted by it, in all waves.
-func (r *Record) most() int {
-	sum := 0
-	for _, reach := range r.Waves {
-		sum += reach.Most
-	}
-	return sum
-}
-
-// of is the record that a change is judged by; nil if there is none.
-func (l *Ledger) of(c Change) *Record {
-	if r := l.Records[c.ID]; r == nil || r.most() > 1 {
-		return r
-	}
-	return l.Records[idOf(c.Place)]
+// done reports whether no more of the wave's workloads drift than may be left.
+func (w Wave) done(reach Reach, unjudged int) bool {
+	left := reach.Drifted + unjudged
+	return left*100 <= w.MaxDrift*max(reach.Most, left)
 }
 
 // Open reports whether all of a workload's changes have reached its wave.
@@ -132,25 +159,26 @@ func (l *Ledger) Open(waves []Wave, m Member, now time.Time) bool {
 		return at == 0
 	}
 	return !slices.ContainsFunc(m.Changes, func(c Change) bool {
-		r := l.of(c)
-		return r == nil || r.reached(waves, now) < at
+		own, place := l.Records[c.ID], l.Records[idOf(c.Place)]
+		return place == nil ||
+			own != nil && own.reached(waves, now) < at ||
+			(own == nil || !own.hasBeenIn(waves[:at])) && place.reached(waves, now) < at
 	})
+}
+
+// hasBeenIn reports whether each of the waves had workloads that drifted by it.
+func (r *Record) hasBeenIn(waves []Wave) bool {
+	return !slices.ContainsFunc(waves, func(w Wave) bool { return r.Waves[w.Name].Most == 0 })
 }
 
 // reached is the first wave that is not over, which is to say rolled out for long enough.
 func (r *Record) reached(waves []Wave, now time.Time) int {
 	for i, w := range waves {
-		if !r.done(w) || now.Before(r.soaked(w)) {
+		if r.Waves[w.Name].Undone || now.Before(r.soaked(w)) {
 			return i
 		}
 	}
 	return len(waves)
-}
-
-// done reports whether no more of the wave's workloads drift than may be left.
-func (r *Record) done(w Wave) bool {
-	reach := r.Waves[w.Name]
-	return reach.Drifted*100 <= w.MaxDrift*reach.Most
 }
 
 // soaked is when a wave that is done has been for long enough. One that the change does
@@ -160,59 +188,4 @@ func (r *Record) soaked(w Wave) time.Time {
 		return last.Add(w.Soak)
 	}
 	return r.Since.Add(w.Soak)
-}
-
-// Status is how far each change is that is not all over, in the order in which they
-// began; changes that are equally far, as those of one new version, are one.
-func (l *Ledger) Status(waves []Wave, now time.Time) []report.Progress {
-	alone := map[string]bool{} // places of changes that one workload has
-	for _, r := range l.Records {
-		if !r.Whole && r.most() < 2 {
-			alone[r.Place] = true
-		}
-	}
-	all := []report.Progress{}
-	for _, id := range slices.Sorted(maps.Keys(l.Records)) {
-		r := l.Records[id]
-		if r.Whole && !alone[r.Place] || !r.Whole && r.most() < 2 || r.reached(waves, now) == len(waves) {
-			continue
-		}
-		p := report.Progress{Places: []string{r.Place}, Since: r.Since.UTC().Truncate(time.Second), Waves: r.status(waves, now)}
-		at := slices.IndexFunc(all, func(other report.Progress) bool {
-			return other.Since.Equal(p.Since) && slices.EqualFunc(other.Waves, p.Waves, report.WaveProgress.Equal)
-		})
-		switch {
-		case at < 0:
-			all = append(all, p)
-		case !slices.Contains(all[at].Places, r.Place):
-			all[at].Places = append(all[at].Places, r.Place)
-		}
-	}
-	for _, p := range all {
-		slices.Sort(p.Places)
-	}
-	slices.SortStableFunc(all, func(a, b report.Progress) int {
-		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Places[0], b.Places[0]))
-	})
-	return all
-}
-
-func (r *Record) status(waves []Wave, now time.Time) []report.WaveProgress {
-	reached := r.reached(waves, now)
-	status := make([]report.WaveProgress, len(waves))
-	for i, w := range waves {
-		reach := r.Waves[w.Name]
-		s := report.WaveProgress{Name: w.Name, Workloads: reach.Most, Drifted: reach.Drifted, Phase: report.WaveOver}
-		switch {
-		case i > reached:
-			s.Phase = report.WaveWaiting
-		case i == reached && !r.done(w):
-			s.Phase = report.WaveRollingOut
-		case i == reached:
-			until := r.soaked(w).UTC().Truncate(time.Second)
-			s.Phase, s.Until = report.WaveSoaking, &until
-		}
-		status[i] = s
-	}
-	return status
 }

@@ -21,25 +21,26 @@ type Wave struct {
 	Name string
 	// Soak is for how long a wave must have been rolled out before the next one begins.
 	Soak time.Duration
-	// MaxDrift is how many percent of the wave's workloads that drifted may be left; what is
-	// left alone by a guard is among them.
+	// MaxDrift is how many percent of the wave's workloads that drifted may be left. What is
+	// left alone by a guard is among them, and what cannot be judged.
 	MaxDrift int
 }
 
 // Change is one thing that a new injection makes different, for whichever workloads: a
 // place, and what is there now.
 type Change struct {
-	ID    string // of place and value
-	Place string
+	ID    string `json:"id"` // of place and value
+	Place string `json:"place"`
 }
 
 // shortestName is how long a workload's name must be to be told from other text.
 const shortestName = 3
 
-// Changes are those of a drifted workload, each once, sorted by ID; its state where none
-// is known. What varies from one injection to the next is none. Its own names are no part of a value, so that two
+// Changes are what of a workload's changes goes in waves, each once, sorted by ID: those
+// that are a reason to roll it out, its state where nothing is known of what differs, and
+// one for all that a report leaves out. Its own names are no part of a value, so that two
 // workloads share what differs between them by their names alone.
-func Changes(item report.Item) []Change {
+func Changes(item report.Item, reasons []verdict.Change) []Change {
 	own := []string{}
 	for _, name := range []string{item.Name, item.Namespace} {
 		if len(name) >= shortestName {
@@ -48,15 +49,22 @@ func Changes(item report.Item) []Change {
 	}
 	abstract := strings.NewReplacer(own...)
 	byID := map[string]Change{}
+	add := func(place, value string) {
+		id := idOf(place, value)
+		byID[id] = Change{ID: id, Place: place}
+	}
+	for _, c := range reasons {
+		add(c.Place(), abstract.Replace(string(c.To)))
+	}
+	known := false
 	for _, r := range item.Revisions {
-		for _, c := range verdict.Stable(r.Changes) {
-			change := Change{Place: c.Place()}
-			change.ID = idOf(change.Place, abstract.Replace(string(c.To)))
-			byID[change.ID] = change
+		known = known || len(r.Changes) > 0
+		if r.MoreChanges > 0 {
+			add("further places", "")
 		}
 	}
-	if len(byID) == 0 { // whatever it is, all that are so wait for each other
-		byID[""] = Change{ID: idOf(string(item.State), ""), Place: string(item.State)}
+	if !known {
+		add(string(item.State), "")
 	}
 	return slices.SortedFunc(maps.Values(byID), func(a, b Change) int { return cmp.Compare(a.ID, b.ID) })
 }
@@ -68,8 +76,12 @@ func idOf(parts ...string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// Member is a workload that a rollout considers, as it drifted.
+// Member is a workload that drifted, or of which it is not known.
 type Member struct {
-	Wave    string // its name; empty: none selects it
-	Changes []Change
+	Wave      string   `json:"wave"` // its name; empty: none selects it
+	Namespace string   `json:"namespace"`
+	Changes   []Change `json:"changes,omitempty"`
+	// Unjudged: what its next Pods would be is not known, or they would be refused. A wave
+	// is not rolled out while it may yet have any change.
+	Unjudged bool `json:"unjudged,omitempty"`
 }

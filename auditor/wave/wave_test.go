@@ -28,7 +28,8 @@ func drifted(namespace, name string, to ...string) report.Item {
 	return item
 }
 
-// members are workloads by their waves, "WAVE NUMBER VALUE,…".
+// members are workloads by their waves, "WAVE NUMBER VALUE,…"; the value ? is that they are
+// not judged.
 func members(lines ...string) []Member {
 	var all []Member
 	for _, line := range lines {
@@ -38,27 +39,43 @@ func members(lines ...string) []Member {
 			panic(err)
 		}
 		for i := range n {
-			all = append(all, Member{fields[0], Changes(drifted(fields[0], fmt.Sprintf("web-%d", i), strings.Split(fields[2], ",")...))})
+			all = append(all, member(fields[0], drifted(fields[0], fmt.Sprintf("web-%d", i), strings.Split(fields[2], ",")...)))
 		}
 	}
 	return all
 }
 
+func member(wave string, item report.Item) Member {
+	if item.Revisions[0].Changes[0].To[1] == '?' {
+		return Member{Wave: wave, Namespace: item.Namespace, Unjudged: true}
+	}
+	return Member{Wave: wave, Namespace: item.Namespace, Changes: changesOf(item)}
+}
+
+func changesOf(item report.Item) []Change { return Changes(item, item.Revisions[0].Changes) }
+
 func one(wave, values string) Member { return members(wave + " 1 " + values)[0] }
 
-// What is a workload's own name is no part of a change; what varies is none.
+// What is a workload's own name is no part of a change.
 func TestChanges(t *testing.T) {
-	a, b := Changes(drifted("shop", "web", "proxy:2", "web.shop.svc")), Changes(drifted("cart", "api", "proxy:2", "api.cart.svc"))
+	a, b := changesOf(drifted("shop", "web", "proxy:2", "web.shop.svc")), changesOf(drifted("cart", "api", "proxy:2", "api.cart.svc"))
 	if diff := cmp.Diff(a, b); diff != "" || len(a) != 2 {
 		t.Errorf("(-web +api):\n%s", diff)
 	}
-	if c := Changes(drifted("shop", "web", "proxy:3")); c[0].ID == a[0].ID || c[0].ID == a[1].ID {
+	if c := changesOf(drifted("shop", "web", "proxy:3")); c[0].ID == a[0].ID || c[0].ID == a[1].ID {
 		t.Error("another value is the same change")
 	}
-	varying := drifted("shop", "web", "proxy:2")
-	varying.Revisions[0].Changes[0].Unstable = true
-	if got := Changes(varying); len(got) != 1 || got[0].Place != "Drifted" {
-		t.Errorf("what varies: %v", got)
+	cut := drifted("shop", "web", "proxy:2")
+	cut.Revisions[0].MoreChanges = 3
+	if got := changesOf(cut); len(got) != 2 {
+		t.Errorf("what is left out counts: %v", got)
+	}
+	unknown := drifted("shop", "web")
+	if got := changesOf(unknown); len(got) != 1 || got[0].Place != "Drifted" {
+		t.Errorf("nothing is known: %v", got)
+	}
+	if got := Changes(drifted("shop", "web", "proxy:2"), nil); len(got) != 0 {
+		t.Errorf("no reason to roll it out: %v", got)
 	}
 }
 
@@ -82,16 +99,16 @@ func TestWavesInTheirOrder(t *testing.T) {
 	}
 	opens(0, "dev ", all...)
 	opens(time.Hour, "dev ", "dev 1 new", "staging 3 new", "prod 4 new")
-	opens(90*time.Minute, "dev ", "staging 3 new", "prod 4 new") // soaks since something drifted last
-	opens(119*time.Minute, "dev ", "staging 3 new", "prod 4 new")
-	opens(2*time.Hour, "dev staging ", "staging 3 new", "prod 4 new")
+	opens(90*time.Minute, "dev ", "staging 3 new", "prod 4 new") // soaks since it was first seen to be done
+	opens(149*time.Minute, "dev ", "staging 3 new", "prod 4 new")
+	opens(150*time.Minute, "dev staging ", "staging 3 new", "prod 4 new")
 	opens(3*time.Hour, "dev ", all...) // it drifts there again, as after a rollback
-	opens(4*time.Hour, "dev staging ", "staging 3 new", "prod 4 new")
+	opens(4*time.Hour, "dev ", "staging 3 new", "prod 4 new")
 	opens(5*time.Hour, "dev staging ", "prod 4 new")
-	opens(28*time.Hour-time.Minute, "dev staging ", "prod 4 new")
-	opens(28*time.Hour, "dev staging prod ", "prod 4 new")
-	opens(29*time.Hour, "dev staging prod ")
-	opens(30*time.Hour, "dev ", all...) // taken back, and here again: another change
+	opens(29*time.Hour-time.Minute, "dev staging ", "prod 4 new")
+	opens(29*time.Hour, "dev staging prod ", "prod 4 new")
+	opens(30*time.Hour, "dev staging prod ")
+	opens(31*time.Hour, "dev ", all...) // taken back, and here again: another change
 }
 
 // What a change has not reached is waited for as long as it soaks: it may be seen there
@@ -156,13 +173,13 @@ func TestMaxDrift(t *testing.T) {
 func TestStatus(t *testing.T) {
 	var l Ledger
 	l.Update(three, members("dev 2 new,cpu", "staging 3 new,cpu", "prod 4 new,cpu"), start)
-	l.Update(three, members("staging 3 new,cpu", "prod 4 new,cpu"), start.Add(time.Hour))
+	l.Update(three, members("staging 3 new,cpu", "prod 4 new,cpu"), start.Add(30*time.Minute))
 	got := l.Status(three, start.Add(90*time.Minute))
 	want := []report.Progress{{
 		Places: []string{"container/proxy:f0", "container/proxy:f1"}, Since: start,
 		Waves: []report.WaveProgress{
 			{Name: "dev", Workloads: 2, Phase: report.WaveOver},
-			{Name: "staging", Workloads: 3, Drifted: 3, Phase: report.WaveRollingOut},
+			{Name: "staging", Workloads: 3, Drifted: 3, Phase: report.WaveRollingOut, Namespaces: []string{"staging"}},
 			{Name: "prod", Workloads: 4, Drifted: 4, Phase: report.WaveWaiting},
 		},
 	}}
@@ -171,7 +188,7 @@ func TestStatus(t *testing.T) {
 	}
 	l.Update(three, members("prod 4 new,cpu"), start.Add(2*time.Hour))
 	got = l.Status(three, start.Add(3*time.Hour))
-	if s := got[0].Waves[1]; s.Phase != report.WaveSoaking || !s.Until.Equal(start.Add(25*time.Hour)) {
+	if s := got[0].Waves[1]; s.Phase != report.WaveSoaking || !s.Until.Equal(start.Add(26*time.Hour)) {
 		t.Errorf("%+v", s)
 	}
 	l.Update(three, nil, start.Add(30*time.Hour))
@@ -225,17 +242,79 @@ func TestNoWaveOvertakes(t *testing.T) {
 	}
 }
 
-// Records are bounded, and what has none goes no further than the first wave.
+// What cannot be judged may have any change: neither does a wave end with it, nor does a
+// change begin anew after it, as when an injector is down for a while.
+func TestWhatIsNotJudged(t *testing.T) {
+	var l Ledger
+	l.Update(three, members("dev 1 ?", "prod 2 new"), start)
+	l.Update(three, members("dev 1 ?", "prod 2 new"), start.Add(48*time.Hour))
+	if l.Open(three, one("prod", "new"), start.Add(48*time.Hour)) {
+		t.Error("open in prod, while dev may yet differ")
+	}
+	l = Ledger{}
+	l.Update(three, members("dev 2 new", "staging 2 new", "prod 2 new"), start)
+	l.Update(three, members("prod 2 new"), start.Add(time.Hour))
+	l.Update(three, members("prod 2 ?"), start.Add(2*time.Hour))
+	l.Update(three, members("prod 2 new"), start.Add(3*time.Hour))
+	if !l.Open(three, one("prod", "new"), start.Add(26*time.Hour)) {
+		t.Error("a short outage has the waves begin anew")
+	}
+}
+
+// A rollout that took long, or a daemon that was away, is no soak.
+func TestSoakBeginsWhenItIsSeenToBeDone(t *testing.T) {
+	var l Ledger
+	l.Update(three, members("dev 2 new", "staging 2 new"), start)
+	l.Update(three, members("staging 2 new"), start.Add(10*time.Hour))
+	for after, want := range map[time.Duration]bool{10 * time.Hour: false, 11 * time.Hour: true} {
+		if got := l.Open(three, one("staging", "new"), start.Add(after)); got != want {
+			t.Errorf("after %s: open %t", after, got)
+		}
+	}
+}
+
+// A value of each namespace is judged with what else differs at its place, and so is one
+// that is new where something has drifted for long.
+func TestPlacesJudgeWhatEarlierWavesDoNotHave(t *testing.T) {
+	var l Ledger
+	later := start.Add(48 * time.Hour)
+	for _, now := range []time.Time{start, later} {
+		l.Update(three, members("dev 3 of-dev", "staging 3 of-staging", "prod 3 of-prod"), now)
+	}
+	if l.Open(three, one("prod", "of-prod"), later) {
+		t.Error("a namespace's own value overtakes")
+	}
+	waves := []Wave{{Name: "dev", MaxDrift: 20}, {Name: "prod"}}
+	l = Ledger{}
+	l.Update(waves, members("dev 100 old"), start)
+	l.Update(waves, members("dev 1 old"), start.Add(time.Hour))
+	var fresh []string
+	for i := range 15 {
+		fresh = append(fresh, fmt.Sprintf("dev 1 new-%d", i))
+	}
+	l.Update(waves, members(append(fresh, "dev 1 old", "prod 1 new-x")...), later)
+	if l.Open(waves, one("prod", "new-x"), later) {
+		t.Error("what drifted once makes room for another change")
+	}
+}
+
+// Records are bounded; what has none of its own goes by its place, or stays.
 func TestTooManyChanges(t *testing.T) {
 	var l Ledger
+	left := 0
 	for i := range 2 * mostRecords {
-		l.Update(three, members(fmt.Sprintf("prod 2 value-%d", i)), start)
+		left += l.Update(three, members(fmt.Sprintf("prod 2 value-%d", i), "dev 1 mine"), start)
 	}
-	if len(l.Records) > mostRecords {
-		t.Errorf("%d records", len(l.Records))
+	if len(l.Records) > mostRecords || left == 0 {
+		t.Errorf("%d records, %d left out", len(l.Records), left)
 	}
-	if late := one("prod", fmt.Sprint("value-", 2*mostRecords-1)); l.Open(three, late, start.Add(48*time.Hour)) {
-		t.Error("what was not taken down is open in the last wave")
+	late := one("prod", fmt.Sprint("value-", 2*mostRecords-1))
+	if l.Open(three, late, start.Add(48*time.Hour)) {
+		t.Error("overtakes what drifts in dev at its place")
+	}
+	elsewhere := one("prod", "a,b")
+	if l.Open(three, elsewhere, start.Add(48*time.Hour)) {
+		t.Error("a place that was not taken down is open in the last wave")
 	}
 	l.Update(three, nil, start.Add(keptFor+time.Hour))
 	if len(l.Records) != 0 {
