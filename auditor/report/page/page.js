@@ -277,7 +277,7 @@ function drawWaves() {
   const changes = page.report.waves || [];
   $('waves').hidden = changes.length === 0;
   $('wave-list').replaceChildren(...changes.map((change) => el('li', {},
-    el('h3', {}, change.places.slice(0, 4).map(brief).join(', ') + (change.places.length > 4 ? ` and ${change.places.length + (change.morePlaces || 0) - 4} more` : ''),
+    el('h3', {}, change.places.slice(0, 4).map((place) => printable(place)).join(', ') + (change.places.length > 4 ? ` and ${change.places.length + (change.morePlaces || 0) - 4} more` : ''),
       el('span', { class: 'muted', title: absolute(change.since) }, ` since ${relative(change.since)}`)),
     el('ol', { class: 'waves' }, change.waves.map((wave) => el('li', { 'data-phase': wave.phase },
       el('b', {}, printable(wave.name)), ` ${waveText(wave)}`))))));
@@ -287,7 +287,7 @@ function waveText(wave) {
   const of = wave.workloads === 0 ? 'no workload differs so' : `${numbers.format(wave.workloads - wave.drifted)} of ${count(wave.workloads, 'workload')}`;
   switch (wave.phase) {
     case 'Waiting': return `waits, ${of}`;
-    case 'RollingOut': return `rolls out, ${of}${wave.unjudged ? `, ${wave.unjudged} not judged` : ''}${wave.namespaces?.length ? `, left in ${wave.namespaces.map(brief).join(', ')}` : ''}`;
+    case 'RollingOut': return `rolls out, ${of}${wave.unjudged ? `, ${wave.unjudged} not judged` : ''}${wave.namespaces?.length ? `, left in ${wave.namespaces.map((name) => printable(name)).join(', ')}` : ''}`;
     case 'Soaking': return `soaks until ${absolute(wave.until)}, ${of}`;
     default: return `over, ${of}`;
   }
