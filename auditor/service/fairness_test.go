@@ -86,7 +86,7 @@ func newWard(workloads ...string) *ward {
 		}
 		return done, nil
 	}
-	w.healer.steps.audit = func(ctx context.Context, _ config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
+	w.healer.steps.audit = func(_ context.Context, _ config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
 		found, err := w.answer()
 		found.Items = slices.DeleteFunc(found.Items, func(item report.Item) bool { return !slices.Contains(due, refOf(item)) })
 		return found, err

@@ -17,7 +17,6 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
 // notifies is rollsOutAlways, with somebody who is told.
@@ -33,15 +32,7 @@ func serveNotifies(t *testing.T) {
 	c := fenced(t)
 	namespace, setImage := ownInjector(t, c)
 	deployWeb(t, c, namespace, 2, "one", "two")
-	overlay, err := os.ReadFile("../../manifests/overlays/auto-rollout/rbac.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	clusterWide(t, c, string(overlay))
-	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), install.Namespace, install.RolloutAccount)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := rolloutKubeconfig(t, c)
 	told := make(chan notify.CloudEvent, 100)
 	server := httptest.NewServer(takesEvents(t, told))
 	t.Cleanup(server.Close)

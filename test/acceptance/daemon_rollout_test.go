@@ -36,15 +36,7 @@ func serveRollsOut(t *testing.T) {
 	c := fenced(t)
 	namespace, setImage := ownInjector(t, c)
 	deployWeb(t, c, namespace, 2, "one", "two")
-	overlay, err := os.ReadFile("../../manifests/overlays/auto-rollout/rbac.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	clusterWide(t, c, string(overlay))
-	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), install.Namespace, install.RolloutAccount)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := rolloutKubeconfig(t, c)
 	file := filepath.Join(t.TempDir(), "configuration.yaml")
 	configure := func(format string, budget int) {
 		t.Helper()
@@ -63,7 +55,7 @@ func serveRollsOut(t *testing.T) {
 
 	configure("kind: Configuration\nbudgets: %[2]d # %[1]s", 2)
 	becomes(t, 0, "sidecar_drift_config_reload_success", nil, d)
-	err = cluster.Poll(t.Context(), "an Event about the configuration", func(ctx context.Context) error {
+	err := cluster.Poll(t.Context(), "an Event about the configuration", func(ctx context.Context) error {
 		list, err := c.Client().EventsV1().Events(install.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=InvalidConfiguration"})
 		if err == nil && len(list.Items) == 0 {
 			err = errors.New("none")
@@ -90,4 +82,20 @@ func serveRollsOut(t *testing.T) {
 	if diff := cmp.Diff(before, versionsIn(t, c, namespace)); diff != "" {
 		t.Errorf("something has changed (-before +after):\n%s", diff)
 	}
+}
+
+// rolloutKubeconfig is that of the identity that may restart workloads, by which a daemon
+// that rolls out runs, with the rights that the overlay gives it.
+func rolloutKubeconfig(t *testing.T, c *cluster.Cluster) string {
+	t.Helper()
+	overlay, err := os.ReadFile("../../manifests/overlays/auto-rollout/rbac.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	clusterWide(t, c, string(overlay))
+	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), install.Namespace, install.RolloutAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kubeconfig
 }

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
-
-	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
 // memoryLimit is what the manifests give the auditor's container.
@@ -24,15 +22,7 @@ const memoryLimit = 512 << 20
 // in it is rolled out.
 func serveStandsATenant(t *testing.T) {
 	n := startNeighbours(t)
-	overlay, err := os.ReadFile("../../manifests/overlays/auto-rollout/rbac.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	clusterWide(t, n.cluster, string(overlay))
-	kubeconfig, err := n.cluster.ServiceAccountKubeconfig(t.Context(), install.Namespace, install.RolloutAccount)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := rolloutKubeconfig(t, n.cluster)
 	file := filepath.Join(t.TempDir(), "configuration.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, `
 apiVersion: sidecar-drift.io/v1alpha1

@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
 // inWaves is a policy by which the Deployment "last" comes after all others.
@@ -37,15 +36,7 @@ func serveRollsOutInWaves(t *testing.T) {
 	c := fenced(t)
 	namespace, setImage := ownInjector(t, c)
 	deployWeb(t, c, namespace, 1, "first", "last")
-	overlay, err := os.ReadFile("../../manifests/overlays/auto-rollout/rbac.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	clusterWide(t, c, string(overlay))
-	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), install.Namespace, install.RolloutAccount)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := rolloutKubeconfig(t, c)
 	file := filepath.Join(t.TempDir(), "configuration.yaml")
 	configure := func(soak string) {
 		t.Helper()
