@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -70,6 +71,8 @@ func (r *resizing) finish(ctx context.Context, begun *unstructured.Unstructured,
 			waiting(fmt.Sprintf("%d Pods left to resize; %s", left, last))
 		})
 		switch {
+		case errors.Is(err, errSlow):
+			return fmt.Errorf("%w: more than %s (%s)", errSlow, clock.patience.whole, last)
 		case err != nil && ctx.Err() == nil:
 			return clock.explain(within, err, "no progress within %s (%s)", last)
 		case err != nil:
@@ -117,8 +120,13 @@ func (r *resizing) resize(ctx, within context.Context, namespace string, target 
 			return nil, ctx.Err()
 		}
 		back := r.putBack(ctx, namespace, target, asked.before, asked.news)
+		patience := r.pace.patience(0)
+		if !gaveUp && (errors.Is(context.Cause(within), errSlow) || patience.step == patience.whole) { // both ended at once
+			waiting(message + back)
+			return nil, errSlow
+		}
 		if !gaveUp {
-			message = fmt.Sprintf("%s, within %s", message, r.pace.Timeout)
+			message = fmt.Sprintf("%s, within %s", message, patience.step)
 		}
 		return &resizeError{reason: "could not be resized (" + quote(message) + ")" + back}, nil
 	}
@@ -289,6 +297,9 @@ func resizeRight(namespace string) authorizationv1.ResourceAttributes {
 	return authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "patch", Version: "v1", Resource: "pods", Subresource: "resize"}
 }
 
+// leastRest of a workload's longest duration is worth to begin to re-create its Pods.
+const leastRest = 30 * time.Second
+
 // recreateInstead goes on, where the strategy may be chosen, by the one that comes next with
 // Pods that could not be resized. It returns what became of that, or why it was not begun
 // with.
@@ -309,6 +320,9 @@ func (t *task) recreateInstead(ctx context.Context, b begun, unfit *resizeError)
 	case <-t.opts.Pace.Drain:
 		return end("; its Pods were not re-created, as the run was interrupted: the same command goes on with it")
 	default:
+	}
+	if rest := t.pace(b.at); rest.MaxDuration > 0 && rest.MaxDuration < leastRest {
+		return b, decision{report.Interrupted, unfit.reason + "; its Pods were not re-created, as hardly any time is left of --max-duration: the same command goes on with it"}, nil
 	}
 	t.item.Rollout.Strategy = "" // which is not to be chosen again
 	object, f, d, err := t.decide(ctx)

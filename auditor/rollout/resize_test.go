@@ -132,3 +132,37 @@ func TestResizeWithoutAnAnswer(t *testing.T) {
 		}
 	}
 }
+
+// A workload that has had the longest that it may take is left, with the Pod as it was, and
+// re-created by none of the other strategies.
+func TestResizeTakesTooLong(t *testing.T) {
+	pod := livePod()
+	pod.Status.ContainerStatuses[1].Resources.Requests = nil // its kubelet never gives it anything
+	s := &podServer{pod: pod}
+	err := resizeOne(t, s, Pace{Timeout: time.Minute, MaxDuration: 1500 * time.Millisecond})
+	if _, unfit := errors.AsType[*resizeError](err); unfit || !errors.Is(err, errSlow) {
+		t.Fatal(err)
+	}
+	if got := err.Error(); !strings.Contains(got, "more than 1.5s (Pod web-1 waits for its kubelet") || !strings.Contains(got, "has again what it had") || strings.Contains(got, "within") {
+		t.Error(got)
+	}
+	if len(s.patches) != 2 || !strings.Contains(s.patches[1], `"cpu":"100m"`) {
+		t.Errorf("asked for %q", s.patches)
+	}
+}
+
+// Where hardly any time is left, nothing is begun with that could not be ended.
+func TestNothingIsReCreatedAtTheEnd(t *testing.T) {
+	now := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
+	opts := Options{Strategy: Resize, Now: func() time.Time { return now }}.withDefaults()
+	opts.Pace.MaxDuration = time.Hour
+	asked := opts
+	asked.Strategy = Auto
+	for _, spent := range []time.Duration{59*time.Minute + 40*time.Second, time.Hour, 2 * time.Hour} {
+		task := task{opts: opts, asked: asked}
+		_, d, err := task.recreateInstead(t.Context(), begun{at: now.Add(-spent)}, &resizeError{reason: "Pod web-1 could not be resized"})
+		if err != nil || d.result != report.Interrupted || !strings.Contains(d.reason, "hardly any time is left of --max-duration") {
+			t.Errorf("after %s: %+v %v", spent, d, err)
+		}
+	}
+}
