@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -141,13 +142,44 @@ func said(answer []byte, address string) string {
 	return ": " + word
 }
 
-// withoutURL is an error of net/http or net/url without the URL that those put in front.
+// What is shown of errors of net/http whose own words may hold more.
+var (
+	errParse   = errors.New("the URL cannot be parsed")
+	errTimeout = errors.New("it does not answer in time")
+	errUnsaid  = errors.New("the request failed, or its answer is no valid one; why is not said, as that may quote the address: curl -v shows it")
+)
+
+// withoutURL is what is known to say nothing of an address but its host, of an error of
+// net/http or net/url. Others quote the URL, that of a proxy, or a server's answer, which may
+// repeat what was asked for.
 func withoutURL(err error) error {
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		if wrapped.Op == "parse" { // its error may quote a part
-			return errors.New("the URL cannot be parsed")
-		}
-		return wrapped.Err
+	if wrapped, ok := errors.AsType[*url.Error](err); ok && wrapped.Op == "parse" {
+		return errParse
 	}
-	return err
+	for _, known := range []error{errElsewhere, errRedirects, context.Canceled, http.ErrSchemeMismatch} {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	if unverified, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return unverified
+	}
+	if unlike, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return unlike
+	}
+	if failed, ok := errors.AsType[*net.OpError](err); ok {
+		if failed.Op == "proxyconnect" { // which may wrap what the proxy answers
+			return fmt.Errorf("the proxy: %w", withoutURL(failed.Err))
+		}
+		return failed
+	}
+	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
+		return errTimeout
+	}
+	for _, ended := range []error{io.ErrUnexpectedEOF, io.EOF} {
+		if errors.Is(err, ended) {
+			return ended
+		}
+	}
+	return errUnsaid
 }

@@ -12,13 +12,48 @@ func TestTheRateIsLimited(t *testing.T) {
 	settings.MaxMessages, settings.Period = 2, 24*time.Hour
 	n := start(t, settings)
 	for range 5 {
-		n.Tell(drifted(1))
+		n.Tell(Sample(RolloutFailed))
 	}
 	n.becomes(t, 3, "hook limited")
 	n.becomes(t, 2, "hook sent")
 	s.next(t)
 	s.next(t)
 	s.none(t)
+}
+
+// What tenants can bring about takes no more than its part of the rate, and what was left
+// out of that is not mentioned at the expense of the rest.
+func TestTenantsLeavePartOfTheRate(t *testing.T) {
+	s := serve(t, nil)
+	for maximum, kept := range map[int]int{1: 0, 2: 1, 3: 1, 10: 3} {
+		settings := webhook(s.URL)
+		settings.MaxMessages, settings.Period = maximum, 24*time.Hour
+		n := start(t, settings)
+		blocked := drifted(1)
+		blocked.Event = BlockedFound
+		for range maximum {
+			n.Tell(drifted(1))
+			n.Tell(blocked)
+		}
+		n.becomes(t, maximum+kept, "hook limited")
+		for range maximum - kept {
+			s.next(t)
+		}
+		s.none(t)
+		if n.sinks[0].allows(Suppressed) {
+			t.Errorf("of %d: the mention takes what is kept", maximum)
+		}
+		for range kept + 1 {
+			n.Tell(Sample(InjectorDown))
+		}
+		n.becomes(t, maximum+kept+1, "hook limited")
+		for range kept {
+			if got := s.event(t).Data.Event; got != InjectorDown {
+				t.Errorf("of %d: %s", maximum, got)
+			}
+		}
+		s.none(t)
+	}
 }
 
 // What was over the limit is told when there is room again, whether something else comes

@@ -11,6 +11,7 @@ import (
 
 // Whatever goes wrong, nothing shows the address of a sink.
 func TestSecretsAreNeverShown(t *testing.T) {
+	const escaped = "T0KEN%2D9f8e7d6c5b4a" // the secret, too
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -26,6 +27,21 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	elsewhere := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "https://example.com/"+secret, http.StatusPermanentRedirect)
 	})
+	malformed := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "https://gateway:$port"+r.URL.RequestURI())
+		w.WriteHeader(http.StatusPermanentRedirect)
+	})
+	garbled := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if connection, _, err := w.(http.Hijacker).Hijack(); err == nil {
+			fmt.Fprint(connection, r.URL.RequestURI(), "\r\n\r\n")
+			_ = connection.Close() // the client sees that it has ended
+		}
+	})
+	silent := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if connection, _, err := w.(http.Hijacker).Hijack(); err == nil {
+			_ = connection.Close()
+		}
+	})
 	host := func(s *server) string { return strings.TrimPrefix(s.URL, "http://") }
 	for _, tt := range []struct {
 		kind Kind
@@ -36,6 +52,11 @@ func TestSecretsAreNeverShown(t *testing.T) {
 		{ToWebhook, "http://user:" + secret + "@" + nobody + "/?token=" + secret, "connection refused"},
 		{ToSlack, echo.URL + "/services/" + secret, "it answers 403 Forbidden"},
 		{ToSlack, elsewhere.URL + "/services/" + secret, "it redirects to another host"},
+		{ToSlack, malformed.URL + "/services/" + secret, "its answer is no valid one"},
+		{ToWebhook, malformed.URL + "/%53ervices/" + escaped + "?token=" + secret, "its answer is no valid one"},
+		{ToSlack, garbled.URL + "/services/" + secret, "its answer is no valid one"},
+		{ToSlack, silent.URL + "/services/" + secret, "EOF"},
+		{ToSlack, "https://" + host(echo) + "/services/" + secret, "server gave HTTP response to HTTPS client"},
 		{ToWebhook, "http://host.invalid/%zz" + secret, "is no URL that begins with https:// or http://"},
 		{ToWebhook, "ftp://host.invalid/" + secret, "is no URL that begins with https:// or http://"},
 		{ToWebhook, "https://host.invalid:" + secret + "/", "is no URL that begins with https:// or http://"},
@@ -53,7 +74,7 @@ func TestSecretsAreNeverShown(t *testing.T) {
 		n.becomes(t, 1, "hook failed")
 		logged := n.logged()
 		contains(t, logged, tt.want)
-		if strings.Contains(logged, secret) {
+		if strings.Contains(logged, secret) || strings.Contains(logged, escaped) {
 			t.Errorf("the log shows the secret: %s", logged)
 		}
 		if err := CheckURL(tt.kind, tt.url); err != nil && strings.Contains(err.Error(), secret) {

@@ -41,6 +41,7 @@ type sink struct {
 	options  Options
 	template *template.Template // nil: none
 	limit    *rate.Limiter
+	found    *rate.Limiter // besides: of messages that tenants can bring about
 	queue    chan Message
 	log      logr.Logger
 	shouting sync.Mutex // held while shoutrrr sends
@@ -87,7 +88,7 @@ func (s *sink) run(ending context.Context) {
 		case m := <-s.queue:
 			s.pass(ctx, ending, m)
 		case <-tick.C:
-			if s.owes() && s.limit.Allow() {
+			if s.owes() && s.allows(Suppressed) {
 				s.deliver(ctx, ending, suppressed(time.Now()))
 			}
 		}
@@ -108,9 +109,29 @@ func (s *sink) owes() bool {
 	return s.tell
 }
 
+// allows reports whether the rate lets a message of the event pass now, which counts then.
+// Only run asks. What tenants can bring about, and the mention of what was left out, never
+// takes the part that is kept for other events.
+func (s *sink) allows(event Event) bool {
+	now := time.Now()
+	if event != DriftFound && event != BlockedFound && event != Suppressed {
+		return s.limit.AllowN(now, 1)
+	}
+	return s.found.TokensAt(now) >= 1 && s.limit.AllowN(now, 1) && s.found.AllowN(now, 1)
+}
+
+// kept is the part of so many messages that is for other events than those that tenants can
+// bring about: a third, and at least one, unless there is but one.
+func kept(messages int) int {
+	if messages < 2 {
+		return 0
+	}
+	return max(messages/3, 1)
+}
+
 // pass delivers a message if the limit lets it.
 func (s *sink) pass(ctx, ending context.Context, m Message) {
-	if !s.limit.Allow() {
+	if !s.allows(m.Event) {
 		s.leaveOut(m.Event, Limited)
 		return
 	}
@@ -202,7 +223,10 @@ func newSink(settings Settings, o Options) *sink {
 			s.log.Error(err, "The template is not used")
 		}
 	}
-	s.limit = rate.NewLimiter(rate.Every(s.Period/time.Duration(s.MaxMessages)), s.MaxMessages)
+	limiter := func(messages int) *rate.Limiter {
+		return rate.NewLimiter(rate.Every(s.Period/time.Duration(messages)), messages)
+	}
+	s.limit, s.found = limiter(s.MaxMessages), limiter(s.MaxMessages-kept(s.MaxMessages))
 	s.queue = make(chan Message, longestQueue)
 	return s
 }

@@ -100,12 +100,7 @@ func (p *planner) look(ctx context.Context, s *Step) (decision, error) {
 		}
 	}
 	s.Strategy, s.Reason = opts.Strategy, sentence(strings.Join(append(notes, notesOf(f, s.Item, opts)...), "; "), longestReason)
-	s.Budgets, s.Disrupts = f.budgetNames(), f.disrupts(opts)
-	if p.opts.Strategy == Auto { // which may go on by another one
-		evicting := opts
-		evicting.Strategy = Evict
-		s.Disrupts = max(s.Disrupts, f.disrupts(evicting))
-	}
+	s.Budgets, s.Disrupts = f.budgetNames(), f.mayDisrupt(p.opts, opts)
 	d := check(f, opts)
 	if disrupts := f.disrupts(opts); d == proceed && p.limit >= 0 && disrupts > p.limit {
 		return skip("may make %d of its Pods unavailable at once, and --max-unavailable-percent %d allows %d in all",
@@ -120,6 +115,25 @@ func (p *planner) denied(ctx context.Context, ref inventory.WorkloadRef, strateg
 		return "", nil
 	}
 	return p.access.denied(ctx, ref, strategy)
+}
+
+// mayDisrupt is how many Pods may be unavailable at once by what was asked for. Auto may go
+// on by another strategy than it has chosen: with what a restart was taken back of by
+// eviction, with what could not be resized by either.
+func (f facts) mayDisrupt(asked, chosen Options) int {
+	most := f.disrupts(chosen)
+	if asked.Strategy != Auto {
+		return most
+	}
+	next := []Strategy{Evict}
+	if chosen.Strategy == Resize && f.restarts() && !f.onDelete {
+		next = append(next, Restart)
+	}
+	for _, strategy := range next {
+		chosen.Strategy = strategy
+		most = max(most, f.disrupts(chosen))
+	}
+	return most
 }
 
 // notesOf are what there is to know of a workload that is rolled out.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -64,12 +65,16 @@ func (r *resizing) finish(ctx context.Context, begun *unstructured.Unstructured,
 	for i, target := range r.targets {
 		left := len(r.targets) - i
 		clock.left(left)
+		last := "Pod " + target.Name
 		unfit, err := r.resize(ctx, within, begun.GetNamespace(), target, func(message string) {
-			waiting(fmt.Sprintf("%d Pods left to resize; Pod %s waits for %s", left, target.Name, quote(message)))
+			last = fmt.Sprintf("Pod %s waits for %s", target.Name, quote(message))
+			waiting(fmt.Sprintf("%d Pods left to resize; %s", left, last))
 		})
 		switch {
+		case errors.Is(err, errSlow):
+			return fmt.Errorf("%w: more than %s (%s)", errSlow, clock.patience.whole, last)
 		case err != nil && ctx.Err() == nil:
-			return clock.explain(within, err, "no progress within %s (%s)", "Pod "+target.Name)
+			return clock.explain(within, err, "no progress within %s (%s)", last)
 		case err != nil:
 			return err
 		case unfit != nil:
@@ -87,24 +92,11 @@ func (r *resizing) finish(ctx context.Context, begun *unstructured.Unstructured,
 // comes in its place is fresh. What is waited for ends with within, what is put back with ctx.
 func (r *resizing) resize(ctx, within context.Context, namespace string, target report.PodRef, waiting func(string)) (*resizeError, error) {
 	want := r.wanted[target.UID]
-	pod, err := r.cluster.pod(within, namespace, target)
-	if err != nil || pod == nil {
-		return nil, err
+	asked, unfit, err := r.ask(ctx, within, namespace, target, waiting)
+	if asked == nil {
+		return unfit, err
 	}
-	if why := want.unfit(pod); why != "" {
-		return &resizeError{reason: "has changed since the audit: " + why}, nil
-	}
-	before, news := want.had(pod)
-	pod, err = r.cluster.resize(within, namespace, target, want)
-	switch {
-	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
-		return nil, nil
-	case refused(err):
-		return &resizeError{reason: fmt.Sprintf("was refused: %v", err), refused: true}, nil
-	case err != nil:
-		return nil, err
-	}
-	generation := pod.Generation
+	pod, generation := asked.pod, asked.pod.Generation
 	for {
 		state, message := want.progress(pod, generation)
 		if state == inForce {
@@ -127,11 +119,84 @@ func (r *resizing) resize(ctx, within context.Context, namespace string, target 
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if !gaveUp {
-			message = fmt.Sprintf("%s, within %s", message, r.pace.Timeout)
+		back := r.putBack(ctx, namespace, target, asked.before, asked.news)
+		patience := r.pace.patience(0)
+		if !gaveUp && (errors.Is(context.Cause(within), errSlow) || patience.step == patience.whole) { // both ended at once
+			waiting(message + back)
+			return nil, errSlow
 		}
-		return &resizeError{reason: "could not be resized (" + quote(message) + ")" + r.putBack(ctx, namespace, target, before, news)}, nil
+		if !gaveUp {
+			message = fmt.Sprintf("%s, within %s", message, patience.step)
+		}
+		return &resizeError{reason: "could not be resized (" + quote(message) + ")" + back}, nil
 	}
+}
+
+// asking is a resize that the API server has granted.
+type asking struct {
+	pod    *corev1.Pod // as it answered
+	before amounts     // what the Pod had
+	news   int         // see had
+}
+
+// ask has the API server grant a resize, and asks again for as long as it only has no answer
+// now. It returns nil without an error where the Pod is gone.
+func (r *resizing) ask(ctx, within context.Context, namespace string, target report.PodRef, waiting func(string)) (*asking, *resizeError, error) {
+	want := r.wanted[target.UID]
+	var a asking
+	unclear := false // whether the Pod was resized
+	for {
+		pod, err := r.cluster.pod(within, namespace, target)
+		switch {
+		case err == nil && pod == nil:
+			return nil, nil, nil
+		case err == nil:
+			if why := want.unfit(pod); why != "" {
+				return nil, &resizeError{reason: "has changed since the audit: " + why}, nil
+			}
+			if !unclear {
+				a.before, a.news = want.had(pod)
+			}
+			if a.pod, err = r.cluster.resize(within, namespace, target, want); err == nil {
+				return &a, nil, nil
+			}
+			if forbids(err) {
+				return nil, r.forbidden(within, namespace, target, err), nil
+			}
+			unclear = unclear || !refused(err)
+		}
+		if asksAgain(err) {
+			waiting(err.Error())
+			if pause(within, evictionPoll) {
+				continue
+			}
+		}
+		if unclear && ctx.Err() == nil {
+			waiting(err.Error() + r.putBack(ctx, namespace, target, a.before, a.news))
+		}
+		return nil, nil, err
+	}
+}
+
+// forbids reports whether an error is the final answer to a resize: of validation, of our
+// rights, of a quota or policy, or of a webhook, whose denial is a bad request if it gives
+// no code.
+func forbids(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
+}
+
+// asksAgain reports whether another answer may come: the API server is busy, or away, or the
+// Pod has changed, or is gone, which the next look tells.
+func asksAgain(err error) bool {
+	return apierrors.IsTooManyRequests(err) || apierrors.IsConflict(err) || apierrors.IsNotFound(err) || mayPass(err) && !refused(err)
+}
+
+// forbidden is a refusal; nil if it is that of a namesake, as the Pod is gone.
+func (r *resizing) forbidden(ctx context.Context, namespace string, target report.PodRef, refusal error) *resizeError {
+	if pod, err := r.cluster.pod(ctx, namespace, target); err == nil && pod == nil {
+		return nil
+	}
+	return &resizeError{reason: fmt.Sprintf("was refused: %v", refusal), refused: true}
 }
 
 // putBack gives a Pod what it had, so that the next audit sees that it still differs, and
@@ -232,6 +297,9 @@ func resizeRight(namespace string) authorizationv1.ResourceAttributes {
 	return authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "patch", Version: "v1", Resource: "pods", Subresource: "resize"}
 }
 
+// leastRest of a workload's longest duration is worth to begin to re-create its Pods.
+const leastRest = 30 * time.Second
+
 // recreateInstead goes on, where the strategy may be chosen, by the one that comes next with
 // Pods that could not be resized. It returns what became of that, or why it was not begun
 // with.
@@ -252,6 +320,9 @@ func (t *task) recreateInstead(ctx context.Context, b begun, unfit *resizeError)
 	case <-t.opts.Pace.Drain:
 		return end("; its Pods were not re-created, as the run was interrupted: the same command goes on with it")
 	default:
+	}
+	if rest := t.pace(b.at); rest.MaxDuration > 0 && rest.MaxDuration < leastRest {
+		return b, decision{report.Interrupted, unfit.reason + "; its Pods were not re-created, as hardly any time is left of --max-duration: the same command goes on with it"}, nil
 	}
 	t.item.Rollout.Strategy = "" // which is not to be chosen again
 	object, f, d, err := t.decide(ctx)

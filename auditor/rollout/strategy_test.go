@@ -106,6 +106,36 @@ func TestTakenBack(t *testing.T) {
 	}
 }
 
+// What auto may go on by counts from the start, as others may be under way by then.
+func TestMayDisrupt(t *testing.T) {
+	settled := facts{workload: workload{replicas: 10, available: 4}, kind: "Deployment"}
+	for name, test := range map[string]struct {
+		asked, chosen Strategy
+		change        func(*facts)
+		want          int
+	}{
+		"a restart":                         {Restart, Restart, nil, 6},
+		"an eviction":                       {Evict, Evict, nil, 2},
+		"a resize":                          {Resize, Resize, nil, 0},
+		"a resize that may become another":  {Auto, Resize, nil, 6},
+		"one that becomes an eviction":      {Auto, Resize, func(f *facts) { f.available = 10 }, 2},
+		"one that cannot become a restart":  {Auto, Resize, func(f *facts) { f.onDelete = true }, 2},
+		"nor of a kind without":             {Auto, Resize, func(f *facts) { f.kind = "ReplicaSet" }, 2},
+		"a restart that becomes another":    {Auto, Restart, func(f *facts) { f.available = 10 }, 2},
+		"an eviction that becomes no other": {Auto, Evict, nil, 2},
+	} {
+		f := settled
+		if test.change != nil {
+			test.change(&f)
+		}
+		asked, chosen := Options{Strategy: test.asked}.withDefaults(), Options{Strategy: test.chosen}.withDefaults()
+		asked.Pace.MaxUnavailable, chosen.Pace.MaxUnavailable = 2, 2
+		if got := f.mayDisrupt(asked, chosen); got != test.want {
+			t.Errorf("%s: %d, want %d", name, got, test.want)
+		}
+	}
+}
+
 func TestLastManager(t *testing.T) {
 	begun := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 	entry := func(manager string, seconds int, fields string) metav1.ManagedFieldsEntry {
