@@ -61,6 +61,7 @@ type comparison struct {
 	autoscaled    []Change     // what it differs by
 	oneShot       bool         // what is compared is an init container that runs to its end
 	ended         bool         // and that has, in the live Pod, without a trace
+	empowered     bool         // and that may have set up more than files
 	varying       *Varying
 	varied        []string // places that vary, and differ
 	reordered     []string
@@ -149,6 +150,7 @@ func (c *comparison) containers() {
 			default:
 				c.oneShot = l.OneShot() && fresh[key][0].OneShot()
 				c.ended = c.oneShot && c.over(l)
+				c.empowered = empowered(l) || empowered(fresh[key][0])
 				c.container(l, fresh[key][0], edits.Member(l.Member))
 				c.ended = false
 				fresh[key] = fresh[key][1:]

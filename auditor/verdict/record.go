@@ -25,7 +25,7 @@ func (c *comparison) record(part, path string, a, b jsontree.Node) (stable int) 
 	}
 	inner, unstable, unknown := c.varying.split(part, path, a, b)
 	change := changeOf(part, path, a, b)
-	change.OneShot, change.Spent = c.oneShot, c.ended && isSpent(path)
+	change.OneShot, change.Spent = c.oneShot, c.isSpent(path)
 	if unknown {
 		if c.varying != nil {
 			c.suspect(&change, a, b)

@@ -23,14 +23,27 @@ func Initialized(pod jsontree.Node) bool {
 
 // howItRan are the fields of a container that say how it runs and not what it does. What
 // has ended left nothing behind that one of them decides.
-var howItRan = []string{"image", "imagePullPolicy", "resources", "securityContext", "terminationMessagePath", "terminationMessagePolicy"}
+var howItRan = []string{"imagePullPolicy", "resources", "terminationMessagePath", "terminationMessagePolicy"}
+
+// whatItWas are those that decide, too, what a container has set up beyond its own files,
+// where it may: a Pod's network, parameters of a kernel.
+var whatItWas = []string{"image", "securityContext"}
 
 // isSpent reports whether nothing that still runs depends on how a field of an init
 // container that has ended is.
-func isSpent(path string) bool {
-	return slices.ContainsFunc(howItRan, func(field string) bool {
-		return path == field || strings.HasPrefix(path, field+".")
-	})
+func (c *comparison) isSpent(path string) bool {
+	within := func(field string) bool { return path == field || strings.HasPrefix(path, field+".") }
+	return c.ended && (slices.ContainsFunc(howItRan, within) || !c.empowered && slices.ContainsFunc(whatItWas, within))
+}
+
+// empowered reports whether a container may set up what outlives it and is no file: it is
+// privileged, or has capabilities added, as Istio's that writes the Pod's iptables.
+func empowered(container podspec.Container) bool {
+	context := container.Node.Get("securityContext")
+	for range context.Get("capabilities", "add").Children() {
+		return true
+	}
+	return string(context.Get("privileged").Raw()) == "true"
 }
 
 // over reports whether an injected init container of the live Pod has ended and left no
