@@ -243,6 +243,9 @@ func same(a, b map[string][]byte) bool {
 	return len(a) == len(b)
 }
 
+// writers are those of encode: each has a megabyte of its own, and every round needs some.
+var writers = sync.Pool{New: func() any { return gzip.NewWriter(io.Discard) }}
+
 // encode is the gzipped JSON list of the entries, the first of them first, that have
 // room in so many bytes before they are compressed: random names can hardly be.
 func encode[T any](entries []T, most int) ([]byte, error) {
@@ -259,7 +262,9 @@ func encode[T any](entries []T, most int) ([]byte, error) {
 		}
 	}
 	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
+	w := writers.Get().(*gzip.Writer)
+	defer writers.Put(w)
+	w.Reset(&b)
 	if _, err := w.Write(slices.Concat([]byte("["), bytes.Join(list, []byte(",")), []byte("]\n"))); err != nil {
 		return nil, err
 	}

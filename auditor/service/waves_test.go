@@ -148,6 +148,7 @@ func TestWavesThatDoNotGoOn(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := wavy(fake.NewClientset(), "dev/a", "staging/a", "prod/a")
 				test.change(w)
+				w.conf.Interval.Duration = 20 * time.Minute // fewer rounds, as each draws the page
 				sleepUntil(t, "2026-01-13 12:00")
 				w.start(t)
 				sleepUntil(t, "2026-01-14 18:00")
@@ -169,6 +170,7 @@ func TestWavesThatDoNotGoOn(t *testing.T) {
 func TestAnotherChangeBetweenAuditAndRollout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := wavy(fake.NewClientset(), "prod/a")
+		w.conf.Interval.Duration = 20 * time.Minute
 		audited := 0
 		w.healer.steps.audit = func(_ context.Context, _ config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
 			audited++
