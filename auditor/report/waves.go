@@ -7,10 +7,6 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
-// ProgressKey is that of the auditor's ConfigMap under which the daemon keeps a gzipped list
-// of Progress for those who ask.
-const ProgressKey = "rollout-progress.json.gz"
-
 // Progress is how far changes of the injection are, wave by wave.
 type Progress struct {
 	// Places that differ, as PART:PATH.

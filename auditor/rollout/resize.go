@@ -316,49 +316,26 @@ func (t *task) recreateInstead(ctx context.Context, b begun, unfit *resizeError)
 	if t.asked.Strategy != Auto {
 		return end(": --strategy auto, evict or restart re-creates its Pods")
 	}
-	select {
-	case <-t.opts.Pace.Drain:
+	if t.drained() {
 		return end("; its Pods were not re-created, as the run was interrupted: the same command goes on with it")
-	default:
 	}
 	if rest := t.pace(b.at); rest.MaxDuration > 0 && rest.MaxDuration < leastRest {
 		return b, decision{report.Interrupted, unfit.reason + "; its Pods were not re-created, as hardly any time is left of --max-duration: the same command goes on with it"}, nil
 	}
 	t.item.Rollout.Strategy = "" // which is not to be chosen again
-	object, f, d, err := t.decide(ctx)
-	switch {
-	case err != nil:
-		return end("; its Pods were not re-created: %v", err)
-	case d == nothingLeft:
-		t.opts = asked
-		return b, proceed, nil // which the audit verifies
-	case d != proceed:
-		return end("; its Pods were not re-created: %s", d.reason)
-	case t.limit >= 0 && f.disrupts(t.opts) > t.limit:
-		return end("; its Pods were not re-created, as --max-unavailable-percent allows %d in all", t.limit)
-	}
-	left := uids(unfit.left)
-	if t.opts.Strategy == Evict {
-		f.targets = slices.DeleteFunc(f.targets, func(p report.PodRef) bool { return !left[p.UID] })
-	}
-	note, err := lastRollout{Digest: f.digest, Time: t.opts.now(), Result: report.Interrupted, TakenBack: b.takenBack}.annotation()
-	if err != nil {
-		return end("; its Pods were not re-created: %v", err)
-	}
-	t.opts.Pace = t.pace(b.at)
-	next := t.recreation(f, note)
-	workload, err := next.begin(ctx, object)
-	if err != nil {
-		return end("; its Pods were not re-created: %v", err)
-	}
-	t.opts.Log.Info("Re-create what could not be resized", "kind", t.item.Kind, "namespace", t.item.Namespace, "workload", t.item.Name,
-		"strategy", t.opts.Strategy, "reason", unfit.reason)
-	b.recreation, b.workload = next, workload
-	err = b.finish(ctx, b.workload, t.waiting())
-	if denied, ok := errors.AsType[*deniedError](err); ok {
-		return end("; its Pods were not re-created: %v", denied)
-	}
-	return b, proceed, err
+	return t.goOn(ctx, b, instead{
+		event: "Re-create what could not be resized", reason: unfit.reason,
+		end:  func(why string) (begun, decision, error) { return end("; its Pods were not re-created%s", why) },
+		stay: func() { t.opts = asked },
+		by: func(f facts) (recreation, error) {
+			if t.opts.Strategy == Evict {
+				f.targets = among(f.targets, unfit.left)
+			}
+			note, err := lastRollout{Digest: f.digest, Time: t.opts.now(), Result: report.Interrupted, TakenBack: b.takenBack}.annotation()
+			t.opts.Pace = t.pace(b.at)
+			return t.recreation(f, note), err
+		},
+	})
 }
 
 // convergedInPlace judges the audit of a workload whose Pods were resized: what is spent is

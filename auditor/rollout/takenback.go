@@ -147,37 +147,18 @@ func (t *task) evictInstead(ctx context.Context, b begun, reverted *revertedErro
 	case reverted.final != "":
 		return end("; its Pods were not evicted, as %s", reverted.final)
 	}
-	select {
-	case <-opts.Pace.Drain:
+	if t.drained() {
 		return end("; its Pods were not evicted, as the run was interrupted: the same command goes on with it")
-	default:
 	}
 	t.asked.Strategy = Evict
-	object, f, d, err := t.decide(ctx)
-	switch {
-	case err != nil:
-		return end("; its Pods were not evicted: %v", err)
-	case d == nothingLeft:
-		t.asked, t.opts = asked, opts
-		return b, proceed, nil // which the audit verifies
-	case d != proceed:
-		return end("; its Pods were not evicted: %s", d.reason)
-	case t.limit >= 0 && f.disrupts(t.opts) > t.limit:
-		return end("; its Pods were not evicted, as --max-unavailable-percent allows %d in all", t.limit)
-	}
-	left := uids(reverted.left)
-	e := &eviction{cluster: t.cluster, pace: t.pace(b.at), targets: slices.DeleteFunc(f.targets, func(p report.PodRef) bool { return !left[p.UID] })}
-	workload, err := e.begin(ctx, object)
-	if err != nil {
-		return end("; its Pods were not evicted: %v", err)
-	}
-	t.opts.Log.Info("Evict what a restart was taken back of", "kind", t.item.Kind, "namespace", t.item.Namespace, "workload", t.item.Name, "reason", reverted.reason)
-	b.recreation, b.workload = e, workload
-	err = b.finish(ctx, b.workload, t.waiting())
-	if denied, ok := errors.AsType[*deniedError](err); ok {
-		return end("; its Pods were not evicted: %v", denied)
-	}
-	return b, proceed, err
+	return t.goOn(ctx, b, instead{
+		event: "Evict what a restart was taken back of", reason: reverted.reason,
+		end:  func(why string) (begun, decision, error) { return end("; its Pods were not evicted%s", why) },
+		stay: func() { t.asked, t.opts = asked, opts },
+		by: func(f facts) (recreation, error) {
+			return &eviction{cluster: t.cluster, pace: t.pace(b.at), targets: among(f.targets, reverted.left)}, nil
+		},
+	})
 }
 
 // pace is the run's, with what is left of the longest duration since the workload was begun

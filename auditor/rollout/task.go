@@ -301,10 +301,8 @@ func (t *task) waiting() func(message string) {
 // evictOnceMore gives Pods another try that came too early, unless nothing new may
 // begin, or an injector is down.
 func (t *task) evictOnceMore(ctx context.Context, b begun, first outcome, digest string) (outcome, string) {
-	select {
-	case <-t.opts.Pace.Drain:
+	if t.drained() {
 		return first, digest
-	default:
 	}
 	template, _, err := unstructured.NestedStringMap(b.workload.Object, "spec", "template", "metadata", "labels")
 	if err != nil {

@@ -32,10 +32,11 @@ const (
 	windowKey    = "rollout-window.json" // spent, which is small
 	// biasedKey is for doctor, which reads no report: a report.BiasedSummary.
 	biasedKey = "biased.json"
-	// How far changes are, wave by wave: a list of keptWave, and of report.Progress for the
-	// command waves.
+	// How far changes are, wave by wave: a list of keptWave, and of report.Progress for
+	// ReadProgress.
 	wavesKey     = "rollout-waves.json.gz"
 	mostWaves    = 70 << 10
+	progressKey  = "rollout-progress.json.gz"
 	mostProgress = 30 << 10
 	// What people were told of and still is: as agesKey, and a list of webhooks.
 	blockedKey  = "blocked.json.gz"
@@ -214,7 +215,7 @@ func (m *memory) save(ctx context.Context) error {
 	}
 	now = map[string][]byte{
 		agesKey: since, attemptsKey: tried, windowKey: window, biasedKey: biased,
-		wavesKey: inWaves, report.ProgressKey: progress, blockedKey: blocked, downKey: down,
+		wavesKey: inWaves, progressKey: progress, blockedKey: blocked, downKey: down,
 	}
 	if same(now, m.saved) {
 		return nil

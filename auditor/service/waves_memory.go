@@ -2,9 +2,16 @@ package service
 
 import (
 	"cmp"
+	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -123,4 +130,27 @@ func waveMemoryOf(entries []keptWave) waveMemory {
 		}
 	}
 	return w
+}
+
+// ReadProgress returns how far changes are in their waves, by what the auditor that is
+// installed in a namespace keeps. The error says what to do.
+func ReadProgress(ctx context.Context, client kubernetes.Interface, namespace string) ([]report.Progress, error) {
+	object, err := client.CoreV1().ConfigMaps(namespace).Get(ctx, DefaultName, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("the auditor has not kept anything in namespace %s: check that it runs (sidecar-drift doctor), or give --installation-namespace: %w", namespace, err)
+	case apierrors.IsForbidden(err):
+		return nil, fmt.Errorf("read what the auditor keeps: %w; it takes the right to get that one ConfigMap", err)
+	case err != nil:
+		return nil, fmt.Errorf("read what the auditor keeps: %w", err)
+	}
+	changes := []report.Progress{}
+	text, ok := object.BinaryData[progressKey]
+	if !ok {
+		return changes, nil
+	}
+	if err := decode(text, &changes); err != nil {
+		return nil, errors.Join(fmt.Errorf("ConfigMap %s/%s holds no waves that can be read", namespace, DefaultName), err)
+	}
+	return changes, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
@@ -219,7 +220,7 @@ func TestWaveProgressIsKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		var progress []report.Progress
-		if err := decode(kept.BinaryData[report.ProgressKey], &progress); err != nil {
+		if err := decode(kept.BinaryData[progressKey], &progress); err != nil {
 			t.Fatal(err)
 		}
 		var got []string
@@ -235,4 +236,34 @@ func TestWaveProgressIsKept(t *testing.T) {
 			t.Errorf("the page has %+v", published)
 		}
 	})
+}
+
+// What the daemon keeps is read, and nothing that somebody else put there is believed.
+func TestReadProgress(t *testing.T) {
+	for name, test := range map[string]struct {
+		data    map[string][]byte
+		changes int
+		problem string
+	}{
+		"nothing is on its way":   {map[string][]byte{progressKey: zipped(t, "[]")}, 0, ""},
+		"one change":              {map[string][]byte{progressKey: zipped(t, `[{"places":["container/proxy:image"],"waves":[{"name":"dev","phase":"RollingOut"}]}]`)}, 1, ""},
+		"an auditor without any":  {nil, 0, ""},
+		"not compressed":          {map[string][]byte{progressKey: []byte("[]")}, 0, "holds no waves that can be read"},
+		"no JSON":                 {map[string][]byte{progressKey: zipped(t, "{")}, 0, "holds no waves that can be read"},
+		"more than can be kept":   {map[string][]byte{progressKey: zipped(t, "["+strings.Repeat(" ", mostDecoded)+"]")}, 0, "holds no waves that can be read"},
+		"an auditor that is away": {nil, 0, "give --installation-namespace"},
+	} {
+		kept := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ops", Name: "sidecar-drift-auditor"}, BinaryData: test.data}
+		client := fake.NewClientset(kept)
+		if name == "an auditor that is away" {
+			client = fake.NewClientset()
+		}
+		changes, err := ReadProgress(t.Context(), client, "ops")
+		switch {
+		case test.problem == "" && (err != nil || len(changes) != test.changes):
+			t.Errorf("%s: %d changes, %v", name, len(changes), err)
+		case test.problem != "" && (err == nil || !strings.Contains(err.Error(), test.problem)):
+			t.Errorf("%s: %v, want %q", name, err, test.problem)
+		}
+	}
 }

@@ -1,28 +1,18 @@
 package cli
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/service"
 )
-
-// mostProgress bounds what a ConfigMap of somebody's making can unfold to.
-const mostProgress = 4 << 20
 
 // wavesOptions are those of "waves".
 type wavesOptions struct {
@@ -90,7 +80,7 @@ func (o *wavesOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changes, err := progressIn(ctx, client, o.installed)
+	changes, err := service.ReadProgress(ctx, client, o.installed)
 	switch {
 	case err != nil:
 		return err
@@ -101,30 +91,4 @@ func (o *wavesOptions) Run(ctx context.Context) error {
 		return nil
 	}
 	return report.WriteProgress(o.Out, changes, time.Now())
-}
-
-// progressIn reads how far changes are.
-func progressIn(ctx context.Context, client kubernetes.Interface, namespace string) ([]report.Progress, error) {
-	kept, err := client.CoreV1().ConfigMaps(namespace).Get(ctx, service.DefaultName, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("the auditor has not kept anything in namespace %s: check that it runs (sidecar-drift doctor), or give --installation-namespace: %w", namespace, err)
-	case apierrors.IsForbidden(err):
-		return nil, fmt.Errorf("read what the auditor keeps: %w; it takes the right to get that one ConfigMap", err)
-	case err != nil:
-		return nil, fmt.Errorf("read what the auditor keeps: %w", err)
-	}
-	changes := []report.Progress{}
-	text, ok := kept.BinaryData[report.ProgressKey]
-	if !ok {
-		return changes, nil
-	}
-	r, err := gzip.NewReader(bytes.NewReader(text))
-	if err == nil {
-		err = json.NewDecoder(io.LimitReader(r, mostProgress)).Decode(&changes)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("ConfigMap %s/%s holds no waves that can be read", namespace, service.DefaultName), err)
-	}
-	return changes, nil
 }
