@@ -40,7 +40,7 @@ const (
 	mostProgress = 30 << 10
 	// What people were told of and still is: as agesKey, and a list of webhooks.
 	blockedKey  = "blocked.json.gz"
-	mostBlocked = 100 << 10
+	mostBlocked = 60 << 10 // so that all fit, downKey too
 	downKey     = "injectors-down.json"
 	// formerAgesKey is what releases up to 0.4 wrote: a map from "KIND
 	// NAMESPACE/NAME" to a Unix time.
