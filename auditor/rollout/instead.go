@@ -13,7 +13,7 @@ import (
 type instead struct {
 	event, reason string // for the log
 	// end is what becomes of the workload where it does not go on, as the text says.
-	end func(why string) (begun, decision, error)
+	end func(why string) decision
 	// stay has the way hold by which it was begun with.
 	stay func()
 	// by is the other way, for the workload as it is.
@@ -26,29 +26,29 @@ func (t *task) goOn(ctx context.Context, b begun, i instead) (begun, decision, e
 	object, f, d, err := t.decide(ctx)
 	switch {
 	case err != nil:
-		return i.end(fmt.Sprintf(": %v", err))
+		return b, i.end(fmt.Sprintf(": %v", err)), nil
 	case d == nothingLeft:
 		i.stay()
 		return b, proceed, nil // which the audit verifies
 	case d != proceed:
-		return i.end(": " + d.reason)
+		return b, i.end(": " + d.reason), nil
 	case t.limit >= 0 && f.disrupts(t.opts) > t.limit:
-		return i.end(fmt.Sprintf(", as --max-unavailable-percent allows %d in all", t.limit))
+		return b, i.end(fmt.Sprintf(", as --max-unavailable-percent allows %d in all", t.limit)), nil
 	}
 	next, err := i.by(f)
 	if err != nil {
-		return i.end(fmt.Sprintf(": %v", err))
+		return b, i.end(fmt.Sprintf(": %v", err)), nil
 	}
 	workload, err := next.begin(ctx, object)
 	if err != nil {
-		return i.end(fmt.Sprintf(": %v", err))
+		return b, i.end(fmt.Sprintf(": %v", err)), nil
 	}
 	t.opts.Log.Info(i.event, "kind", t.item.Kind, "namespace", t.item.Namespace, "workload", t.item.Name,
 		"strategy", t.opts.Strategy, "reason", i.reason)
 	b.recreation, b.workload = next, workload
 	err = b.finish(ctx, b.workload, t.waiting())
 	if denied, ok := errors.AsType[*deniedError](err); ok {
-		return i.end(fmt.Sprintf(": %v", denied))
+		return b, i.end(fmt.Sprintf(": %v", denied)), nil
 	}
 	return b, proceed, err
 }

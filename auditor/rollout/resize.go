@@ -305,19 +305,19 @@ const leastRest = 30 * time.Second
 // with.
 func (t *task) recreateInstead(ctx context.Context, b begun, unfit *resizeError) (begun, decision, error) {
 	asked := t.opts
-	end := func(format string, args ...any) (begun, decision, error) {
+	end := func(format string, args ...any) decision {
 		t.opts = asked
 		text := unfit.reason + fmt.Sprintf(format, args...)
 		if unfit.refused {
-			return b, skip("not started, as %s", text), nil
+			return skip("not started, as %s", text)
 		}
-		return b, failed("%s", text), nil
+		return failed("%s", text)
 	}
 	if t.asked.Strategy != Auto {
-		return end(": --strategy auto, evict or restart re-creates its Pods")
+		return b, end(": --strategy auto, evict or restart re-creates its Pods"), nil
 	}
 	if t.drained() {
-		return end("; its Pods were not re-created, as the run was interrupted: the same command goes on with it")
+		return b, end("; its Pods were not re-created, as the run was interrupted: the same command goes on with it"), nil
 	}
 	if rest := t.pace(b.at); rest.MaxDuration > 0 && rest.MaxDuration < leastRest {
 		return b, decision{report.Interrupted, unfit.reason + "; its Pods were not re-created, as hardly any time is left of --max-duration: the same command goes on with it"}, nil
@@ -325,7 +325,7 @@ func (t *task) recreateInstead(ctx context.Context, b begun, unfit *resizeError)
 	t.item.Rollout.Strategy = "" // which is not to be chosen again
 	return t.goOn(ctx, b, instead{
 		event: "Re-create what could not be resized", reason: unfit.reason,
-		end:  func(why string) (begun, decision, error) { return end("; its Pods were not re-created%s", why) },
+		end:  func(why string) decision { return end("; its Pods were not re-created%s", why) },
 		stay: func() { t.opts = asked },
 		by: func(f facts) (recreation, error) {
 			if t.opts.Strategy == Evict {

@@ -137,23 +137,23 @@ var nothingLeft = skip("the Pods that were audited have been replaced since: not
 // may be chosen. It returns what became of that, or why it was not begun with.
 func (t *task) evictInstead(ctx context.Context, b begun, reverted *revertedError) (begun, decision, error) {
 	asked, opts := t.asked, t.opts
-	end := func(format string, args ...any) (begun, decision, error) {
+	end := func(format string, args ...any) decision {
 		t.asked, t.opts = asked, opts
-		return b, decision{report.Reverted, reverted.reason + fmt.Sprintf(format, args...)}, nil
+		return decision{report.Reverted, reverted.reason + fmt.Sprintf(format, args...)}
 	}
 	switch {
 	case asked.Strategy != Auto:
-		return end(": --strategy evict or auto leaves the template alone")
+		return b, end(": --strategy evict or auto leaves the template alone"), nil
 	case reverted.final != "":
-		return end("; its Pods were not evicted, as %s", reverted.final)
+		return b, end("; its Pods were not evicted, as %s", reverted.final), nil
 	}
 	if t.drained() {
-		return end("; its Pods were not evicted, as the run was interrupted: the same command goes on with it")
+		return b, end("; its Pods were not evicted, as the run was interrupted: the same command goes on with it"), nil
 	}
 	t.asked.Strategy = Evict
 	return t.goOn(ctx, b, instead{
 		event: "Evict what a restart was taken back of", reason: reverted.reason,
-		end:  func(why string) (begun, decision, error) { return end("; its Pods were not evicted%s", why) },
+		end:  func(why string) decision { return end("; its Pods were not evicted%s", why) },
 		stay: func() { t.asked, t.opts = asked, opts },
 		by: func(f facts) (recreation, error) {
 			return &eviction{cluster: t.cluster, pace: t.pace(b.at), targets: among(f.targets, reverted.left)}, nil
