@@ -81,11 +81,11 @@ func TestAcquireTakesWhatNobodyRenews(t *testing.T) {
 					client = fake.NewClientset(there)
 				}
 				begin, watched := time.Now(), 0
-				lock, err := acquire(t.Context(), client, lockedIn, func(held *HeldError) {
+				lock, err := acquire(t.Context(), client, Claim{Namespace: lockedIn, Watching: func(held *HeldError) {
 					if watched++; len(held.Holder) > 4*longestName {
 						t.Errorf("a holder of %d bytes is told", len(held.Holder))
 					}
-				})
+				}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -121,7 +121,7 @@ func TestAcquireRespectsWhoRenews(t *testing.T) {
 			renews(t, client, every)
 			begin := time.Now()
 			var watched *HeldError
-			_, err := acquire(t.Context(), client, lockedIn, func(held *HeldError) { watched = held })
+			_, err := acquire(t.Context(), client, Claim{Namespace: lockedIn, Watching: func(held *HeldError) { watched = held }})
 			held, ok := errors.AsType[*HeldError](err)
 			if !ok {
 				t.Fatalf("renewed every %s: %v", every, err)
@@ -188,7 +188,7 @@ func TestLostLease(t *testing.T) {
 					}
 					return false, nil, nil
 				})
-				lock, err := acquire(t.Context(), client, lockedIn, func(*HeldError) {})
+				lock, err := acquire(t.Context(), client, Claim{Namespace: lockedIn})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -221,7 +221,7 @@ func TestAcquireFails(t *testing.T) {
 			client := fake.NewClientset()
 			client.PrependReactor(verb, "leases", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, test.err })
 			begin := time.Now()
-			_, err := acquire(t.Context(), client, lockedIn, func(*HeldError) {})
+			_, err := acquire(t.Context(), client, Claim{Namespace: lockedIn})
 			if err == nil || !strings.Contains(err.Error(), test.want) || time.Since(begin) > time.Second {
 				t.Errorf("%s: %v after %s, want %q", verb, err, time.Since(begin), test.want)
 			}
@@ -235,7 +235,7 @@ func TestAcquireIsInterrupted(t *testing.T) {
 		client := fake.NewClientset(leaseOf("x", time.Now(), 15))
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		if _, err := acquire(ctx, client, lockedIn, func(*HeldError) {}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := acquire(ctx, client, Claim{Namespace: lockedIn}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("ended with %v", err)
 		}
 		if got := holderOf(t, client); got != "x" {

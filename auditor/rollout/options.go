@@ -143,6 +143,9 @@ type Pace struct {
 	// Drain, once closed, lets nothing new start, while what is under way is
 	// waited for. (Cancelling Run's context leaves at once instead.)
 	Drain <-chan struct{}
+	// Before is called before each workload that may start, and may close Drain; nil does
+	// nothing. It may be called concurrently.
+	Before func(context.Context)
 }
 
 // AuditFunc audits one workload, whole and unfiltered, after it has been
@@ -182,6 +185,9 @@ func (o Options) withDefaults() Options {
 	o.Pace.MaxUnavailable = max(o.Pace.MaxUnavailable, 1)
 	if o.Pace.Timeout <= 0 {
 		o.Pace.Timeout = DefaultTimeout
+	}
+	if o.Pace.Before == nil {
+		o.Pace.Before = func(context.Context) {}
 	}
 	o.Mark.AnnotationPrefix = orElse(o.Mark.AnnotationPrefix, DefaultAnnotationPrefix)
 	o.Mark.FieldManager = orElse(o.Mark.FieldManager, DefaultFieldManager)

@@ -31,7 +31,7 @@ func Run(ctx context.Context, cfg *rest.Config, plan *Plan, opts Options, audit 
 	if err != nil {
 		return nil, err
 	}
-	c.log, c.holder = opts.Log, identity()
+	c.log, c.holder = opts.Log, identity(false)
 	out := plan.Report()
 	out.GeneratedAt = opts.now()
 	r := run{
@@ -130,6 +130,7 @@ func (r *run) wake() {
 // next takes the first item off the queue that may start beside what is under
 // way, and waits for one to do so; it returns false when nothing more may start.
 func (r *run) next(ctx context.Context) (int, bool) {
+	r.opts.Pace.Before(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for len(r.queue) > 0 && r.stopped(ctx) == "" {

@@ -21,6 +21,9 @@ import (
 // lock is what keeps two rollouts apart.
 type lock interface {
 	Lost() <-chan struct{}
+	Wanted() <-chan struct{}
+	Look(context.Context)
+	Doing([]inventory.WorkloadRef)
 	Release(context.Context) error
 }
 
@@ -102,8 +105,10 @@ func (h *healer) heal(ctx context.Context, c config.Configuration, found *report
 // alone rolls out while nobody else does.
 func (h *healer) alone(ctx context.Context, log logr.Logger, c config.Configuration, planned int, rollOut func(lock) error) {
 	held, err := h.steps.lock(ctx, c.AutoRollout.LockNamespace)
-	if other, busy := errors.AsType[*rollout.HeldError](err); busy {
-		log.Info("Nothing is rolled out", "due", planned, "reason", other.Error())
+	_, busy := errors.AsType[*rollout.HeldError](err)
+	_, wanted := errors.AsType[*rollout.WantedError](err)
+	if busy || wanted {
+		log.Info("Nothing is rolled out", "due", planned, "reason", err.Error())
 		return
 	}
 	if err != nil {
@@ -252,8 +257,8 @@ func inOrder(refs []inventory.WorkloadRef, rank func(inventory.WorkloadRef) int)
 	return sorted
 }
 
-// run carries the plan out. Nothing new starts when the window ends, nor when
-// another run has taken the Lease.
+// run carries the plan out. Nothing new starts when the window ends, when somebody waits
+// for the Lease, nor when another run has taken it.
 func (h *healer) run(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, plan *rollout.Plan, opts rollout.Options) (*report.Report, error) {
 	drain, stop := context.WithDeadline(context.WithoutCancel(ctx), open.End)
 	defer stop()
@@ -261,10 +266,31 @@ func (h *healer) run(ctx context.Context, c config.Configuration, open window.Oc
 		select {
 		case <-held.Lost():
 			stop()
+		case <-held.Wanted():
+			h.log.Info("Nothing new is rolled out, as somebody waits for it", "window", open.ID())
+			stop()
 		case <-drain.Done():
 		}
 	}()
 	opts.Pace.Drain = drain.Done()
+	opts.Pace.Before = func(ctx context.Context) {
+		held.Look(ctx)
+		select {
+		case <-held.Wanted():
+			stop()
+		default:
+		}
+	}
+	var doing []inventory.WorkloadRef
+	opts.Progress = func(e rollout.Event) {
+		switch e.Phase {
+		case rollout.Started:
+			doing = append(doing, e.Workload)
+		case rollout.Finished:
+			doing = slices.DeleteFunc(doing, func(other inventory.WorkloadRef) bool { return other == e.Workload })
+		}
+		held.Doing(doing)
+	}
 	return h.steps.run(ctx, plan, opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
 		return h.steps.verify(ctx, c, w)
 	})

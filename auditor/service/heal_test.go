@@ -27,6 +27,12 @@ type fakeLock struct{ released *int }
 
 func (fakeLock) Lost() <-chan struct{} { return nil }
 
+func (fakeLock) Wanted() <-chan struct{} { return nil }
+
+func (fakeLock) Look(context.Context) {}
+
+func (fakeLock) Doing([]inventory.WorkloadRef) {}
+
 func (l fakeLock) Release(context.Context) error { *l.released++; return nil }
 
 // patient is a loop with a healer: its cluster's workloads drift from the first

@@ -183,12 +183,12 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, restless: &restless.Ledger{}, log: options.Logger}
 	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes}
 	l.round = rounds.round
-	around := &auditor.Surroundings{}
+	around, polite := &auditor.Surroundings{}, &rollout.Courtesy{}
 	healer := &healer{memory: l.memory, log: options.Logger, ended: l.metrics.RolledOut, steps: steps{
 		lock: func(ctx context.Context, namespace string) (lock, error) {
-			return rollout.Acquire(ctx, cluster, namespace, func(held *rollout.HeldError) {
+			return rollout.Acquire(ctx, cluster, rollout.Claim{Namespace: namespace, Automatic: polite, Watching: func(held *rollout.HeldError) {
 				options.Logger.V(1).Info("Watching whether another rollout's Lease is renewed", "holder", held.Holder, "lease", held.Lease)
-			})
+			}})
 		},
 		plan: func(ctx context.Context, found *report.Report, opts rollout.Options) (*rollout.Plan, error) {
 			return rollout.MakePlan(ctx, cluster, found, opts)

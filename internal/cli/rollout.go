@@ -25,7 +25,7 @@ const longestFieldManager = 128
 
 // rolloutSteps are what a rollout consists of.
 type rolloutSteps struct {
-	lock  func(ctx context.Context, config *rest.Config, namespace string, watching func(*rollout.HeldError)) (rolloutLock, error)
+	lock  func(context.Context, *rest.Config, rollout.Claim) (rolloutLock, error)
 	audit auditFunc
 	// verify audits one workload that was rolled out.
 	verify func(context.Context, *rest.Config, auditor.Options, inventory.WorkloadRef) (*report.Item, error)
@@ -39,9 +39,12 @@ type rolloutLock interface {
 	Release(context.Context) error
 }
 
-func acquire(ctx context.Context, config *rest.Config, namespace string, watching func(*rollout.HeldError)) (rolloutLock, error) {
-	return rollout.Acquire(ctx, config, namespace, watching)
+func acquire(ctx context.Context, config *rest.Config, claim rollout.Claim) (rolloutLock, error) {
+	return rollout.Acquire(ctx, config, claim)
 }
+
+// defaultLockTimeout is about as long as few workloads take.
+const defaultLockTimeout = 15 * time.Minute
 
 // rolloutOptions are those of "rollout".
 type rolloutOptions struct {
@@ -58,6 +61,7 @@ type rolloutOptions struct {
 	confirm       bool
 	strict        bool
 	lockNamespace string
+	lockTimeout   time.Duration
 	rollout       rollout.Options
 	restless      restless.Ledger // what its audits have seen to vary
 
@@ -81,7 +85,8 @@ func newRolloutCommandWith(name string, streams genericiooptions.IOStreams, step
 			Pace:     rollout.Pace{Parallel: 1, Order: rollout.ByName, MaxUnavailable: 1, Timeout: rollout.DefaultTimeout, MaxFailures: 1},
 			Mark:     rollout.Mark{AnnotationPrefix: rollout.DefaultAnnotationPrefix, FieldManager: rollout.DefaultFieldManager},
 		},
-		steps: steps,
+		lockTimeout: defaultLockTimeout,
+		steps:       steps,
 	}
 	o.selection.namespace = o.connection.flags.Namespace
 	cmd := &cobra.Command{
@@ -103,12 +108,13 @@ masked.
 
 The first interrupt (Ctrl-C) lets nothing new start and waits for what is under way, the
 second leaves at once. One run at a time rolls out in a cluster: a Lease keeps others out.
+Where automatic rollouts are under way, they finish what runs and let this run go first.
 
 Exit codes:
   0  all that was selected is rolled out and verified, or nothing was confirmed
   1  something failed, did not converge, was taken back, was interrupted or, with
      --strict, was skipped;
-     or another run holds the Lease
+     or another run holds the Lease (automatic ones after --lock-timeout)
   2  an error`,
 		Example: examples(name, `
 # What would be rolled out? Nothing is changed
@@ -157,6 +163,7 @@ func (o *rolloutOptions) addFlags(cmd *cobra.Command) {
 	group(cmd, "How to roll out", func(flags *pflag.FlagSet) {
 		addSwitch(flags, &o.confirm, "confirm", "Do it. Without this, the plan is printed and nothing is changed. Like all switches it takes a value only behind an equals sign: --confirm=false.")
 		how.addPace(flags)
+		flags.DurationVar(&o.lockTimeout, "lock-timeout", o.lockTimeout, "How long to wait for automatic rollouts that are under way: they finish what runs, and start nothing before this run. With 0 nobody is waited for, as another person's run never is.")
 	})
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
 		addOutput(flags, &o.format, report.Table, report.JSON, report.YAML)
@@ -255,6 +262,8 @@ func (o *rolloutOptions) validatePace() error {
 		return misuse("--max-duration is %s, and must not be negative", pace.MaxDuration)
 	case o.maxUnavailableGiven && o.rollout.Strategy == rollout.Restart:
 		return misuse("--max-unavailable without --strategy evict or auto: a restart goes by the workload's own update strategy")
+	case o.lockTimeout < 0:
+		return misuse("--lock-timeout is %s, and must not be negative", o.lockTimeout)
 	case o.lockNamespace != "" && len(validation.IsDNS1123Label(o.lockNamespace)) > 0:
 		return misuse("--lock-namespace %q cannot be a namespace's name", o.lockNamespace)
 	case mark.FieldManager == "" || len(mark.FieldManager) > longestFieldManager:

@@ -36,7 +36,9 @@ func (o *rolloutOptions) Run(ctx context.Context) error {
 		return o.showPlan(ctx, config, selected)
 	}
 	// Before the audit, so that no other run changes what it finds.
-	lock, err := o.steps.lock(ctx, config, o.lockNamespace, o.sayWhoIsWatched)
+	lock, err := o.steps.lock(ctx, config, rollout.Claim{
+		Namespace: o.lockNamespace, Patience: o.lockTimeout, Watching: o.sayWhoIsWatched, Waiting: o.sayWhatIsWaitedFor,
+	})
 	if held, ok := errors.AsType[*rollout.HeldError](err); ok {
 		return &outcome{code: codeFound, err: held}
 	}
@@ -53,6 +55,15 @@ func (o *rolloutOptions) Run(ctx context.Context) error {
 func (o *rolloutOptions) sayWhoIsWatched(held *rollout.HeldError) {
 	fmt.Fprintf(o.ErrOut, "The Lease %s is held by %s: watching for at most %s whether it is renewed …\n",
 		held.Lease, held.Holder, rollout.LongestWatch)
+}
+
+func (o *rolloutOptions) sayWhatIsWaitedFor(held *rollout.HeldError, finishing []string) {
+	what := "what runs"
+	if len(finishing) > 0 {
+		what = strings.Join(finishing, ", ")
+	}
+	fmt.Fprintf(o.ErrOut, "Automatic rollouts are under way (%s, Lease %s): waiting for them to finish %s, for at most %s in all; then this run goes first …\n",
+		held.Holder, held.Lease, what, o.lockTimeout)
 }
 
 // releaseTimeout bounds how long an API server that is away delays the end.

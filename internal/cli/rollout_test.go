@@ -73,10 +73,13 @@ func (r *rolledOut) steps(items ...report.Item) rolloutSteps {
 		return &changed
 	}
 	return rolloutSteps{
-		lock: func(_ context.Context, _ *rest.Config, namespace string, watching func(*rollout.HeldError)) (rolloutLock, error) {
-			r.locked = namespace
-			if held, ok := errors.AsType[*rollout.HeldError](r.held); ok {
-				watching(held)
+		lock: func(_ context.Context, _ *rest.Config, claim rollout.Claim) (rolloutLock, error) {
+			r.locked = claim.Namespace
+			if held, ok := errors.AsType[*rollout.HeldError](r.held); ok && held.Waited > 0 {
+				claim.Waiting(held, nil)
+				claim.Waiting(held, []string{"Deployment shop/web", "2 more"})
+			} else if ok {
+				claim.Watching(held)
 			}
 			return r, r.held
 		},
@@ -282,6 +285,19 @@ func TestRolloutWhileAnotherRuns(t *testing.T) {
 	}
 	if got := r.run(t, driftedWeb); got.code != 0 {
 		t.Errorf("a plan needs no Lease: %+v", got)
+	}
+}
+
+func TestRolloutWaitsForAutomaticOnes(t *testing.T) {
+	kubeconfig(t)
+	r := rolledOut{planned: report.Planned, held: &rollout.HeldError{Holder: "sidecar-drift serve as x", Lease: "ops/sidecar-drift-rollout", Waited: time.Minute}}
+	got := r.run(t, driftedWeb, "--confirm", "--lock-timeout", "1m")
+	const begin = "Automatic rollouts are under way (sidecar-drift serve as x, Lease ops/sidecar-drift-rollout): waiting for them to finish "
+	want := begin + "what runs, for at most 1m0s in all; then this run goes first …\n" +
+		begin + "Deployment shop/web, 2 more, for at most 1m0s in all; then this run goes first …\n" +
+		"error: sidecar-drift serve as x has not finished what it rolls out in this cluster (Lease ops/sidecar-drift-rollout) after 1m0s: try again when it has, or wait longer with --lock-timeout\n"
+	if got.code != 1 || r.ran || got.out != "" || got.errOut != want {
+		t.Errorf("%+v, want %q", got, want)
 	}
 }
 

@@ -138,6 +138,7 @@ func TestServe(t *testing.T) {
 	t.Parallel()
 	t.Run("audits and hands over", serveAudits)
 	t.Run("rolls out", serveRollsOut)
+	t.Run("gives way to people", serveGivesWay)
 	t.Run("rolls out in waves", serveRollsOutInWaves)
 	t.Run("notifies", serveNotifies)
 	t.Run("stands a hostile tenant", serveStandsATenant)

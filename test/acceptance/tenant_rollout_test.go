@@ -268,7 +268,7 @@ func TestRolloutLeaseOfSomebodysMaking(t *testing.T) {
 				t.Fatal(err)
 			}
 			told := 0
-			lock, err := rollout.Acquire(t.Context(), c.RESTConfig(), namespace, watched(t, &told))
+			lock, err := rollout.Acquire(t.Context(), c.RESTConfig(), rollout.Claim{Namespace: namespace, Watching: watched(t, &told)})
 			if err != nil || told != 1 {
 				t.Fatalf("not taken over: %v, told %d times who is watched", err, told)
 			}
@@ -280,11 +280,11 @@ func TestRolloutLeaseOfSomebodysMaking(t *testing.T) {
 	t.Run("renewed", func(t *testing.T) {
 		t.Parallel()
 		namespace, told := namespaceWith(t, c, nil), 0
-		first, err := rollout.Acquire(t.Context(), c.RESTConfig(), namespace, watched(t, &told))
+		first, err := rollout.Acquire(t.Context(), c.RESTConfig(), rollout.Claim{Namespace: namespace, Watching: watched(t, &told)})
 		if err != nil || told != 0 {
 			t.Fatalf("%v, told %d times who is watched", err, told)
 		}
-		_, err = rollout.Acquire(t.Context(), c.RESTConfig(), namespace, watched(t, &told))
+		_, err = rollout.Acquire(t.Context(), c.RESTConfig(), rollout.Claim{Namespace: namespace, Watching: watched(t, &told)})
 		held, ok := errors.AsType[*rollout.HeldError](err)
 		if !ok || told != 1 || !strings.Contains(held.Holder, "process") || held.Since.IsZero() {
 			t.Fatalf("%v, told %d times who is watched", err, told)

@@ -138,7 +138,7 @@ func auditDrifted(ctx context.Context, config *rest.Config, thorough bool) (*rep
 
 // rollOutAll is what "sidecar-drift rollout --confirm" does after its audit.
 func rollOutAll(ctx context.Context, config *rest.Config, found *report.Report) (err error) {
-	lock, err := rollout.Acquire(ctx, config, "", func(*rollout.HeldError) {})
+	lock, err := rollout.Acquire(ctx, config, rollout.Claim{})
 	if err != nil {
 		return err
 	}
