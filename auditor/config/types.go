@@ -177,7 +177,8 @@ type AutoRollout struct {
 	MaxDuration metav1.Duration `json:"maxDuration,omitzero"`
 	// After this number of workloads of a namespace that failed, did not converge or
 	// were taken back in a window, leave that namespace alone until the next one; after
-	// twice that number in several namespaces, leave all alone.
+	// twice that number of one cause in several namespaces, leave what has the same change
+	// alone.
 	MaxFailures int `json:"maxFailures,omitempty" schema:"minimum=1"`
 	// Also where a sidecar would be lost. An injector that is down and fails
 	// open looks like that.

@@ -201,4 +201,6 @@ type Rollout struct {
 	Result     Result     `json:"result,omitempty"`
 	StartedAt  *time.Time `json:"startedAt,omitempty"`
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
+	// Cause is of which kind a failure is; empty where there is none.
+	Cause Cause `json:"cause,omitempty"`
 }

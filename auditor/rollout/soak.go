@@ -106,7 +106,7 @@ func (r *run) health(ctx context.Context, i int) (health, error) {
 
 func (r *run) canaryFailed(i int, trouble string) {
 	r.mu.Lock()
-	r.items[i].Rollout.Result = report.Failed
+	r.items[i].Rollout.Result, r.items[i].Rollout.Cause = report.Failed, report.CauseCanary
 	r.items[i].Rollout.Reason = "rolled out as a canary, but while it was watched (--soak) " + trouble
 	item := r.items[i]
 	r.failures++

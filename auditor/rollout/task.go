@@ -34,6 +34,7 @@ type task struct {
 	biased     func([]verdict.Change) // told where the workload came back as it was
 	leftOut    bool                   // something is left that a later run must not begin with
 	takenBack  bool                   // its restart was
+	cause      report.Cause           // of its failure, where that is more than its result
 	now        *report.Item           // as it was audited after its Pods were re-created; nil: it was not
 }
 
@@ -82,7 +83,7 @@ const (
 // run rolls the workload out and says what became of it.
 func (t *task) run(ctx context.Context) report.Rollout {
 	outcome := t.item.Rollout
-	outcome.Reason, outcome.Eligible = "", false
+	outcome.Reason, outcome.Eligible, outcome.Cause = "", false, ""
 	t.opts = t.asked
 	b := begun{}
 	refused, err := t.askItself(ctx)
@@ -95,7 +96,7 @@ func (t *task) run(ctx context.Context) report.Rollout {
 	}
 	if err != nil {
 		d := notStarted(ctx, err)
-		outcome.Result, outcome.Reason = d.result, d.reason
+		outcome.Result, outcome.Reason, outcome.Cause = d.result, d.reason, causeOf(d.result, "")
 		return outcome
 	}
 	outcome.Eligible, outcome.StartedAt, outcome.Strategy = true, &b.at, string(t.opts.Strategy)
@@ -107,7 +108,7 @@ func (t *task) run(ctx context.Context) report.Rollout {
 		return outcome
 	}
 	finished := t.opts.now()
-	outcome.FinishedAt = &finished
+	outcome.FinishedAt, outcome.Cause = &finished, causeOf(d.result, t.cause)
 	t.recordResult(ctx, b, d)
 	last := lastRollout{Digest: digest, Time: finished, Result: d.result, TakenBack: b.takenBack}
 	switch {
@@ -352,6 +353,7 @@ func (t *task) explain(ctx context.Context, b begun, err error) decision {
 		return skip("not started, as it was refused: %v", denied)
 	}
 	if errors.Is(err, errSlow) {
+		t.cause = report.CauseTooLong
 		return decision{report.Interrupted, fmt.Sprintf("left while it still went on, as a run waits no longer for one workload: %v", err)}
 	}
 	if errors.Is(err, errGone) {
@@ -359,6 +361,7 @@ func (t *task) explain(ctx context.Context, b begun, err error) decision {
 	}
 	if object, getErr := t.cluster.get(ctx, refOf(t.item)); getErr == nil {
 		if refusal := refusalOf(object); refusal != "" {
+			t.cause = causeOfRefusal(refusal)
 			return failed("%v: its new Pods are refused: %s", err, refusal)
 		}
 	}
@@ -366,6 +369,7 @@ func (t *task) explain(ctx context.Context, b begun, err error) decision {
 	if listErr != nil {
 		return failed("%v; its Pods could not be listed: %v", err, listErr)
 	}
+	t.cause = causeOfPods(pods, b.fresh, collect(t.item, func(r report.Revision) []string { return r.Sidecars }))
 	if trouble := troubleOf(pods, b.fresh, b.noneFresh()); trouble != "" {
 		return failed("%v: %s", err, trouble)
 	}

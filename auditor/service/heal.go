@@ -129,18 +129,28 @@ func (h *healer) alone(ctx context.Context, log logr.Logger, c config.Configurat
 const releaseTimeout = 5 * time.Second
 
 // due returns the workloads that the policy lets be rolled out, and whose time it
-// is: not those of a namespace where enough has failed in this window.
+// is: not those of a namespace where enough has failed in this window, nor those with a
+// change that may be why others failed.
 func (h *healer) due(c config.Configuration, found *report.Report, window spent) []inventory.WorkloadRef {
 	now := time.Now()
+	stopped := stops(c, window)
 	var due []inventory.WorkloadRef
 	for _, item := range found.Items {
 		if item.State.Drift() && c.AutoRollout.Allows(item.Namespace, item.Kind) &&
-			!window.stops(item.Namespace, c.AutoRollout.MaxFailures) &&
-			h.memory.due(refOf(item), c.AutoRollout.MinimumAge.Duration, now) {
+			!window.leaves(item.Namespace, c.AutoRollout.MaxFailures) &&
+			h.memory.due(refOf(item), c.AutoRollout.MinimumAge.Duration, now) && !stopped(item) {
 			due = append(due, refOf(item))
 		}
 	}
 	return due
+}
+
+// stops returns whether a workload is left alone for what others failed of in this window.
+func stops(c config.Configuration, window spent) func(report.Item) bool {
+	if len(window.recurs(c.AutoRollout.MaxFailures)) == 0 {
+		return func(report.Item) bool { return false }
+	}
+	return func(item report.Item) bool { return window.stops(changesOf(item, c), c.AutoRollout.MaxFailures) != "" }
 }
 
 // blocked says why nothing may be rolled out now; empty if it may.
@@ -205,6 +215,8 @@ func (h *healer) rollOut(ctx context.Context, c config.Configuration, open windo
 	}
 	again.KnowBiased(last)
 	h.waves.still(c, members, again, time.Now())
+	window := h.memory.spentIn(open.ID())
+	again.Items = slices.DeleteFunc(again.Items, stops(c, window))
 	// The summary is of everything: what may be unavailable is a share of it.
 	only := *updated(last, again, turn)
 	only.Items = again.Items
@@ -214,7 +226,6 @@ func (h *healer) rollOut(ctx context.Context, c config.Configuration, open windo
 	if err != nil {
 		return err
 	}
-	window := h.memory.spentIn(open.ID())
 	slices.SortStableFunc(plan.Steps[:plan.Planned()], func(a, b rollout.Step) int {
 		return cmp.Compare(slices.Index(turn, refOf(a.Item)), slices.Index(turn, refOf(b.Item)))
 	})
@@ -233,16 +244,9 @@ func (h *healer) rollOut(ctx context.Context, c config.Configuration, open windo
 		return errors.Join(err, h.memory.end(ctx, window, former, nil, time.Now()))
 	}
 	h.ended(done)
-	outcomes := h.account(ctx, done, planned, &window)
+	outcomes := h.account(ctx, c, done, plan, &window)
 	h.waves.end(outcomes)
-	for namespace := range window.Failures {
-		if window.stops(namespace, c.AutoRollout.MaxFailures) {
-			h.log.Info("Nothing more is rolled out in a namespace in this window, as it failed there", "window", open.ID(), "namespace", namespace)
-		}
-	}
-	if window.over(c.AutoRollout.MaxFailures) {
-		h.log.Info("Nothing more is rolled out in this window, as it failed in several namespaces", "window", open.ID())
-	}
+	h.sayWhatIsStopped(c, open, window, plan)
 	return h.memory.end(ctx, window, former, outcomes, time.Now())
 }
 
@@ -296,13 +300,37 @@ func (h *healer) run(ctx context.Context, c config.Configuration, open window.Oc
 	})
 }
 
+// sayWhatIsStopped has those read who look for why nothing more is rolled out.
+func (h *healer) sayWhatIsStopped(c config.Configuration, open window.Occurrence, spent spent, plan *rollout.Plan) {
+	most, log := c.AutoRollout.MaxFailures, h.log.WithValues("window", open.ID())
+	said := map[string]bool{}
+	for _, s := range plan.Steps[:plan.Planned()] {
+		if ns := s.Item.Namespace; !said[ns] && spent.leaves(ns, most) {
+			said[ns] = true
+			log.Info("Nothing more is rolled out in a namespace in this window, as it failed there", "namespace", ns)
+		}
+	}
+	for _, cause := range spent.recurs(most) {
+		log.Info("No more of a change is rolled out in this window, as it failed for the same cause in several namespaces",
+			"cause", cause, "namespaces", len(spent.Causes[cause].Namespaces), "commonChanges", len(spent.Causes[cause].Changes))
+	}
+	if spent.over(most) {
+		log.Info("Nothing more is rolled out in this window, as what failed has no change in common, or failed in too many namespaces")
+	}
+}
+
 // account takes down in the window what the run came to, and returns what became
 // of each workload that was planned.
-func (h *healer) account(ctx context.Context, done *report.Report, planned []inventory.WorkloadRef, window *spent) map[inventory.WorkloadRef]outcome {
+func (h *healer) account(ctx context.Context, c config.Configuration, done *report.Report, plan *rollout.Plan, window *spent) map[inventory.WorkloadRef]outcome {
 	outcomes := map[inventory.WorkloadRef]outcome{}
+	planned := map[inventory.WorkloadRef]report.Item{} // as they were before
+	for _, s := range plan.Steps[:plan.Planned()] {
+		planned[refOf(s.Item)] = s.Item
+	}
 	for _, item := range done.Items {
 		ref := refOf(item)
-		if !slices.Contains(planned, ref) {
+		before, ok := planned[ref]
+		if !ok {
 			continue
 		}
 		h.log.Info("Rolled out", "namespace", item.Namespace, "kind", item.Kind, "name", item.Name,
@@ -315,7 +343,7 @@ func (h *healer) account(ctx context.Context, done *report.Report, planned []inv
 			o = unchanged // not for what it is, but since this process ends
 		}
 		if o == failure {
-			window.failed(item.Namespace)
+			window.failed(item.Namespace, cmp.Or(item.Rollout.Cause, report.CauseOther), changesOf(before, c))
 		}
 		outcomes[ref] = o
 	}

@@ -3,7 +3,6 @@ package service
 import (
 	"bytes"
 	"compress/gzip"
-	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -69,7 +68,7 @@ func TestTheNextLeaderKnows(t *testing.T) {
 		m.update(reportOf(forged, web), someday)
 		m.attempts.ended(refOf(web), failure, someday)
 		m.attempts.ended(refOf(forged), refusal, someday)
-		m.window = spent{Window: "w", Workloads: 3, Failures: map[string]int{"shop": 1}}
+		m.window = spent{Window: "w", Workloads: 3, Causes: crashed("shop")}
 	})
 	if diff := cmp.Diff(ages{refOf(forged): someday, refOf(web): someday}, next.since); diff != "" {
 		t.Errorf("ages (-want +got):\n%s", diff)
@@ -84,7 +83,7 @@ func TestTheNextLeaderKnows(t *testing.T) {
 	if diff := cmp.Diff(map[string]time.Time{"shop": someday}, next.attempts.troubled); diff != "" {
 		t.Errorf("troubled (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(spent{Window: "w", Workloads: 3, Failures: map[string]int{"shop": 1}}, next.spentIn("w")); diff != "" {
+	if diff := cmp.Diff(spent{Window: "w", Workloads: 3, Causes: crashed("shop")}, next.spentIn("w")); diff != "" {
 		t.Errorf("window (-want +got):\n%s", diff)
 	}
 	if got := next.oldest(); len(got) != 1 || got["shop"] != someday {
@@ -288,33 +287,6 @@ func TestPauses(t *testing.T) {
 		a.ended(web, done, someday)
 		if !a.due(web, someday) {
 			t.Error("what was rolled out is left alone")
-		}
-	}
-}
-
-// One namespace alone never ends a window, two or more do.
-func TestWindowIsOver(t *testing.T) {
-	for _, test := range []struct {
-		failures    map[string]int
-		maxFailures int
-		over        bool
-	}{
-		{nil, 1, false},
-		{map[string]int{"a": 1}, 1, false},
-		{map[string]int{"a": 50}, 1, false},
-		{map[string]int{"a": 50}, 7, false},
-		{map[string]int{"a": 1, "b": 1}, 1, true},
-		{map[string]int{"a": 1, "b": 1}, 2, false},
-		{map[string]int{"a": 50, "b": 1}, 2, false},
-		{map[string]int{"a": 50, "b": 2}, 2, true},
-		{map[string]int{"a": 1, "b": 1, "c": 1, "d": 1}, 2, true},
-	} {
-		s := spent{Window: "w", Failures: test.failures}.in("w")
-		if got := s.over(test.maxFailures); got != test.over {
-			t.Errorf("%v of %d: %t", test.failures, test.maxFailures, got)
-		}
-		if text, err := json.Marshal(s); err != nil || len(text) > 1<<10 {
-			t.Errorf("%s (%v)", text, err)
 		}
 	}
 }

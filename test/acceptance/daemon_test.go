@@ -139,6 +139,7 @@ func TestServe(t *testing.T) {
 	t.Run("audits and hands over", serveAudits)
 	t.Run("rolls out", serveRollsOut)
 	t.Run("gives way to people", serveGivesWay)
+	t.Run("counts failures by cause", serveCountsFailuresByCause)
 	t.Run("rolls out in waves", serveRollsOutInWaves)
 	t.Run("notifies", serveNotifies)
 	t.Run("stands a hostile tenant", serveStandsATenant)
