@@ -73,6 +73,10 @@ func (r *Report) writeWide(w io.Writer, o TextOptions) error {
 
 func (r *Report) writeRolloutTable(w io.Writer, o TextOptions) error {
 	g := grid{titles: []string{"NAMESPACE", "KIND", "NAME", "STATE", "PODS", "RESULT", "DETAILS"}}
+	inWaves := slices.ContainsFunc(r.Items, func(item Item) bool { return item.Rollout.Wave != "" })
+	if inWaves {
+		g.titles = slices.Insert(g.titles, len(g.titles)-1, "WAVE")
+	}
 	for _, item := range r.Items {
 		g.rows = append(g.rows, row{
 			cells: []string{
@@ -93,6 +97,10 @@ func (r *Report) writeRolloutTable(w io.Writer, o TextOptions) error {
 				return details(item, width)
 			},
 		})
+		if inWaves {
+			last := &g.rows[len(g.rows)-1]
+			last.cells = append(last.cells, orDash(item.Rollout.Wave))
+		}
 	}
 	return r.writeGrid(w, g, o)
 }

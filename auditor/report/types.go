@@ -203,4 +203,6 @@ type Rollout struct {
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 	// Cause is of which kind a failure is; empty where there is none.
 	Cause Cause `json:"cause,omitempty"`
+	// Wave that it goes in; empty where there are none.
+	Wave string `json:"wave,omitempty"`
 }

@@ -56,6 +56,7 @@ type Options struct {
 	Select   Selection
 	Guards   Guards
 	Pace     Pace
+	WaveBy   WaveBy // not together with Pace.Canary
 	Mark     Mark
 
 	// Now is the clock; nil means time.Now.
@@ -119,8 +120,8 @@ type Pace struct {
 	Order Order
 	// Canary is how many workloads go first, at most one a namespace, and
 	// Soak how long all of them must then stay available, with no container
-	// restarted, before the others follow. No workload does if one of them
-	// fails.
+	// restarted, before the others follow; likewise each wave but the last. No
+	// workload does if one of them fails.
 	Canary int
 	Soak   time.Duration
 	// MaxFailures is after how many workloads that failed or did not converge

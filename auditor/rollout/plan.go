@@ -21,6 +21,8 @@ type Plan struct {
 	// Steps are first the workloads to roll out (Planned), in their order, then those that
 	// are left out. Workloads that nothing is to be done about have none.
 	Steps []Step
+	// UnusedWaves are labels of Options.WaveBy that nothing has, as where one is misspelled.
+	UnusedWaves []string
 }
 
 // Step is what a plan says of one workload.
@@ -38,6 +40,10 @@ type Step struct {
 	// by both.
 	Budgets  []string
 	Disrupts int
+
+	// Wave by Options.WaveBy; empty without.
+	Wave string
+	wave int // its number
 
 	// Unchecked: the workload could not be looked at.
 	Unchecked bool
@@ -57,7 +63,7 @@ func (p *Plan) Report() *report.Report {
 	}
 	for i, s := range p.Steps {
 		item := s.Item
-		item.Rollout = report.Rollout{Eligible: s.Result == report.Planned, Reason: s.Reason, Strategy: string(s.Strategy), Result: s.Result}
+		item.Rollout = report.Rollout{Eligible: s.Result == report.Planned, Reason: s.Reason, Strategy: string(s.Strategy), Result: s.Result, Wave: s.Wave}
 		published.Items[i] = item
 	}
 	return published
@@ -92,9 +98,13 @@ func MakePlan(ctx context.Context, cfg *rest.Config, audited *report.Report, opt
 		opts.Log.Info("Planned rollout", "kind", s.Item.Kind, "namespace", s.Item.Namespace, "workload", s.Item.Name,
 			"state", s.Item.State, "result", s.Result, "reason", s.Reason)
 	}
+	unused, err := opts.WaveBy.inWaves(ctx, cfg, c, steps)
+	if err != nil {
+		return nil, fmt.Errorf("plan the rollout: %w", err)
+	}
 	slices.SortStableFunc(steps, opts.Pace.inOrder)
 	canariesFirst(steps, opts.Pace.Canary)
-	return &Plan{Audited: audited, Made: opts.now(), Steps: steps}, nil
+	return &Plan{Audited: audited, Made: opts.now(), Steps: steps, UnusedWaves: unused}, nil
 }
 
 // stepsOf are the workloads that there is something to say about, with what the audit
@@ -122,8 +132,9 @@ func (p Pace) inOrder(a, b Step) int {
 		}
 		return 1
 	}
-	byOrder := 0
+	byWave, byOrder := 0, 0
 	if leftOut(a) == 0 && leftOut(b) == 0 {
+		byWave = cmp.Compare(a.wave, b.wave)
 		switch p.Order {
 		case ByPods:
 			byOrder = cmp.Compare(total(a.Item), total(b.Item))
@@ -133,6 +144,7 @@ func (p Pace) inOrder(a, b Step) int {
 	}
 	return cmp.Or(
 		cmp.Compare(leftOut(a), leftOut(b)),
+		byWave,
 		byOrder,
 		cmp.Compare(a.Item.Namespace, b.Item.Namespace),
 		cmp.Compare(a.Item.Kind, b.Item.Kind),

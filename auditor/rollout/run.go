@@ -48,6 +48,11 @@ func Run(ctx context.Context, cfg *rest.Config, plan *Plan, opts Options, audit 
 		queue[i] = i
 	}
 	r.total = len(queue)
+	if len(opts.WaveBy) > 0 {
+		r.rollOutInWaves(ctx, queue)
+		r.interruptRest(ctx)
+		return out, nil
+	}
 	if first := canaries(plan.Steps[:r.total], opts.Pace.Canary); first > 0 {
 		r.queue = queue[:first]
 		r.carryOut(ctx)

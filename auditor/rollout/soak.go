@@ -22,7 +22,7 @@ func (r *run) soak(ctx context.Context, canaries []int) {
 		case item.Rollout.Result.Success():
 			watched = append(watched, i)
 		case item.Rollout.Result.Failure():
-			r.halt(fmt.Sprintf("the canary %s is %s", refOf(item), item.Rollout.Result))
+			r.halt(fmt.Sprintf("the %s %s is %s", r.first(), refOf(item), item.Rollout.Result))
 			return
 		}
 	}
@@ -49,14 +49,25 @@ func (r *run) soak(ctx context.Context, canaries []int) {
 		if left <= 0 || r.stoppedNow(ctx) {
 			return
 		}
-		r.tell(Event{Phase: Soaking, Message: fmt.Sprintf("watching %s for another %s", flock(len(watched)), left.Round(time.Second))})
+		r.tell(Event{Phase: Soaking, Message: fmt.Sprintf("watching %s for another %s", r.flock(len(watched)), left.Round(time.Second))})
 		r.rest(ctx, min(left, soakPoll))
 	}
 }
 
-func flock(n int) string {
-	if n == 1 {
-		return "the canary"
+// first is what those are that the others wait for.
+func (r *run) first() string {
+	if len(r.opts.WaveBy) > 0 {
+		return "workload"
+	}
+	return "canary"
+}
+
+func (r *run) flock(n int) string {
+	switch {
+	case n == 1:
+		return "the " + r.first()
+	case len(r.opts.WaveBy) > 0:
+		return fmt.Sprintf("%d workloads of a wave", n)
 	}
 	return fmt.Sprintf("%d canaries", n)
 }
@@ -107,11 +118,11 @@ func (r *run) health(ctx context.Context, i int) (health, error) {
 func (r *run) canaryFailed(i int, trouble string) {
 	r.mu.Lock()
 	r.items[i].Rollout.Result, r.items[i].Rollout.Cause = report.Failed, report.CauseCanary
-	r.items[i].Rollout.Reason = "rolled out as a canary, but while it was watched (--soak) " + trouble
+	r.items[i].Rollout.Reason = "rolled out, but while it was watched (--soak) " + trouble
 	item := r.items[i]
 	r.failures++
 	r.mu.Unlock()
-	r.halt(fmt.Sprintf("the canary %s did not stay healthy", refOf(item)))
+	r.halt(fmt.Sprintf("the %s %s did not stay healthy", r.first(), refOf(item)))
 	r.tell(Event{Workload: refOf(item), Phase: Finished, Message: item.Rollout.Reason, Result: report.Failed})
 }
 

@@ -130,6 +130,9 @@ NAME rollout --sidecar-container-name=istio-proxy --include-daemonset \
 # Three workloads first, in as many namespaces, watched for ten minutes; then ten at a time
 NAME rollout --canary 3 --soak 10m --parallel-rollouts 10 --confirm
 
+# What is labelled for tests first, and production only if all of that ended well
+NAME rollout --wave-by env=dev,staging,production --soak 10m --parallel-rollouts 10 --confirm
+
 # Pod by Pod, at the pace that PodDisruptionBudgets allow; the templates stay as they are
 NAME rollout --strategy evict --confirm`),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -163,6 +166,7 @@ func (o *rolloutOptions) addFlags(cmd *cobra.Command) {
 	group(cmd, "How to roll out", func(flags *pflag.FlagSet) {
 		addSwitch(flags, &o.confirm, "confirm", "Do it. Without this, the plan is printed and nothing is changed. Like all switches it takes a value only behind an equals sign: --confirm=false.")
 		how.addPace(flags)
+		flags.Var((*waveByValue)(&o.rollout.WaveBy), "wave-by", "Go in waves, by labels of namespaces or, where the namespace has no such label, of Pod templates: first what has the first `LABEL=VALUE,…`, then what has the second, and so on; the rest goes last. A value without a label has the one before: ring=0,1,2. A wave begins when all of those before it have ended well, and have stayed so for --soak.")
 		flags.DurationVar(&o.lockTimeout, "lock-timeout", o.lockTimeout, "How long to wait for automatic rollouts that are under way: they finish what runs, and start nothing before this run. With 0 nobody is waited for, as another person's run never is.")
 	})
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
@@ -256,8 +260,10 @@ func (o *rolloutOptions) validatePace() error {
 		return misuse("--timeout is %s, and must be more than 0", pace.Timeout)
 	case pace.Soak < 0:
 		return misuse("--soak is %s, and must not be negative", pace.Soak)
-	case pace.Soak > 0 && pace.Canary == 0:
-		return misuse("--soak without --canary: say how many workloads go first")
+	case pace.Soak > 0 && pace.Canary == 0 && len(o.rollout.WaveBy) == 0:
+		return misuse("--soak without --canary or --wave-by: say which workloads go first")
+	case pace.Canary > 0 && len(o.rollout.WaveBy) > 0:
+		return misuse("--canary and --wave-by contradict each other: the first wave goes first")
 	case pace.MaxDuration < 0:
 		return misuse("--max-duration is %s, and must not be negative", pace.MaxDuration)
 	case o.maxUnavailableGiven && o.rollout.Strategy == rollout.Restart:

@@ -103,7 +103,14 @@ func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected
 	bar.show("Planning …")
 	planning := o.rollout
 	planning.Log = log
-	return o.steps.plan(ctx, config, audited, planning)
+	plan, err := o.steps.plan(ctx, config, audited, planning)
+	if err != nil {
+		return nil, err
+	}
+	if len(plan.UnusedWaves) > 0 {
+		fmt.Fprintf(bar, "Nothing has the label %s: check --wave-by, as such a wave holds nothing up.\n", strings.Join(plan.UnusedWaves, ", "))
+	}
+	return plan, nil
 }
 
 // auditing is how workloads are compared, before and after.
