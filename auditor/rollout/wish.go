@@ -41,7 +41,7 @@ type wish struct {
 // parseWish reads a wish; what is none that was written here counts as none.
 func parseWish(text string) (wish, bool) {
 	var w wish
-	ok := text != "" && len(text) <= longestNote && json.Unmarshal([]byte(text), &w) == nil && w.Holder != ""
+	ok := text != "" && len(text) <= longestNote && json.Unmarshal([]byte(text), &w) == nil && strings.TrimSpace(w.Holder) != ""
 	return w, ok
 }
 

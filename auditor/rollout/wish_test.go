@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -240,4 +241,28 @@ func TestFinishingOf(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
+}
+
+// Whatever stands in the Lease is bounded and printable before anybody is shown it.
+func FuzzWish(f *testing.F) {
+	for _, text := range []string{`{"holder":"ann","time":"2026-01-01T00:00:00Z"}`, `{"holder":"ann","workloads":["Deployment a/b"]}`, "{", "[]", `{"holder":"\u202e"}`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		w, ok := parseWish(text)
+		shown := finishingOf(text, w.Holder)
+		if by := (&Courtesy{}).wanted(text, time.Unix(1, 0)); (by != "") != ok {
+			t.Errorf("%q: a wish %t, wanted by %q", text, ok, by)
+		} else {
+			shown = append(shown, by)
+		}
+		if len(shown) > namedWorkloads+2 {
+			t.Errorf("%d are named", len(shown))
+		}
+		for _, name := range shown {
+			if len([]rune(name)) > longestName || strings.ContainsFunc(name, unicode.IsControl) {
+				t.Errorf("%q is shown as it is", name)
+			}
+		}
+	})
 }
