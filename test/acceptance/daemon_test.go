@@ -142,6 +142,7 @@ func TestServe(t *testing.T) {
 	t.Run("counts failures by cause", serveCountsFailuresByCause)
 	t.Run("rolls out in waves", serveRollsOutInWaves)
 	t.Run("notifies", serveNotifies)
+	t.Run("tells of trouble", serveTellsOfTrouble)
 	t.Run("stands a hostile tenant", serveStandsATenant)
 	t.Run("requires authorization", serveRequiresAuthorization)
 }

@@ -120,6 +120,7 @@ const configuration = `
 apiVersion: sidecar-drift.io/v1alpha1
 kind: Configuration
 interval: 1h
+notify: [{name: nobody, kind: webhook, url: "http://127.0.0.1:1/"}]
 autoRollout:
   enabled: true
   includeNamespaces: [night]

@@ -216,7 +216,7 @@ func TestRules(t *testing.T) {
 
 // Prometheus itself has loaded the rules, and what happened makes them active.
 func TestAlerts(t *testing.T) {
-	for _, alert := range []string{"SidecarDriftHigh", "SidecarDriftWorkloadBlocked", "SidecarDriftStamperFailingOpen", "SidecarDriftRolloutFailed"} {
+	for _, alert := range []string{"SidecarDriftHigh", "SidecarDriftWorkloadBlocked", "SidecarDriftStamperFailingOpen", "SidecarDriftRolloutFailed", "SidecarDriftNotificationsFailed"} {
 		if err := shared.prometheus.until(t.Context(), `ALERTS{alertname="`+alert+`"}`); err != nil {
 			t.Error(err)
 		}
