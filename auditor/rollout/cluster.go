@@ -157,11 +157,37 @@ func (c *cluster) evict(ctx context.Context, namespace string, pod report.PodRef
 		Do(ctx).Error()
 }
 
-// pods lists a workload's Pods, as lean has them.
+// pods lists a workload's Pods, as lean has them; the newest also with its labels and what
+// its spec takes of a node, if anything.
 func (c *cluster) pods(ctx context.Context, workload *unstructured.Unstructured) ([]corev1.Pod, error) {
-	var pods []corev1.Pod
-	err := c.eachPod(ctx, workload, func(pod *corev1.Pod) { pods = append(pods, lean(pod)) })
+	pods, newest := []corev1.Pod{}, 0
+	err := c.eachPod(ctx, workload, func(pod *corev1.Pod) {
+		pods = append(pods, lean(pod))
+		last := len(pods) - 1
+		if last > 0 && !newer(pod, &pods[newest]) {
+			return
+		}
+		pods[newest].Labels, pods[newest].Spec = nil, corev1.PodSpec{NodeName: pods[newest].Spec.NodeName}
+		newest = last
+		if few := placed(&pod.Spec); few != nil {
+			few.NodeName = pod.Spec.NodeName
+			pods[last].Labels, pods[last].Spec = pod.Labels, *few
+		}
+	})
 	return pods, err
+}
+
+// newer reports whether a Pod is more like those that admission makes now than the other.
+func newer(pod, than *corev1.Pod) bool {
+	if goes(pod) != goes(than) {
+		return goes(than)
+	}
+	return than.CreationTimestamp.Before(&pod.CreationTimestamp)
+}
+
+// goes reports whether a Pod has ended, or is about to.
+func goes(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 // eachPod goes through a workload's Pods.
@@ -189,7 +215,7 @@ func (c *cluster) eachPod(ctx context.Context, workload *unstructured.Unstructur
 // into it, and there may be thousands.
 func lean(pod *corev1.Pod) corev1.Pod {
 	few := corev1.Pod{Status: pod.Status}
-	few.Name, few.UID = pod.Name, pod.UID
+	few.Name, few.UID, few.Spec.NodeName = pod.Name, pod.UID, pod.Spec.NodeName
 	few.CreationTimestamp, few.DeletionTimestamp = pod.CreationTimestamp, pod.DeletionTimestamp
 	for key, value := range pod.Annotations {
 		if (strings.HasSuffix(key, timestampKey) || key == restartedAt) && len(value) <= len(time.RFC3339Nano) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,20 +20,21 @@ import (
 // task rolls out one workload: it decides once more, has the Pods re-created,
 // waits, audits again and remembers the result.
 type task struct {
-	cluster    *cluster
-	namespaces *namespaces
-	injectors  *injectors
-	asked      Options // what the run was asked for
-	opts       Options // for this workload, once it was looked at
-	limit      int     // of Pods that a run makes unavailable at once; less than 0: none
-	audit      AuditFunc
-	item       report.Item
-	planned    time.Time // when the plan was made
-	tell       func(Event)
-	biased     func([]verdict.Change) // told where the workload came back as it was
-	leftOut    bool                   // something is left that a later run must not begin with
-	takenBack  bool                   // its restart was
-	now        *report.Item           // as it was audited after its Pods were re-created; nil: it was not
+	cluster      *cluster
+	namespaces   *namespaces
+	injectors    *injectors
+	surroundings *surroundings
+	asked        Options // what the run was asked for
+	opts         Options // for this workload, once it was looked at
+	limit        int     // of Pods that a run makes unavailable at once; less than 0: none
+	audit        AuditFunc
+	item         report.Item
+	planned      time.Time // when the plan was made
+	tell         func(Event)
+	biased       func([]verdict.Change) // told where the workload came back as it was
+	leftOut      bool                   // something is left that a later run must not begin with
+	takenBack    bool                   // its restart was
+	now          *report.Item           // as it was audited after its Pods were re-created; nil: it was not
 }
 
 // recreation is how the Pods of one workload are replaced.
@@ -222,7 +222,7 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 	t.opts, _ = t.asked.resolved(f)
 	d := check(f, t.opts)
 	if d == proceed {
-		d, err = t.remaining(ctx, object, f)
+		f, d, err = t.remaining(ctx, object, f)
 	}
 	if d != proceed || err != nil {
 		return object, f, d, err
@@ -232,23 +232,6 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 		d = skip("%s: its new Pods might come without what it injects; start it first", down)
 	}
 	return object, f, d, err
-}
-
-// remaining decides by whether any of the Pods that were audited is left: an update
-// of the workload's own replaces them, too.
-func (t *task) remaining(ctx context.Context, object *unstructured.Unstructured, f facts) (decision, error) {
-	if len(f.targets) == 0 {
-		return proceed, nil
-	}
-	pods, err := t.cluster.pods(ctx, object)
-	if err != nil {
-		return decision{}, fmt.Errorf("its Pods could not be listed: %w", err)
-	}
-	meant := uids(f.targets)
-	if slices.ContainsFunc(pods, func(p corev1.Pod) bool { return meant[string(p.UID)] && p.DeletionTimestamp == nil }) {
-		return proceed, nil
-	}
-	return nothingLeft, nil
 }
 
 // settle waits until the workload has been rolled out, then audits it. The
