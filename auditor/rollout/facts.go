@@ -43,6 +43,8 @@ type facts struct {
 	resize inPlace
 	// beside is whether a new Pod can start beside the old ones; only where it matters.
 	beside beside
+	// lost are its Pods on nodes that are not ready.
+	lost lostPods
 	// budgets are those of the namespace that its Pods are behind.
 	budgets []budget
 }

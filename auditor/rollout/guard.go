@@ -20,7 +20,7 @@ type guard func(facts, Options) decision
 // guards, the most fundamental reason first.
 var guards = []guard{
 	guardDeletion, guardOptOut, guardMemory, guardStrategy, guardOwner, guardPaused, guardRevision, guardPartition, guardEmpty,
-	guardUnsettled, guardUnfinished, guardBudgets, guardDowntime, guardBeside, guardPatience,
+	guardLost, guardUnsettled, guardUnfinished, guardBudgets, guardDowntime, guardBeside, guardPatience,
 }
 
 // check applies every guard to a workload that choose has chosen.
@@ -134,8 +134,10 @@ func guardEmpty(f facts, _ Options) decision {
 
 func guardUnsettled(f facts, o Options) decision {
 	switch {
-	case f.unsettled == "", f.unhealthy && o.Guards.AllowUnhealthy:
+	case f.unsettled == "", f.unhealthy && o.Guards.AllowUnhealthy, f.lost.only && f.kind != kind.StatefulSet:
 		return proceed
+	case !f.lost.none():
+		return skip("is rolling out or unhealthy already: %s, and it has Pods on %s: repair the node, or delete it, first", f.unsettled, f.lost.where())
 	case f.unhealthy:
 		return skip("is unhealthy already: %s; repair it first, or, where what is injected into it is the cause, --allow-unhealthy", f.unsettled)
 	}

@@ -87,6 +87,9 @@ func (p *planner) look(ctx context.Context, s *Step) (decision, error) {
 	if err != nil {
 		return decision{}, err
 	}
+	if f.lost, err = p.surroundings.lost(ctx, object); err != nil {
+		return decision{}, err
+	}
 	if f.resize, err = p.resizing(ctx, object, s.Item, f); err != nil {
 		return decision{}, err
 	}
@@ -148,7 +151,10 @@ func notesOf(f facts, item report.Item, opts Options) []string {
 	if least := f.least(opts); least > time.Hour {
 		notes = append(notes, fmt.Sprintf("takes %s at least, by its minReadySeconds", least))
 	}
-	if f.unhealthy {
+	switch {
+	case f.lost.only:
+		notes = append(notes, fmt.Sprintf("%d of its Pods are on %s", len(f.lost.pods), f.lost.where()))
+	case f.unhealthy:
 		notes = append(notes, "is unhealthy: "+f.unsettled)
 	}
 	if opts.Strategy == Restart {

@@ -33,6 +33,8 @@ func (o Options) resolved(f facts) (_ Options, why string) {
 		return evicting, fmt.Sprintf("%s controls it, and may take a change of its template back", f.owner)
 	case last.TakenBack != nil && o.now().Sub(*last.TakenBack) < remembersTakenBack:
 		return evicting, fmt.Sprintf("its restart at %s was taken back", last.TakenBack.Format(time.RFC3339))
+	case f.hangsByLost(restarting):
+		return evicting, "a restart would hang by its Pods on " + f.lost.where()
 	case f.beside.deadlock != "":
 		return evicting, "a restart would hang: " + f.beside.deadlock
 	case guardBudgets(f, restarting) != proceed && check(f, evicting) == proceed:

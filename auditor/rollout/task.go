@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,11 +60,24 @@ func (t *task) recreation(f facts, note string) recreation {
 	case t.opts.Strategy == Resize:
 		return &resizing{cluster: t.cluster, pace: t.opts.Pace, targets: f.targets, wanted: f.resize.pods, hurried: t.asked.Strategy == Auto}
 	case t.opts.Strategy == Evict:
-		return &eviction{cluster: t.cluster, pace: t.opts.Pace, targets: f.targets, unhealthy: f.unhealthy}
+		return t.evicting(f, f.targets, t.opts.Pace)
 	case f.kind == kind.Rollout:
 		return &argoRestart{cluster: t.cluster, opts: t.opts, note: note, targets: f.targets}
 	}
-	return &restart{cluster: t.cluster, opts: t.opts, reason: t.reason(), note: note, held: f.below(), targets: f.targets}
+	r := &restart{cluster: t.cluster, opts: t.opts, reason: t.reason(), note: note, held: f.below(), targets: f.targets, enough: t.surroundings.enough}
+	if f.inPlace {
+		r.lost = f.lost
+	}
+	return r
+}
+
+func (t *task) evicting(f facts, targets []report.PodRef, pace Pace) *eviction {
+	e := &eviction{cluster: t.cluster, pace: pace, targets: targets, unhealthy: f.unhealthy}
+	if f.inPlace {
+		e.lost = f.lost
+		e.targets = slices.DeleteFunc(slices.Clone(targets), func(p report.PodRef) bool { return f.lost.pods[p.UID] })
+	}
+	return e
 }
 
 // reason is what people read about why the Pods were re-created.
@@ -216,6 +230,9 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 	if err != nil {
 		return nil, facts{}, decision{}, err
 	}
+	if f.lost, err = t.surroundings.lost(ctx, object); err != nil {
+		return nil, facts{}, decision{}, err
+	}
 	if f.resize, err = t.resizing(ctx, object, f); err != nil {
 		return nil, facts{}, decision{}, err
 	}
@@ -267,6 +284,9 @@ func (t *task) settle(ctx context.Context, b begun) (decision, string) {
 	if len(o.biased) > 0 {
 		t.biased(o.biased)
 	}
+	if l := lostBy(b.recreation); o.result.Success() && !l.none() {
+		o.reason = l.keep()
+	}
 	return o.decision, digest
 }
 
@@ -317,42 +337,6 @@ func failed(format string, args ...any) decision {
 
 func left(when string) decision {
 	return decision{report.Interrupted, "left " + when + ": kubectl rollout status tells how it stands"}
-}
-
-// explain turns the end of a wait into a result, with the Pod that is in the
-// way named.
-func (t *task) explain(ctx context.Context, b begun, err error) decision {
-	if _, evicting := b.recreation.(*eviction); evicting && ctx.Err() != nil {
-		return decision{report.Interrupted, "left while its Pods were being evicted: the same command goes on with the rest"}
-	}
-	if _, inPlace := b.recreation.(*resizing); inPlace && ctx.Err() != nil {
-		return decision{report.Interrupted, "left while its Pods were being resized: the same command goes on with the rest"}
-	}
-	if ctx.Err() != nil {
-		return left("while its Pods were being replaced, which its controller goes on with by itself")
-	}
-	if denied, ok := errors.AsType[*deniedError](err); ok {
-		return skip("not started, as it was refused: %v", denied)
-	}
-	if errors.Is(err, errSlow) {
-		return decision{report.Interrupted, fmt.Sprintf("left while it still went on, as a run waits no longer for one workload: %v", err)}
-	}
-	if errors.Is(err, errGone) {
-		return failed("%v", err)
-	}
-	if object, getErr := t.cluster.get(ctx, refOf(t.item)); getErr == nil {
-		if refusal := refusalOf(object); refusal != "" {
-			return failed("%v: its new Pods are refused: %s", err, refusal)
-		}
-	}
-	pods, listErr := t.cluster.pods(ctx, b.workload)
-	if listErr != nil {
-		return failed("%v; its Pods could not be listed: %v", err, listErr)
-	}
-	if trouble := troubleOf(pods, b.fresh, b.noneFresh()); trouble != "" {
-		return failed("%v: %s", err, trouble)
-	}
-	return failed("%v", err)
 }
 
 // remember writes the outcome to the workload's own metadata. An interrupted
