@@ -22,18 +22,16 @@ func nodesInZones(n int, change ...func(*corev1.Node)) []corev1.Node {
 	return nodes
 }
 
-func withPort(port, hostPort int32) func(*corev1.PodSpec) {
+func withPort(hostPort int32) func(*corev1.PodSpec) {
 	return func(s *corev1.PodSpec) {
-		s.Containers = append(s.Containers, corev1.Container{Name: "app", Ports: []corev1.ContainerPort{{ContainerPort: port, HostPort: hostPort}}})
+		s.Containers = append(s.Containers, corev1.Container{Name: "app", Ports: []corev1.ContainerPort{{ContainerPort: 80, HostPort: hostPort}}})
 	}
 }
 
-func withClaim(name string) func(*corev1.PodSpec) {
-	return func(s *corev1.PodSpec) {
-		s.Volumes = append(s.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
-			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name},
-		}})
-	}
+func withClaim(s *corev1.PodSpec) {
+	s.Volumes = append(s.Volumes, corev1.Volume{Name: "data", VolumeSource: corev1.VolumeSource{
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"},
+	}})
 }
 
 func apartBy(key string, change ...func(*corev1.PodAffinityTerm)) func(*corev1.PodSpec) {
@@ -75,7 +73,7 @@ func TestBeside(t *testing.T) {
 	}
 	once := func(s *corev1.PodSpec) {
 		s.InitContainers = []corev1.Container{{Ports: []corev1.ContainerPort{{HostPort: 53}}}}
-		withPort(80, 0)(s)
+		withPort(0)(s)
 	}
 	byRevision := func(t *corev1.PodAffinityTerm) { t.MatchLabelKeys = []string{"pod-template-hash"} }
 	merged := func(t *corev1.PodAffinityTerm) { // as a live Pod has that of mismatchLabelKeys
@@ -100,23 +98,23 @@ func TestBeside(t *testing.T) {
 		deadlock string
 		doubt    string
 	}{
-		"a port on every node":               {[]func(*corev1.PodSpec){withPort(80, 8080)}, nodesInZones(2), []string{"node-0", "node-1"}, nil, false, "port 8080/TCP of its node, and the old ones are on all of those that fit (node-0, node-1)", ""},
-		"a port, and a node without it":      {[]func(*corev1.PodSpec){withPort(80, 8080)}, nodesInZones(3), []string{"node-0", "node-1"}, nil, false, "", "of 3 nodes that fit, 1 have no Pod of it"},
-		"a port, and only a cordoned node":   {[]func(*corev1.PodSpec){withPort(80, 8080)}, nodesInZones(3, cordoned), []string{"node-0", "node-1"}, nil, false, "port 8080/TCP", ""},
-		"a port, and only a tainted node":    {[]func(*corev1.PodSpec){withPort(80, 8080)}, nodesInZones(3, tainted), []string{"node-0", "node-1"}, nil, false, "port 8080/TCP", ""},
-		"a port, and a taint that is soft":   {[]func(*corev1.PodSpec){withPort(80, 8080)}, nodesInZones(3, soft), []string{"node-0", "node-1"}, nil, false, "", "1 have no Pod"},
-		"a port, and a tolerated taint":      {[]func(*corev1.PodSpec){withPort(80, 8080), tolerant}, nodesInZones(3, tainted), []string{"node-0", "node-1"}, nil, false, "", "1 have no Pod"},
-		"a port, and a tolerated cordon":     {[]func(*corev1.PodSpec){withPort(80, 8080), tolerant}, nodesInZones(3, cordoned), []string{"node-0", "node-1"}, nil, false, "", "1 have no Pod"},
-		"a port, by a node selector":         {[]func(*corev1.PodSpec){withPort(80, 8080), selects(corev1.LabelTopologyZone, "zone-1")}, nodesInZones(3), []string{"node-1"}, nil, false, "(node-1)", ""},
-		"a port, by affinity to nodes":       {[]func(*corev1.PodSpec){withPort(80, 8080), wantsName("node-2")}, nodesInZones(3), []string{"node-2"}, nil, false, "(node-2)", ""},
-		"a port, and its node is cordoned":   {[]func(*corev1.PodSpec){withPort(80, 8080), wantsName("node-2")}, nodesInZones(3, cordoned), []string{"node-2"}, nil, false, "no node takes a Pod like its own any more", ""},
-		"the node's network":                 {[]func(*corev1.PodSpec){withPort(80, 0), onHostNetwork}, nodesInZones(1), []string{"node-0"}, nil, false, "port 80/TCP", ""},
+		"a port on every node":               {[]func(*corev1.PodSpec){withPort(8080)}, nodesInZones(2), []string{"node-0", "node-1"}, nil, false, "port 8080/TCP of its node, and the old ones are on all of those that fit (node-0, node-1)", ""},
+		"a port, and a node without it":      {[]func(*corev1.PodSpec){withPort(8080)}, nodesInZones(3), []string{"node-0", "node-1"}, nil, false, "", "of 3 nodes that fit, 1 have no Pod of it"},
+		"a port, and only a cordoned node":   {[]func(*corev1.PodSpec){withPort(8080)}, nodesInZones(3, cordoned), []string{"node-0", "node-1"}, nil, false, "port 8080/TCP", ""},
+		"a port, and only a tainted node":    {[]func(*corev1.PodSpec){withPort(8080)}, nodesInZones(3, tainted), []string{"node-0", "node-1"}, nil, false, "port 8080/TCP", ""},
+		"a port, and a taint that is soft":   {[]func(*corev1.PodSpec){withPort(8080)}, nodesInZones(3, soft), []string{"node-0", "node-1"}, nil, false, "", "1 have no Pod"},
+		"a port, and a tolerated taint":      {[]func(*corev1.PodSpec){withPort(8080), tolerant}, nodesInZones(3, tainted), []string{"node-0", "node-1"}, nil, false, "", "1 have no Pod"},
+		"a port, and a tolerated cordon":     {[]func(*corev1.PodSpec){withPort(8080), tolerant}, nodesInZones(3, cordoned), []string{"node-0", "node-1"}, nil, false, "", "1 have no Pod"},
+		"a port, by a node selector":         {[]func(*corev1.PodSpec){withPort(8080), selects(corev1.LabelTopologyZone, "zone-1")}, nodesInZones(3), []string{"node-1"}, nil, false, "(node-1)", ""},
+		"a port, by affinity to nodes":       {[]func(*corev1.PodSpec){withPort(8080), wantsName("node-2")}, nodesInZones(3), []string{"node-2"}, nil, false, "(node-2)", ""},
+		"a port, and its node is cordoned":   {[]func(*corev1.PodSpec){withPort(8080), wantsName("node-2")}, nodesInZones(3, cordoned), []string{"node-2"}, nil, false, "no node takes a Pod like its own any more", ""},
+		"the node's network":                 {[]func(*corev1.PodSpec){withPort(0), onHostNetwork}, nodesInZones(1), []string{"node-0"}, nil, false, "port 80/TCP", ""},
 		"the node's network without a port":  {[]func(*corev1.PodSpec){onHostNetwork}, nodesInZones(1), []string{"node-0"}, nil, false, "", ""},
 		"a native sidecar's port":            {[]func(*corev1.PodSpec){native}, nodesInZones(1), []string{"node-0"}, nil, false, "port 53/UDP", ""},
 		"an init container's port":           {[]func(*corev1.PodSpec){once}, nodesInZones(1), []string{"node-0"}, nil, false, "", ""},
-		"a port of its own":                  {[]func(*corev1.PodSpec){withPort(80, 0)}, nodesInZones(1), []string{"node-0"}, nil, false, "", ""},
-		"a port where the old one was":       {[]func(*corev1.PodSpec){withPort(80, 8080)}, nodesInZones(3), []string{"node-0"}, nil, true, "a new one starts on the node of an old one", ""},
-		"a port, and no Pod runs":            {[]func(*corev1.PodSpec){withPort(80, 8080)}, nodesInZones(1), nil, nil, false, "", ""},
+		"a port of its own":                  {[]func(*corev1.PodSpec){withPort(0)}, nodesInZones(1), []string{"node-0"}, nil, false, "", ""},
+		"a port where the old one was":       {[]func(*corev1.PodSpec){withPort(8080)}, nodesInZones(3), []string{"node-0"}, nil, true, "a new one starts on the node of an old one", ""},
+		"a port, and no Pod runs":            {[]func(*corev1.PodSpec){withPort(8080)}, nodesInZones(1), nil, nil, false, "", ""},
 		"apart by node":                      {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname)}, nodesInZones(2), []string{"node-0", "node-1"}, nil, false, "each on another kubernetes.io/hostname", ""},
 		"apart by node, with room":           {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname)}, nodesInZones(3), []string{"node-0", "node-1"}, nil, false, "", ""},
 		"apart by zone":                      {[]func(*corev1.PodSpec){apartBy(corev1.LabelTopologyZone)}, nodesInZones(6), []string{"node-0", "node-1"}, nil, false, "each on another topology.kubernetes.io/zone", ""},
@@ -128,13 +126,13 @@ func TestBeside(t *testing.T) {
 		"apart from some namespaces'":        {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname, labelled)}, nodesInZones(1), []string{"node-0"}, nil, false, "", "by namespaces' labels"},
 		"apart from all namespaces'":         {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname, everywhere)}, nodesInZones(1), []string{"node-0"}, nil, false, "each on another", ""},
 		"apart from another app":             {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname, others)}, nodesInZones(1), []string{"node-0"}, nil, false, "", ""},
-		"apart, and a port":                  {[]func(*corev1.PodSpec){apartBy(corev1.LabelTopologyZone), withPort(80, 8080)}, nodesInZones(3), []string{"node-0", "node-1"}, nil, false, "port 8080/TCP of its node, and its anti-affinity", ""},
-		"a claim of one Pod":                 {[]func(*corev1.PodSpec){withClaim("data")}, nodesInZones(3), []string{"node-0"}, rwop, false, "claim data is ReadWriteOncePod", ""},
-		"a claim of one node":                {[]func(*corev1.PodSpec){withClaim("data")}, nodesInZones(3), []string{"node-0"}, rwo, false, "", "only on node-0, whose Pod uses it, and 3 nodes fit"},
-		"a claim of the only node":           {[]func(*corev1.PodSpec){withClaim("data"), wantsName("node-0")}, nodesInZones(3), []string{"node-0"}, rwo, false, "", ""},
-		"a claim of a cordoned node":         {[]func(*corev1.PodSpec){withClaim("data")}, nodesInZones(3, cordoned), []string{"node-2"}, rwo, false, "claim data is ReadWriteOnce, and none can start on node-2", ""},
-		"a claim of one node, and a port":    {[]func(*corev1.PodSpec){withClaim("data"), withPort(80, 8080)}, nodesInZones(3), []string{"node-0"}, rwo, false, "none can start on node-0", ""},
-		"a claim of any":                     {[]func(*corev1.PodSpec){withClaim("data")}, nodesInZones(3), []string{"node-0"}, map[string]claim{"data": {}}, false, "", ""},
+		"apart, and a port":                  {[]func(*corev1.PodSpec){apartBy(corev1.LabelTopologyZone), withPort(8080)}, nodesInZones(3), []string{"node-0", "node-1"}, nil, false, "port 8080/TCP of its node, and its anti-affinity", ""},
+		"a claim of one Pod":                 {[]func(*corev1.PodSpec){withClaim}, nodesInZones(3), []string{"node-0"}, rwop, false, "claim data is ReadWriteOncePod", ""},
+		"a claim of one node":                {[]func(*corev1.PodSpec){withClaim}, nodesInZones(3), []string{"node-0"}, rwo, false, "", "only on node-0, whose Pod uses it, and 3 nodes fit"},
+		"a claim of the only node":           {[]func(*corev1.PodSpec){withClaim, wantsName("node-0")}, nodesInZones(3), []string{"node-0"}, rwo, false, "", ""},
+		"a claim of a cordoned node":         {[]func(*corev1.PodSpec){withClaim}, nodesInZones(3, cordoned), []string{"node-2"}, rwo, false, "claim data is ReadWriteOnce, and none can start on node-2", ""},
+		"a claim of one node, and a port":    {[]func(*corev1.PodSpec){withClaim, withPort(8080)}, nodesInZones(3), []string{"node-0"}, rwo, false, "none can start on node-0", ""},
+		"a claim of any":                     {[]func(*corev1.PodSpec){withClaim}, nodesInZones(3), []string{"node-0"}, map[string]claim{"data": {}}, false, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var spec corev1.PodSpec
@@ -165,8 +163,8 @@ func TestBeside(t *testing.T) {
 // What cannot be read is said, and what can be is judged all the same.
 func TestBesideUnread(t *testing.T) {
 	var spec corev1.PodSpec
-	withClaim("data")(&spec)
-	withPort(80, 8080)(&spec)
+	withClaim(&spec)
+	withPort(8080)(&spec)
 	c := crowd{spec: &spec, onNodes: []string{"node-0"}, unknown: []string{"nodes may not be read by this identity"}, claims: map[string]claim{}}
 	if got := c.judge(); got.deadlock != "" || len(got.doubts) != 1 || !strings.Contains(got.doubts[0], "it was not checked whether a new Pod can start") {
 		t.Errorf("without nodes: %+v", got)
