@@ -188,7 +188,7 @@ type AutoRollout struct {
 	IncludeSidecarless bool `json:"includeSidecarless,omitempty"`
 	// Also workloads that differ only in how init containers ran that have ended.
 	IncludeSpent bool `json:"includeSpent,omitempty"`
-	// Also where a restart leaves no Pod available for a while.
+	// Also where a restart leaves no Pod available for a while, or hangs until one goes.
 	AllowDowntime bool `json:"allowDowntime,omitempty"`
 	// Prefix, without a slash, of the annotations PREFIX.rollout.timestamp and
 	// PREFIX.rollout.reason on the Pod template.

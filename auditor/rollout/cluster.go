@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -94,7 +95,7 @@ func (c *cluster) namespace(ctx context.Context, name string) (namespace, error)
 // ours are the annotations that the guards look at, of all that a stranger wrote.
 func ours(annotations map[string]string) map[string]string {
 	few := map[string]string{}
-	for _, key := range []string{OptOutAnnotation, LastRolloutAnnotation} {
+	for _, key := range []string{OptOutAnnotation, LastRolloutAnnotation, appsv1.DeprecatedTemplateGeneration} {
 		if value, ok := annotations[key]; ok {
 			few[key] = value
 		}
@@ -157,11 +158,42 @@ func (c *cluster) evict(ctx context.Context, namespace string, pod report.PodRef
 		Do(ctx).Error()
 }
 
-// pods lists a workload's Pods, as lean has them.
+// pods lists a workload's Pods, as lean has them; the newest also with its labels and what
+// its spec takes of a node, if anything.
 func (c *cluster) pods(ctx context.Context, workload *unstructured.Unstructured) ([]corev1.Pod, error) {
-	var pods []corev1.Pod
-	err := c.eachPod(ctx, workload, func(pod *corev1.Pod) { pods = append(pods, lean(pod)) })
+	pods, newest := []corev1.Pod{}, 0
+	err := c.eachPod(ctx, workload, func(pod *corev1.Pod) {
+		pods = append(pods, lean(pod))
+		last := len(pods) - 1
+		if last > 0 && !newer(pod, &pods[newest]) {
+			return
+		}
+		pods[newest].Spec = bare(&pods[newest].Spec)
+		newest = last
+		if few := placed(&pod.Spec); few != nil {
+			few.NodeName, few.PriorityClassName, few.PreemptionPolicy = pod.Spec.NodeName, pod.Spec.PriorityClassName, pod.Spec.PreemptionPolicy
+			pods[last].Labels, pods[last].Spec = pod.Labels, *few
+		}
+	})
 	return pods, err
+}
+
+// bare is what is kept of every Pod's spec.
+func bare(spec *corev1.PodSpec) corev1.PodSpec {
+	return corev1.PodSpec{NodeName: spec.NodeName, PriorityClassName: spec.PriorityClassName, PreemptionPolicy: spec.PreemptionPolicy}
+}
+
+// newer reports whether a Pod is more like those that admission makes now than the other.
+func newer(pod, than *corev1.Pod) bool {
+	if goes(pod) != goes(than) {
+		return goes(than)
+	}
+	return than.CreationTimestamp.Before(&pod.CreationTimestamp)
+}
+
+// goes reports whether a Pod has ended, or is about to.
+func goes(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 // eachPod goes through a workload's Pods.
@@ -189,8 +221,11 @@ func (c *cluster) eachPod(ctx context.Context, workload *unstructured.Unstructur
 // into it, and there may be thousands.
 func lean(pod *corev1.Pod) corev1.Pod {
 	few := corev1.Pod{Status: pod.Status}
-	few.Name, few.UID = pod.Name, pod.UID
+	few.Name, few.UID, few.Spec = pod.Name, pod.UID, bare(&pod.Spec)
 	few.CreationTimestamp, few.DeletionTimestamp = pod.CreationTimestamp, pod.DeletionTimestamp
+	if generation, has := pod.Labels[templateGeneration]; has {
+		few.Labels = map[string]string{templateGeneration: generation}
+	}
 	for key, value := range pod.Annotations {
 		if (strings.HasSuffix(key, timestampKey) || key == restartedAt) && len(value) <= len(time.RFC3339Nano) {
 			metav1.SetMetaDataAnnotation(&few.ObjectMeta, key, value)

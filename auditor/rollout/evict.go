@@ -25,6 +25,8 @@ type eviction struct {
 	targets []report.PodRef
 	// unhealthy has Pods go first that are not available, however many others are not.
 	unhealthy bool
+	// lost are Pods of a DaemonSet that nobody can replace where they are.
+	lost lostPods
 
 	before  map[string]bool // UIDs of the Pods that were there first
 	evicted int             // evictions that were granted
@@ -169,10 +171,13 @@ func (e *eviction) look(ctx context.Context, begun *unstructured.Unstructured) (
 		return scene{}, err
 	}
 	minReady, _ := number(object, "spec", "minReadySeconds")
-	available := 0
+	available, wanted := 0, w.replicas
+	if !e.lost.none() {
+		wanted = e.lost.live
+	}
 	there, down := map[string]bool{}, map[string]bool{}
 	for i := range pods {
-		if pods[i].DeletionTimestamp != nil {
+		if pods[i].DeletionTimestamp != nil || e.lost.pods[string(pods[i].UID)] {
 			continue
 		}
 		there[string(pods[i].UID)] = true
@@ -182,7 +187,7 @@ func (e *eviction) look(ctx context.Context, begun *unstructured.Unstructured) (
 			down[string(pods[i].UID)] = true
 		}
 	}
-	s := scene{unavailable: max(w.replicas-available, 0), down: down}
+	s := scene{unavailable: max(wanted-available, 0), down: down}
 	for _, target := range e.targets {
 		if there[target.UID] {
 			s.remaining = append(s.remaining, target)
@@ -201,6 +206,9 @@ func (e *eviction) look(ctx context.Context, begun *unstructured.Unstructured) (
 	}
 	if s.message, s.settled, err = status(object); err != nil {
 		return scene{}, err
+	}
+	if !e.lost.none() {
+		s.settled = true // as far as it can be
 	}
 	if s.unavailable > 0 {
 		s.message = fmt.Sprintf("waiting for %d Pods to be available", s.unavailable)

@@ -41,6 +41,10 @@ type facts struct {
 	namespace namespace
 	// resize is whether that can be done in place; only where it matters.
 	resize inPlace
+	// beside is whether a new Pod can start beside the old ones; only where it matters.
+	beside beside
+	// lost are its Pods on nodes that are not ready.
+	lost lostPods
 	// budgets are those of the namespace that its Pods are behind.
 	budgets []budget
 }

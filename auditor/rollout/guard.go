@@ -20,7 +20,7 @@ type guard func(facts, Options) decision
 // guards, the most fundamental reason first.
 var guards = []guard{
 	guardDeletion, guardOptOut, guardMemory, guardStrategy, guardOwner, guardPaused, guardRevision, guardPartition, guardEmpty,
-	guardUnsettled, guardUnfinished, guardBudgets, guardDowntime, guardPatience,
+	guardLost, guardUnsettled, guardUnfinished, guardBudgets, guardDowntime, guardBeside, guardPatience,
 }
 
 // check applies every guard to a workload that choose has chosen.
@@ -134,8 +134,10 @@ func guardEmpty(f facts, _ Options) decision {
 
 func guardUnsettled(f facts, o Options) decision {
 	switch {
-	case f.unsettled == "", f.unhealthy && o.Guards.AllowUnhealthy:
+	case f.unsettled == "", f.unhealthy && o.Guards.AllowUnhealthy, f.lost.only && f.kind != kind.StatefulSet:
 		return proceed
+	case !f.lost.none():
+		return skip("is rolling out or unhealthy already: %s, and it has Pods on %s: repair the node, or delete it, first", f.unsettled, f.lost.where())
 	case f.unhealthy:
 		return skip("is unhealthy already: %s; repair it first, or, where what is injected into it is the cause, --allow-unhealthy", f.unsettled)
 	}
@@ -200,6 +202,27 @@ func guardDowntime(f facts, o Options) decision {
 		how = fmt.Sprintf("--max-unavailable %d may take all its Pods away at once", o.Pace.MaxUnavailable)
 	}
 	return skip("would interrupt service, as %s: --allow-downtime", how)
+}
+
+// guardBeside keeps a rolling update from beginning that could not go on: it waits for a new
+// Pod, for which an old one would have to go first.
+func guardBeside(f facts, o Options) decision {
+	if f.beside.deadlock == "" || o.Strategy != Restart || o.Guards.AllowDowntime {
+		return proceed
+	}
+	return skip("a restart would hang, as none of its Pods goes before a new one runs beside it, and none can: %s: "+
+		"%s, or --strategy evict, by which one goes first; --allow-downtime restarts it all the same", f.beside.deadlock, f.letOneGo())
+}
+
+// letOneGo is what of the workload's own would have to be otherwise.
+func (f facts) letOneGo() string {
+	switch {
+	case f.inPlace:
+		return "give its update strategy maxUnavailable in place of maxSurge"
+	case f.replicas == 1:
+		return "give it the strategy Recreate"
+	}
+	return "give its rolling update maxUnavailable: 1"
 }
 
 // guardPatience leaves alone what could not end in time: it would hold a seat, and

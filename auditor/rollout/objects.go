@@ -101,7 +101,7 @@ func (c *cluster) list(ctx context.Context, of inventory.WorkloadRef) (map[strin
 func slim(object *unstructured.Unstructured) *unstructured.Unstructured {
 	object.SetAnnotations(ours(object.GetAnnotations()))
 	object.SetManagedFields(nil)
-	unstructured.RemoveNestedField(object.Object, "spec", "template", "spec")
+	keepPlaced(object)
 	unstructured.RemoveNestedField(object.Object, "spec", "template", "metadata", "annotations")
 	return object
 }

@@ -99,7 +99,8 @@ type Guards struct {
 	AllowOrphaned bool
 	// AllowAppImage lets a rollout bring up another image of the app than runs.
 	AllowAppImage bool
-	// AllowDowntime lets a rollout leave no Pod available.
+	// AllowDowntime lets a rollout leave no Pod available, or hang until somebody takes one
+	// away.
 	AllowDowntime bool
 	// AllowUnhealthy rolls out what is not available though no rollout of it is under way:
 	// where its old injection is the cause, its re-creation is the cure.

@@ -18,18 +18,19 @@ const workloadsAtATime = 8
 
 // planner decides about workloads by what it reads of them.
 type planner struct {
-	cluster    *cluster
-	opts       Options
-	limit      int // of Pods that are unavailable at once
-	namespaces *namespaces
-	objects    *objects
-	access     *access // nil: what this identity may do does not matter
+	cluster      *cluster
+	opts         Options
+	limit        int // of Pods that are unavailable at once
+	namespaces   *namespaces
+	objects      *objects
+	surroundings *surroundings
+	access       *access // nil: what this identity may do does not matter
 }
 
 func newPlanner(c *cluster, steps []Step, audited report.Summary, opts Options) *planner {
 	return &planner{
 		cluster: c, opts: opts, limit: unavailableLimit(audited, opts.Pace.MaxUnavailablePercent),
-		namespaces: newNamespaces(c, time.Hour), objects: newObjects(c, steps),
+		namespaces: newNamespaces(c, time.Hour), objects: newObjects(c, steps), surroundings: newSurroundings(c, time.Hour),
 	}
 }
 
@@ -86,8 +87,16 @@ func (p *planner) look(ctx context.Context, s *Step) (decision, error) {
 	if err != nil {
 		return decision{}, err
 	}
+	if f.lost, err = p.surroundings.lost(ctx, object); err != nil {
+		return decision{}, err
+	}
 	if f.resize, err = p.resizing(ctx, object, s.Item, f); err != nil {
 		return decision{}, err
+	}
+	if opts.mayRestart() {
+		if f.beside, err = p.surroundings.beside(ctx, object, f, nil); err != nil {
+			return decision{}, err
+		}
 	}
 	var notes []string
 	if opts.Strategy == Auto {
@@ -142,8 +151,17 @@ func notesOf(f facts, item report.Item, opts Options) []string {
 	if least := f.least(opts); least > time.Hour {
 		notes = append(notes, fmt.Sprintf("takes %s at least, by its minReadySeconds", least))
 	}
-	if f.unhealthy {
+	switch {
+	case f.lost.only:
+		notes = append(notes, fmt.Sprintf("%d of its Pods are on %s", len(f.lost.pods), f.lost.where()))
+	case f.unhealthy:
 		notes = append(notes, "is unhealthy: "+f.unsettled)
+	}
+	if opts.Strategy == Restart {
+		if f.beside.deadlock != "" {
+			notes = append(notes, "will hang until one of its Pods goes: "+f.beside.deadlock)
+		}
+		notes = append(notes, f.beside.doubts...)
 	}
 	if images := item.ImageChanges(); images != "" {
 		notes = append(notes, "brings up another image of the app, too: "+images)

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -23,6 +24,11 @@ type restart struct {
 	note    string          // for the workload's own metadata
 	held    []report.PodRef // by the workload's partition
 	targets []report.PodRef
+	// enough reports whether a workload that is not settled is as far as it can be, and what
+	// stays as it is.
+	enough    func(context.Context, *unstructured.Unstructured) (lostPods, bool)
+	lost      lostPods
+	preempted string // see undoing
 
 	key, value string // of the annotation that only Pods of this restart carry
 }
@@ -87,9 +93,18 @@ func (r *restart) finish(ctx context.Context, begun *unstructured.Unstructured, 
 	held := uids(r.held)
 	u := undoing{
 		cluster: r.cluster, opts: r.opts, stands: r.stands, fresh: r.fresh, note: r.note,
-		meant: slices.DeleteFunc(slices.Clone(r.targets), func(p report.PodRef) bool { return held[p.UID] }),
+		meant: slices.DeleteFunc(slices.Clone(r.targets), func(p report.PodRef) bool { return held[p.UID] || r.lost.pods[p.UID] }),
+		enough: func(ctx context.Context, seen *unstructured.Unstructured) bool {
+			l, enough := r.enough(ctx, seen)
+			if enough {
+				r.lost = l
+			}
+			return enough
+		},
 	}
-	return u.finish(ctx, begun, waiting)
+	err := u.finish(ctx, begun, waiting)
+	r.preempted = u.preempted
+	return err
 }
 
 // stands: with the annotation that kubectl sets alone the controller replaces all Pods, if
@@ -108,7 +123,11 @@ func (r *restart) noneFresh() string { return noNewPod }
 // noNewPod is where to look when a restart creates no Pod.
 const noNewPod = "no new Pod was created: kubectl describe the workload (quota, admission)"
 
-func (r *restart) untouched() map[string]bool { return uids(r.held) }
+func (r *restart) untouched() map[string]bool {
+	left := uids(r.held)
+	maps.Copy(left, r.lost.pods)
+	return left
+}
 
 func uids(pods []report.PodRef) map[string]bool {
 	set := make(map[string]bool, len(pods))
@@ -137,7 +156,8 @@ func (r *argoRestart) begin(ctx context.Context, workload *unstructured.Unstruct
 }
 
 func (r *argoRestart) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
-	u := undoing{cluster: r.cluster, opts: r.opts, stands: r.stands, fresh: r.fresh, note: r.note, meant: r.targets}
+	never := func(context.Context, *unstructured.Unstructured) bool { return false }
+	u := undoing{cluster: r.cluster, opts: r.opts, stands: r.stands, fresh: r.fresh, note: r.note, meant: r.targets, enough: never}
 	return u.finish(ctx, begun, waiting)
 }
 
@@ -157,8 +177,9 @@ func (r *argoRestart) untouched() map[string]bool { return nil }
 
 // settle follows a workload that was just patched until its controller has
 // replaced every Pod, for as long as there is patience with it. look is given each version
-// of the workload, and reports whether all begins anew.
-func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, pace Pace, look func(*unstructured.Unstructured) bool, waiting func(string)) error {
+// of the workload, and reports whether all begins anew; enough, whether it is replaced as
+// far as it can be.
+func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, pace Pace, look, enough func(*unstructured.Unstructured) bool, waiting func(string)) error {
 	minReady, _ := number(begun, "spec", "minReadySeconds")
 	ctx, clock := pace.patience(int(minReady)).start(ctx)
 	defer clock.stop()
@@ -171,7 +192,8 @@ func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, 
 			clock.again()
 		}
 		message, done, err := status(seen)
-		if done || err != nil {
+		if done || err != nil || enough(seen) {
+			done = err == nil
 			return done, err
 		}
 		last = quote(message)

@@ -17,6 +17,9 @@ import (
 // workload that starts in it.
 const startsTogether = time.Second
 
+// surroundingsHold is for how long a run believes what it has read of nodes.
+const surroundingsHold = time.Minute
+
 // Run carries out a plan: its Planned items, in their order, Pace.Parallel at
 // a time, the canaries first. It returns the plan's report with what became of
 // each; what had not started when the run was stopped (by failures, Pace.Drain
@@ -36,10 +39,11 @@ func Run(ctx context.Context, cfg *rest.Config, plan *Plan, opts Options, audit 
 	out.GeneratedAt = opts.now()
 	r := run{
 		opts: opts, cluster: c, audit: audit, plan: plan,
-		namespaces: newNamespaces(c, startsTogether),
-		injectors:  newInjectors(c.objects.CoreV1().RESTClient(), cfg),
-		items:      out.Items,
-		limit:      unavailableLimit(plan.Audited.Summary, opts.Pace.MaxUnavailablePercent),
+		namespaces:   newNamespaces(c, startsTogether),
+		injectors:    newInjectors(c.objects.CoreV1().RESTClient(), cfg),
+		surroundings: newSurroundings(c, surroundingsHold),
+		items:        out.Items,
+		limit:        unavailableLimit(plan.Audited.Summary, opts.Pace.MaxUnavailablePercent),
 	}
 	r.changed = sync.NewCond(&r.mu)
 	defer context.AfterFunc(ctx, r.wake)()
@@ -67,14 +71,15 @@ func Run(ctx context.Context, cfg *rest.Config, plan *Plan, opts Options, audit 
 
 // run hands out work and gathers what became of it.
 type run struct {
-	opts       Options
-	cluster    *cluster
-	namespaces *namespaces
-	injectors  *injectors
-	audit      AuditFunc
-	plan       *Plan
-	total      int
-	limit      int // of Pods that are unavailable at once; less than 0: none
+	opts         Options
+	cluster      *cluster
+	namespaces   *namespaces
+	injectors    *injectors
+	surroundings *surroundings
+	audit        AuditFunc
+	plan         *Plan
+	total        int
+	limit        int // of Pods that are unavailable at once; less than 0: none
 
 	mu       sync.Mutex
 	changed  *sync.Cond    // something has finished, or the run is stopped
@@ -102,7 +107,7 @@ func (r *run) carryOut(ctx context.Context) {
 					continue
 				}
 				t := task{
-					cluster: r.cluster, namespaces: r.namespaces, injectors: r.injectors, asked: r.opts, limit: r.limit, audit: r.audit,
+					cluster: r.cluster, namespaces: r.namespaces, injectors: r.injectors, surroundings: r.surroundings, asked: r.opts, limit: r.limit, audit: r.audit,
 					item: r.knowing(r.items[i]), planned: r.plan.Made, tell: r.tell,
 					biased: func(changes []verdict.Change) { r.learn(r.items[i], changes) },
 				}

@@ -33,6 +33,10 @@ func (o Options) resolved(f facts) (_ Options, why string) {
 		return evicting, fmt.Sprintf("%s controls it, and may take a change of its template back", f.owner)
 	case last.TakenBack != nil && o.now().Sub(*last.TakenBack) < remembersTakenBack:
 		return evicting, fmt.Sprintf("its restart at %s was taken back", last.TakenBack.Format(time.RFC3339))
+	case f.hangsByLost(restarting):
+		return evicting, "a restart would hang by its Pods on " + f.lost.where()
+	case f.beside.deadlock != "":
+		return evicting, "a restart would hang: " + f.beside.deadlock
 	case guardBudgets(f, restarting) != proceed && check(f, evicting) == proceed:
 		return evicting, "a restart may make more of its Pods unavailable than its PodDisruptionBudget allows"
 	case len(f.targets) < f.pods && check(f, evicting) == proceed:
@@ -40,6 +44,9 @@ func (o Options) resolved(f facts) (_ Options, why string) {
 	}
 	return restarting, ""
 }
+
+// mayRestart reports whether a workload may be restarted by its template.
+func (o Options) mayRestart() bool { return o.Strategy == Restart || o.Strategy == Auto }
 
 // controllerOf names the object that controls the workload; empty without one. An
 // operator's is such an owner, as Prometheus of its StatefulSets.

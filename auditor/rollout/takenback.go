@@ -24,7 +24,12 @@ type undoing struct {
 	// stands reports whether a version of the workload has what the restart set.
 	stands func(*unstructured.Unstructured) bool
 	fresh  func(*corev1.Pod) bool
+	enough func(context.Context, *unstructured.Unstructured) bool
 	note   string // what the restart noted in the workload's own metadata
+
+	floor     int    // Pods that the restart leaves available
+	looks     int    // how often fewer were, and its Pods were looked at
+	preempted string // which of its Pods had to go for others meanwhile
 
 	begun time.Time
 	at    time.Time // when it was taken back; zero: it was not
@@ -35,7 +40,14 @@ type undoing struct {
 // finish waits until the workload has settled, whatever has become of the restart.
 func (u *undoing) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
 	u.begun = u.opts.now()
-	err := u.cluster.settle(ctx, begun, u.opts.Pace, func(seen *unstructured.Unstructured) bool { return u.look(ctx, seen) }, waiting)
+	if w, err := workloadKinds[begun.GetKind()].read(begun.Object); err == nil {
+		u.floor = w.available
+	}
+	err := u.cluster.settle(ctx, begun, u.opts.Pace, func(seen *unstructured.Unstructured) bool {
+		u.watchOut(ctx, seen)
+		return u.look(ctx, seen)
+	},
+		func(seen *unstructured.Unstructured) bool { return u.enough(ctx, seen) }, waiting)
 	if u.at.IsZero() || errors.Is(err, errGone) || ctx.Err() != nil {
 		return err
 	}
@@ -60,6 +72,21 @@ func (u *undoing) look(ctx context.Context, seen *unstructured.Unstructured) boo
 		}
 	}
 	return true
+}
+
+// mostLooks is how often a restart looks at Pods that are gone for another reason than its own.
+const mostLooks = 3
+
+// watchOut looks at the Pods while more are away than the restart takes: those that were
+// preempted do not stay for long.
+func (u *undoing) watchOut(ctx context.Context, seen *unstructured.Unstructured) {
+	if _, available := availability(seen); int(available) >= u.floor || u.looks == mostLooks || u.preempted != "" {
+		return
+	}
+	u.looks++
+	if pods, err := u.cluster.pods(ctx, seen); err == nil {
+		u.preempted = preemptedOf(pods)
+	}
 }
 
 // lastManager names the field manager, other than ours, that last wrote into the Pod
@@ -156,7 +183,7 @@ func (t *task) evictInstead(ctx context.Context, b begun, reverted *revertedErro
 		end:  func(why string) decision { return end("; its Pods were not evicted%s", why) },
 		stay: func() { t.asked, t.opts = asked, opts },
 		by: func(f facts) (recreation, error) {
-			return &eviction{cluster: t.cluster, pace: t.pace(b.at), targets: among(f.targets, reverted.left)}, nil
+			return t.evicting(f, among(f.targets, reverted.left), t.pace(b.at)), nil
 		},
 	})
 }

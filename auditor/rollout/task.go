@@ -21,21 +21,22 @@ import (
 // task rolls out one workload: it decides once more, has the Pods re-created,
 // waits, audits again and remembers the result.
 type task struct {
-	cluster    *cluster
-	namespaces *namespaces
-	injectors  *injectors
-	asked      Options // what the run was asked for
-	opts       Options // for this workload, once it was looked at
-	limit      int     // of Pods that a run makes unavailable at once; less than 0: none
-	audit      AuditFunc
-	item       report.Item
-	planned    time.Time // when the plan was made
-	tell       func(Event)
-	biased     func([]verdict.Change) // told where the workload came back as it was
-	leftOut    bool                   // something is left that a later run must not begin with
-	takenBack  bool                   // its restart was
-	cause      report.Cause           // of its failure, where that is more than its result
-	now        *report.Item           // as it was audited after its Pods were re-created; nil: it was not
+	cluster      *cluster
+	namespaces   *namespaces
+	injectors    *injectors
+	surroundings *surroundings
+	asked        Options // what the run was asked for
+	opts         Options // for this workload, once it was looked at
+	limit        int     // of Pods that a run makes unavailable at once; less than 0: none
+	audit        AuditFunc
+	item         report.Item
+	planned      time.Time // when the plan was made
+	tell         func(Event)
+	biased       func([]verdict.Change) // told where the workload came back as it was
+	leftOut      bool                   // something is left that a later run must not begin with
+	takenBack    bool                   // its restart was
+	cause        report.Cause           // of its failure, where that is more than its result
+	now          *report.Item           // as it was audited after its Pods were re-created; nil: it was not
 }
 
 // recreation is how the Pods of one workload are replaced.
@@ -60,11 +61,24 @@ func (t *task) recreation(f facts, note string) recreation {
 	case t.opts.Strategy == Resize:
 		return &resizing{cluster: t.cluster, pace: t.opts.Pace, targets: f.targets, wanted: f.resize.pods, hurried: t.asked.Strategy == Auto}
 	case t.opts.Strategy == Evict:
-		return &eviction{cluster: t.cluster, pace: t.opts.Pace, targets: f.targets, unhealthy: f.unhealthy}
+		return t.evicting(f, f.targets, t.opts.Pace)
 	case f.kind == kind.Rollout:
 		return &argoRestart{cluster: t.cluster, opts: t.opts, note: note, targets: f.targets}
 	}
-	return &restart{cluster: t.cluster, opts: t.opts, reason: t.reason(), note: note, held: f.below(), targets: f.targets}
+	r := &restart{cluster: t.cluster, opts: t.opts, reason: t.reason(), note: note, held: f.below(), targets: f.targets, enough: t.surroundings.enough}
+	if f.inPlace {
+		r.lost = f.lost
+	}
+	return r
+}
+
+func (t *task) evicting(f facts, targets []report.PodRef, pace Pace) *eviction {
+	e := &eviction{cluster: t.cluster, pace: pace, targets: targets, unhealthy: f.unhealthy}
+	if f.inPlace {
+		e.lost = f.lost
+		e.targets = slices.DeleteFunc(slices.Clone(targets), func(p report.PodRef) bool { return f.lost.pods[p.UID] })
+	}
+	return e
 }
 
 // reason is what people read about why the Pods were re-created.
@@ -217,13 +231,16 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 	if err != nil {
 		return nil, facts{}, decision{}, err
 	}
+	if f.lost, err = t.surroundings.lost(ctx, object); err != nil {
+		return nil, facts{}, decision{}, err
+	}
 	if f.resize, err = t.resizing(ctx, object, f); err != nil {
 		return nil, facts{}, decision{}, err
 	}
 	t.opts, _ = t.asked.resolved(f)
 	d := check(f, t.opts)
 	if d == proceed {
-		d, err = t.remaining(ctx, object, f)
+		f, d, err = t.remaining(ctx, object, f)
 	}
 	if d != proceed || err != nil {
 		return object, f, d, err
@@ -233,23 +250,6 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 		d = skip("%s: its new Pods might come without what it injects; start it first", down)
 	}
 	return object, f, d, err
-}
-
-// remaining decides by whether any of the Pods that were audited is left: an update
-// of the workload's own replaces them, too.
-func (t *task) remaining(ctx context.Context, object *unstructured.Unstructured, f facts) (decision, error) {
-	if len(f.targets) == 0 {
-		return proceed, nil
-	}
-	pods, err := t.cluster.pods(ctx, object)
-	if err != nil {
-		return decision{}, fmt.Errorf("its Pods could not be listed: %w", err)
-	}
-	meant := uids(f.targets)
-	if slices.ContainsFunc(pods, func(p corev1.Pod) bool { return meant[string(p.UID)] && p.DeletionTimestamp == nil }) {
-		return proceed, nil
-	}
-	return nothingLeft, nil
 }
 
 // settle waits until the workload has been rolled out, then audits it. The
@@ -284,6 +284,9 @@ func (t *task) settle(ctx context.Context, b begun) (decision, string) {
 	t.leftOut = o.leftOut
 	if len(o.biased) > 0 {
 		t.biased(o.biased)
+	}
+	if l := lostBy(b.recreation); o.result.Success() && !l.none() {
+		o.reason = l.keep()
 	}
 	return o.decision, digest
 }
@@ -335,45 +338,6 @@ func failed(format string, args ...any) decision {
 
 func left(when string) decision {
 	return decision{report.Interrupted, "left " + when + ": kubectl rollout status tells how it stands"}
-}
-
-// explain turns the end of a wait into a result, with the Pod that is in the
-// way named.
-func (t *task) explain(ctx context.Context, b begun, err error) decision {
-	if _, evicting := b.recreation.(*eviction); evicting && ctx.Err() != nil {
-		return decision{report.Interrupted, "left while its Pods were being evicted: the same command goes on with the rest"}
-	}
-	if _, inPlace := b.recreation.(*resizing); inPlace && ctx.Err() != nil {
-		return decision{report.Interrupted, "left while its Pods were being resized: the same command goes on with the rest"}
-	}
-	if ctx.Err() != nil {
-		return left("while its Pods were being replaced, which its controller goes on with by itself")
-	}
-	if denied, ok := errors.AsType[*deniedError](err); ok {
-		return skip("not started, as it was refused: %v", denied)
-	}
-	if errors.Is(err, errSlow) {
-		t.cause = report.CauseTooLong
-		return decision{report.Interrupted, fmt.Sprintf("left while it still went on, as a run waits no longer for one workload: %v", err)}
-	}
-	if errors.Is(err, errGone) {
-		return failed("%v", err)
-	}
-	if object, getErr := t.cluster.get(ctx, refOf(t.item)); getErr == nil {
-		if refusal := refusalOf(object); refusal != "" {
-			t.cause = causeOfRefusal(refusal)
-			return failed("%v: its new Pods are refused: %s", err, refusal)
-		}
-	}
-	pods, listErr := t.cluster.pods(ctx, b.workload)
-	if listErr != nil {
-		return failed("%v; its Pods could not be listed: %v", err, listErr)
-	}
-	t.cause = causeOfPods(pods, b.fresh, collect(t.item, func(r report.Revision) []string { return r.Sidecars }))
-	if trouble := troubleOf(pods, b.fresh, b.noneFresh()); trouble != "" {
-		return failed("%v: %s", err, trouble)
-	}
-	return failed("%v", err)
 }
 
 // remember writes the outcome to the workload's own metadata. An interrupted

@@ -74,7 +74,7 @@ func whyNotReady(pod *corev1.Pod) string {
 		return ""
 	}
 	if c := conditions[corev1.PodScheduled]; c.Status == corev1.ConditionFalse {
-		return fmt.Sprintf("%s: %s", orElse(c.Reason, "not scheduled"), quote(c.Message))
+		return whyUnscheduled(pod, c)
 	}
 	if why := containerDown(pod); why != "" {
 		return why

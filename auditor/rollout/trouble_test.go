@@ -62,7 +62,7 @@ func TestTroubleOf(t *testing.T) {
 			pods: []corev1.Pod{newPod("a", func(p *corev1.Pod) {
 				p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/2 nodes are available: 2 Insufficient cpu."}}
 			})},
-			want: "Pod a: Unschedulable: 0/2 nodes are available: 2 Insufficient cpu."},
+			want: "Pod a: Unschedulable: 0/2 nodes are available: 2 Insufficient cpu.; there is no room for it beside what runs: add a node, request less, or let one go first (maxUnavailable, --strategy evict)"},
 		"a failed init container": {
 			pods: []corev1.Pod{newPod("a", func(p *corev1.Pod) {
 				p.Status.InitContainerStatuses = []corev1.ContainerStatus{container("istio-init", corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 255}})}

@@ -31,7 +31,7 @@ func Settled(ctx context.Context, cfg *rest.Config, workloads []inventory.Worklo
 	if err != nil {
 		return nil, err
 	}
-	settled := map[inventory.WorkloadRef]bool{}
+	settled, around := map[inventory.WorkloadRef]bool{}, newSurroundings(c, surroundingsHold)
 	for _, ref := range workloads {
 		object, err := c.get(ctx, ref)
 		switch {
@@ -41,6 +41,9 @@ func Settled(ctx context.Context, cfg *rest.Config, workloads []inventory.Worklo
 			return nil, fmt.Errorf("status of %s: %w", ref, err)
 		default:
 			_, done, err := status(object)
+			if !done && err == nil {
+				_, done = around.enough(ctx, object)
+			}
 			settled[ref] = done && err == nil
 		}
 	}

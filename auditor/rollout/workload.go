@@ -39,10 +39,12 @@ type workload struct {
 	replicas int
 	// available is how many Pods an update leaves available at least.
 	available int
-	paused    bool
-	onDelete  bool
-	recreate  bool
-	inPlace   bool // one Pod a node, replaced where it is
+	// surges: no Pod of it goes before another one, beside it, is available.
+	surges   bool
+	paused   bool
+	onDelete bool
+	recreate bool
+	inPlace  bool // one Pod a node, replaced where it is
 	// changing is the first ordinal whose Pods an update replaces; 0 for all.
 	changing int
 	// batch is how many Pods an update replaces at the same time, at least 1.
@@ -93,6 +95,7 @@ func fromDeployment(d *appsv1.Deployment) workload {
 		}
 		w.available = max(w.replicas-unavailable, 0)
 		w.batch = surge + unavailable
+		w.surges = w.available == w.replicas
 	}
 	return w
 }
@@ -135,6 +138,7 @@ func fromDaemonSet(d *appsv1.DaemonSet) workload {
 		unavailable, surge = scaled(update.MaxUnavailable, w.replicas, true), scaled(update.MaxSurge, w.replicas, true)
 	}
 	w.available, w.batch = max(w.replicas-unavailable, 0), max(unavailable, surge)
+	w.surges = surge > 0
 	return w
 }
 

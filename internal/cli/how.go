@@ -54,7 +54,7 @@ func (h how) addGuards(flags *pflag.FlagSet) {
 	addSwitch(flags, h.includeSidecarless, "include-sidecarless", "Also workloads into which no container is injected, but variables, mounts or volumes.")
 	addSwitch(flags, h.includeSpent, "include-spent", "Also workloads that differ only in how init containers ran that have ended.")
 	addSwitch(flags, h.allowOrphaned, "allow-orphaned", "Also where a sidecar would be lost. Make sure that the injector is up.")
-	addSwitch(flags, h.allowDowntime, "allow-downtime", "Also where a restart leaves no Pod available for a while.")
+	addSwitch(flags, h.allowDowntime, "allow-downtime", "Also where a restart leaves no Pod available for a while, or hangs until one goes.")
 }
 
 func (h how) addPace(flags *pflag.FlagSet) {

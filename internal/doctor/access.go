@@ -54,6 +54,8 @@ func auditRights() []authorizationv1.ResourceAttributes {
 		rights("discovery.k8s.io", "list", "endpointslices"),
 		rights("", "get", "services", "serviceaccounts"),
 		rights("policy", read, "poddisruptionbudgets"),
+		rights("", "list", "nodes"),
+		rights("", "get", "persistentvolumeclaims"),
 	)
 }
 

@@ -83,8 +83,10 @@ func TestRolloutThatDoesNotConvergeAndIsKilled(t *testing.T) {
 
 // deployStuck runs a Deployment that fills every node and whose restart hangs:
 // the surge Pod fits nowhere, and no other may go first.
+// That is seen beforehand, and tried all the same.
 func (e *engine) deployStuck(t *testing.T, name string, progressDeadline int) {
 	t.Helper()
+	e.opts.Guards.AllowDowntime = true
 	apply(t, e.Cluster, e.namespace, fmt.Sprintf(`
 apiVersion: apps/v1
 kind: Deployment
@@ -126,7 +128,7 @@ func TestRolloutHaltsAtAFailure(t *testing.T) {
 
 			done := e.run(t.Context(), t, e.plan(t, e.item("Deployment", "a-stuck", verdict.Drifted), e.item("Deployment", "web", verdict.Drifted)))
 			checkResults(t, done, map[string]report.Result{"Deployment/a-stuck": report.Failed, "Deployment/web": report.Interrupted})
-			for _, want := range []string{test.want, "Pod a-stuck-", "Unschedulable: 0/2 nodes are available"} {
+			for _, want := range []string{test.want, "Pod a-stuck-", "Unschedulable: 0/"} {
 				if reason := done.Items[0].Rollout.Reason; !strings.Contains(reason, want) {
 					t.Errorf("reason %q, want %q in it", reason, want)
 				}
