@@ -105,7 +105,12 @@ var helm3 = module{
 		{name: "helm-docs", pkg: "github.com/norwoodj/helm-docs/cmd/helm-docs", output: "helm-docs", modPath: "github.com/norwoodj/helm-docs"},
 	},
 	versionFlags: func(version string) []string {
-		return []string{"-X", "helm.sh/helm/v3/internal/version.version=" + version}
+		// As its Makefile does: what helm template takes a cluster to be.
+		const util = "helm.sh/helm/v3/pkg/chartutil."
+		return []string{
+			"-X", "helm.sh/helm/v3/internal/version.version=" + version,
+			"-X", util + "k8sVersionMajor=1", "-X", util + "k8sVersionMinor=37",
+		}
 	},
 }
 
