@@ -11,7 +11,7 @@ KUBECTL ?= kubectl
 CONTAINER_TOOL ?= docker
 IMAGE   := sidecar-drift/sidecar-drift
 # Modules whose dependencies must not enter the product's.
-MODULES := . tools test/ui test/build/kubernetes test/build/kwok test/build/istio test/build/dapr
+MODULES := . tools test/ui test/build/kubernetes test/build/kwok test/build/istio test/build/dapr test/build/helm test/build/helm3
 LINT    := go tool -modfile=tools/go.mod golangci-lint
 BENCHES := admission-p50 audit audit-gentle handler rollout webhook-rss
 # These take from minutes to an hour, by how many Pods the machine can create.
@@ -112,6 +112,10 @@ fmt: ## Format the code.
 .PHONY: generate
 generate: ## Refresh generated files.
 	go generate ./...
+
+.PHONY: chart
+chart: ## Make the manifests of the chart, check it, and package it into bin/.
+	@go run ./test/chart/generate manifests bin
 
 .PHONY: tidy-check
 tidy-check: # Every module's go.mod and go.sum are complete and hold nothing more.

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"crypto/x509"
+	"fmt"
 	"time"
 )
 
@@ -24,12 +25,29 @@ func (l look) authorities() (known Bundle, others bool) {
 	return known, len(known) > len(ring.current())
 }
 
+// foreign says who else keeps what a controller would write; empty: nobody.
+func (l look) foreign() string {
+	for _, kept := range []struct{ object, by string }{
+		{"the webhook configuration", l.configuration.foreign},
+		{"the authority's Secret", l.authority.foreign},
+		{"the serving Secret", l.serving.foreign},
+	} {
+		if kept.by != "" {
+			return fmt.Sprintf("cert-manager keeps %s (annotation %s): nothing is written. Delete this controller; or, to go on with it, "+
+				"delete cert-manager's Certificates and that annotation", kept.object, kept.by)
+		}
+	}
+	return ""
+}
+
 // secret is what matters of a Secret; without a version there is none.
 type secret struct {
 	version string
 	data    SecretData
 	// requested says that somebody asks for another authority ([RotateAnnotation]).
 	requested bool
+	// foreign is the annotation by which somebody else keeps it, if any does.
+	foreign string
 }
 
 // configuration is what matters of the MutatingWebhookConfiguration; without a
@@ -39,6 +57,8 @@ type configuration struct {
 	// generation changes with every change of a webhook.
 	generation int64
 	webhooks   []webhook
+	// foreign is the annotation by which somebody else keeps it, if any does.
+	foreign string
 }
 
 type webhook struct {

@@ -11,6 +11,7 @@ import (
 type metrics struct {
 	expiry  *prometheus.GaugeVec
 	trusted prometheus.Gauge
+	foreign prometheus.Gauge
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -23,8 +24,12 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Name: "sidecar_drift_certs_trusted_authorities",
 			Help: "Number of authorities that API servers are to trust: more than one while the authority changes.",
 		}),
+		foreign: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sidecar_drift_certs_kept_by_cert_manager",
+			Help: "1 where cert-manager keeps the Secrets or the caBundle, so that this controller writes nothing and should be deleted; else 0.",
+		}),
 	}
-	registry.MustRegister(m.expiry, m.trusted)
+	registry.MustRegister(m.expiry, m.trusted, m.foreign)
 	return m
 }
 
@@ -32,6 +37,10 @@ func (m *metrics) set(found facts) {
 	m.expiry.WithLabelValues("authority").Set(seconds(found.authorityEnds))
 	m.expiry.WithLabelValues("serving").Set(seconds(found.servingEnds))
 	m.trusted.Set(float64(found.trusted))
+	m.foreign.Set(0)
+	if found.foreign {
+		m.foreign.Set(1)
+	}
 }
 
 func seconds(t time.Time) float64 {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -24,6 +27,25 @@ const (
 	fieldManager = "sidecar-drift-certs"
 	creator      = "sidecar-drift-certs-create"
 )
+
+// By annotations with these beginnings cert-manager's controller knows the Secrets that
+// it keeps, and its injector what it writes a caBundle into. Two who write the same
+// objects undo each other's work for ever.
+// https://cert-manager.io/docs/concepts/ca-injector/
+const (
+	certManagerSecret  = "cert-manager.io/certificate-name"
+	certManagerInjects = "cert-manager.io/inject-"
+)
+
+// annotated returns the first key with a beginning, if there is one.
+func annotated(annotations map[string]string, beginning string) string {
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		if strings.HasPrefix(key, beginning) {
+			return key
+		}
+	}
+	return ""
+}
 
 // objects are those of the cluster.
 type objects struct {
@@ -47,6 +69,7 @@ func (o *objects) secret(ctx context.Context, name string) (secret, error) {
 		read.data = SecretData{} // exists, and is empty
 	}
 	_, read.requested = object.Annotations[RotateAnnotation]
+	read.foreign = annotated(object.Annotations, certManagerSecret)
 	return read, nil
 }
 
@@ -91,6 +114,7 @@ func (o *objects) configuration(ctx context.Context) (configuration, error) {
 		return configuration{}, fmt.Errorf("read MutatingWebhookConfiguration %s: %w", o.options.WebhookConfiguration, err)
 	}
 	read := configuration{uid: string(object.UID), version: object.ResourceVersion, generation: object.Generation}
+	read.foreign = annotated(object.Annotations, certManagerInjects)
 	for _, hook := range object.Webhooks {
 		read.webhooks = append(read.webhooks, webhook{hook.Name, hook.ClientConfig.CABundle})
 	}

@@ -42,6 +42,8 @@ type step struct {
 type facts struct {
 	authorityEnds, servingEnds time.Time
 	trusted                    int
+	// foreign says that somebody else keeps what this controller would.
+	foreign bool
 }
 
 func (s step) writes() bool { return s.authority != nil || s.serving != nil || s.trust != nil }
@@ -73,6 +75,10 @@ func (p policy) next(found look, seen memory) (step, memory, error) {
 		if replica.err == nil {
 			d.served = append(d.served, replica.serves)
 		}
+	}
+	if waiting := found.foreign(); waiting != "" {
+		d.facts.foreign = true
+		return step{waiting: waiting, again: p.wait, facts: d.facts}, memory{}, nil
 	}
 	d.unsettled = d.whyUnsettled()
 	d.seen.published = seen.published.see(found.configuration.sight(), found.ended)

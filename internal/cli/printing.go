@@ -7,6 +7,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/internal/printable"
@@ -51,5 +52,6 @@ func behind(out io.Writer) io.Writer {
 // adoptLogs has libraries log where we do, and not to the error stream itself.
 func adoptLogs(log logr.Logger) {
 	klog.SetLogger(log)
+	ctrllog.SetLogger(log)                             // which else prints a stack, once it has something to log
 	slog.SetDefault(slog.New(logr.ToSlogHandler(log))) // net/http logs there
 }

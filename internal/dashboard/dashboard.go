@@ -1,6 +1,5 @@
-// Package dashboard makes what Grafana and the Prometheus operator read: the
-// dashboard, of which manifests/grafana holds the JSON, and the PrometheusRule
-// with the alerts of manifests/prometheus/rules.yaml.
+// Package dashboard makes the dashboard for Grafana, of which manifests/grafana
+// holds the JSON.
 package dashboard
 
 import (

@@ -33,34 +33,6 @@ func TestFilesAreUpToDate(t *testing.T) {
 	if diff := cmp.Diff(string(want), string(read(t, manifests, "grafana", "sidecar-drift.json"))); diff != "" {
 		t.Errorf("the dashboard (run go generate ./internal/dashboard; -want +file):\n%s", diff)
 	}
-	want, err = PrometheusRule(read(t, manifests, "prometheus", "rules.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(read(t, manifests, "prometheus", "prometheusrule.yaml"))); diff != "" {
-		t.Errorf("the PrometheusRule (run go generate ./internal/dashboard; -want +file):\n%s", diff)
-	}
-}
-
-func TestPrometheusRuleNeedsGroups(t *testing.T) {
-	if object, err := PrometheusRule([]byte("rules: []\n")); err == nil {
-		t.Errorf("no error, but:\n%s", object)
-	}
-}
-
-// The object holds the very groups of the rules file.
-func TestPrometheusRuleHoldsTheSameGroups(t *testing.T) {
-	var plain struct{ Groups any }
-	if err := yaml.Unmarshal(read(t, manifests, "prometheus", "rules.yaml"), &plain); err != nil {
-		t.Fatal(err)
-	}
-	var object struct{ Spec struct{ Groups any } }
-	if err := yaml.Unmarshal(read(t, manifests, "prometheus", "prometheusrule.yaml"), &object); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(plain.Groups, object.Spec.Groups); diff != "" {
-		t.Errorf("groups (-rules.yaml +prometheusrule.yaml):\n%s", diff)
-	}
 }
 
 func TestPanels(t *testing.T) {

@@ -23,7 +23,7 @@ func TestRightsAreThoseOfTheManifests(t *testing.T) {
 		want []authorizationv1.ResourceAttributes
 	}{
 		{"../../manifests/base/auditor-rbac.yaml", slices.Concat(auditRights(), serviceRights())},
-		{"../../manifests/overlays/rollout/rbac.yaml", rolloutRights()},
+		{"../../manifests/components/rollout/rbac.yaml", rolloutRights()},
 	} {
 		t.Run(tt.file, func(t *testing.T) {
 			var want []string

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	certutil "k8s.io/client-go/util/cert"
 	"k8s.io/kubectl/pkg/util"
 	"k8s.io/kubectl/pkg/util/podutils"
 )
@@ -53,22 +55,54 @@ func (e *examiner) certificates(ctx context.Context) {
 	}
 	endpoints, unreachable := e.endpoints(w.ClientConfig)
 	e.add(unreachable...)
+	var served []*x509.Certificate
 	for _, endpoint := range endpoints {
-		e.add(e.certificate(ctx, endpoint, roots, serverName(w.ClientConfig), renewer))
+		finding, certificate := e.certificate(ctx, endpoint, roots, serverName(w.ClientConfig), renewer)
+		e.add(finding)
+		if certificate != nil {
+			served = append(served, certificate)
+		}
+	}
+	if len(served) > 0 && len(served) == len(endpoints) && len(unreachable) == 0 {
+		e.add(judgeAuthorities(t, w.ClientConfig.CABundle, served, byCertManager(e.installed.configuration.value))...)
 	}
 }
 
-func (e *examiner) certificate(ctx context.Context, at endpoint, roots *x509.CertPool, name, renewer string) Finding {
+// judgeAuthorities says of which authorities in a caBundle no replica serves a
+// certificate: who has the key of one of those can speak for the stamper.
+func judgeAuthorities(t topic, bundle []byte, served []*x509.Certificate, certManager bool) []Finding {
+	authorities, err := certutil.ParseCertsPEM(bundle)
+	if err != nil {
+		return nil // trusted has said so
+	}
+	unused := 0
+	for _, authority := range authorities {
+		if !slices.ContainsFunc(served, func(c *x509.Certificate) bool { return c.CheckSignatureFrom(authority) == nil }) {
+			unused++
+		}
+	}
+	switch {
+	case unused == 0:
+		return nil
+	case certManager:
+		return []Finding{t.warning("docs/certificates.md#change-the-authority-under-cert-manager says how to drop what is old",
+			"of %d authorities in the caBundle no replica serves a certificate of %d: who has such a key can still speak for the stamper, and cert-manager drops none by itself", len(authorities), unused)}
+	}
+	return []Finding{t.ok("of %d authorities in the caBundle no replica serves a certificate of %d: the authority is being changed", len(authorities), unused)}
+}
+
+// certificate also returns what is served, where it is trusted.
+func (e *examiner) certificate(ctx context.Context, at endpoint, roots *x509.CertPool, name, renewer string) (Finding, *x509.Certificate) {
 	t := topic{checkCertificate, at.name}
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	conn, err := at.dial(ctx)
 	if err != nil {
-		return t.notChecked("give --webhook-url where the stamper can be reached from here", "cannot be reached from here: %v", err)
+		return t.notChecked("give --webhook-url where the stamper can be reached from here", "cannot be reached from here: %v", err), nil
 	}
 	defer func() { _ = conn.Close() }()
 	served, err := handshake(ctx, conn, &tls.Config{RootCAs: roots, ServerName: name, Time: e.options.Now, MinVersion: tls.VersionTLS12})
-	return judgeCertificate(t, served, err, name, renewer, e.options.Now())
+	return judgeCertificate(t, served, err, name, renewer, e.options.Now()), served
 }
 
 // handshake returns the certificate that the other side serves, verified as the
@@ -105,12 +139,18 @@ func renewerOf(configuration *admissionregistrationv1.MutatingWebhookConfigurati
 }
 
 func byCertManager(configuration *admissionregistrationv1.MutatingWebhookConfiguration) bool {
-	for annotation := range configuration.Annotations {
+	return injectedBy(configuration.Annotations) != ""
+}
+
+// injectedBy is the annotation that has cert-manager's injector write a caBundle, if
+// there is one.
+func injectedBy(annotations map[string]string) string {
+	for _, annotation := range slices.Sorted(maps.Keys(annotations)) {
 		if strings.HasPrefix(annotation, certManagerPrefix) {
-			return true
+			return annotation
 		}
 	}
-	return false
+	return ""
 }
 
 // serverName is the name that API servers want on the certificate.

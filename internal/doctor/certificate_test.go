@@ -114,7 +114,8 @@ func TestCertificate(t *testing.T) {
 			}
 			e := &examiner{options: Options{Now: func() time.Time { return tt.at }}}
 			renewer := renewerOf(&admissionregistrationv1.MutatingWebhookConfiguration{})
-			check(t, []Finding{e.certificate(t.Context(), at(listen(t, tt.served)), roots, tt.host, renewer)}, tt.want)
+			finding, _ := e.certificate(t.Context(), at(listen(t, tt.served)), roots, tt.host, renewer)
+			check(t, []Finding{finding}, tt.want)
 		})
 	}
 }
@@ -126,7 +127,9 @@ func TestCertificateOfNoTLSServer(t *testing.T) {
 		here, there := net.Pipe()
 		return here, there.Close()
 	}}
-	check(t, []Finding{e.certificate(t.Context(), cannot, nil, serviceName, ""), e.certificate(t.Context(), silent, nil, serviceName, "")},
+	unreachable, _ := e.certificate(t.Context(), cannot, nil, serviceName, "")
+	noServer, _ := e.certificate(t.Context(), silent, nil, serviceName, "")
+	check(t, []Finding{unreachable, noServer},
 		expected{NotChecked, "Pod it", "cannot be reached from here: no route", "--webhook-url"},
 		expected{NotChecked, "Pod it", "no TLS handshake", "whether it is the stamper"})
 }

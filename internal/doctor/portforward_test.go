@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -45,11 +46,15 @@ func TestCertificateThroughAPortForward(t *testing.T) {
 	trust := topic{checkCertificate, configurationName}
 	roots, _ := trusted(trust, certs.Bundle{authority.Certificate}.PEM(), "")
 	others, _ := trusted(trust, certs.Bundle{newAuthority(t).Certificate}.PEM(), "")
+	certificate := func(at endpoint, roots *x509.CertPool) Finding {
+		finding, _ := e.certificate(t.Context(), at, roots, serviceName, "logs")
+		return finding
+	}
 	check(t, []Finding{
-		e.certificate(t.Context(), endpoint{"Pod it", e.forward("it", 9443)}, roots, serviceName, "logs"),
-		e.certificate(t.Context(), endpoint{"Pod it", e.forward("it", 9443)}, others, serviceName, "logs"),
-		e.certificate(t.Context(), endpoint{"Pod it", e.forward("it", 1)}, roots, serviceName, "logs"),
-		e.certificate(t.Context(), endpoint{"Pod other", e.forward("other", 9443)}, roots, serviceName, "logs"),
+		certificate(endpoint{"Pod it", e.forward("it", 9443)}, roots),
+		certificate(endpoint{"Pod it", e.forward("it", 9443)}, others),
+		certificate(endpoint{"Pod it", e.forward("it", 1)}, roots),
+		certificate(endpoint{"Pod other", e.forward("other", 9443)}, roots),
 	},
 		expected{state: OK, message: serviceName},
 		expected{state: Wrong, message: "not from the authority"},

@@ -88,6 +88,9 @@ func judgeReplicas(name string, deployment read[appsv1.Deployment], certManager 
 	if deployment.err != nil {
 		return t.unread(deployment.err)
 	}
+	if name == certificate && certManager {
+		return t.warning("delete it: docs/certificates.md#cert-manager", "runs, though cert-manager looks after the certificate: it writes nothing, and is of no use")
+	}
 	d := deployment.value
 	wanted := int32(1)
 	if d.Spec.Replicas != nil {

@@ -88,7 +88,7 @@ func serveRollsOut(t *testing.T) {
 // that rolls out runs, with the rights that the overlay gives it.
 func rolloutKubeconfig(t *testing.T, c *cluster.Cluster) string {
 	t.Helper()
-	overlay, err := os.ReadFile("../../manifests/overlays/auto-rollout/rbac.yaml")
+	overlay, err := os.ReadFile("../../manifests/components/auto-rollout/rbac.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

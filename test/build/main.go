@@ -1,5 +1,5 @@
 // Command build builds the test cluster's programs (etcd, Kubernetes, kwok, and
-// Istio's and Dapr's injectors) into a cache outside of the repository, with a line of
+// Istio's and Dapr's injectors) and Helm's into a cache outside of the repository, with a line of
 // progress for each, and prints the directories that hold them.
 //
 //	go run ./test/build
@@ -30,6 +30,7 @@ func run() error {
 	defer stop()
 	for _, build := range []func(context.Context) (*binaries.Set, error){
 		binaries.Kubernetes, binaries.Kwok, binaries.Istio, binaries.Dapr,
+		binaries.Helm, binaries.Helm3,
 	} {
 		set, err := build(ctx)
 		if err != nil {

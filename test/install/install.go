@@ -83,6 +83,7 @@ type Product struct {
 	served    int  // how many of the replicas run
 	older     bool // what is installed is another checkout
 	front     int  // the port that API servers call
+	manifests func(ctx context.Context, port int) error
 	tlsDir    string
 	certs     *cluster.Process
 	stop      context.CancelFunc
@@ -99,6 +100,9 @@ type Options struct {
 	Front func([]*Replica) (port int, err error)
 	// CertsArgs are given to the certificate controller, too.
 	CertsArgs []string
+	// Manifests installs the objects, with the webhook at that port of loopback. Nil:
+	// the overlay rollout is applied.
+	Manifests func(ctx context.Context, port int) error
 	// Checkout is what is installed; this one if it is empty. Of an earlier one,
 	// the certificate controller knows no CertsArgs.
 	Checkout string
@@ -113,7 +117,7 @@ func Start(ctx context.Context, c *cluster.Cluster) (*Product, error) {
 // StartWith does what Start does with more than one replica, or something before
 // them.
 func StartWith(ctx context.Context, c *cluster.Cluster, options Options) (*Product, error) {
-	p := &Product{cluster: c, certsArgs: options.CertsArgs, served: options.Replicas, tlsDir: filepath.Join(c.Dir(), "stamper-tls")}
+	p := &Product{cluster: c, certsArgs: options.CertsArgs, manifests: options.Manifests, served: options.Replicas, tlsDir: filepath.Join(c.Dir(), "stamper-tls")}
 	for i := range options.Replicas + 1 {
 		r, err := p.newReplica(i)
 		if err != nil {
@@ -155,6 +159,9 @@ func (p *Product) Apply(ctx context.Context, checkout string) error {
 	}
 	if p.Binaries, err = build(ctx, checkout, dir); err != nil {
 		return err
+	}
+	if p.manifests != nil {
+		return p.manifests(ctx, p.front)
 	}
 	return p.cluster.InstallManifests(ctx, filepath.Join(checkout, "manifests", "overlays", "rollout"), p.front)
 }

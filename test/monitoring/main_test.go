@@ -223,7 +223,7 @@ func (s *scenario) watch(ctx context.Context) error {
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		return err
 	}
-	rights, err := os.ReadFile(filepath.Join(manifests, "overlays", "auto-rollout", "rbac.yaml"))
+	rights, err := os.ReadFile(filepath.Join(manifests, "components", "auto-rollout", "rbac.yaml"))
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,4 @@
-// Command generate writes the dashboard and the PrometheusRule into the
-// directory of manifests that it is given.
+// Command generate writes the dashboard into the directory of manifests that it is given.
 package main
 
 import (
@@ -26,16 +25,5 @@ func run(manifests string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(manifests, "grafana", "sidecar-drift.json"), text, 0o644); err != nil {
-		return err
-	}
-	rules, err := os.ReadFile(filepath.Join(manifests, "prometheus", "rules.yaml"))
-	if err != nil {
-		return err
-	}
-	object, err := dashboard.PrometheusRule(rules)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(manifests, "prometheus", "prometheusrule.yaml"), object, 0o644)
+	return os.WriteFile(filepath.Join(manifests, "grafana", "sidecar-drift.json"), text, 0o644)
 }

@@ -32,7 +32,7 @@ type Set struct {
 }
 
 // Kubernetes returns kube-apiserver, kube-controller-manager, kube-scheduler,
-// kubectl and etcd. Like Kwok, Istio and Dapr it builds them, with progress on
+// kubectl and etcd. Like all others it builds them, with progress on
 // stderr, unless they are cached: 10 minutes from nothing, one minute when only
 // Go's own build cache is warm.
 func Kubernetes(ctx context.Context) (*Set, error) { return kubernetes.ensureInUserCache(ctx) }
@@ -46,6 +46,12 @@ func Istio(ctx context.Context) (*Set, error) { return istio.ensureInUserCache(c
 // Dapr returns dapr-injector, Dapr's injection webhook as one process, and the chart
 // that installs it (ChartsDir).
 func Dapr(ctx context.Context) (*Set, error) { return dapr.ensureInUserCache(ctx) }
+
+// Helm returns helm, which is Helm 4.
+func Helm(ctx context.Context) (*Set, error) { return helm.ensureInUserCache(ctx) }
+
+// Helm3 returns helm3, and helm-docs, which is made of it.
+func Helm3(ctx context.Context) (*Set, error) { return helm3.ensureInUserCache(ctx) }
 
 // BinDir is the directory that holds the programs and nothing else.
 func (s *Set) BinDir() string { return filepath.Join(s.Dir, "bin") }

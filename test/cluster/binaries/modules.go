@@ -89,6 +89,31 @@ var dapr = module{
 	charts:   "charts/dapr",
 }
 
+var helm = module{
+	name:     "helm",
+	programs: []program{{name: "helm", pkg: "helm.sh/helm/v4/cmd/helm", output: "helm", modPath: "helm.sh/helm/v4"}},
+	versionFlags: func(version string) []string {
+		return []string{"-X", "helm.sh/helm/v4/internal/version.version=" + version}
+	},
+}
+
+// helm3 is a module of its own, as both commands are built as helm.
+var helm3 = module{
+	name: "helm3",
+	programs: []program{
+		{name: "helm3", pkg: "helm.sh/helm/v3/cmd/helm", output: "helm", modPath: "helm.sh/helm/v3"},
+		{name: "helm-docs", pkg: "github.com/norwoodj/helm-docs/cmd/helm-docs", output: "helm-docs", modPath: "github.com/norwoodj/helm-docs"},
+	},
+	versionFlags: func(version string) []string {
+		// As its Makefile does: what helm template takes a cluster to be.
+		const util = "helm.sh/helm/v3/pkg/chartutil."
+		return []string{
+			"-X", "helm.sh/helm/v3/internal/version.version=" + version,
+			"-X", util + "k8sVersionMajor=1", "-X", util + "k8sVersionMinor=37",
+		}
+	},
+}
+
 // moduleDir is where the sources of the first program's module are.
 func (r *recipe) moduleDir(ctx context.Context) (string, error) {
 	modPath := r.programs[0].modPath

@@ -1,0 +1,109 @@
+package chart
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestChartPassesLint(t *testing.T) {
+	_, all := together(components...)
+	for _, h := range helms(t) {
+		t.Run(h.name, func(t *testing.T) {
+			h.must(t, "lint", "--strict", dir)
+			args := []string{"lint", "--strict", dir}
+			for _, value := range all {
+				args = append(args, "--set-json", value)
+			}
+			h.must(t, args...)
+		})
+	}
+}
+
+// What cannot be installed is refused with what to do, before anything is changed.
+func TestValuesAreChecked(t *testing.T) {
+	for _, tt := range []struct {
+		name, values, want string
+	}{
+		{"an unknown key", "stampr: {}", "stampr"},
+		{"an unknown key of a component", "auditor: {replica: 3}", "replica"},
+		{"an unknown mode", "certificates: {mode: vault}", "selfManaged"},
+		{"a key that the configuration does not know", "configuration: {intervall: 30s}", "intervall"},
+		{"a value that the configuration refuses", "configuration: {dryRunAs: root}", "dryRunAs"},
+		{"a timeout that API servers refuse", "webhook: {timeoutSeconds: 60}", "timeoutSeconds"},
+		{"a group that would end the policy's string", `people: {group: "a' || true || '"}`, "group"},
+		{"an annotation prefix of an injector", "rollout: {annotationPrefixes: [sidecar.istio.io/x]}", "annotationPrefixes"},
+		{"a digest that is none", "image: {digest: latest}", "digest"},
+		{"rollouts by nobody", "autoRollout: {enabled: true}\nconfiguration: {autoRollout: {enabled: true}}", "autoRollout.enabled needs rollout.enabled=true"},
+		{"rollouts without a policy", "rollout: {enabled: true}\nautoRollout: {enabled: true}", "configuration.autoRollout with enabled: true"},
+		{"a policy without rollouts", "configuration: {autoRollout: {enabled: true}}", "needs autoRollout.enabled=true"},
+		{"a resize by nobody", "resize: {enabled: true}", "resize.enabled needs rollout.enabled=true"},
+		{"a Secret without a name", "certificates: {mode: existingSecret}", "certificates.existingSecret.name"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "values.yaml")
+			if err := os.WriteFile(file, []byte(tt.values), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			for _, h := range helms(t) {
+				out, err := h.run(t.Context(), "template", release, dir, "-f", file)
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("%s says %v, want %q:\n%s", h.name, err, tt.want, out)
+				}
+			}
+		})
+	}
+}
+
+// Every value reaches the objects that it is for.
+func TestValuesReachTheObjects(t *testing.T) {
+	pods := `{"replicas":3,"nodeSelector":{"pool":"platform"},"tolerations":[{"key":"infra"}],"affinity":{"nodeAffinity":{}},
+		"topologySpreadConstraints":[{"topologyKey":"rack"}],"priorityClassName":"critical","podLabels":{"team":"mesh"},"podAnnotations":{"note":"x"},
+		"extraArgs":["--v=1"],"extraEnv":[{"name":"HTTPS_PROXY","value":"p"}],"extraVolumes":[{"name":"ca","emptyDir":{}}],
+		"extraVolumeMounts":[{"name":"ca","mountPath":"/ca"}],"resources":{"limits":{"memory":"1Gi"}},
+		"securityContext":{"runAsUser":1234},"podSecurityContext":{"fsGroup":1234}}`
+	files, err := Render(t.Context(), dir,
+		"stamper="+pods, "auditor="+pods, "certificates="+pods,
+		`image={"repository":"registry.example.com/tools/sd","tag":"v9","pullPolicy":"Always","pullSecrets":[{"name":"pull"}]}`,
+		`commonLabels={"cost-center":"42"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deployments := 0
+	for _, file := range files {
+		for _, text := range file.Documents {
+			if !strings.Contains(text, "cost-center: \"42\"") && !strings.Contains(text, "cost-center: 42") {
+				t.Errorf("%s: an object has no common label:\n%s", file.Template, text)
+			}
+			if !strings.Contains(text, "kind: Deployment") {
+				continue
+			}
+			deployments++
+			for _, want := range []string{
+				"replicas: 3", "pool: platform", "key: infra", "nodeAffinity: {}", "topologyKey: rack", "priorityClassName: critical",
+				"team: mesh", "note: x", "- --v=1", "name: HTTPS_PROXY", "emptyDir: {}", "mountPath: /ca", "memory: 1Gi", "runAsUser: 1234",
+				"fsGroup: 1234", "image: registry.example.com/tools/sd:v9", "imagePullPolicy: Always", "- name: pull",
+			} {
+				if !strings.Contains(text, want) {
+					t.Errorf("%s: no %q in:\n%s", file.Template, want, text)
+				}
+			}
+		}
+	}
+	if deployments != 3 {
+		t.Errorf("%d Deployments, want 3", deployments)
+	}
+	digest := "sha256:" + strings.Repeat("0a", 32)
+	files, err = Render(t.Context(), dir, `image.digest="`+digest+`"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, file := range files {
+		named += strings.Count(strings.Join(file.Documents, ""), "image: sidecar-drift/sidecar-drift@"+digest)
+	}
+	if named != 3 {
+		t.Errorf("%d images by their digest, want 3", named)
+	}
+}
