@@ -139,6 +139,7 @@ func TestServe(t *testing.T) {
 	t.Run("audits and hands over", serveAudits)
 	t.Run("rolls out", serveRollsOut)
 	t.Run("rolls out in waves", serveRollsOutInWaves)
+	t.Run("resizes", serveResizes)
 	t.Run("notifies", serveNotifies)
 	t.Run("stands a hostile tenant", serveStandsATenant)
 	t.Run("requires authorization", serveRequiresAuthorization)
