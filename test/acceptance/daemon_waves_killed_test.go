@@ -25,7 +25,7 @@ import (
 // left alone for an hour, as it may have been the reason.
 func TestServeIsKilledInWaves(t *testing.T) {
 	t.Parallel()
-	const soak = 30 * time.Second
+	const soak = 90 * time.Second // longer than the leaders of it take to be killed
 	c := fenced(t)
 	namespace, running := startOwnInjector(t, c, addsProxy("proxy:1"))
 	deployWeb(t, c, namespace, 2, "one", "two", "last")

@@ -94,7 +94,7 @@ func killedTakenBack(t *testing.T) killing {
 	namespace := injectedNamespace(t, c, 1)
 	deployWeb(t, c, namespace, 3, "web")
 	slowed(t, c, namespace, "web", 1)
-	operate(t, c, namespace, "web")
+	operate(t, c, namespace)
 	return killing{Cluster: c, namespace: namespace, args: []string{"--strategy", "auto"}, takesBack: true, fresh: ofImage, drift: func(n int) { proxy.setImage(fmt.Sprint("proxy:", n)) }}
 }
 
