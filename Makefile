@@ -82,7 +82,7 @@ bench-%:
 chaos: control-plane ## Break the stamper, the auditor and rollouts in every way known, into docs/reliability.md.
 	go test -count=1 -timeout 30m ./test/chaos -full -reliability $(CURDIR)/docs/reliability.md
 	go test -count=1 -timeout 10m -tags chaos ./test/upgrade
-	go test -count=1 -timeout 40m -parallel 8 -tags chaos ./test/acceptance -full \
+	go test -count=1 -timeout 60m -parallel 8 -tags chaos ./test/acceptance -full \
 	  -run 'ManyDeployments|Killed|Interrupted|Faults|APIServerRestarts|LosesARace|Deleted|LoseASidecar|BreakingChange|IllCanary|Deadlocks|APIServerIsAway|ComeAndGo|ComesAndGoes|SlowInjector|ThousandRefusals|PriorityAndFairness|ChangesOfTheAuthority|KilledWhile|ConvergeOnce|TestServe$$|Tenant'
 
 .PHONY: matrix

@@ -52,7 +52,7 @@ func (p Page) json() ([]byte, error) {
 		Details: make([]string, len(p.Report.Items())),
 		History: p.History,
 	}
-	distinct := changeList{all: []verdict.Change{}, index: map[changeKey]int{}}
+	distinct := changeList{all: []verdict.Change{}, index: map[pageKey]int{}}
 	for i, item := range p.Report.Items() {
 		data.Details[i] = strings.Join(details(item, 0), " ")
 		data.Report.Items[i] = pageItem{Item: item, Revisions: distinct.revisions(item.Revisions)}
@@ -71,7 +71,13 @@ func (p Page) json() ([]byte, error) {
 // changeList holds each change once.
 type changeList struct {
 	all   []verdict.Change
-	index map[changeKey]int
+	index map[pageKey]int
+}
+
+// pageKey tells apart what is spent in the Pods of one workload and not in another's.
+type pageKey struct {
+	changeKey
+	spent bool
 }
 
 func (l *changeList) revisions(of []Revision) []pageRevision {
@@ -85,7 +91,7 @@ func (l *changeList) revisions(of []Revision) []pageRevision {
 func (l *changeList) indices(of []verdict.Change) []int {
 	found := make([]int, len(of))
 	for i, change := range of {
-		key := keyOf(change)
+		key := pageKey{keyOf(change), change.Spent}
 		at, known := l.index[key]
 		if !known {
 			at = len(l.all)

@@ -140,6 +140,37 @@ func TestHTMLDataIsTheReport(t *testing.T) {
 	}
 }
 
+// One change may be spent in one workload, and not in another.
+func TestHTMLTellsApartWhatIsSpent(t *testing.T) {
+	item := func(name string, spent bool) report.Item {
+		return report.Item{Namespace: "shop", Kind: "Deployment", Name: name, State: verdict.Drifted, Revisions: []report.Revision{{
+			State: verdict.Drifted, Changes: []verdict.Change{{Part: "initContainer/setup", Path: "image", To: json.RawMessage(`"setup:2"`), Spent: spent}},
+		}}}
+	}
+	r := report.New(report.DriftReport, clock, []report.Item{item("a", false), item("b", true), item("c", false)}, 0)
+	var data bytes.Buffer
+	if err := (report.Page{Report: r.Masked(mask.Constant())}).WriteJSON(&data); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Report struct {
+			Items []struct{ Revisions []struct{ Changes []int } }
+		}
+		Changes []verdict.Change
+	}
+	if err := json.Unmarshal(data.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{false, true, false} {
+		if at := got.Report.Items[i].Revisions[0].Changes[0]; got.Changes[at].Spent != want {
+			t.Errorf("%s: spent is %t", r.Items[i].Name, !want)
+		}
+	}
+	if len(got.Changes) != 2 {
+		t.Errorf("%d changes, want each once", len(got.Changes))
+	}
+}
+
 func TestHTMLWithoutScriptSaysTheSummary(t *testing.T) {
 	page := renderPage(t, report.Page{Report: read(t, report.DriftReport, "audit", 2).Masked(mask.Constant())})
 	if got := between(t, page, "<noscript>", "</noscript>"); !strings.Contains(got, "11 workloads, 24 Pods: 1 Blocked") {

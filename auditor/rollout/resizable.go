@@ -227,16 +227,24 @@ func (a amounts) apply(pod *corev1.Pod) {
 }
 
 // had returns what a Pod's containers have now where they are to have amounts, and how many
-// of these they do not have yet: a resize takes none away again.
+// of these they do not have yet: a resize takes none away again. Where an earlier resize
+// waits, that is what their status says.
 func (a amounts) had(pod *corev1.Pod) (now amounts, news int) {
+	waits := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodResizePending && c.Status == corev1.ConditionTrue
+	})
 	now = amounts{}
 	for of, want := range a {
-		spec, _ := containerOf(pod, of)
+		spec, status := containerOf(pod, of)
 		if spec == nil {
 			continue
 		}
+		has := spec.Resources
+		if waits && status != nil && status.Resources != nil {
+			has = *status.Resources
+		}
 		for kind, lists := range map[string][2]corev1.ResourceList{
-			"requests": {want.Requests, spec.Resources.Requests}, "limits": {want.Limits, spec.Resources.Limits},
+			"requests": {want.Requests, has.Requests}, "limits": {want.Limits, has.Limits},
 		} {
 			for unit := range lists[0] {
 				if amount, has := lists[1][unit]; has {

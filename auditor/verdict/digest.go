@@ -18,7 +18,7 @@ func DigestOf(pod jsontree.Node, annotations ...string) (Digest, error) {
 		return Digest{}, err
 	}
 	var (
-		v    = podspec.NewView(pod)
+		v    = podspec.NewView(inForce(pod))
 		form = make([]byte, 0, len(pod.Raw()))
 	)
 	profiles := appArmorAnnotations(v)

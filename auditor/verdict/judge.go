@@ -93,7 +93,7 @@ func newComparison(in Input) (*comparison, error) {
 		return nil, fmt.Errorf("live Pod: %w", err)
 	}
 	c := &comparison{
-		live:     podspec.NewView(in.Live),
+		live:     podspec.NewView(inForce(in.Live)),
 		fresh:    podspec.NewView(in.Fresh),
 		declared: declared,
 		edits:    podspec.Union(podspec.Later(managers)).Field([]byte("spec")),

@@ -141,6 +141,7 @@ func TestServe(t *testing.T) {
 	t.Run("gives way to people", serveGivesWay)
 	t.Run("counts failures by cause", serveCountsFailuresByCause)
 	t.Run("rolls out in waves", serveRollsOutInWaves)
+	t.Run("resizes", serveResizes)
 	t.Run("notifies", serveNotifies)
 	t.Run("tells of trouble", serveTellsOfTrouble)
 	t.Run("stands a hostile tenant", serveStandsATenant)

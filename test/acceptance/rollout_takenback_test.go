@@ -20,21 +20,21 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 )
 
-// operate takes back what others write into the annotations of a workload's Pod template, as
+// operate takes back what others write into the annotations of the Pod template of the Deployment web, as
 // an operator does that owns it, but for keys that it leaves alone.
-func operate(t *testing.T, c *cluster.Cluster, namespace, resource, name string, leaves ...string) {
+func operate(t *testing.T, c *cluster.Cluster, namespace string, leaves ...string) {
 	t.Helper()
 	client, err := dynamic.NewForConfig(c.RESTConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
-	workloads := client.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: resource}).Namespace(namespace)
+	workloads := client.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}).Namespace(namespace)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
-			if object, err := workloads.Get(ctx, name, metav1.GetOptions{}); err == nil {
+			if object, err := workloads.Get(ctx, "web", metav1.GetOptions{}); err == nil {
 				takeBack(ctx, workloads, object, leaves)
 			}
 			select {
@@ -89,7 +89,7 @@ spec:
 // leaves the template alone heals what it left.
 func TestRestartThatIsTakenBack(t *testing.T) {
 	c, _, namespace := slowWeb(t)
-	operate(t, c, namespace, "deployments", "web")
+	operate(t, c, namespace)
 
 	taken := rolloutCommand(t, c, 1, "-n", namespace, "--confirm")
 	checkResults(t, taken, map[string]report.Result{"Deployment/web": report.Reverted})
@@ -117,7 +117,7 @@ func TestRestartThatIsTakenBack(t *testing.T) {
 // With auto, a restart that is taken back goes on by eviction, in one run.
 func TestAutoEvictsWhatIsTakenBack(t *testing.T) {
 	c, proxy, namespace := slowWeb(t)
-	operate(t, c, namespace, "deployments", "web")
+	operate(t, c, namespace)
 	plan := rolloutCommand(t, c, 0, "-n", namespace, "--strategy", "auto")
 	if got := plan.Items[0].Rollout; got.Strategy != "restart" || got.Result != report.Planned {
 		t.Errorf("planned %+v, want a restart: nobody knows yet", got)
@@ -165,7 +165,7 @@ func TestAutoStopsWhereAPersonTakesBack(t *testing.T) {
 // Operators that leave kubectl's annotation alone do not take a restart back.
 func TestRestartBesideAnOperatorThatLeavesRestartedAt(t *testing.T) {
 	c, _, namespace := slowWeb(t)
-	operate(t, c, namespace, "deployments", "web", "kubectl.kubernetes.io/restartedAt")
+	operate(t, c, namespace, "kubectl.kubernetes.io/restartedAt")
 	done := rolloutCommand(t, c, 0, "-n", namespace, "--confirm")
 	checkResults(t, done, map[string]report.Result{"Deployment/web": report.RolledOut})
 	auditNamespace(t, c, namespace, "Deployment/web InSync 3")

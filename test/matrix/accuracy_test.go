@@ -125,6 +125,9 @@ const firstGroup = "\n# Rows\n"
 // markdown is the row's line.
 func (r row) markdown() string {
 	places := placesText(r.changes)
+	for _, place := range r.spent {
+		places = strings.Replace(places, "`"+place+"`", "`"+place+"` (spent)", 1)
+	}
 	state := fmt.Sprintf("`%s`", r.state)
 	if r.approximate {
 		state += ", approximate"
@@ -149,6 +152,8 @@ func (r row) markdown() string {
 		rolled = "with `--include-sidecarless --allow-orphaned`"
 	case r.orphaned:
 		rolled = "with `--allow-orphaned`"
+	case r.onlySpent():
+		rolled = "with `--include-spent`"
 	case r.sidecarless:
 		rolled = "with `--include-sidecarless`"
 	default:

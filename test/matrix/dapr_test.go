@@ -140,7 +140,7 @@ func daprMeshedRows() []row {
 	meshed := func(name string, w meshed, changes ...[]string) row {
 		r := inDapr(name, w, changes...)
 		r.in = daprMeshed
-		return r
+		return r.spendsIstio()
 	}
 	return []row{
 		meshed("Dapr and Istio, both are upgraded", meshedBy(asClassic), upgraded, under(istioProxy, image, cpu), under(istioInit, image, cpu)),

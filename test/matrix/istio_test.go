@@ -59,6 +59,17 @@ func inIstio(name, namespace string, w meshed, changes ...[]string) row {
 	if r.changes = slices.Concat(changes...); len(r.changes) > 0 {
 		r.state = verdict.Drifted
 	}
+	return r.spendsIstio()
+}
+
+// spendsIstio is the row, of which the amounts are spent that Istio's init container had
+// to set up what stays.
+func (r row) spendsIstio() row {
+	for _, place := range r.changes {
+		if strings.HasPrefix(place, istioInit+" resources.") {
+			r.spent = append(r.spent, place)
+		}
+	}
 	return r
 }
 

@@ -19,7 +19,7 @@ var (
 // rows are the table, in the order of the published page.
 func rows() []row {
 	return slices.Concat(
-		sidecarRows(), nativeRows(), volumeRows(), podRows(), generatedRows(), appRows(), containerRows(),
+		sidecarRows(), nativeRows(), volumeRows(), podRows(), generatedRows(), appRows(), containerRows(), endedRows(),
 		injectorRows(), severalRows(), mutatorRows(), ownerRows(), harmlessRows(), peopleRows(), inPlaceRows(), undecidableRows(),
 		istioRows(), habitRows(), placedRows(),
 	)

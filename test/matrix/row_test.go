@@ -32,6 +32,8 @@ type row struct {
 	// state and changes, "PART PATH" and no other, are expected after the change.
 	state   verdict.State
 	changes []string
+	// spent are those of the changes that no rollout must restart anything for.
+	spent []string
 	// approximate tells that the verdict must be called so.
 	approximate bool
 	// was is expected before the change, if not what a new Pod is.
@@ -52,6 +54,10 @@ type row struct {
 
 // generated tells that the row is one of those made from the API's types.
 func (r row) generated() bool { return strings.HasPrefix(r.group, leafOf) }
+
+// onlySpent tells that nothing else differs, so that the row is rolled out only where
+// that is asked for.
+func (r row) onlySpent() bool { return len(r.spent) > 0 && len(r.spent) == len(r.changes) }
 
 // expectation is what an audit must find.
 type expectation struct {

@@ -58,7 +58,14 @@ func (a *asker) compare(n int, when string, items []report.Item, want expectatio
 		for _, revision := range item.Revisions {
 			approximate = approximate || revision.Approximate
 			for _, c := range revision.Changes {
-				got = append(got, strings.TrimSpace(c.Part+" "+c.Path))
+				place := strings.TrimSpace(c.Part + " " + c.Path)
+				got = append(got, place)
+				switch spent := slices.Contains(a.rows[n].spent, place); {
+				case c.Spent && !spent:
+					miss("calls %s spent", place)
+				case spent && !c.Spent:
+					alarm("does not call %s spent", place)
+				}
 			}
 		}
 		if item.State == want.state {
@@ -97,12 +104,16 @@ func reasons(item report.Item) string {
 }
 
 // rollOut rolls out what may be: first by restart, then by eviction where nothing
-// else does, then where no container is injected, then where what was injected is to go.
+// else does, then where only what is spent differs, then where no container is injected,
+// then where what was injected is to go.
 func (m *matrix) rollOut(t *testing.T, found *report.Report) {
 	t.Helper()
-	m.rollOutBy(t, found, rollout.Options{}, func(r row) bool { return !r.evicted && !r.orphaned && !r.sidecarless })
+	m.rollOutBy(t, found, rollout.Options{}, func(r row) bool {
+		return !r.evicted && !r.orphaned && !r.sidecarless && !r.onlySpent()
+	})
 	some := func(opts rollout.Options, of func(row) bool) { m.rollOutBy(t, m.reportOn(found, of), opts, of) }
 	some(rollout.Options{Strategy: rollout.Evict}, func(r row) bool { return r.evicted })
+	some(rollout.Options{Select: rollout.Selection{IncludeSpent: true}}, row.onlySpent)
 	included := rollout.Options{Select: rollout.Selection{IncludeSidecarless: true}}
 	some(included, func(r row) bool { return r.sidecarless && !r.orphaned })
 	included.Guards.AllowOrphaned = true

@@ -159,6 +159,41 @@ func TestDetailsBesideTheChanges(t *testing.T) {
 	}
 }
 
+// What is of an init container that has ended is marked, once for all of it where that is
+// so, and so is a workload that differs in nothing else.
+func TestWhatIsSpentIsMarked(t *testing.T) {
+	spent := func(c verdict.Change) verdict.Change {
+		c.Spent = true
+		return c
+	}
+	amounts := spent(change("initContainer/setup", "resources.requests.cpu", "10m", "20m"))
+	r := report.New(report.DriftReport, time.Now(), []report.Item{
+		workload("shop", "Deployment", "all", verdict.Drifted, 3, "", amounts, spent(change("initContainer/setup", "image", "setup:1", "setup:2"))),
+		workload("shop", "Deployment", "some", verdict.Drifted, 2, "", amounts, change("initContainer/setup", "args", "a", "b"), upgrade()[3]),
+		workload("shop", "Deployment", "none", verdict.Drifted, 1, "", upgrade()...),
+	}, 0)
+	r.Items[0].Rollout = report.Rollout{Reason: "differs only in how init containers ran that have ended (initContainer/setup image): --include-spent re-creates its Pods all the same"}
+	b := open(t, file(t, report.Page{Report: r.Masked(mask.Off())}), screen{})
+	const marked = `[...document.querySelectorAll('tr:has(> th > .tag, .c-details .tag)')].map((row) => row.querySelector('.open, th').innerText.split('\n')[0].trim().replace(/\s+/g, ' ')).join(', ')`
+	if got := eval[string](b, marked); got != "all" {
+		t.Errorf("marked workloads: %s, want the one that differs in nothing else", got)
+	}
+	for _, name := range []string{"all", "some", "none"} {
+		b.click(`button.open[data-key="shop/Deployment/` + name + `"]`)
+	}
+	if got := eval[string](b, marked); got != "all, initContainer/setup spent, resources.requests.cpu spent" {
+		t.Errorf("marked: %s", got)
+	}
+	b.shoot("spent")
+	b.show(screen{width: 390, dark: true})
+	b.shoot("spent-390-dark")
+	b.slash()
+	b.press("spent")
+	if got := b.names(); got != "all some" {
+		t.Errorf("the search for spent finds %s", got)
+	}
+}
+
 func TestDeepLink(t *testing.T) {
 	r := large(1000)
 	b := open(t, file(t, report.Page{Report: r.Masked(mask.Off())})+"#team-1/Deployment/service-901", screen{})

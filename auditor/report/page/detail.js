@@ -142,15 +142,26 @@ function sides({ from, to, unstable }) {
 // for the others.
 const manyChanges = 100;
 
+// spentTag marks what is of an init container that has ended.
+const spentTag = () => el('span', { class: 'tag', title: 'Of an init container that has ended: nothing that runs depends on it, and no rollout restarts for it alone unless told' }, 'spent');
+
+// onlySpent reports whether a workload drifts by nothing else.
+function onlySpent({ state, revisions }) {
+  const changes = revisions.flatMap((revision) => revision.changes).filter((change) => !change.unstable);
+  return known(state).drift && changes.length > 0 && changes.every((change) => change.spent) && !revisions.some((revision) => revision.moreChanges);
+}
+
 function changesTable(changes, limit = manyChanges) {
   const body = el('tbody');
   let part;
+  let spent;
   for (const change of changes.slice(0, limit)) {
     if (change.part !== part) {
       part = change.part;
-      body.append(el('tr', { class: 'part' }, el('th', { scope: 'rowgroup', colspan: 3 }, printable(part))));
+      spent = changes.every((other) => other.part !== part || other.spent);
+      body.append(el('tr', { class: 'part' }, el('th', { scope: 'rowgroup', colspan: 3 }, printable(part), spent ? [' ', spentTag()] : '')));
     }
-    body.append(el('tr', {}, el('th', { scope: 'row' }, change.path === '' ? 'all of it' : printable(change.path)), sides(change)));
+    body.append(el('tr', {}, el('th', { scope: 'row' }, change.path === '' ? 'all of it' : printable(change.path), change.spent && !spent ? [' ', spentTag()] : ''), sides(change)));
   }
   const table = el('table', { class: 'changes' },
     el('thead', {}, el('tr', {}, ['Field', 'Now', 'Re-created'].map((title) => el('th', { scope: 'col' }, title)))), body);

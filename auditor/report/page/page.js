@@ -29,7 +29,7 @@ function textOf(row) {
     const words = [item.cluster, `${item.namespace}/${item.name}`, `${item.kind}/${item.name}`, item.state, row.details, item.rollout.reason];
     for (const revision of item.revisions) {
       words.push(revision.name, revision.reason, ...revision.sidecars);
-      for (const change of revision.changes) words.push(change.part, change.path, ...linesOf(change.from), ...linesOf(change.to));
+      for (const change of revision.changes) words.push(change.part, change.path, change.spent ? 'spent' : '', ...linesOf(change.from), ...linesOf(change.to));
     }
     row.text = words.join('\n').toLowerCase();
   }
@@ -92,7 +92,7 @@ function rowNodes(row) {
     el('td', { class: 'c-state' }, badge(item.state)), el('td', { class: 'c-namespace' }, printable(row.group)),
     el('td', { class: 'c-kind', title: whole(item.kind, longestKind) }, brief(item.kind, longestKind)), el('th', { scope: 'row', class: 'c-name' }, button),
     el('td', { class: 'c-pods' }, podsText(row), el('span', { class: 'unit' }, row.pods === 1 ? ' Pod' : ' Pods')),
-    el('td', { class: 'c-details' }, el('span', {}, printable(row.details))));
+    el('td', { class: 'c-details' }, el('span', {}, onlySpent(item) ? spentTag() : '', printable(row.details))));
   return open ? [line, el('tr', { class: 'opened', id }, el('td', { colspan: 6 }, workloadDetail(item)))] : [line];
 }
 
