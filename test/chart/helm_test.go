@@ -73,12 +73,12 @@ func testRelease(t *testing.T, h helm) {
 		_, _ = h.run(context.Background(), "uninstall", release, "-n", namespace)
 		_, _ = c.Kubectl(context.Background(), "", "delete", "namespace", namespace, churn.Namespace, "--ignore-not-found")
 	})
-	var first, second string
+	var upgraded string
 	product, err := install.StartWith(t.Context(), c, install.Options{
 		Replicas: 1,
 		Manifests: func(ctx context.Context, port int) error {
-			first, second = atPort(t, port, "0.1.0"), atPort(t, port, "0.2.0")
-			out, err := h.run(ctx, "install", release, first, "-n", namespace, "--create-namespace", "--wait", "--timeout", "3m",
+			upgraded = atPort(t, port, "0.2.0")
+			out, err := h.run(ctx, "install", release, atPort(t, port, "0.1.0"), "-n", namespace, "--create-namespace", "--wait", "--timeout", "3m",
 				"--set", "rollout.enabled=true", "--set", "namespace.create=false")
 			if err == nil && !strings.Contains(out, "sidecar-drift audit") {
 				t.Errorf("the notes do not say what comes next:\n%s", out)
@@ -98,7 +98,7 @@ func testRelease(t *testing.T, h helm) {
 			t.Errorf("it is refused with %v", err)
 		}
 	})
-	t.Run("upgrade and rollback", func(t *testing.T) { testUpgrade(t, h, product, first, second) })
+	t.Run("upgrade and rollback", func(t *testing.T) { testUpgrade(t, h, upgraded) })
 
 	if _, err := c.Kubectl(t.Context(), "", "create", "namespace", churn.Namespace); err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func testDoctor(t *testing.T, h helm, product *install.Product) {
 }
 
 // testUpgrade upgrades to another version with other values, and goes back.
-func testUpgrade(t *testing.T, h helm, product *install.Product, first, second string) {
+func testUpgrade(t *testing.T, h helm, upgraded string) {
 	c := testCluster
 	if _, err := c.Kubectl(t.Context(), "", "create", "namespace", churn.Namespace); err != nil {
 		t.Fatal(err)
@@ -179,7 +179,7 @@ func testUpgrade(t *testing.T, h helm, product *install.Product, first, second s
 	}
 	before := certificates(t)
 	total, err := churn.Light().During(t.Context(), c.Client(), func(ctx context.Context) error {
-		if _, err := h.run(ctx, "upgrade", release, second, "-n", namespace, "--wait", "--timeout", "3m", "-f", values, "--set", "rollout.enabled=true"); err != nil {
+		if _, err := h.run(ctx, "upgrade", release, upgraded, "-n", namespace, "--wait", "--timeout", "3m", "-f", values, "--set", "rollout.enabled=true"); err != nil {
 			return err
 		}
 		deployment, err := c.Client().AppsV1().Deployments(namespace).Get(ctx, "sidecar-drift-webhook", metav1.GetOptions{})
