@@ -213,6 +213,30 @@ func TestCertificateController(t *testing.T) {
 		}
 	})
 
+	t.Run("leaves alone what cert-manager keeps", func(t *testing.T) {
+		before, logged := f.settled(t), f.log.len()
+		if err := merge(t, f.admin, before.serving.DeepCopy(), `{"metadata":{"annotations":{"cert-manager.io/certificate-name":"it"}},"data":{"tls.key":"eA=="}}`); err != nil {
+			t.Fatal(err)
+		}
+		err := cluster.Poll(t.Context(), "the controller to say whose it is", func(context.Context) error {
+			return f.log.since(logged, "cert-manager keeps the serving Secret (annotation cert-manager.io/certificate-name)")
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err := f.read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(kept.serving.Data["tls.key"]) != "x" {
+			t.Error("it was written all the same")
+		}
+		if err := merge(t, f.admin, kept.serving, `{"metadata":{"annotations":{"cert-manager.io/certificate-name":null}}}`); err != nil {
+			t.Fatal(err)
+		}
+		checkAuthorityKept(t, before, f.settled(t))
+	})
+
 	t.Run("hands over to a second replica", func(t *testing.T) {
 		f.run()
 		stop()
