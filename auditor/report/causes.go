@@ -14,6 +14,7 @@ const (
 	CauseAppNotReady     Cause = "AppNotReady"
 	CauseNoRoom          Cause = "NoRoom"        // no node takes the new Pods
 	CauseQuota           Cause = "Quota"         // a quota refuses them
+	CauseBudget          Cause = "Budget"        // a PodDisruptionBudget keeps the old ones
 	CauseRefused         Cause = "Refused"       // admission refuses them otherwise
 	CauseNotConverging   Cause = "NotConverging" // its new Pods differ, too
 	CauseReverted        Cause = "Reverted"      // its template was put back

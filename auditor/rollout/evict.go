@@ -33,6 +33,8 @@ type eviction struct {
 	// full counts refusals, one after the other, by a budget that wanted as
 	// many Pods healthy as there were.
 	full int
+	// budgeted: the last eviction that was asked for was refused by a budget.
+	budgeted bool
 }
 
 func (e *eviction) begin(ctx context.Context, workload *unstructured.Unstructured) (*unstructured.Unstructured, error) {
@@ -220,6 +222,7 @@ func (e *eviction) look(ctx context.Context, begun *unstructured.Unstructured) (
 // if it can never be.
 func (e *eviction) evict(ctx context.Context, workload *unstructured.Unstructured, pod report.PodRef) (blocked string, err error) {
 	err = e.cluster.evict(ctx, workload.GetNamespace(), pod)
+	e.budgeted = apierrors.IsTooManyRequests(err)
 	switch {
 	case err == nil:
 		e.evicted++

@@ -52,6 +52,10 @@ func (t *task) explain(ctx context.Context, b begun, err error) decision {
 		t.cause = causeOfRefusal(refusal)
 	case preempted != "":
 		t.cause = report.CauseNoRoom
+	default:
+		if by, evicting := b.recreation.(*eviction); evicting && by.budgeted {
+			t.cause = report.CauseBudget
+		}
 	}
 	reasons := slices.DeleteFunc([]string{troubleOf(pods, b.fresh, b.noneFresh()), preempted, refusal, t.lostSince(ctx)},
 		func(reason string) bool { return reason == "" })

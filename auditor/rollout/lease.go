@@ -37,7 +37,10 @@ type lease struct {
 	// Of a run that waits for an automatic one.
 	since  time.Time // it waits since then
 	wished time.Time // when it last said so
-	told   []string  // what it was told to wait for
+	// others is another person's wish, and since when it has been the same.
+	others      string
+	othersSince time.Time
+	told        []string // what it was told to wait for
 
 	mu     sync.Mutex
 	doing  []string // workloads under way
@@ -168,8 +171,17 @@ func (l *lease) wait(ctx context.Context, held *HeldError, renewed bool) {
 		l.claim.Waiting(held, doing)
 	}
 	mark, ok := parseWish(l.stored.Annotations[wantedKey])
-	if ok && mark.Holder == l.identity && now.Sub(l.wished) < wishRenewal {
+	switch {
+	case ok && mark.Holder == l.identity && now.Sub(l.wished) < wishRenewal:
 		return
+	case ok && mark.Holder != l.identity:
+		// One wish is enough while its owner renews it; two would be in each other's way.
+		if text := l.stored.Annotations[wantedKey]; text != l.others {
+			l.others, l.othersSince = text, now
+		}
+		if now.Sub(l.othersSince) < 2*wishRenewal {
+			return
+		}
 	}
 	text, err := json.Marshal(wish{Holder: l.identity, Time: now.UTC()})
 	if err != nil {
@@ -177,9 +189,9 @@ func (l *lease) wait(ctx context.Context, held *HeldError, renewed bool) {
 	}
 	next := l.stored.DeepCopy()
 	metav1.SetMetaDataAnnotation(&next.ObjectMeta, wantedKey, string(text))
-	switch _, err := l.client.Update(ctx, next, metav1.UpdateOptions{}); {
+	switch stored, err := l.client.Update(ctx, next, metav1.UpdateOptions{}); {
 	case err == nil:
-		l.wished = now
+		l.stored, l.wished = stored, now // or a takeover in the same turn would conflict with this
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
 		l.failed(ctx, err)
 	}

@@ -145,7 +145,10 @@ type Pace struct {
 	// Drain, once closed, lets nothing new start, while what is under way is
 	// waited for. (Cancelling Run's context leaves at once instead.)
 	Drain <-chan struct{}
-	// Before is called before each workload that may start, and may close Drain; nil does
+	// Yield, once closed, lets nothing new start, as Drain; but what is under way comes to
+	// its end in whatever way it can.
+	Yield <-chan struct{}
+	// Before is called before each workload that may start, and may close Drain or Yield; nil does
 	// nothing. It may be called concurrently.
 	Before func(context.Context)
 }

@@ -123,6 +123,8 @@ func (r *run) carryOut(ctx context.Context) {
 		select {
 		case <-r.opts.Pace.Drain:
 			r.wake()
+		case <-r.opts.Pace.Yield:
+			r.wake()
 		case <-over:
 		}
 	})
@@ -177,6 +179,8 @@ func (r *run) stopped(ctx context.Context) string {
 	select {
 	case <-r.opts.Pace.Drain:
 		return "the run was interrupted"
+	case <-r.opts.Pace.Yield:
+		return "it left the rollout's Lease to somebody who waits for it"
 	case <-ctx.Done():
 		return "the run was interrupted"
 	default:

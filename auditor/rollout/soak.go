@@ -143,6 +143,7 @@ func (r *run) rest(ctx context.Context, wait time.Duration) {
 	select {
 	case <-time.After(wait):
 	case <-r.opts.Pace.Drain:
+	case <-r.opts.Pace.Yield:
 	case <-ctx.Done():
 	}
 }

@@ -97,7 +97,11 @@ func (by WaveBy) inWaves(ctx context.Context, cfg *rest.Config, c *cluster, step
 	if err != nil {
 		return nil, fmt.Errorf("waves: %w", err)
 	}
-	objects := newObjects(c, steps)
+	all := slices.Clone(steps) // what is skipped is asked about, too
+	for i := range all {
+		all[i].Result = report.Planned
+	}
+	objects := newObjects(c, all)
 	used := make([]bool, len(by)+1)
 	for _, ns := range known.Namespaces {
 		used[by.waveOf(ns, nil)] = true

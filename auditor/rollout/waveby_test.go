@@ -3,10 +3,14 @@ package rollout
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -152,4 +156,41 @@ func FuzzParseWaveBy(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Workloads that the plan leaves out have a wave, too, and take none of the others'.
+func TestWavesOfWhatIsLeftOut(t *testing.T) {
+	var deployments []string
+	var steps []Step
+	for i := range 6 {
+		name := fmt.Sprint("web-", i)
+		deployments = append(deployments, fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"namespace":"shop","name":%q},"spec":{"template":{"metadata":{"labels":{"ring":"0"}}}}}`, name))
+		step := Step{Item: report.Item{Kind: "Deployment", Namespace: "shop", Name: name}, Result: report.Planned}
+		if i < 2 {
+			step.Result = report.Skipped
+		}
+		steps = append(steps, step)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		items, kind := `{"metadata":{"name":"shop"}}`, "NamespaceList"
+		if strings.HasSuffix(r.URL.Path, "/deployments") {
+			items, kind = strings.Join(deployments, ","), "DeploymentList"
+		}
+		fmt.Fprintf(w, `{"kind":%q,"apiVersion":"v1","metadata":{},"items":[%s]}`, kind, items)
+	}))
+	defer server.Close()
+	cfg := &rest.Config{Host: server.URL}
+	c, err := connect(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (WaveBy{{"ring", "0"}}).inWaves(t.Context(), cfg, c, steps); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range steps {
+		if s.Wave != "ring=0" {
+			t.Errorf("%s (%s) is in %q", s.Item.Name, s.Result, s.Wave)
+		}
+	}
 }

@@ -267,24 +267,22 @@ func (h *healer) run(ctx context.Context, c config.Configuration, open window.Oc
 	drain, stop := context.WithDeadline(context.WithoutCancel(ctx), open.End)
 	defer stop()
 	go func() {
-		select {
-		case <-held.Lost():
-			stop()
-		case <-held.Wanted():
-			h.log.Info("Nothing new is rolled out, as somebody waits for it", "window", open.ID())
-			stop()
-		case <-drain.Done():
+		wanted := held.Wanted()
+		for {
+			select {
+			case <-held.Lost():
+				stop()
+			case <-wanted:
+				h.log.Info("Nothing new is rolled out, as somebody waits for it", "window", open.ID())
+				wanted = nil
+				continue
+			case <-drain.Done():
+			}
+			return
 		}
 	}()
-	opts.Pace.Drain = drain.Done()
-	opts.Pace.Before = func(ctx context.Context) {
-		held.Look(ctx)
-		select {
-		case <-held.Wanted():
-			stop()
-		default:
-		}
-	}
+	opts.Pace.Drain, opts.Pace.Yield = drain.Done(), held.Wanted()
+	opts.Pace.Before = held.Look
 	var doing []inventory.WorkloadRef
 	opts.Progress = func(e rollout.Event) {
 		switch e.Phase {

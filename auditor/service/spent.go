@@ -20,11 +20,13 @@ type spent struct {
 
 // failures are those of one cause.
 type failures struct {
+	// Changes are the IDs of those that all that failed in Namespaces had in common: the
+	// suspects.
+	Changes []string `json:"changes,omitempty"`
 	// Namespaces in which they were, and how many in each.
 	Namespaces map[string]int `json:"namespaces"`
-	// Changes are the IDs of those that all that failed had in common: the suspects. None
-	// where they had nothing in common.
-	Changes []string `json:"changes,omitempty"`
+	// Others are those that had none of the suspects.
+	Others map[string]int `json:"others,omitempty"`
 }
 
 const (
@@ -43,7 +45,7 @@ func (s spent) in(occurrence string) spent {
 	}
 	next.Workloads = max(s.Workloads, 0)
 	for cause, f := range s.Causes {
-		next.Causes[cause] = failures{Namespaces: maps.Clone(f.Namespaces), Changes: slices.Clone(f.Changes)}
+		next.Causes[cause] = failures{Changes: slices.Clone(f.Changes), Namespaces: maps.Clone(f.Namespaces), Others: maps.Clone(f.Others)}
 	}
 	return next
 }
@@ -52,16 +54,20 @@ func (s spent) in(occurrence string) spent {
 func (s spent) failed(namespace string, cause report.Cause, changes []wave.Change) {
 	f, known := s.Causes[cause]
 	ids := idsOf(changes)
-	switch {
-	case !known:
+	if !known {
 		f.Changes = ids[:min(len(ids), mostSuspects)]
-	default:
-		f.Changes = slices.DeleteFunc(f.Changes, func(id string) bool { return !slices.Contains(ids, id) })
 	}
-	if f.Namespaces == nil {
-		f.Namespaces = map[string]int{}
+	common := slices.DeleteFunc(slices.Clone(f.Changes), func(id string) bool { return !slices.Contains(ids, id) })
+	in := &f.Namespaces
+	if len(common) > 0 {
+		f.Changes = common
+	} else if known {
+		in = &f.Others
 	}
-	f.Namespaces[namespace]++
+	if *in == nil {
+		*in = map[string]int{}
+	}
+	(*in)[namespace]++
 	s.Causes[cause] = f
 }
 
@@ -77,21 +83,47 @@ func idsOf(changes []wave.Change) []string {
 func (s spent) leaves(namespace string, maxFailures int) bool {
 	sum := 0
 	for _, f := range s.Causes {
-		sum += max(f.Namespaces[namespace], 0)
+		sum += max(f.Namespaces[namespace], 0) + max(f.Others[namespace], 0)
 	}
 	return sum >= maxFailures
 }
 
-// recurs are the causes of twice maxFailures, of which one namespace counts for no more
-// than half, so that nobody who has but one keeps others waiting.
+// often reports whether failures are twice maxFailures, of which one namespace counts for
+// no more than half, so that nobody who has but one keeps others waiting.
+func often(maxFailures int, counts ...map[string]int) bool {
+	sums := map[string]int{}
+	for _, count := range counts {
+		for namespace, n := range count {
+			sums[namespace] += max(n, 0)
+		}
+	}
+	counted := 0
+	for _, n := range sums {
+		counted += min(n, maxFailures)
+	}
+	return counted >= 2*maxFailures
+}
+
+// suspected reports whether what failed by a cause is what has one of the suspects.
+func (f failures) suspected(maxFailures int) bool {
+	return len(f.Changes) > 0 && often(maxFailures, f.Namespaces)
+}
+
+// strange reports whether a cause recurs in what has nothing in common, so that the
+// cluster may be the reason. What suspects account for is not counted.
+func (f failures) strange(maxFailures int) bool {
+	if f.suspected(maxFailures) {
+		return often(maxFailures, f.Others)
+	}
+	return often(maxFailures, f.Namespaces, f.Others)
+}
+
+// recurs are the causes that do, in order. A budget is its workload's own, and points at
+// nobody else's.
 func (s spent) recurs(maxFailures int) []report.Cause {
 	var causes []report.Cause
 	for cause, f := range s.Causes {
-		counted := 0
-		for _, n := range f.Namespaces {
-			counted += min(max(n, 0), maxFailures)
-		}
-		if counted >= 2*maxFailures {
+		if cause != report.CauseBudget && (f.suspected(maxFailures) || f.strange(maxFailures)) {
 			causes = append(causes, cause)
 		}
 	}
@@ -103,21 +135,20 @@ func (s spent) recurs(maxFailures int) []report.Cause {
 // rest of the window; empty if there is none.
 func (s spent) stops(changes []wave.Change, maxFailures int) report.Cause {
 	for _, cause := range s.recurs(maxFailures) {
-		suspects := s.Causes[cause].Changes
-		if len(suspects) == 0 || slices.ContainsFunc(changes, func(c wave.Change) bool { return slices.Contains(suspects, c.ID) }) {
+		f := s.Causes[cause]
+		if f.strange(maxFailures) || slices.ContainsFunc(changes, func(c wave.Change) bool { return slices.Contains(f.Changes, c.ID) }) {
 			return cause
 		}
 	}
 	return ""
 }
 
-// over reports whether nothing more is rolled out in the window: a cause recurs, and what
-// failed by it has no change in common, so that the cluster may be the reason; or it fails
-// in too many namespaces.
+// over reports whether nothing more is rolled out in the window: a cause recurs in what has
+// nothing in common, or something fails in too many namespaces.
 func (s spent) over(maxFailures int) bool {
 	troubled := 0
 	for _, f := range s.Causes {
-		troubled += len(f.Namespaces)
+		troubled += len(f.Namespaces) + len(f.Others)
 	}
 	return troubled >= mostTroubled || s.stops(nil, maxFailures) != ""
 }

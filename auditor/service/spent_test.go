@@ -79,6 +79,9 @@ func TestWindowByCauses(t *testing.T) {
 		"another change goes on":    {1, join(each(10, "n", "image", crash), each(10, "m", "limit", "")), 2, 10},
 		"of several, the common":    {1, join(each(1, "a", "image+own", crash), each(1, "b", "image+other", crash), each(5, "c", "own", ""), each(5, "d", "image", "")), 2, 5},
 		"nothing in common":         {1, join(each(1, "a", "own", report.CauseNoRoom), each(1, "b", "other", report.CauseNoRoom), each(5, "c", "image", "")), 2, 0},
+		"another change, once":      {1, join(each(2, "n", "image", crash), each(1, "m", "limit", crash), each(5, "o", "limit", ""), each(5, "p", "image", "")), 3, 5},
+		"another change, twice":     {1, join(each(2, "n", "image", crash), each(2, "m", "limit", crash), each(5, "o", "limit", "")), 4, 0},
+		"budgets of their own":      {1, join(each(5, "b", "image", report.CauseBudget), each(5, "n", "image", "")), 5, 5},
 		"in too many namespaces":    {300, each(2000, "n", "image", crash), 500, 0},
 		"as much as one may, twice": {2, join(fifty("a", crash), fifty("b", crash), each(5, "c", "image", "")), 4, 0},
 	} {
@@ -115,7 +118,7 @@ func TestTheWorstWindowIsSmall(t *testing.T) {
 	}
 	causes := []report.Cause{
 		report.CauseSidecarImage, report.CauseSidecarCrash, report.CauseSidecarNotReady, report.CauseAppImage, report.CauseAppCrash, report.CauseAppNotReady,
-		report.CauseNoRoom, report.CauseQuota, report.CauseRefused, report.CauseNotConverging, report.CauseReverted, report.CauseTooLong, report.CauseCanary, report.CauseOther,
+		report.CauseNoRoom, report.CauseQuota, report.CauseBudget, report.CauseRefused, report.CauseNotConverging, report.CauseReverted, report.CauseTooLong, report.CauseCanary, report.CauseOther,
 	}
 	for i := 0; !s.over(1000); i++ {
 		s.failed(fmt.Sprintf("%063d", i), causes[i%len(causes)], changes)
