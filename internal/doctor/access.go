@@ -27,10 +27,10 @@ func rights(group, verbs string, resources ...string) []authorizationv1.Resource
 	return all
 }
 
-// within limits rights to our namespace and, if there are any, to a name.
-func within(name string, all []authorizationv1.ResourceAttributes) []authorizationv1.ResourceAttributes {
+// within limits rights to a namespace and, if there are any, to a name.
+func within(home, name string, all []authorizationv1.ResourceAttributes) []authorizationv1.ResourceAttributes {
 	for i := range all {
-		all[i].Namespace, all[i].Name = namespace, name
+		all[i].Namespace, all[i].Name = home, name
 	}
 	return all
 }
@@ -61,28 +61,28 @@ func auditRights() []authorizationv1.ResourceAttributes {
 
 // serviceRights are those that the auditor as a service needs beside: the Role
 // sidecar-drift-auditor.
-func serviceRights() []authorizationv1.ResourceAttributes {
+func serviceRights(home string) []authorizationv1.ResourceAttributes {
 	return slices.Concat(
-		within("", rights("coordination.k8s.io", "create", "leases")),
-		within(auditor, rights("coordination.k8s.io", "get update", "leases")),
-		within("", rights("", "create", "configmaps")),
-		within(auditor, rights("", "get update", "configmaps")),
-		within("", rights("", "create", "events")),
-		within("", rights("events.k8s.io", "create", "events")),
+		within(home, "", rights("coordination.k8s.io", "create", "leases")),
+		within(home, auditor, rights("coordination.k8s.io", "get update", "leases")),
+		within(home, "", rights("", "create", "configmaps")),
+		within(home, auditor, rights("", "get update", "configmaps")),
+		within(home, "", rights("", "create", "events")),
+		within(home, "", rights("events.k8s.io", "create", "events")),
 	)
 }
 
 // rolloutRights are those that a rollout needs beside an audit's: the ClusterRole
 // and the Role sidecar-drift-rollout.
-func rolloutRights() []authorizationv1.ResourceAttributes {
+func rolloutRights(home string) []authorizationv1.ResourceAttributes {
 	return slices.Concat(
 		rights("apps", "patch", "deployments", "statefulsets", "daemonsets", "replicasets"),
 		rights("argoproj.io", "patch", "rollouts"),
 		rights("", "create", "pods/eviction"),
 		rights("", "create", "events"),
 		rights("events.k8s.io", "create", "events"),
-		within("", rights("coordination.k8s.io", "create", "leases")),
-		within(rollout, rights("coordination.k8s.io", "get update patch delete", "leases")),
+		within(home, "", rights("coordination.k8s.io", "create", "leases")),
+		within(home, rollout, rights("coordination.k8s.io", "get update patch delete", "leases")),
 	)
 }
 
@@ -114,11 +114,11 @@ func (e *examiner) access(ctx context.Context) {
 	e.ownAccess(ctx)
 	restarts := rights("apps", "patch", "deployments")
 	identities := []identity{
-		{auditor, slices.Concat(auditRights(), serviceRights()), slices.Concat(powers(), restarts)},
+		{auditor, slices.Concat(auditRights(), serviceRights(e.home())), slices.Concat(powers(), restarts)},
 		{stamper, nil, slices.Concat(powers(), restarts, rights("", "list create", "pods"))},
 	}
 	if e.installed.rollout.err == nil {
-		identities = append(identities, identity{rollout, slices.Concat(auditRights(), rolloutRights()), powers()})
+		identities = append(identities, identity{rollout, slices.Concat(auditRights(), rolloutRights(e.home())), powers()})
 	}
 	for _, i := range identities {
 		allowed, err := e.ask(ctx, slices.Concat(i.needs, i.mustNot), func(ctx context.Context, r authorizationv1.ResourceAttributes) (bool, error) {

@@ -22,8 +22,8 @@ func TestRightsAreThoseOfTheManifests(t *testing.T) {
 		file string
 		want []authorizationv1.ResourceAttributes
 	}{
-		{"../../manifests/base/auditor-rbac.yaml", slices.Concat(auditRights(), serviceRights())},
-		{"../../manifests/components/rollout/rbac.yaml", rolloutRights()},
+		{"../../manifests/base/auditor-rbac.yaml", slices.Concat(auditRights(), serviceRights(namespace))},
+		{"../../manifests/components/rollout/rbac.yaml", rolloutRights(namespace)},
 	} {
 		t.Run(tt.file, func(t *testing.T) {
 			var want []string

@@ -17,7 +17,7 @@ import (
 // hold up the creation of a Pod.
 const slowTimeout = 5
 
-const applyAgain = "apply the manifests again: make deploy"
+const applyAgain = "install it again, as it was: helm upgrade, kubectl apply -k, or make deploy"
 
 func (e *examiner) webhook(context.Context) {
 	var own labels.Set

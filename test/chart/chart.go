@@ -139,12 +139,12 @@ type component struct {
 
 // components are all.
 var components = []component{
-	{name: "auto-rollout", needs: []string{"rollout"}, values: []string{"autoRollout.enabled=true", `configuration={"autoRollout":{"enabled":true}}`}},
+	{name: "auto-rollout", needs: []string{"rollout"}, values: []string{"autoRollout.enabled=true", `configuration={"autoRollout":{"enabled":true,"windows":[{"days":["Mon"],"start":"22:00","end":"23:00"}]}}`}},
 	{name: "authorization", values: []string{"authorization.enabled=true"}},
 	{name: "cert-manager", values: []string{`certificates.mode="certManager"`}},
 	{name: "controller-identity", values: []string{"controllerIdentity.enabled=true"}},
 	{name: "fairness", values: []string{"fairness.enabled=true"}},
-	{name: "monitoring", values: []string{"monitoring.enabled=true", "monitoring.dashboard.enabled=true"}, alone: true},
+	{name: "monitoring", values: []string{"monitoring.enabled=true", "monitoring.dashboard.enabled=true", `monitoring.authorization={"credentials":{"name":"prometheus","key":"token"}}`}, alone: true},
 	{name: "notifications", values: []string{"notifications.enabled=true"}, alone: true},
 	{name: "people", values: []string{"people.enabled=true"}},
 	{name: "policy-reports", values: []string{"policyReports.enabled=true"}},

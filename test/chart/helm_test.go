@@ -78,7 +78,16 @@ func testRelease(t *testing.T, h helm) {
 		Replicas: 1,
 		Manifests: func(ctx context.Context, port int) error {
 			upgraded = atPort(t, port, "0.2.0")
-			out, err := h.run(ctx, "install", release, atPort(t, port, "0.1.0"), "-n", namespace, "--create-namespace", "--wait", "--timeout", "3m",
+			chart := atPort(t, port, "0.1.0")
+			// As the chart's README has it: the policies first.
+			policies, err := h.run(ctx, "template", release, chart, "-n", namespace, "-s", "templates/base/dry-run-only-policy.yaml", "-s", "templates/base/rollout-only-policy.yaml")
+			if err != nil {
+				return err
+			}
+			if _, err := c.Kubectl(ctx, policies, "apply", "--server-side", "-f", "-"); err != nil {
+				return err
+			}
+			out, err := h.run(ctx, "install", release, chart, "-n", namespace, "--create-namespace", "--take-ownership", "--wait", "--timeout", "3m",
 				"--set", "rollout.enabled=true", "--set", "namespace.create=false")
 			if err == nil && !strings.Contains(out, "sidecar-drift audit") {
 				t.Errorf("the notes do not say what comes next:\n%s", out)

@@ -38,6 +38,14 @@ func TestValuesAreChecked(t *testing.T) {
 		{"rollouts by nobody", "autoRollout: {enabled: true}\nconfiguration: {autoRollout: {enabled: true}}", "autoRollout.enabled needs rollout.enabled=true"},
 		{"rollouts without a policy", "rollout: {enabled: true}\nautoRollout: {enabled: true}", "configuration.autoRollout with enabled: true"},
 		{"a policy without rollouts", "configuration: {autoRollout: {enabled: true}}", "needs autoRollout.enabled=true"},
+		{"rollouts at any time", "rollout: {enabled: true}\nautoRollout: {enabled: true}\nconfiguration: {autoRollout: {enabled: true}}", "configuration.autoRollout.windows"},
+		{"reports without the right", "configuration: {policyReports: true}", "policyReports.enabled=true"},
+		{"URLs of a Secret that is not mounted", "configuration: {notify: [{name: chat, kind: slack, urlFile: /etc/sidecar-drift-notify/chat}]}", "the sink chat of configuration.notify needs notifications.enabled=true"},
+		{"scrapes without a token", "authorization: {enabled: true}\nmonitoring: {enabled: true}", "needs monitoring.authorization"},
+		{"a component that is null", "stamper: null", "stamper"},
+		{"a map that is null", "auditor: {podLabels: null}", "podLabels"},
+		{"a fence that is null", "rollout: {annotationPrefixes: null}", "annotationPrefixes"},
+		{"an image that is YAML", "image: {repository: 'a: b'}", "repository"},
 		{"a resize by nobody", "resize: {enabled: true}", "resize.enabled needs rollout.enabled=true"},
 		{"a Secret without a name", "certificates: {mode: existingSecret}", "certificates.existingSecret.name"},
 	} {
@@ -53,6 +61,35 @@ func TestValuesAreChecked(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What others are selected by is ours, whatever a user labels; and strings stay strings.
+func TestValuesTakeNothingAway(t *testing.T) {
+	files, err := Render(t.Context(), dir, `commonLabels={"app.kubernetes.io/name":"x","app.kubernetes.io/component":"mine","app.kubernetes.io/part-of":"platform"}`,
+		`stamper={"podLabels":{"app.kubernetes.io/component":"mine"},"replicas":null,"priorityClassName":"true"}`, "people={\"enabled\":true,\"group\":\"123\"}",
+		"monitoring.enabled=true", `monitoring.labels={"app.kubernetes.io/instance":"kube-prometheus-stack"}`, `certificates.mode="certManager"`,
+		`webhook.annotations={"cert-manager.io/inject-ca-from":"other/x","note":"mine"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text := strings.Join(file.Documents, "---\n")
+		objects, err := Objects(text)
+		if err != nil {
+			t.Fatalf("%s: %v", file.Template, err)
+		}
+		for _, object := range objects {
+			labels := object.GetLabels()
+			if labels["app.kubernetes.io/name"] != "sidecar-drift" || labels["app.kubernetes.io/part-of"] != "sidecar-drift" || labels["app.kubernetes.io/component"] == "mine" && object.GetKind() != "ValidatingAdmissionPolicy" && object.GetKind() != "ValidatingAdmissionPolicyBinding" && object.GetKind() != "Namespace" {
+				t.Errorf("%s %s has the labels %v", object.GetKind(), object.GetName(), labels)
+			}
+		}
+		for _, wrong := range []string{"component: mine\n      app", "replicas: null", "replicas: \n", "priorityClassName: true", "name: 123", "inject-ca-from: other/x"} {
+			if strings.Contains(text, wrong) {
+				t.Errorf("%s holds %q:\n%s", file.Template, wrong, text)
+			}
+		}
 	}
 }
 
@@ -81,9 +118,9 @@ func TestValuesReachTheObjects(t *testing.T) {
 			}
 			deployments++
 			for _, want := range []string{
-				"replicas: 3", "pool: platform", "key: infra", "nodeAffinity: {}", "topologyKey: rack", "priorityClassName: critical",
+				"replicas: 3", "pool: platform", "key: infra", "nodeAffinity: {}", "topologyKey: rack", `priorityClassName: "critical"`,
 				"team: mesh", "note: x", "- --v=1", "name: HTTPS_PROXY", "emptyDir: {}", "mountPath: /ca", "memory: 1Gi", "runAsUser: 1234",
-				"fsGroup: 1234", "image: registry.example.com/tools/sd:v9", "imagePullPolicy: Always", "- name: pull",
+				"fsGroup: 1234", `image: "registry.example.com/tools/sd:v9"`, "imagePullPolicy: Always", "- name: pull",
 			} {
 				if !strings.Contains(text, want) {
 					t.Errorf("%s: no %q in:\n%s", file.Template, want, text)
@@ -101,7 +138,7 @@ func TestValuesReachTheObjects(t *testing.T) {
 	}
 	named := 0
 	for _, file := range files {
-		named += strings.Count(strings.Join(file.Documents, ""), "image: sidecar-drift/sidecar-drift@"+digest)
+		named += strings.Count(strings.Join(file.Documents, ""), `image: "sidecar-drift/sidecar-drift@`+digest)
 	}
 	if named != 3 {
 		t.Errorf("%d images by their digest, want 3", named)

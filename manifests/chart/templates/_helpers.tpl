@@ -1,18 +1,21 @@
-{{/* Labels of an object: (list CONTEXT COMPONENT), where COMPONENT may be empty. */}}
+{{/*
+Labels of an object: (list CONTEXT COMPONENT [MORE]), where COMPONENT may be empty. What is
+selected by, and removed by, is ours, whatever others are given.
+*/}}
 {{- define "sidecar-drift.labels" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: sidecar-drift
-app.kubernetes.io/part-of: sidecar-drift
-{{- with index . 1 }}
-app.kubernetes.io/component: {{ . }}
-{{- end }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
-{{- with $root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := dict
+  "app.kubernetes.io/name" "sidecar-drift"
+  "app.kubernetes.io/part-of" "sidecar-drift"
+  "app.kubernetes.io/instance" $root.Release.Name
+  "app.kubernetes.io/version" $root.Chart.AppVersion
+  "app.kubernetes.io/managed-by" $root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_")
+-}}
+{{- with index . 1 }}{{ $_ := set $own "app.kubernetes.io/component" . }}{{ end -}}
+{{- $more := dict }}
+{{- if gt (len .) 2 }}{{ $more = index . 2 }}{{ end -}}
+{{- mustMergeOverwrite (deepCopy $root.Values.commonLabels) (deepCopy $more) $own | toYaml }}
 {{- end }}
 
 {{/* What selects the Pods of a component. It never changes: a Deployment's cannot. */}}
@@ -55,7 +58,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with $values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with $values.nodeSelector }}
 nodeSelector:
@@ -103,7 +106,7 @@ securityContext:
 {{- define "sidecar-drift.container" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 1 -}}
-image: {{ include "sidecar-drift.image" $root }}
+image: {{ include "sidecar-drift.image" $root | quote }}
 {{- with $root.Values.image.pullPolicy }}
 imagePullPolicy: {{ . }}
 {{- end }}
