@@ -37,6 +37,13 @@ type eviction struct {
 	budgeted bool
 }
 
+// without leaves lost Pods alone.
+func (e *eviction) without(lost lostPods) *eviction {
+	e.lost = lost
+	e.targets = slices.DeleteFunc(slices.Clone(e.targets), func(p report.PodRef) bool { return lost.pods[p.UID] })
+	return e
+}
+
 func (e *eviction) begin(ctx context.Context, workload *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	pods, err := e.cluster.pods(ctx, workload)
 	if err != nil {

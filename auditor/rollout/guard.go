@@ -133,8 +133,11 @@ func guardEmpty(f facts, _ Options) decision {
 }
 
 func guardUnsettled(f facts, o Options) decision {
+	// Another Pod comes for a lost one of a Deployment by a rolling update, not by the
+	// eviction of others; and one that is re-created waits for it to have ended.
+	passes := f.inPlace || o.Strategy == Restart && !f.recreate && f.kind != kind.StatefulSet
 	switch {
-	case f.unsettled == "", f.unhealthy && o.Guards.AllowUnhealthy, f.lost.only && f.kind != kind.StatefulSet:
+	case f.unsettled == "", f.unhealthy && o.Guards.AllowUnhealthy, f.lost.only && passes:
 		return proceed
 	case !f.lost.none():
 		return skip("is rolling out or unhealthy already: %s, and it has Pods on %s: repair the node, or delete it, first", f.unsettled, f.lost.where())

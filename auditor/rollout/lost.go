@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,9 +28,17 @@ type lostPods struct {
 	// only: nothing but these keeps the workload from being as it should be.
 	only bool
 	live int // Pods that are available elsewhere
+	// renewed are those of the nodes where a Pod has the present template.
+	renewed []string
 }
 
 func (l lostPods) none() bool { return len(l.nodes) == 0 }
+
+// onlySince is only, for a restart that began when some nodes were lost. A new Pod on
+// another one is not lost: it may have brought its node down.
+func (l lostPods) onlySince(lost []string) bool {
+	return l.only && !slices.ContainsFunc(l.renewed, func(node string) bool { return !slices.Contains(lost, node) })
+}
 
 func (l lostPods) where() string {
 	if len(l.nodes) == 1 {
@@ -47,15 +56,9 @@ func (s *surroundings) lost(ctx context.Context, object *unstructured.Unstructur
 	if done && misplaced == 0 || object.GetKind() == kind.Rollout {
 		return lostPods{}, nil
 	}
-	nodes, _, err := s.read(ctx)
+	away, err := s.away(ctx)
 	if err != nil {
 		return lostPods{}, err
-	}
-	away := map[string]bool{}
-	for _, node := range nodes {
-		if !slices.Contains(node.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionTrue}) {
-			away[node.Name] = true
-		}
 	}
 	if len(away) == 0 || wanted-available > int64(len(away)) && object.GetKind() == kind.DaemonSet {
 		return lostPods{}, nil
@@ -67,6 +70,18 @@ func (s *surroundings) lost(ctx context.Context, object *unstructured.Unstructur
 	return lostOf(object, pods, away), nil
 }
 
+// away are the nodes that are not ready.
+func (s *surroundings) away(ctx context.Context) (map[string]bool, error) {
+	nodes, _, err := s.read(ctx)
+	away := map[string]bool{}
+	for _, node := range nodes {
+		if !slices.Contains(node.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionTrue}) {
+			away[node.Name] = true
+		}
+	}
+	return away, err
+}
+
 // lostOf are those of a workload's Pods that are on nodes that are away.
 func lostOf(object *unstructured.Unstructured, pods []corev1.Pod, away map[string]bool) lostPods {
 	wanted, available := availability(object)
@@ -74,13 +89,17 @@ func lostOf(object *unstructured.Unstructured, pods []corev1.Pod, away map[strin
 	minReady, _ := number(object, "spec", "minReadySeconds")
 	generation := object.GetAnnotations()[appsv1.DeprecatedTemplateGeneration]
 	l := lostPods{pods: map[string]bool{}, only: observed >= object.GetGeneration()}
-	nodes, there := map[string]bool{}, 0
+	nodes, renewed, there := map[string]bool{}, map[string]bool{}, 0
 	for i := range pods {
 		pod := &pods[i]
+		old := !onDelete(object) && pod.Labels[templateGeneration] != generation
 		if away[pod.Spec.NodeName] {
 			nodes[pod.Spec.NodeName], l.pods[string(pod.UID)] = true, true
 			if !goes(pod) {
 				there++
+			}
+			if !old {
+				renewed[pod.Spec.NodeName] = true
 			}
 			continue
 		}
@@ -88,14 +107,14 @@ func lostOf(object *unstructured.Unstructured, pods []corev1.Pod, away map[strin
 		if fine {
 			l.live++
 		}
-		old := !onDelete(object) && pod.Labels[templateGeneration] != generation
 		if object.GetKind() == kind.DaemonSet && (!fine || old) {
 			l.only = false
 		}
 	}
-	l.nodes = slices.Sorted(maps.Keys(nodes))
+	l.nodes, l.renewed = slices.Sorted(maps.Keys(nodes)), slices.Sorted(maps.Keys(renewed))
 	if object.GetKind() == kind.DaemonSet {
-		l.only = l.only && l.live >= int(wanted)-len(away)
+		misplaced, _ := number(object, "status", "numberMisscheduled") // there, too, and not among those that are wanted
+		l.only = l.only && l.live+len(l.nodes) >= int(wanted+misplaced)
 	} else { // a node's Pods are created anew elsewhere, as soon as they are given up
 		unhealthy, _ := healthOf(object)
 		l.only = unhealthy && there >= int(wanted-available)
@@ -131,10 +150,33 @@ func (l lostPods) keep() string {
 	return fmt.Sprintf("its Pods on %s, keep what they have until it is back", l.where())
 }
 
+// kept adds to a reason what the Pods on lost nodes have after a rollout, of those that are
+// not back by then.
+func (t *task) kept(ctx context.Context, l lostPods, reason string) string {
+	if l.none() {
+		return reason
+	}
+	if away, err := newSurroundings(t.cluster, 0).away(ctx); err == nil {
+		l.nodes = slices.DeleteFunc(slices.Clone(l.nodes), func(node string) bool { return !away[node] })
+	}
+	if l.none() {
+		return reason
+	}
+	return strings.TrimPrefix(reason+"; "+l.keep(), "; ")
+}
+
 // enough reports whether a DaemonSet is rolled out as far as it can be, now that some of
-// its nodes are not ready.
+// its nodes are not ready. It is asked of each version of one, and looks at the Pods only
+// where no other node can lack a new one.
 func (s *surroundings) enough(ctx context.Context, object *unstructured.Unstructured) (lostPods, bool) {
 	if object.GetKind() != kind.DaemonSet {
+		return lostPods{}, false
+	}
+	away, err := s.away(ctx)
+	wanted, _ := availability(object)
+	updated, _ := number(object, "status", "updatedNumberScheduled")
+	observed, _ := number(object, "status", "observedGeneration")
+	if err != nil || observed < object.GetGeneration() || !onDelete(object) && updated < wanted-int64(len(away)) {
 		return lostPods{}, false
 	}
 	l, err := s.lost(ctx, object)

@@ -33,28 +33,32 @@ func TestLostOf(t *testing.T) {
 	lacks := func(n int32) func(*appsv1.Deployment) {
 		return func(d *appsv1.Deployment) { d.Status.AvailableReplicas -= n }
 	}
+	misplaced := func(d *appsv1.DaemonSet) { d.Status.NumberMisscheduled = 1 }
 	going := podOn("lost", "1", no)
 	going.DeletionTimestamp = new(metav1.Now())
+	away := map[string]bool{"lost": true, "of": true, "another": true, "pool": true, "too": true}
 	for name, test := range map[string]struct {
 		object runtime.Object
 		pods   []corev1.Pod
 		only   bool
 		nodes  int
 	}{
-		"the lost one is old":             {daemonSet(2, generation), []corev1.Pod{podOn("a", "2", yes), podOn("lost", "1", no)}, true, 1},
-		"the lost one is new":             {daemonSet(2, generation), []corev1.Pod{podOn("a", "2", yes), podOn("lost", "2", no)}, true, 1},
-		"the lost one is going":           {daemonSet(2, generation), []corev1.Pod{podOn("a", "2", yes), going}, true, 1},
-		"the lost one is not wanted":      {daemonSet(1, generation), []corev1.Pod{podOn("a", "2", yes), podOn("lost", "1", no)}, true, 1},
-		"another is old":                  {daemonSet(2, generation), []corev1.Pod{podOn("a", "1", yes), podOn("lost", "2", no)}, false, 1},
-		"another is old, and none minds":  {daemonSet(2, generation, onDelete), []corev1.Pod{podOn("a", "1", yes), podOn("lost", "2", no)}, true, 1},
-		"another is not ready":            {daemonSet(2, generation), []corev1.Pod{podOn("a", "2", no), podOn("lost", "1", no)}, false, 1},
-		"another is missing":              {daemonSet(3, generation), []corev1.Pod{podOn("a", "2", yes), podOn("lost", "1", no)}, false, 1},
-		"not looked at yet":               {daemonSet(2, generation, unseen), []corev1.Pod{podOn("a", "2", yes), podOn("lost", "1", no)}, false, 1},
-		"no Pod is lost":                  {daemonSet(1, generation), []corev1.Pod{podOn("a", "2", yes)}, false, 0},
-		"a Deployment lacks what is lost": {deployment(2, lacks(1)), []corev1.Pod{podOn("a", "", yes), podOn("lost", "", no)}, true, 1},
-		"a Deployment lacks more":         {deployment(3, lacks(2)), []corev1.Pod{podOn("a", "", yes), podOn("b", "", no), podOn("lost", "", no)}, false, 1},
+		"the lost one is old":                         {daemonSet(2, generation), []corev1.Pod{podOn("a", "2", yes), podOn("lost", "1", no)}, true, 1},
+		"the lost one is not old":                     {daemonSet(2, generation), []corev1.Pod{podOn("a", "2", yes), podOn("lost", "2", no)}, true, 1},
+		"the lost one is going":                       {daemonSet(2, generation), []corev1.Pod{podOn("a", "2", yes), going}, true, 1},
+		"the lost one is not wanted":                  {daemonSet(1, generation, misplaced), []corev1.Pod{podOn("a", "2", yes), podOn("lost", "1", no)}, true, 1},
+		"another is old":                              {daemonSet(2, generation), []corev1.Pod{podOn("a", "1", yes), podOn("lost", "2", no)}, false, 1},
+		"another is old, and none minds":              {daemonSet(2, generation, onDelete), []corev1.Pod{podOn("a", "1", yes), podOn("lost", "2", no)}, true, 1},
+		"another is not ready":                        {daemonSet(2, generation), []corev1.Pod{podOn("a", "2", no), podOn("lost", "1", no)}, false, 1},
+		"another is missing":                          {daemonSet(3, generation), []corev1.Pod{podOn("a", "2", yes), podOn("lost", "1", no)}, false, 1},
+		"others are missing, as many as are away":     {daemonSet(5, generation), []corev1.Pod{podOn("a", "2", yes), podOn("lost", "1", no)}, false, 1},
+		"one is missing, and the lost one not wanted": {daemonSet(2, generation, misplaced), []corev1.Pod{podOn("a", "2", yes), podOn("lost", "1", no)}, false, 1},
+		"not looked at yet":                           {daemonSet(2, generation, unseen), []corev1.Pod{podOn("a", "2", yes), podOn("lost", "1", no)}, false, 1},
+		"no Pod is lost":                              {daemonSet(1, generation), []corev1.Pod{podOn("a", "2", yes)}, false, 0},
+		"a Deployment lacks what is lost":             {deployment(2, lacks(1)), []corev1.Pod{podOn("a", "", yes), podOn("lost", "", no)}, true, 1},
+		"a Deployment lacks more":                     {deployment(3, lacks(2)), []corev1.Pod{podOn("a", "", yes), podOn("b", "", no), podOn("lost", "", no)}, false, 1},
 	} {
-		l := lostOf(object(t, test.object), test.pods, map[string]bool{"lost": true})
+		l := lostOf(object(t, test.object), test.pods, away)
 		if l.only != test.only || len(l.nodes) != test.nodes || len(l.pods) != test.nodes {
 			t.Errorf("%s: %+v", name, l)
 		}
@@ -68,6 +72,10 @@ func TestGuardLost(t *testing.T) {
 			d.Status.NumberAvailable--
 		}
 	}
+	lacks := func(d *appsv1.Deployment) { d.Status.AvailableReplicas-- }
+	recreate := func(d *appsv1.Deployment) {
+		d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
+	}
 	all := withPods(audited("", verdict.Drifted, imageChange), "a", "b")
 	for name, test := range map[string]struct {
 		object runtime.Object
@@ -75,12 +83,15 @@ func TestGuardLost(t *testing.T) {
 		opts   Options
 		reason string
 	}{
-		"room for one more":          {daemonSet(3, unavailable(2)), []string{"a"}, Options{}, ""},
-		"no room for one more":       {daemonSet(3, unavailable(1)), []string{"a"}, Options{}, "a restart would hang: its Pods on node-0, which is not ready, take up all"},
-		"no room, and evicted":       {daemonSet(3, unavailable(1)), []string{"a"}, Options{Strategy: Evict}, ""},
-		"nothing else to re-create":  {daemonSet(3, unavailable(2)), []string{"a", "b"}, Options{}, "the Pods that are to be re-created are on node-0"},
-		"nothing else, and evicted":  {daemonSet(3, unavailable(2)), []string{"a", "b"}, Options{Strategy: Evict}, "the Pods that are to be re-created are on node-0"},
-		"a StatefulSet waits for it": {statefulSet(3, func(s *appsv1.StatefulSet) { s.Status.AvailableReplicas-- }), []string{"a"}, Options{}, "it has Pods on node-0, which is not ready: repair the node"},
+		"room for one more":                    {daemonSet(3, unavailable(2)), []string{"a"}, Options{}, ""},
+		"no room for one more":                 {daemonSet(3, unavailable(1)), []string{"a"}, Options{}, "a restart would hang: its Pods on node-0, which is not ready, take up all"},
+		"no room, and evicted":                 {daemonSet(3, unavailable(1)), []string{"a"}, Options{Strategy: Evict}, ""},
+		"nothing else to re-create":            {daemonSet(3, unavailable(2)), []string{"a", "b"}, Options{}, "the Pods that are to be re-created are on node-0"},
+		"nothing else, and evicted":            {daemonSet(3, unavailable(2)), []string{"a", "b"}, Options{Strategy: Evict}, "the Pods that are to be re-created are on node-0"},
+		"a Deployment restarts":                {deployment(3, lacks), nil, Options{Strategy: Restart}, ""},
+		"a Deployment's evictions wait for it": {deployment(3, lacks), nil, Options{Strategy: Evict}, "it has Pods on node-0, which is not ready"},
+		"one that is re-created hangs by it":   {deployment(3, lacks, recreate), nil, Options{Strategy: Restart, Guards: Guards{AllowDowntime: true}}, "it has Pods on node-0, which is not ready"},
+		"a StatefulSet waits for it":           {statefulSet(3, func(s *appsv1.StatefulSet) { s.Status.AvailableReplicas-- }), []string{"a"}, Options{}, "it has Pods on node-0, which is not ready: repair the node"},
 	} {
 		opts := test.opts.withDefaults()
 		f, err := factsOf(object(t, test.object), namespace{name: "shop"}, all, opts)
@@ -98,7 +109,7 @@ func TestGuardLost(t *testing.T) {
 		if d := check(f, opts); (d == proceed) != (test.reason == "") || !strings.Contains(d.reason, test.reason) {
 			t.Errorf("%s: %s: %q, want %q", name, d.result, d.reason, test.reason)
 		}
-		if auto, _ := (Options{Strategy: Auto}).withDefaults().resolved(f); strings.HasPrefix(name, "no room") && auto.Strategy != Evict {
+		if auto, _ := (Options{Strategy: Auto}).withDefaults().resolved(f); strings.HasPrefix(name, "no room") && auto.Strategy != Evict || name == "a Deployment restarts" && auto.Strategy != Restart {
 			t.Errorf("%s: auto goes by %s", name, auto.Strategy)
 		}
 	}

@@ -90,13 +90,13 @@ func newTimestamp(workload *unstructured.Unstructured, now time.Time, field ...s
 }
 
 func (r *restart) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
-	held := uids(r.held)
+	held, lost := uids(r.held), r.lost.nodes
 	u := undoing{
 		cluster: r.cluster, opts: r.opts, stands: r.stands, fresh: r.fresh, note: r.note,
 		meant: slices.DeleteFunc(slices.Clone(r.targets), func(p report.PodRef) bool { return held[p.UID] || r.lost.pods[p.UID] }),
 		enough: func(ctx context.Context, seen *unstructured.Unstructured) bool {
 			l, enough := r.enough(ctx, seen)
-			if enough {
+			if enough = enough && l.onlySince(lost); enough {
 				r.lost = l
 			}
 			return enough

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -75,8 +74,7 @@ func (t *task) recreation(f facts, note string) recreation {
 func (t *task) evicting(f facts, targets []report.PodRef, pace Pace) *eviction {
 	e := &eviction{cluster: t.cluster, pace: pace, targets: targets, unhealthy: f.unhealthy}
 	if f.inPlace {
-		e.lost = f.lost
-		e.targets = slices.DeleteFunc(slices.Clone(targets), func(p report.PodRef) bool { return f.lost.pods[p.UID] })
+		return e.without(f.lost)
 	}
 	return e
 }
@@ -285,8 +283,8 @@ func (t *task) settle(ctx context.Context, b begun) (decision, string) {
 	if len(o.biased) > 0 {
 		t.biased(o.biased)
 	}
-	if l := lostBy(b.recreation); o.result.Success() && !l.none() {
-		o.reason = l.keep()
+	if o.result.Success() {
+		o.reason = t.kept(ctx, lostBy(b.recreation), o.reason)
 	}
 	return o.decision, digest
 }
@@ -316,7 +314,7 @@ func (t *task) evictOnceMore(ctx context.Context, b begun, first outcome, digest
 		return first, digest
 	}
 	again := b
-	again.recreation = &eviction{cluster: t.cluster, pace: t.pace(b.at), targets: first.late}
+	again.recreation = (&eviction{cluster: t.cluster, pace: t.pace(b.at), targets: first.late}).without(lostBy(b.recreation))
 	if _, err := again.begin(ctx, b.workload); err != nil {
 		return first, digest
 	}
