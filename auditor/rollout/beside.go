@@ -31,6 +31,7 @@ type crowd struct {
 	nodes     []corev1.Node
 	claims    map[string]claim
 	unknown   []string // what could not be read
+	differing differing
 }
 
 // claim is a PersistentVolumeClaim.
@@ -47,48 +48,104 @@ func (c crowd) judge() beside {
 		b.doubts = append(b.doubts, notChecked(name))
 	}
 	for _, name := range t.claims {
-		if c.claims[name].onePod && len(c.onNodes) > 0 {
-			b.deadlock = fmt.Sprintf("claim %s is ReadWriteOncePod, and an old one uses it", name)
-			return b
+		if c.claims[name].onePod && len(c.onNodes) > 0 { // which the kubelet sees to, too, whoever schedules
+			b.hangs(fmt.Sprintf("claim %s is ReadWriteOncePod, and an old one uses it", name), c.differing.claims)
 		}
 	}
-	if c.nodes == nil || len(c.onNodes) == 0 {
+	if b.deadlock != "" {
 		return b
 	}
-	var terms []corev1.PodAffinityTerm
+	terms, unsure := c.apart(t)
+	switch {
+	case !c.contends(t) || len(c.onNodes) == 0:
+		return b
+	case !schedules(c.spec):
+		b.doubts = append(b.doubts, notChecked("scheduler "+c.spec.SchedulerName+" places its Pods"))
+		return b
+	case c.nodes == nil:
+		return b
+	}
+	b.doubts = append(b.doubts, unsure...)
+	fit, free := c.free(t.ports, terms)
+	switch {
+	case len(fit) == 0:
+		b.doubts = append(b.doubts, "no node takes a Pod like its own now (its nodeSelector, affinity and tolerations; cordoned nodes): a new one waits until one does")
+	case len(free) == 0:
+		full := c.full(fit, t.ports, terms)
+		if by := c.grows(fit); by != "" {
+			b.doubts = append(b.doubts, fmt.Sprintf("%s: unless a node is added, which may be by %s, no new Pod can start", full, by))
+		} else {
+			otherwise := c.differing.placement
+			if len(t.ports) > 0 {
+				otherwise = orElse(c.differing.ports, otherwise)
+			}
+			b.hangs(full, otherwise)
+		}
+	default:
+		b.doubts = append(b.doubts, c.attached(t.claims, free)...)
+		if len(t.ports) > 0 && !c.sameNode {
+			b.doubts = append(b.doubts, fmt.Sprintf("takes port %s of a node: of %d nodes that fit, %d have no Pod of it, and others' Pods may have that port there",
+				few(t.ports), len(fit), len(free)))
+		}
+	}
+	return b
+}
+
+// hangs notes what keeps a Pod like the old ones from starting: a deadlock, unless fresh ones
+// differ in that.
+func (b *beside) hangs(why, otherwise string) {
+	if otherwise == "" {
+		b.deadlock = orElse(b.deadlock, why)
+		return
+	}
+	b.doubts = append(b.doubts, fmt.Sprintf("%s: unless it is otherwise with fresh Pods, which differ (%s), none can start", why, otherwise))
+}
+
+// contends reports whether it matters where the old Pods are.
+func (c crowd) contends(t exclusive) bool {
+	terms, unsure := c.apart(t)
+	return len(t.ports)+len(terms)+len(unsure) > 0 || slices.ContainsFunc(t.claims, func(name string) bool { return c.claims[name].oneNode })
+}
+
+// byNodes reports whether nodes are to be known for the judgement.
+func (c crowd) byNodes() bool {
+	return schedules(c.spec) && len(c.onNodes) > 0 && c.contends(exclusiveOf(c.spec))
+}
+
+// apart are the terms that keep a new Pod away from the old ones, and which may.
+func (c crowd) apart(t exclusive) (terms []corev1.PodAffinityTerm, unsure []string) {
 	for _, term := range t.apart {
 		switch apart, sure := keepsApart(term, c.namespace, renewed(c.labels)); {
 		case !apart:
 		case sure:
 			terms = append(terms, term)
 		default:
-			b.doubts = append(b.doubts, fmt.Sprintf("its anti-affinity may keep a new Pod from every %s that has an old one, by namespaces' labels", term.TopologyKey))
+			unsure = append(unsure, fmt.Sprintf("its anti-affinity may keep a new Pod from every %s that has an old one, by namespaces' labels", term.TopologyKey))
 		}
 	}
-	fit, free := c.free(t.ports, terms)
-	if len(free) == 0 {
-		b.deadlock = c.full(fit, t.ports, terms)
-		return b
-	}
-	for _, name := range t.claims {
-		if !c.claims[name].oneNode {
-			continue
-		}
-		there := func(node string) bool { return slices.Contains(c.onNodes, node) }
+	return terms, unsure
+}
+
+// attached says of claims that one node may use that a new Pod may have to be there. Nothing is
+// certain of them: that is kept by attaching the volume to a node, and not all are attached
+// (NFS, host paths). One that is used on two nodes already is not.
+// https://kubernetes.io/docs/concepts/storage/persistent-volumes/#access-modes
+func (c crowd) attached(claims, free []string) []string {
+	var doubts []string
+	there := func(node string) bool { return slices.Contains(c.onNodes, node) }
+	elsewhere := slices.ContainsFunc(c.onNodes, func(node string) bool { return node != c.onNodes[0] })
+	for _, name := range claims {
 		switch {
+		case !c.claims[name].oneNode || c.claims[name].onePod || elsewhere:
 		case !slices.ContainsFunc(free, there):
-			b.deadlock = fmt.Sprintf("claim %s is ReadWriteOnce, and none can start on %s, whose Pod uses it", name, few(c.onNodes))
-			return b
+			doubts = append(doubts, fmt.Sprintf("claim %s is ReadWriteOnce, and none can start on %s, whose Pod uses it: none can anywhere if its volume is attached there",
+				name, few(c.onNodes)))
 		case slices.ContainsFunc(free, func(node string) bool { return !there(node) }):
-			b.doubts = append(b.doubts, fmt.Sprintf("claim %s is ReadWriteOnce: a new Pod can start only on %s, whose Pod uses it, and %d nodes fit",
+			doubts = append(doubts, fmt.Sprintf("claim %s is ReadWriteOnce: a new Pod can start only on %s, whose Pod uses it, if its volume is attached there, and %d nodes fit",
 				name, few(c.onNodes), len(free)))
 		}
 	}
-	if len(t.ports) > 0 && !c.sameNode {
-		b.doubts = append(b.doubts, fmt.Sprintf("takes port %s of a node: of %d nodes that fit, %d have no Pod of it, and others' Pods may have that port there",
-			few(t.ports), len(fit), len(free)))
-	}
-	return b
+	return doubts
 }
 
 func notChecked(why string) string {
@@ -137,12 +194,7 @@ func (c crowd) full(fit, ports []string, terms []corev1.PodAffinityTerm) string 
 	for _, term := range terms {
 		why = append(why, "its anti-affinity wants each on another "+term.TopologyKey)
 	}
-	switch {
-	case len(fit) == 0:
-		return "no node takes a Pod like its own any more (its nodeSelector, affinity and tolerations; cordoned nodes)"
-	case len(why) == 0:
-		return ""
-	case c.sameNode:
+	if c.sameNode {
 		return strings.Join(why, ", and ") + ", and a new one starts on the node of an old one"
 	}
 	return fmt.Sprintf("%s, and the old ones are on all of those that fit (%s)", strings.Join(why, ", and "), few(fit))

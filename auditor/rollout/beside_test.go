@@ -54,6 +54,13 @@ func TestBeside(t *testing.T) {
 	soft := func(n *corev1.Node) {
 		n.Spec.Taints = []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectPreferNoSchedule}}
 	}
+	labelled := func(key string) func(*corev1.Node) {
+		return func(n *corev1.Node) { n.Labels[key] = "some" }
+	}
+	kept := func(n *corev1.Node) {
+		n.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"}
+		*n = leanNode(n)
+	}
 	unlabelled := func(n *corev1.Node) { n.Labels = nil }
 	tolerant := func(s *corev1.PodSpec) { s.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}} }
 	selects := func(key, value string) func(*corev1.PodSpec) {
@@ -66,6 +73,9 @@ func TestBeside(t *testing.T) {
 					{Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: names}}}},
 			}}}
 		}
+	}
+	scheduledBy := func(name string) func(*corev1.PodSpec) {
+		return func(s *corev1.PodSpec) { s.SchedulerName = name }
 	}
 	onHostNetwork := func(s *corev1.PodSpec) { s.HostNetwork = true }
 	native := func(s *corev1.PodSpec) {
@@ -80,7 +90,7 @@ func TestBeside(t *testing.T) {
 		t.LabelSelector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "pod-template-hash", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"old"}}}
 	}
 	elsewhere := func(t *corev1.PodAffinityTerm) { t.Namespaces = []string{"other"} }
-	labelled := func(t *corev1.PodAffinityTerm) {
+	byTeam := func(t *corev1.PodAffinityTerm) {
 		t.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"team": "a"}}
 	}
 	everywhere := func(t *corev1.PodAffinityTerm) { t.NamespaceSelector = &metav1.LabelSelector{} }
@@ -107,7 +117,7 @@ func TestBeside(t *testing.T) {
 		"a port, and a tolerated cordon":     {[]func(*corev1.PodSpec){withPort(8080), tolerant}, nodesInZones(3, cordoned), []string{"node-0", "node-1"}, nil, false, "", "1 have no Pod"},
 		"a port, by a node selector":         {[]func(*corev1.PodSpec){withPort(8080), selects(corev1.LabelTopologyZone, "zone-1")}, nodesInZones(3), []string{"node-1"}, nil, false, "(node-1)", ""},
 		"a port, by affinity to nodes":       {[]func(*corev1.PodSpec){withPort(8080), wantsName("node-2")}, nodesInZones(3), []string{"node-2"}, nil, false, "(node-2)", ""},
-		"a port, and its node is cordoned":   {[]func(*corev1.PodSpec){withPort(8080), wantsName("node-2")}, nodesInZones(3, cordoned), []string{"node-2"}, nil, false, "no node takes a Pod like its own any more", ""},
+		"a port, and its node is cordoned":   {[]func(*corev1.PodSpec){withPort(8080), wantsName("node-2")}, nodesInZones(3, cordoned), []string{"node-2"}, nil, false, "", "no node takes a Pod like its own now"},
 		"the node's network":                 {[]func(*corev1.PodSpec){withPort(0), onHostNetwork}, nodesInZones(1), []string{"node-0"}, nil, false, "port 80/TCP", ""},
 		"the node's network without a port":  {[]func(*corev1.PodSpec){onHostNetwork}, nodesInZones(1), []string{"node-0"}, nil, false, "", ""},
 		"a native sidecar's port":            {[]func(*corev1.PodSpec){native}, nodesInZones(1), []string{"node-0"}, nil, false, "port 53/UDP", ""},
@@ -123,16 +133,33 @@ func TestBeside(t *testing.T) {
 		"apart within a revision":            {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname, byRevision)}, nodesInZones(1), []string{"node-0"}, nil, false, "", ""},
 		"apart from other revisions":         {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname, merged)}, nodesInZones(1), []string{"node-0"}, nil, false, "each on another", ""},
 		"apart from another namespace's":     {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname, elsewhere)}, nodesInZones(1), []string{"node-0"}, nil, false, "", ""},
-		"apart from some namespaces'":        {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname, labelled)}, nodesInZones(1), []string{"node-0"}, nil, false, "", "by namespaces' labels"},
+		"apart from some namespaces'":        {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname, byTeam)}, nodesInZones(1), []string{"node-0"}, nil, false, "", "by namespaces' labels"},
 		"apart from all namespaces'":         {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname, everywhere)}, nodesInZones(1), []string{"node-0"}, nil, false, "each on another", ""},
 		"apart from another app":             {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname, others)}, nodesInZones(1), []string{"node-0"}, nil, false, "", ""},
 		"apart, and a port":                  {[]func(*corev1.PodSpec){apartBy(corev1.LabelTopologyZone), withPort(8080)}, nodesInZones(3), []string{"node-0", "node-1"}, nil, false, "port 8080/TCP of its node, and its anti-affinity", ""},
 		"a claim of one Pod":                 {[]func(*corev1.PodSpec){withClaim}, nodesInZones(3), []string{"node-0"}, rwop, false, "claim data is ReadWriteOncePod", ""},
-		"a claim of one node":                {[]func(*corev1.PodSpec){withClaim}, nodesInZones(3), []string{"node-0"}, rwo, false, "", "only on node-0, whose Pod uses it, and 3 nodes fit"},
+		"a claim of one node":                {[]func(*corev1.PodSpec){withClaim}, nodesInZones(3), []string{"node-0"}, rwo, false, "", "only on node-0, whose Pod uses it, if its volume is attached there, and 3 nodes fit"},
 		"a claim of the only node":           {[]func(*corev1.PodSpec){withClaim, wantsName("node-0")}, nodesInZones(3), []string{"node-0"}, rwo, false, "", ""},
-		"a claim of a cordoned node":         {[]func(*corev1.PodSpec){withClaim}, nodesInZones(3, cordoned), []string{"node-2"}, rwo, false, "claim data is ReadWriteOnce, and none can start on node-2", ""},
-		"a claim of one node, and a port":    {[]func(*corev1.PodSpec){withClaim, withPort(8080)}, nodesInZones(3), []string{"node-0"}, rwo, false, "none can start on node-0", ""},
+		"a claim of a cordoned node":         {[]func(*corev1.PodSpec){withClaim}, nodesInZones(3, cordoned), []string{"node-2"}, rwo, false, "", "claim data is ReadWriteOnce, and none can start on node-2"},
+		"a claim of one node, and a port":    {[]func(*corev1.PodSpec){withClaim, withPort(8080)}, nodesInZones(3), []string{"node-0"}, rwo, false, "", "none can start on node-0"},
+		"a claim of one node, on two":        {[]func(*corev1.PodSpec){withClaim}, nodesInZones(3), []string{"node-0", "node-1"}, rwo, false, "", ""},
+		"a claim of two cordoned nodes":      {[]func(*corev1.PodSpec){withClaim}, nodesInZones(3, cordoned), []string{"node-2", "gone"}, rwo, false, "", ""},
+		"a claim of one node, and two Pods":  {[]func(*corev1.PodSpec){withClaim}, nodesInZones(3), []string{"node-0", "node-0"}, rwo, false, "", "only on node-0, whose Pod uses it"},
+		"a claim of one node, on all, apart": {[]func(*corev1.PodSpec){withClaim, apartBy(corev1.LabelHostname)}, nodesInZones(2), []string{"node-0", "node-1"}, rwo, false, "each on another", ""},
 		"a claim of any":                     {[]func(*corev1.PodSpec){withClaim}, nodesInZones(3), []string{"node-0"}, map[string]claim{"data": {}}, false, "", ""},
+		"a claim of any, and no node fits":   {[]func(*corev1.PodSpec){withClaim, selects("pool", "gone")}, nodesInZones(1), []string{"node-0"}, map[string]claim{"data": {}}, false, "", ""},
+		"a claim of one node, and none fits": {[]func(*corev1.PodSpec){withClaim}, nodesInZones(1, cordoned), []string{"node-0"}, rwo, false, "", "no node takes a Pod like its own now"},
+		"apart by revision, and none fits":   {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname, byRevision)}, nodesInZones(1, cordoned), []string{"node-0"}, nil, false, "", ""},
+		"another scheduler, and a port":      {[]func(*corev1.PodSpec){withPort(8080), scheduledBy("volcano")}, nodesInZones(1), []string{"node-0"}, nil, false, "", "scheduler volcano places its Pods"},
+		"another scheduler, and a claim":     {[]func(*corev1.PodSpec){withClaim, scheduledBy("volcano")}, nodesInZones(1), []string{"node-0"}, map[string]claim{"data": {}}, false, "", ""},
+		"another scheduler, a claim's one":   {[]func(*corev1.PodSpec){withClaim, scheduledBy("volcano")}, nodesInZones(1), []string{"node-0"}, rwop, false, "claim data is ReadWriteOncePod", ""},
+		"the default scheduler, and a port":  {[]func(*corev1.PodSpec){withPort(8080), scheduledBy(corev1.DefaultSchedulerName)}, nodesInZones(1), []string{"node-0"}, nil, false, "port 8080/TCP", ""},
+		"a port, and Karpenter's node":       {[]func(*corev1.PodSpec){withPort(8080)}, nodesInZones(2, labelled("karpenter.sh/nodepool")), []string{"node-0", "node-1"}, nil, false, "", "unless a node is added, which may be by karpenter.sh/nodepool of node-1"},
+		"apart, and a pool's node":           {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname)}, nodesInZones(2, labelled("eks.amazonaws.com/nodegroup")), []string{"node-0", "node-1"}, nil, false, "", "unless a node is added"},
+		"apart, and an autoscaler's note":    {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname)}, nodesInZones(2, kept), []string{"node-0", "node-1"}, nil, false, "", "cluster-autoscaler.kubernetes.io/scale-down-disabled of node-1"},
+		"apart, and a pool's node elsewhere": {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname)}, nodesInZones(3, labelled("karpenter.sh/nodepool"), cordoned), []string{"node-0", "node-1"}, nil, false, "each on another", ""},
+		"apart, and another label":           {[]func(*corev1.PodSpec){apartBy(corev1.LabelHostname)}, nodesInZones(2, labelled("karpenter.example/nodepool")), []string{"node-0", "node-1"}, nil, false, "each on another", ""},
+		"a port there, and a pool's node":    {[]func(*corev1.PodSpec){withPort(8080)}, nodesInZones(2, labelled("karpenter.sh/nodepool")), []string{"node-0", "node-1"}, nil, true, "a new one starts on the node of an old one", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var spec corev1.PodSpec

@@ -69,6 +69,7 @@ func placed(spec *corev1.PodSpec) *corev1.PodSpec {
 	few := &corev1.PodSpec{
 		NodeName: spec.NodeName, HostNetwork: spec.HostNetwork,
 		NodeSelector: spec.NodeSelector, Affinity: spec.Affinity, Tolerations: spec.Tolerations,
+		SchedulerName: spec.SchedulerName,
 	}
 	of := func(containers []corev1.Container) []corev1.Container {
 		var withPorts []corev1.Container

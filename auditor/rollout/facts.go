@@ -43,6 +43,8 @@ type facts struct {
 	resize inPlace
 	// beside is whether a new Pod can start beside the old ones; only where it matters.
 	beside beside
+	// differing is where fresh Pods may take less of a node than the old ones.
+	differing differing
 	// lost are its Pods on nodes that are not ready.
 	lost lostPods
 	// budgets are those of the namespace that its Pods are behind.
@@ -102,6 +104,7 @@ func factsOf(object *unstructured.Unstructured, ns namespace, item report.Item, 
 		oldest:      item.OldestPod,
 		targets:     o.targets(item),
 		namespace:   ns,
+		differing:   differingOf(item),
 	}
 	for _, b := range ns.budgets {
 		if b.selector.Matches(f.template) {

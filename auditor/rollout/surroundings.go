@@ -115,7 +115,7 @@ func (c *cluster) nodes(ctx context.Context) ([]corev1.Node, error) {
 
 func leanNode(node *corev1.Node) corev1.Node {
 	few := corev1.Node{}
-	few.Name, few.Labels = node.Name, node.Labels
+	few.Name, few.Labels, few.Annotations = node.Name, node.Labels, keepGrowing(node.Annotations)
 	few.Spec.Taints, few.Spec.Unschedulable = node.Spec.Taints, node.Spec.Unschedulable
 	for _, c := range node.Status.Conditions {
 		if c.Type == corev1.NodeReady {
@@ -142,7 +142,7 @@ func (s *surroundings) beside(ctx context.Context, object *unstructured.Unstruct
 			return beside{doubts: []string{notChecked(unread("its Pods", err))}}, nil
 		}
 	}
-	c := crowd{namespace: object.GetNamespace(), labels: f.template, spec: template, sameNode: f.inPlace}
+	c := crowd{namespace: object.GetNamespace(), labels: f.template, spec: template, sameNode: f.inPlace, differing: f.differing}
 	var newest *corev1.Pod
 	for i := range pods {
 		pod := &pods[i]
@@ -167,7 +167,7 @@ func (s *surroundings) beside(ctx context.Context, object *unstructured.Unstruct
 	return s.judge(ctx, c)
 }
 
-// judge reads what is to be known of nodes and claims.
+// judge reads what is to be known of claims, and of nodes where it matters which there are.
 func (s *surroundings) judge(ctx context.Context, c crowd) (beside, error) {
 	c.claims = map[string]claim{}
 	for _, name := range exclusiveOf(c.spec).claims {
@@ -178,6 +178,9 @@ func (s *surroundings) judge(ctx context.Context, c crowd) (beside, error) {
 		if c.claims[name] = read; why != "" {
 			c.unknown = append(c.unknown, why)
 		}
+	}
+	if !c.byNodes() {
+		return c.judge(), nil
 	}
 	nodes, why, err := s.read(ctx)
 	if err != nil {

@@ -15,6 +15,13 @@ func TestWhyUnscheduled(t *testing.T) {
 		"0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports.":                                                         "other Pods have its port",
 		"0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules.":                                                                       "other Pods are wherever its anti-affinity lets it be",
 		"0/2 nodes are available: 2 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode.":                       "an old Pod uses its claim",
+		"0/100 nodes are available: 1 node(s) didn't have free ports for the requested pod ports, 99 Insufficient cpu.":                                  "no node has all that it needs (lacking: a free port, room): add a node, or",
+		"0/3 nodes are available: 1 node(s) didn't match pod anti-affinity rules, 2 node(s) didn't match pod topology spread constraints.":               "no node has all that it needs (lacking: what its anti-affinity allows, and other things)",
+		"0/3 nodes are available: 1 Insufficient cpu, 1 Too many pods, 2 Insufficient memory.":                                                           "there is no room for it beside what runs: add a node, request less",
+		"0/3 nodes are available: 1 node(s) had untolerated taint {a: b}, 2 node(s) didn't have free ports for the requested pod ports.":                 "other Pods have its port",
+		"0/3 nodes are available: 1 node(s) were unschedulable, 1 node(s) had taint {a: b}, that the pod didn't tolerate, 1 Insufficient cpu.":           "there is no room",
+		"0/3 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 2 Insufficient cpu. no new claims to deallocate, preemption: 0/3": "there is no room",
+		"0/3 nodes are available: 3 node(s) had untolerated taint(s). preemption: 0/3 nodes are available: 3 Insufficient cpu":                           "",
 		"0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. preemption: 0/2 nodes are available: 2 Preemption is not helpful": "",
 	} {
 		pod := &corev1.Pod{Spec: corev1.PodSpec{PriorityClassName: "low", PreemptionPolicy: new(corev1.PreemptNever)}}
