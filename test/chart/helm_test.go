@@ -192,8 +192,11 @@ func testUpgrade(t *testing.T, h helm, upgraded string) {
 			return err
 		}
 		deployment, err := c.Client().AppsV1().Deployments(namespace).Get(ctx, "sidecar-drift-webhook", metav1.GetOptions{})
-		if err != nil || *deployment.Spec.Replicas != 3 {
-			return fmt.Errorf("the stamper has not 3 replicas (%w)", err)
+		if err != nil {
+			return err
+		}
+		if *deployment.Spec.Replicas != 3 {
+			return fmt.Errorf("the stamper has %d replicas, want 3", *deployment.Spec.Replicas)
 		}
 		_, err = h.run(ctx, "rollback", release, "1", "-n", namespace, "--wait", "--timeout", "3m")
 		return err
