@@ -37,6 +37,10 @@ install: ## Install the command, also as the kubectl plugin, into Go's bin direc
 control-plane: # The test cluster's programs, built once and cached outside of the checkout.
 	@go run ./test/build >/dev/null
 
+.PHONY: helm
+helm: # What makes and tests the chart, alike.
+	@go run ./test/build -helm >/dev/null
+
 .PHONY: demo
 demo: control-plane ## Show drift, its audit and its rollout on a real cluster; KEEP=1 leaves it up.
 	@go run ./test/demo $(if $(KEEP),-keep)
@@ -46,7 +50,7 @@ demo-down: ## Stop the cluster that `make demo KEEP=1` left up.
 	@go run ./test/demo -down
 
 .PHONY: test
-test: control-plane ## Run every test that needs nothing but Go, on a real cluster where one is needed.
+test: control-plane helm ## Run every test that needs nothing but Go, on a real cluster where one is needed.
 	go test -timeout 75m -parallel 8 ./...
 
 .PHONY: unit

@@ -37,6 +37,12 @@ const (
 	certManagerInjects = "cert-manager.io/inject-"
 )
 
+// InjectedBy is the annotation that has cert-manager's injector write the caBundle of a
+// webhook configuration with these; empty if none does.
+func InjectedBy(annotations map[string]string) string {
+	return annotated(annotations, certManagerInjects)
+}
+
 // annotated returns the first key with a beginning, if there is one.
 func annotated(annotations map[string]string, beginning string) string {
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
@@ -114,7 +120,7 @@ func (o *objects) configuration(ctx context.Context) (configuration, error) {
 		return configuration{}, fmt.Errorf("read MutatingWebhookConfiguration %s: %w", o.options.WebhookConfiguration, err)
 	}
 	read := configuration{uid: string(object.UID), version: object.ResourceVersion, generation: object.Generation}
-	read.foreign = annotated(object.Annotations, certManagerInjects)
+	read.foreign = InjectedBy(object.Annotations)
 	for _, hook := range object.Webhooks {
 		read.webhooks = append(read.webhooks, webhook{hook.Name, hook.ClientConfig.CABundle})
 	}

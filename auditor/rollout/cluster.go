@@ -168,7 +168,7 @@ func (c *cluster) pods(ctx context.Context, workload *unstructured.Unstructured)
 		if last > 0 && !newer(pod, &pods[newest]) {
 			return
 		}
-		pods[newest].Spec = bare(&pods[newest].Spec)
+		pods[newest].Labels, pods[newest].Spec = bareLabels(pods[newest].Labels), bare(&pods[newest].Spec)
 		newest = last
 		if few := placed(&pod.Spec); few != nil {
 			few.NodeName, few.PriorityClassName, few.PreemptionPolicy = pod.Spec.NodeName, pod.Spec.PriorityClassName, pod.Spec.PreemptionPolicy
@@ -181,6 +181,15 @@ func (c *cluster) pods(ctx context.Context, workload *unstructured.Unstructured)
 // bare is what is kept of every Pod's spec.
 func bare(spec *corev1.PodSpec) corev1.PodSpec {
 	return corev1.PodSpec{NodeName: spec.NodeName, PriorityClassName: spec.PriorityClassName, PreemptionPolicy: spec.PreemptionPolicy}
+}
+
+// bareLabels is that of its labels.
+func bareLabels(labels map[string]string) map[string]string {
+	generation, has := labels[templateGeneration]
+	if !has {
+		return nil
+	}
+	return map[string]string{templateGeneration: generation}
 }
 
 // newer reports whether a Pod is more like those that admission makes now than the other.
@@ -223,9 +232,7 @@ func lean(pod *corev1.Pod) corev1.Pod {
 	few := corev1.Pod{Status: pod.Status}
 	few.Name, few.UID, few.Spec = pod.Name, pod.UID, bare(&pod.Spec)
 	few.CreationTimestamp, few.DeletionTimestamp = pod.CreationTimestamp, pod.DeletionTimestamp
-	if generation, has := pod.Labels[templateGeneration]; has {
-		few.Labels = map[string]string{templateGeneration: generation}
-	}
+	few.Labels = bareLabels(pod.Labels)
 	for key, value := range pod.Annotations {
 		if (strings.HasSuffix(key, timestampKey) || key == restartedAt) && len(value) <= len(time.RFC3339Nano) {
 			metav1.SetMetaDataAnnotation(&few.ObjectMeta, key, value)

@@ -192,9 +192,11 @@ func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, 
 			clock.again()
 		}
 		message, done, err := status(seen)
-		if done || err != nil || enough(seen) {
-			done = err == nil
-			return done, err
+		if err != nil {
+			return false, err
+		}
+		if done || enough(seen) {
+			return true, nil
 		}
 		last = quote(message)
 		waiting(last)

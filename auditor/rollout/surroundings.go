@@ -16,8 +16,8 @@ import (
 // nodePage is how many nodes are asked for at once.
 const nodePage = 500
 
-// surroundings reads where Pods may be: nodes, and the claims that are used. What it has read is
-// kept for a while, whether it could be read or not.
+// surroundings reads where Pods may be: nodes, which are kept for a while, or why they cannot be
+// read, and the claims that are used, which are kept.
 type surroundings struct {
 	cluster *cluster
 	age     time.Duration // after which nodes are read again

@@ -6,11 +6,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -18,15 +16,12 @@ import (
 	certutil "k8s.io/client-go/util/cert"
 	"k8s.io/kubectl/pkg/util"
 	"k8s.io/kubectl/pkg/util/podutils"
+
+	"github.com/sidecar-drift/sidecar-drift/certs"
 )
 
-const (
-	// reachTimeout bounds an attempt to reach one replica and to shake hands.
-	reachTimeout = 10 * time.Second
-	// certManagerPrefix begins the annotations by which cert-manager's injector is
-	// told to write the caBundle of a webhook configuration.
-	certManagerPrefix = "cert-manager.io/inject-"
-)
+// reachTimeout bounds an attempt to reach one replica and to shake hands.
+const reachTimeout = 10 * time.Second
 
 // endpoint is a place that serves the stamper's certificate.
 type endpoint struct {
@@ -139,18 +134,7 @@ func renewerOf(configuration *admissionregistrationv1.MutatingWebhookConfigurati
 }
 
 func byCertManager(configuration *admissionregistrationv1.MutatingWebhookConfiguration) bool {
-	return injectedBy(configuration.Annotations) != ""
-}
-
-// injectedBy is the annotation that has cert-manager's injector write a caBundle, if
-// there is one.
-func injectedBy(annotations map[string]string) string {
-	for _, annotation := range slices.Sorted(maps.Keys(annotations)) {
-		if strings.HasPrefix(annotation, certManagerPrefix) {
-			return annotation
-		}
-	}
-	return ""
+	return certs.InjectedBy(configuration.Annotations) != ""
 }
 
 // serverName is the name that API servers want on the certificate.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sidecar-drift/sidecar-drift/certs"
 )
 
 // managedCertificates is what matters of cert-manager's Certificates.
@@ -67,7 +69,7 @@ func judgeCertManager(found read[managedCertificates], annotations map[string]st
 	}
 	if len(findings) == 0 {
 		findings = append(findings, t.wrong("apply manifests/overlays/cert-manager again",
-			"the webhook configuration says that cert-manager keeps it (%s), and there is no Certificate in our namespace: nobody renews the stamper's certificate", injectedBy(annotations)))
+			"the webhook configuration says that cert-manager keeps it (%s), and there is no Certificate in our namespace: nobody renews the stamper's certificate", certs.InjectedBy(annotations)))
 	}
 	return findings
 }

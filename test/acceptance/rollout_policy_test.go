@@ -282,19 +282,12 @@ func installKind(t *testing.T, c *cluster.Cluster, resource string, source binar
 // installDefinition is installKind with the definition at hand.
 func installDefinition(t *testing.T, c *cluster.Cluster, resource string, definition []byte) {
 	t.Helper()
-	if err := c.Apply(t.Context(), string(definition)); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		if _, err := c.Kubectl(context.Background(), string(definition), "delete", "-f", "-"); err != nil {
+		if _, err := c.Kubectl(context.Background(), string(definition), "delete", "--ignore-not-found", "-f", "-"); err != nil {
 			t.Error(err)
 		}
 	})
-	err := cluster.Poll(t.Context(), "the resource "+resource, func(ctx context.Context) error {
-		_, err := c.Kubectl(ctx, "", "get", resource, "-A")
-		return err
-	})
-	if err != nil {
+	if err := c.Define(t.Context(), resource, string(definition)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,8 +1,11 @@
 // Command build builds the test cluster's programs (etcd, Kubernetes, kwok, and
-// Istio's and Dapr's injectors) and Helm's into a cache outside of the repository, with a line of
+// Istio's and Dapr's injectors) into a cache outside of the repository, with a line of
 // progress for each, and prints the directories that hold them.
 //
 //	go run ./test/build
+//	go run ./test/build -helm
+//
+// The second one builds what makes and tests the chart instead, which no demo needs.
 //
 // Tests build what is missing by themselves; building first keeps those
 // minutes out of go test's time limit.
@@ -10,6 +13,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -19,19 +23,22 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	helm := flag.Bool("helm", false, "build Helm 4, Helm 3 and helm-docs, and not the cluster's programs")
+	flag.Parse()
+	if err := run(*helm); err != nil {
 		fmt.Fprintln(os.Stderr, "build:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func run(helm bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	for _, build := range []func(context.Context) (*binaries.Set, error){
-		binaries.Kubernetes, binaries.Kwok, binaries.Istio, binaries.Dapr,
-		binaries.Helm, binaries.Helm3,
-	} {
+	builds := []func(context.Context) (*binaries.Set, error){binaries.Kubernetes, binaries.Kwok, binaries.Istio, binaries.Dapr}
+	if helm {
+		builds = []func(context.Context) (*binaries.Set, error){binaries.Helm, binaries.Helm3}
+	}
+	for _, build := range builds {
 		set, err := build(ctx)
 		if err != nil {
 			return err

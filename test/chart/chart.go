@@ -5,17 +5,12 @@ package chart
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/binaries"
 )
@@ -106,24 +101,6 @@ func split(rendered string) ([]File, error) {
 		files[at].Documents = append(files[at].Documents, strings.TrimSpace(text)+"\n")
 	}
 	return files, nil
-}
-
-// Objects decodes YAML documents.
-func Objects(text string) ([]*unstructured.Unstructured, error) {
-	var objects []*unstructured.Unstructured
-	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		err := decoder.Decode(&object.Object)
-		switch {
-		case errors.Is(err, io.EOF):
-			return objects, nil
-		case err != nil:
-			return nil, err
-		case len(object.Object) > 0:
-			objects = append(objects, object)
-		}
-	}
 }
 
 // component is one of the kustomizations' components.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
@@ -40,7 +41,7 @@ func TestGitOpsToolsFindNothingToChange(t *testing.T) {
 			return err
 		}
 		for _, file := range files {
-			decoded, err := Objects(strings.Join(file.Documents, "---\n"))
+			decoded, err := cluster.Objects(strings.Join(file.Documents, "---\n"))
 			if err != nil {
 				return err
 			}

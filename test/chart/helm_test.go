@@ -129,7 +129,11 @@ func testRelease(t *testing.T, h helm) {
 			t.Fatal(err)
 		}
 	}
-	if left := leftOf(t); len(left) > 0 {
+	left, err := install.Left(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) > 0 {
 		t.Errorf("left:\n%s", strings.Join(left, "\n"))
 	}
 }
@@ -237,24 +241,4 @@ func certificates(t *testing.T) map[string]string {
 		t.Error("there is no bundle")
 	}
 	return kept
-}
-
-// leftOf lists what is there of the product, of whatever kind.
-func leftOf(t *testing.T) []string {
-	t.Helper()
-	resources, err := testCluster.Kubectl(t.Context(), "", "api-resources", "--verbs=list,get", "-o", "name")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := testCluster.Kubectl(t.Context(), "", "get", strings.Join(strings.Fields(resources), ","), "-A", "-o", "name", "--ignore-not-found", "--chunk-size=0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var left []string
-	for name := range strings.Lines(all) {
-		if strings.Contains(name, "sidecar-drift") {
-			left = append(left, strings.TrimSpace(name))
-		}
-	}
-	return left
 }

@@ -1,14 +1,12 @@
 package chart
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/binaries"
 )
 
@@ -37,14 +35,7 @@ func installKinds(t *testing.T) {
 
 func installKind(t *testing.T, resource string, definition []byte) {
 	t.Helper()
-	if err := testCluster.Apply(t.Context(), string(definition)); err != nil {
-		t.Fatal(err)
-	}
-	err := cluster.Poll(t.Context(), "the resource "+resource, func(ctx context.Context) error {
-		_, err := testCluster.Kubectl(ctx, "", "get", resource, "-A")
-		return err
-	})
-	if err != nil {
+	if err := testCluster.Define(t.Context(), resource, string(definition)); err != nil {
 		t.Fatal(err)
 	}
 }

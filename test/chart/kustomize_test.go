@@ -18,6 +18,8 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 )
 
 const manifests = "../../manifests"
@@ -89,7 +91,7 @@ func helmObjects(t *testing.T, values []string) []*unstructured.Unstructured {
 	}
 	var objects []*unstructured.Unstructured
 	for _, file := range files {
-		decoded, err := Objects(strings.Join(file.Documents, "---\n"))
+		decoded, err := cluster.Objects(strings.Join(file.Documents, "---\n"))
 		if err != nil {
 			t.Fatalf("%s: %v", file.Template, err)
 		}
@@ -151,7 +153,7 @@ func kustomize(t *testing.T, dir string) []*unstructured.Unstructured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	objects, err := Objects(string(text))
+	objects, err := cluster.Objects(string(text))
 	if err != nil {
 		t.Fatal(err)
 	}

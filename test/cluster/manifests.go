@@ -31,19 +31,32 @@ func (c *Cluster) InstallManifests(ctx context.Context, dir string, port int) er
 	return c.Apply(ctx, manifests)
 }
 
-// withWebhookURLs returns a stream of JSON objects.
-func withWebhookURLs(manifests string, port int) (string, error) {
-	var out strings.Builder
+// Objects decodes manifests, document by document.
+func Objects(manifests string) ([]*unstructured.Unstructured, error) {
+	var objects []*unstructured.Unstructured
 	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifests), 4096)
 	for {
-		var object unstructured.Unstructured
+		object := &unstructured.Unstructured{}
 		err := decoder.Decode(&object.Object)
-		if errors.Is(err, io.EOF) {
-			return out.String(), nil
+		switch {
+		case errors.Is(err, io.EOF):
+			return objects, nil
+		case err != nil:
+			return nil, err
+		case len(object.Object) > 0:
+			objects = append(objects, object)
 		}
-		if err != nil {
-			return "", err
-		}
+	}
+}
+
+// withWebhookURLs returns a stream of JSON objects.
+func withWebhookURLs(manifests string, port int) (string, error) {
+	objects, err := Objects(manifests)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for _, object := range objects {
 		if object.GetKind() == "MutatingWebhookConfiguration" {
 			if err := replaceServices(object.Object, port); err != nil {
 				return "", fmt.Errorf("MutatingWebhookConfiguration %s: %w", object.GetName(), err)
@@ -53,6 +66,19 @@ func withWebhookURLs(manifests string, port int) (string, error) {
 			return "", err
 		}
 	}
+	return out.String(), nil
+}
+
+// Define applies the definition of a kind, and returns when its resource, as
+// issuers.cert-manager.io, is served.
+func (c *Cluster) Define(ctx context.Context, resource, definition string) error {
+	if err := c.Apply(ctx, definition); err != nil {
+		return err
+	}
+	return Poll(ctx, "the resource "+resource, func(ctx context.Context) error {
+		_, err := c.Kubectl(ctx, "", "get", resource, "-A") // kubectl wait fails on a definition that has no conditions yet
+		return err
+	})
 }
 
 func replaceServices(configuration map[string]any, port int) error {

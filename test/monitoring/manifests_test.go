@@ -4,18 +4,14 @@ package monitoring
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/binaries"
@@ -28,19 +24,8 @@ func render(ctx context.Context, c *cluster.Cluster, parts ...string) (string, [
 	if err != nil {
 		return "", nil, err
 	}
-	var objects []*unstructured.Unstructured
-	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		err := decoder.Decode(&object.Object)
-		if errors.Is(err, io.EOF) {
-			return text, objects, nil
-		}
-		if err != nil {
-			return "", nil, err
-		}
-		objects = append(objects, object)
-	}
+	objects, err := cluster.Objects(text)
+	return text, objects, err
 }
 
 func find(objects []*unstructured.Unstructured, kind, name string) (*unstructured.Unstructured, error) {
@@ -78,15 +63,7 @@ func TestManifestsPassAServerSideDryRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Apply(t.Context(), string(definition)); err != nil {
-			t.Fatal(err)
-		}
-		// kubectl wait fails on a definition that has no conditions yet.
-		err = cluster.Poll(t.Context(), "the resource "+kind, func(ctx context.Context) error {
-			_, err := c.Kubectl(ctx, "", "get", kind+".monitoring.coreos.com", "-A")
-			return err
-		})
-		if err != nil {
+		if err := c.Define(t.Context(), kind+".monitoring.coreos.com", string(definition)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -67,7 +67,11 @@ func TestUpgradeAndUninstall(t *testing.T) {
 	if err != nil || total.Failed > 0 {
 		t.Errorf("uninstall: %s (%v); the first that could not be created: %v", total, err, total.FirstFailure)
 	}
-	if left := leftOf(t, c); len(left) > 0 {
+	left, err := install.Left(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) > 0 {
 		t.Errorf("left:\n%s", strings.Join(left, "\n"))
 	}
 }
@@ -105,24 +109,4 @@ func undeploy(t *testing.T, c *cluster.Cluster) error {
 		return fmt.Errorf("make undeploy: %w\n%s", err, output)
 	}
 	return nil
-}
-
-// leftOf lists what is there of the product, of whatever kind.
-func leftOf(t *testing.T, c *cluster.Cluster) []string {
-	t.Helper()
-	resources, err := c.Kubectl(t.Context(), "", "api-resources", "--verbs=list,get", "-o", "name")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := c.Kubectl(t.Context(), "", "get", strings.Join(strings.Fields(resources), ","), "-A", "-o", "name", "--ignore-not-found", "--chunk-size=0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var left []string
-	for name := range strings.Lines(all) {
-		if strings.Contains(name, "sidecar-drift") {
-			left = append(left, strings.TrimSpace(name))
-		}
-	}
-	return left
 }
