@@ -31,6 +31,8 @@ install: ## Install the command, also as the kubectl plugin, into Go's bin direc
 	CGO_ENABLED=0 go install -ldflags '$(LDFLAGS)' ./cmd/sidecar-drift
 	bin=$$(go env GOBIN); bin=$${bin:-$$(go env GOPATH)/bin}; \
 	ln -sf sidecar-drift "$$bin/kubectl-sidecar_drift"; \
+	printf '#!/bin/sh\nexec kubectl sidecar-drift __complete "$$@"\n' >"$$bin/kubectl_complete-sidecar_drift"; \
+	chmod +x "$$bin/kubectl_complete-sidecar_drift"; \
 	echo "installed $$bin/sidecar-drift; with that directory on the PATH, 'kubectl sidecar-drift' works too"
 
 .PHONY: control-plane
@@ -42,12 +44,12 @@ helm: # What makes and tests the chart, alike.
 	@go run ./test/build -helm >/dev/null
 
 .PHONY: demo
-demo: control-plane ## Show drift, its audit and its rollout on a real cluster; KEEP=1 leaves it up.
-	@go run ./test/demo $(if $(KEEP),-keep)
+demo: $(if $(DEMO_KUBECONFIG),,control-plane) ## Show drift, its audit and its rollout on a real cluster; KEEP=1 leaves it up. DEMO_KUBECONFIG=FILE: on one of yours.
+	@go run ./test/demo $(if $(DEMO_KUBECONFIG),-kubeconfig '$(DEMO_KUBECONFIG)') $(if $(KEEP),-keep)
 
 .PHONY: demo-down
 demo-down: ## Stop the cluster that `make demo KEEP=1` left up.
-	@go run ./test/demo -down
+	@go run ./test/demo -down $(if $(DEMO_KUBECONFIG),-kubeconfig '$(DEMO_KUBECONFIG)')
 
 .PHONY: test
 test: control-plane helm ## Run every test that needs nothing but Go, on a real cluster where one is needed.
@@ -116,6 +118,14 @@ fmt: ## Format the code.
 .PHONY: generate
 generate: ## Refresh generated files.
 	go generate ./...
+
+.PHONY: docs-site
+docs-site: ## Make docs/ a site, with search, in bin/docs-site/; DOCS_VERSION and DOCS_BASE (/v0.1/) are a release's. Needs Node.js.
+	rm -rf bin/docs-build bin/docs-site && mkdir -p bin/docs-build
+	git ls-files -co --exclude-standard | tar -cf - -T - | tar -xf - -C bin/docs-build
+	cp docs/site/package*.json bin/docs-build/
+	cd bin/docs-build && npm ci --no-audit --no-fund --ignore-scripts && DOCS_OUT='$(CURDIR)/bin/docs-site' npx vitepress build docs/site
+	rm -rf bin/docs-build
 
 .PHONY: chart
 chart: ## Make the manifests of the chart, check it, and package it into bin/.

@@ -58,7 +58,7 @@ func newServer(handler http.Handler, log logr.Logger) *http.Server {
 
 // plain answers plain HTTP at address until ctx is done; it returns nil then,
 // and at once where address is "0".
-func (s *server) plain(ctx context.Context, address string, handler http.Handler) error {
+func (s *server) plain(ctx context.Context, what, address string, handler http.Handler) error {
 	if address == disabled {
 		return nil
 	}
@@ -66,6 +66,7 @@ func (s *server) plain(ctx context.Context, address string, handler http.Handler
 	if err != nil {
 		return err
 	}
+	s.options.Log.Info("Serving "+what, "address", listener.Addr().String())
 	server := newServer(handler, s.options.Log)
 	return serve(ctx, server, func() error { return server.Serve(listener) })
 }

@@ -17,13 +17,13 @@ const disabled = "0"
 // Options say where the stamper listens and what it reports to.
 type Options struct {
 	// BindAddress is the host:port at which AdmissionReviews are answered; an
-	// empty host means every address.
+	// empty host means every address, port 0 any free one, which the log names.
 	BindAddress string
 	// CertDir holds tls.crt and tls.key, or will.
 	CertDir string
 	TLS     TLSOptions
-	// MetricsBindAddress and HealthProbeBindAddress are host:port; "0" turns
-	// either server off.
+	// MetricsBindAddress and HealthProbeBindAddress are such host:port, too; "0"
+	// turns either server off.
 	MetricsBindAddress     string
 	HealthProbeBindAddress string
 	// ShutdownDelay is how long connections are still accepted when the
@@ -63,7 +63,7 @@ func (o Options) Validate() error {
 func checkAddress(address string) error {
 	_, text, err := net.SplitHostPort(address)
 	if err == nil {
-		if port, err := strconv.Atoi(text); err == nil && port > 0 && port < 1<<16 {
+		if port, err := strconv.Atoi(text); err == nil && port >= 0 && port < 1<<16 {
 			return nil
 		}
 	}

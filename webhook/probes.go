@@ -19,7 +19,7 @@ const probeTimeout = 900 * time.Millisecond
 // probes answer the kubelet.
 type probes struct {
 	certificate *certificate
-	address     string // where the stamper listens
+	listening   atomic.Pointer[string] // the stamper's address; nil before it has one
 	stopping    atomic.Bool
 	calls       singleflight.Group
 }
@@ -53,9 +53,13 @@ func (p *probes) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	address := p.listening.Load()
+	if address == nil {
+		return errors.New("the stamper does not listen yet")
+	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	connection, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", p.address)
+	connection, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", *address)
 	if err != nil {
 		return fmt.Errorf("the stamper does not accept connections: %w", err)
 	}

@@ -41,7 +41,7 @@ func Run(ctx context.Context, options Options) error {
 		}),
 	}
 	options.Registry.MustRegister(s.rejected)
-	s.probes = &probes{certificate: s.certificate, address: options.BindAddress}
+	s.probes = &probes{certificate: s.certificate}
 	stamper, err := s.stamper()
 	if err != nil {
 		return err
@@ -52,8 +52,8 @@ func Run(ctx context.Context, options Options) error {
 	living, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, living := errgroup.WithContext(living)
-	group.Go(func() error { return s.plain(living, options.HealthProbeBindAddress, s.probes.handler()) })
-	group.Go(func() error { return s.plain(living, options.MetricsBindAddress, s.metricsHandler()) })
+	group.Go(func() error { return s.plain(living, "probes", options.HealthProbeBindAddress, s.probes.handler()) })
+	group.Go(func() error { return s.plain(living, "metrics", options.MetricsBindAddress, s.metricsHandler()) })
 	group.Go(func() error {
 		defer stop()
 		return s.stamp(ctx, living, stamper)
@@ -110,6 +110,9 @@ func (s *server) stamp(ctx, living context.Context, stamper *http.Server) error 
 		if err != nil {
 			return err
 		}
+		address := listener.Addr().String()
+		s.probes.listening.Store(&address)
+		s.options.Log.Info("Serving", "address", address, "path", path)
 		return serve(accepting, stamper, func() error { return stamper.ServeTLS(listener, "", "") })
 	})
 	group.Go(func() error {
@@ -117,7 +120,6 @@ func (s *server) stamp(ctx, living context.Context, stamper *http.Server) error 
 		s.drain(ctx, accepting)
 		return nil
 	})
-	s.options.Log.Info("Serving", "address", s.options.BindAddress, "path", path)
 	return group.Wait()
 }
 

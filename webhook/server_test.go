@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -296,6 +297,35 @@ func TestAddressTaken(t *testing.T) {
 	}
 }
 
+// TestAnyPort starts a stamper whose ports the system chooses; its log names them.
+func TestAnyPort(t *testing.T) {
+	served := make(chan [2]string, 3)
+	anyPort := func(o *Options) {
+		o.BindAddress, o.MetricsBindAddress, o.HealthProbeBindAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+		o.Log = funcr.NewJSON(func(text string) {
+			var line struct{ Msg, Address string }
+			if err := json.Unmarshal([]byte(text), &line); err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+			if line.Address != "" {
+				served <- [2]string{line.Msg, line.Address}
+			}
+		}, funcr.Options{})
+	}
+	dir := t.TempDir()
+	s := startStamper(t, dir, 0, anyPort)
+	s.authority.issue(t, dir, 1)
+	address := map[string]string{}
+	for range 3 {
+		each := <-served
+		address[each[0]] = each[1]
+	}
+	s.BindAddress, s.MetricsBindAddress, s.HealthProbeBindAddress = address["Serving"], address["Serving metrics"], address["Serving probes"]
+	eventually(t, func() bool { return s.isReady(t) })
+	s.wantAnswer(t)
+	s.wantMetric(t, "sidecar_drift_webhook_rejected_connections_total 0")
+}
+
 func TestValidate(t *testing.T) {
 	for name, test := range map[string]struct {
 		options Options
@@ -303,7 +333,7 @@ func TestValidate(t *testing.T) {
 	}{
 		"valid":       {Options{BindAddress: ":9443", MetricsBindAddress: "0", HealthProbeBindAddress: "[::1]:8081", CertDir: "tls"}, ""},
 		"no port":     {Options{BindAddress: "localhost", MetricsBindAddress: "0", HealthProbeBindAddress: "0", CertDir: "tls"}, "--bind-address"},
-		"any port":    {Options{BindAddress: ":0", MetricsBindAddress: "0", HealthProbeBindAddress: "0", CertDir: "tls"}, "--bind-address"},
+		"any port":    {Options{BindAddress: ":0", MetricsBindAddress: ":0", HealthProbeBindAddress: "127.0.0.1:0", CertDir: "tls"}, ""},
 		"disabled":    {Options{BindAddress: "0", MetricsBindAddress: "0", HealthProbeBindAddress: "0", CertDir: "tls"}, "--bind-address"},
 		"metrics":     {Options{BindAddress: ":1", MetricsBindAddress: ":http", HealthProbeBindAddress: "0", CertDir: "tls"}, "--metrics-bind-address"},
 		"probes":      {Options{BindAddress: ":1", MetricsBindAddress: "0", HealthProbeBindAddress: ":70000", CertDir: "tls"}, "--health-probe-bind-address"},

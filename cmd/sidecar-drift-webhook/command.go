@@ -31,7 +31,8 @@ which it reads again when they change. Until they exist it waits, not ready.
 With --client-ca-file, which is read again when it changes, it answers only API
 servers that show a client certificate.
 At --health-probe-bind-address are /healthz and /readyz, at
---metrics-bind-address is /metrics; the address 0 turns either off.
+--metrics-bind-address is /metrics; the address 0 turns either off. Port 0 is
+any free one, which the log names.
 
 SIGTERM makes it not ready and stops it a few seconds later, when the requests
 under way are answered, with exit code 0. Bad usage and errors exit with 2.`,

@@ -122,7 +122,7 @@ NAME audit --output policyreport | kubectl apply --server-side -f -`),
 			return o.Run(cmd.Context())
 		},
 	}
-	o.selection.addFlags(cmd, "Only workloads in these `states`, comma-separated.")
+	o.selection.addFlags(cmd, "Only workloads in these `states`, comma-separated.", verdict.States())
 	group(cmd, "Selection", func(flags *pflag.FlagSet) {
 		addSwitch(flags, &o.gentle, "gentle", "Take time, so that other requests to the API server take hardly longer for the audit.")
 	})
@@ -139,6 +139,7 @@ NAME audit --output policyreport | kubectl apply --server-side -f -`),
 	})
 	o.clusters.addFlags(cmd)
 	o.connection.addFlags(cmd)
+	o.connection.completeWorkloads(cmd, anyKind)
 	return cmd
 }
 
@@ -233,7 +234,7 @@ func (o *auditOptions) auditCluster(ctx context.Context) (found audited, failed,
 	bar := newProgress(o.ErrOut, "Auditing")
 	defer bar.erase()
 	found, err = o.auditAt(ctx, config, o.auditing(selected, bar.count))
-	return found, nil, err
+	return found, nil, o.hints.openWays(ctx, config, selected, err)
 }
 
 // audited is what an audit found, and the namespaces that were named and are not there.

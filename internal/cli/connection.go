@@ -50,6 +50,7 @@ func (c connection) addFlags(cmd *cobra.Command) {
 			}
 		})
 	})
+	c.completeFlags(cmd)
 }
 
 // connect reads the kubeconfig and makes sure that there is an API server that

@@ -82,6 +82,7 @@ NAME diff deploy/web --namespace shop
 		flags.BoolVar(&o.showValues, "show-values", false, "The name of --show-secrets before; deprecated.")
 	})
 	o.connection.addFlags(cmd)
+	o.connection.completeWorkloads(cmd, anyKind)
 	return cmd
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/internal/doctor"
+	"github.com/sidecar-drift/sidecar-drift/internal/version"
 )
 
 // doctorOptions are those of "doctor".
@@ -98,7 +99,7 @@ func (o *doctorOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	version, err := serverVersion(ctx, config)
+	server, err := serverVersion(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -110,8 +111,9 @@ func (o *doctorOptions) Run(ctx context.Context) error {
 		Namespace:     namespace,
 		WebhookURL:    o.url,
 		ProbePolicy:   o.probePolicy,
-		ServerVersion: version,
+		ServerVersion: server,
 		OldestServer:  oldestKubernetes,
+		Program:       version.String(),
 		Now:           time.Now,
 	})
 	if err != nil {

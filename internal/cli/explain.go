@@ -56,6 +56,7 @@ NAME explain deploy/web --namespace shop`),
 	o.addSelectionFlags(cmd)
 	group(cmd, "Output", func(flags *pflag.FlagSet) { o.secrets.addFlag(flags) })
 	o.connection.addFlags(cmd)
+	o.connection.completeWorkloads(cmd, anyKind)
 	return cmd
 }
 

@@ -24,10 +24,11 @@ func group(cmd *cobra.Command, title string, add func(*pflag.FlagSet)) {
 		}
 		f.Annotations[groupAnnotation] = []string{title}
 		if value, ok := f.Value.(interface{ words() []string }); ok {
-			complete := cobra.FixedCompletions(value.words(), cobra.ShellCompDirectiveNoFileComp)
-			if err := cmd.RegisterFlagCompletionFunc(f.Name, complete); err != nil {
-				panic(err) // only if this package adds one flag twice
+			complete := fixed(value.words())
+			if _, isList := value.(*statesValue); isList {
+				complete = complete.inList()
 			}
+			registerCompletion(cmd, f.Name, complete)
 		}
 	})
 }

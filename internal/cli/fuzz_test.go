@@ -121,7 +121,7 @@ func flagValue(kind uint8) pflag.Value {
 			value: new(report.Format), allowed: []report.Format{"table", report.JSON}, aliases: map[string]report.Format{"text": "table"},
 		}
 	default:
-		return (*statesValue)(new([]verdict.State))
+		return &statesValue{new([]verdict.State), verdict.States()}
 	}
 }
 
@@ -170,7 +170,7 @@ var selectionFlags = []string{"namespace", "include-namespace", "exclude-namespa
 func parseSelection(args []string) (*selection, *pflag.FlagSet, error) {
 	s := &selection{namespace: new(string)}
 	cmd := &cobra.Command{}
-	s.addFlags(cmd, "")
+	s.addFlags(cmd, "", verdict.States())
 	if err := cmd.ParseFlags(args); err != nil {
 		return nil, nil, err
 	}

@@ -27,7 +27,7 @@ type gate struct {
 
 func (g *gate) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&g.exitCode, "exit-code", false, "Exit with 1 if a selected workload is Drifted, Missing, Orphaned or Blocked, with 2 if one is Unknown, or nothing could be judged.")
-	flags.Var((*statesValue)(&g.failOn), "fail-on", "Exit with 1 if a workload is in one of these `states`, comma-separated, instead. Implies --exit-code.")
+	flags.Var(&statesValue{&g.failOn, verdict.States()}, "fail-on", "Exit with 1 if a workload is in one of these `states`, comma-separated, instead. Implies --exit-code.")
 	addSwitch(flags, &g.allowUnknown, "allow-unknown", "With --exit-code: workloads that are Unknown are no reason to fail.")
 }
 

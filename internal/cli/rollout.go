@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -151,7 +152,7 @@ NAME rollout --strategy evict --confirm`),
 
 func (o *rolloutOptions) addFlags(cmd *cobra.Command) {
 	how := howOfCommand(&o.rollout, &o.lockNamespace)
-	o.selection.addFlags(cmd, "Roll out workloads in these `states`, comma-separated, instead of Drifted and Missing ones.")
+	o.selection.addFlags(cmd, "Roll out workloads in these `states`, comma-separated, instead of Drifted and Missing ones.", statesToRollOut)
 	group(cmd, "What to roll out", func(flags *pflag.FlagSet) {
 		flags.Var((*timeValue)(&o.startedBefore), "only-started-before", "Only Pods that started before this `time`: 2006-01-02, \"2006-01-02 15:04\", \"2006-01-02 15:04:05\" or RFC 3339; UTC unless it has a zone.")
 		addSwitch(flags, &o.rollout.Select.IncludeDaemonSet, "include-daemonset", "Roll out DaemonSets too.")
@@ -176,6 +177,7 @@ func (o *rolloutOptions) addFlags(cmd *cobra.Command) {
 		o.logging.addFlags(flags)
 	})
 	o.connection.addFlags(cmd)
+	o.connection.completeWorkloads(cmd, canBeRolledOut)
 	// The original script's documentation has it in the plural.
 	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "exclude-deployments" {
@@ -222,6 +224,9 @@ func (o *rolloutOptions) firstNamed(kind string) (string, bool) {
 	return "", false
 }
 
+// statesToRollOut are those that may be asked for.
+var statesToRollOut = []verdict.State{verdict.Drifted, verdict.Missing, verdict.Orphaned, verdict.Modified}
+
 // Validate checks what was given, without a look at any cluster.
 func (o *rolloutOptions) Validate() error {
 	if err := o.connection.validate(); err != nil {
@@ -242,9 +247,9 @@ func (o *rolloutOptions) Validate() error {
 		return misuse("--all and --state contradict each other: --all rolls out workloads in any state")
 	}
 	for _, state := range o.rollout.Select.States {
-		switch state {
-		case verdict.Drifted, verdict.Missing, verdict.Orphaned, verdict.Modified:
-		case verdict.InSync:
+		switch {
+		case slices.Contains(statesToRollOut, state):
+		case state == verdict.InSync:
 			return misuse("--state InSync: give --all to roll out what has not drifted")
 		default:
 			return misuse("--state %s: such workloads are never rolled out", state)

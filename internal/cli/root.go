@@ -59,7 +59,7 @@ NAME rollout --namespace shop --confirm`),
 		newCertsCommand(name, streams),
 		newDoctorCommand(name, streams),
 		newWavesCommand(name, streams),
-		newVersionCommand(streams),
+		newVersionCommand(name, streams),
 	)
 	addCompletion(root)
 	return root

@@ -40,14 +40,14 @@ type selection struct {
 	workloads         []inventory.WorkloadRef
 }
 
-func (s *selection) addFlags(cmd *cobra.Command, statesUsage string) {
+func (s *selection) addFlags(cmd *cobra.Command, statesUsage string, states []verdict.State) {
 	group(cmd, "Selection", func(flags *pflag.FlagSet) {
 		flags.StringVarP(s.namespace, "namespace", "n", "", "Audit this namespace only.")
 		flags.BoolVarP(&s.allNamespaces, "all-namespaces", "A", true, "Audit all namespaces, whatever the kubeconfig's context names. Workloads given by name are looked up in one.")
 		flags.StringSliceVar(&s.includeNamespaces, "include-namespace", nil, "Audit only this `namespace`. Repeatable, or comma-separated.")
 		flags.StringSliceVar(&s.excludeNamespaces, "exclude-namespace", nil, "Leave this `namespace` out. Repeatable, or comma-separated.")
 		flags.StringVarP(&s.labelSelector, "selector", "l", "", "Only Pods with these labels: key=value, key!=value, 'key in (a,b)', …")
-		flags.Var((*statesValue)(&s.states), "state", statesUsage)
+		flags.Var(&statesValue{&s.states, states}, "state", statesUsage)
 		s.addComparisonFlags(flags)
 		addCount(flags, &s.concurrency, "concurrency", defaultConcurrency, "Number of dry runs under way at once, at most: fewer where more would not be faster, or are too many for the API server.")
 	})

@@ -157,7 +157,10 @@ func (c *choice[T]) words() []string {
 }
 
 // statesValue is a flag's list of states, in any case.
-type statesValue []verdict.State
+type statesValue struct {
+	value   *[]verdict.State
+	offered []verdict.State // to complete by; the command says why it takes no others
+}
 
 func (v *statesValue) Set(text string) error {
 	for word := range strings.SplitSeq(text, ",") {
@@ -166,18 +169,18 @@ func (v *statesValue) Set(text string) error {
 		if i < 0 {
 			return fmt.Errorf("unknown state %q: choose from %s", word, joinStates(known))
 		}
-		if !slices.Contains(*v, known[i]) {
-			*v = append(*v, known[i])
+		if !slices.Contains(*v.value, known[i]) {
+			*v.value = append(*v.value, known[i])
 		}
 	}
 	return nil
 }
 
-func (v *statesValue) String() string { return strings.ReplaceAll(joinStates(*v), ", ", ",") }
+func (v *statesValue) String() string { return strings.ReplaceAll(joinStates(*v.value), ", ", ",") }
 
 func (v *statesValue) Type() string { return "states" }
 
-func (v *statesValue) words() []string { return strings.Split(joinStates(verdict.States()), ", ") }
+func (v *statesValue) words() []string { return strings.Split(joinStates(v.offered), ", ") }
 
 func joinStates(states []verdict.State) string {
 	words := make([]string, len(states))

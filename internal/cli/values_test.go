@@ -78,7 +78,7 @@ func TestSwitchTakesTheScriptsForms(t *testing.T) {
 
 func TestStatesValue(t *testing.T) {
 	var got []verdict.State
-	value := (*statesValue)(&got)
+	value := &statesValue{value: &got}
 	for _, text := range []string{"drifted,InSync", "BLOCKED, drifted"} {
 		if err := value.Set(text); err != nil {
 			t.Fatal(err)

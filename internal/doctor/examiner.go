@@ -29,7 +29,9 @@ type Options struct {
 	ServerVersion string
 	// OldestServer is the oldest version that will do.
 	OldestServer *apiversion.Version
-	Now          func() time.Time
+	// Program is the version of the program that examines.
+	Program string
+	Now     func() time.Time
 }
 
 // Run examines the cluster. What may not be read is NotChecked in the report;
@@ -39,7 +41,7 @@ func Run(ctx context.Context, config *rest.Config, options Options) (*Report, er
 	if err != nil {
 		return nil, err
 	}
-	if err := e.examine(ctx, e.apiServer, e.installation, e.admission); err != nil {
+	if err := e.examine(ctx, e.apiServer, e.installation, e.versions, e.admission); err != nil {
 		return nil, err
 	}
 	others := []func(context.Context){e.webhook, e.certificates, e.certManager, e.dryRun, e.policies, e.proofs, e.access, e.others, e.workloads}

@@ -70,6 +70,7 @@ func newReport(findings []Finding, now time.Time) *Report {
 const (
 	checkAPIServer    = "api-server"
 	checkInstallation = "installation"
+	checkVersions     = "versions"
 	checkAnswers      = "answers"
 	checkInjectors    = "injectors"
 	checkSideEffects  = "side-effects"

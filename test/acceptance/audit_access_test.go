@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -102,5 +103,32 @@ subjects: [{kind: ServiceAccount, name: auditor, namespace: %s}]
 	checkStates(t, r, "Deployment/web NotInjected 1", "Deployment/shut Unknown 1")
 	if reason := reasonOf(t, r, "Deployment", "shut"); !strings.Contains(reason, `cannot create resource "pods"`) {
 		t.Errorf("reason %q", reason)
+	}
+}
+
+// Who may not audit is told what of the installation is open to him, and that works.
+func TestAuditSaysWhichWaysAreOpen(t *testing.T) {
+	c := testCluster(t)
+	namespace := namespaceWith(t, c, nil)
+	deployWeb(t, c, namespace, 1, "web")
+	account(t, c, namespace, `{apiGroups: [""], resources: [serviceaccounts], resourceNames: [sidecar-drift-auditor], verbs: [impersonate]}`)
+	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), namespace, "auditor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := testProduct(t).CLI
+	run := func(line ...string) (string, int) {
+		command := exec.CommandContext(t.Context(), line[0], line[1:]...)
+		out, _ := command.CombinedOutput()
+		return string(out), command.ProcessState.ExitCode()
+	}
+	said, code := run(program, "audit", "-n", namespace, "--kubeconfig", kubeconfig)
+	if code != 2 || strings.Contains(said, "port-forward") || strings.Contains(said, "kubectl get reports") {
+		t.Errorf("exit code %d, and ways that are not open:\n%s", code, said)
+	}
+	_, way, _ := strings.Cut(said, "You may act as the installation's account, which may:\n  sidecar-drift ")
+	said, code = run(append([]string{program}, strings.Fields(way)...)...)
+	if code != 0 || !strings.Contains(said, "1 workload, 1 Pod") {
+		t.Errorf("%q: exit code %d:\n%s", way, code, said)
 	}
 }

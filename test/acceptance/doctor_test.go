@@ -158,6 +158,7 @@ func (p patient) isWell(t *testing.T) {
 		"api-server OK version",
 		"api-server OK admissionregistration.k8s.io/v1",
 		"installation OK sidecar-drift",
+		"versions OK installation",
 		"injectors Warning mutating webhooks and policies", // there is no Istio here
 		"answers OK mutating webhooks",
 		"side-effects OK webhooks",

@@ -23,6 +23,10 @@ type stage struct {
 	out     io.Writer
 	cluster *cluster.Cluster
 	product *install.Product
+	program string // sidecar-drift
+	// recording has commands run in a terminal, and kept as scenes.
+	recording bool
+	scenes    []scene
 }
 
 // say narrates a step in a line.
@@ -36,24 +40,32 @@ func (s *stage) play(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.story(ctx, "The platform team changes Istio's template: proxy 1.27.0 → 1.28.0, CPU request 100m → 150m. No Pod notices.",
+		func() error { return injector.Update(ctx, istio.Values("1.28.0", "150m")...) })
+}
+
+// story is what the demo shows: an audit, a change, what it did, and the cure. The
+// commands are about what the flags select.
+func (s *stage) story(ctx context.Context, what string, change func() error, selection ...string) error {
 	s.say("First audit: everything runs what injection would give it today.")
-	if err := s.command(ctx, "audit"); err != nil {
+	if err := s.command(ctx, "audit", selection...); err != nil {
 		return err
 	}
-	s.say("The platform team changes Istio's template: proxy 1.27.0 → 1.28.0, CPU request 100m → 150m. No Pod notices.")
-	if err := injector.Update(ctx, istio.Values("1.28.0", "150m")...); err != nil {
+	s.say(what)
+	if err := change(); err != nil {
 		return err
 	}
 	s.say("Which workloads drifted, and what differs?")
-	if err := s.command(ctx, "audit"); err != nil {
+	if err := s.command(ctx, "audit", selection...); err != nil {
 		return err
 	}
 	s.say("Roll out just those. Without --confirm this would only print the plan.")
-	if err := s.command(ctx, "rollout", "--include-statefulset", "--include-daemonset", "--parallel-rollouts", "4", "--confirm"); err != nil {
+	rollout := append(selection, "--include-statefulset", "--include-daemonset", "--parallel-rollouts", "4", "--confirm")
+	if err := s.command(ctx, "rollout", rollout...); err != nil {
 		return err
 	}
 	s.say("And again:")
-	return s.command(ctx, "audit")
+	return s.command(ctx, "audit", selection...)
 }
 
 func (s *stage) setUp(ctx context.Context) (*istio.Injector, error) {
@@ -74,6 +86,7 @@ func (s *stage) setUp(ctx context.Context) (*istio.Injector, error) {
 	if s.product, err = install.Start(ctx, s.cluster); err != nil {
 		return nil, err
 	}
+	s.program = s.product.CLI
 	s.say("Creating workloads: namespaces shop and payments are injected, legacy is not.")
 	if err := s.cluster.Apply(ctx, workloads); err != nil {
 		return nil, err
@@ -91,13 +104,17 @@ func (s *stage) setUp(ctx context.Context) (*istio.Injector, error) {
 }
 
 // command runs sidecar-drift as a user would, and shows the command.
-func (s *stage) command(ctx context.Context, args ...string) error {
+func (s *stage) command(ctx context.Context, name string, flags ...string) error {
+	args := append([]string{name}, flags...)
 	fmt.Fprintf(s.out, "$ sidecar-drift %s\n", strings.Join(args, " "))
-	cmd := exec.CommandContext(ctx, s.product.CLI, args...)
+	if s.recording {
+		return s.record(ctx, args)
+	}
+	cmd := exec.CommandContext(ctx, s.program, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.cluster.Kubeconfig())
 	cmd.Stdout, cmd.Stderr = s.out, s.out
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("sidecar-drift %s: %w", args[0], err)
+		return fmt.Errorf("sidecar-drift %s: %w", name, err)
 	}
 	return nil
 }
