@@ -49,6 +49,8 @@ func TestValuesAreChecked(t *testing.T) {
 		{"a fence that is null", "rollout: {annotationPrefixes: null}", "annotationPrefixes"},
 		{"an image that is YAML", "image: {repository: 'a: b'}", "repository"},
 		{"a resize by nobody", "resize: {enabled: true}", "resize.enabled needs rollout.enabled=true"},
+		{"one port for two", "stamper: {ports: {https: 8080}}", "three different ports"},
+		{"a port that is none", "stamper: {ports: {https: 70000}}", "https"},
 		{"a Secret without a name", "certificates: {mode: existingSecret}", "certificates.existingSecret.name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -102,19 +104,26 @@ func TestValuesReachTheObjects(t *testing.T) {
 		"topologySpreadConstraints":[{"topologyKey":"rack"}],"priorityClassName":"critical","podLabels":{"team":"mesh"},"podAnnotations":{"note":"x"},
 		"extraArgs":["--v=1"],"extraEnv":[{"name":"HTTPS_PROXY","value":"p"}],"extraVolumes":[{"name":"ca","emptyDir":{}}],
 		"extraVolumeMounts":[{"name":"ca","mountPath":"/ca"}],"resources":{"limits":{"memory":"1Gi"}},
-		"securityContext":{"runAsUser":1234},"podSecurityContext":{"fsGroup":1234}}`
+		"securityContext":{"runAsUser":1234},"podSecurityContext":{"fsGroup":1234},
+		"terminationGracePeriodSeconds":90,"strategy":{"type":"Recreate"},"serviceAccountAnnotations":{"role":"mine"}}`
 	files, err := Render(t.Context(), dir,
 		"stamper="+pods, "auditor="+pods, "certificates="+pods,
 		`image={"repository":"registry.example.com/tools/sd","tag":"v9","pullPolicy":"Always","pullSecrets":[{"name":"pull"}]}`,
-		`commonLabels={"cost-center":"42"}`)
+		`commonLabels={"cost-center":"42"}`, `commonAnnotations={"owner":"platform"}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	deployments := 0
+	deployments, accounts := 0, 0
 	for _, file := range files {
 		for _, text := range file.Documents {
 			if !strings.Contains(text, "cost-center: \"42\"") && !strings.Contains(text, "cost-center: 42") {
 				t.Errorf("%s: an object has no common label:\n%s", file.Template, text)
+			}
+			if !strings.Contains(text, "owner: platform") {
+				t.Errorf("%s: an object has no common annotation:\n%s", file.Template, text)
+			}
+			if strings.Contains(text, "kind: ServiceAccount\nmetadata") && strings.Contains(text, "role: mine") {
+				accounts++
 			}
 			if !strings.Contains(text, "kind: Deployment") {
 				continue
@@ -124,6 +133,7 @@ func TestValuesReachTheObjects(t *testing.T) {
 				"replicas: 3", "pool: platform", "key: infra", "nodeAffinity: {}", "topologyKey: rack", `priorityClassName: "critical"`,
 				"team: mesh", "note: x", "- --v=1", "name: HTTPS_PROXY", "emptyDir: {}", "mountPath: /ca", "memory: 1Gi", "runAsUser: 1234",
 				"fsGroup: 1234", `image: "registry.example.com/tools/sd:v9"`, "imagePullPolicy: Always", "- name: pull",
+				"terminationGracePeriodSeconds: 90", "type: Recreate",
 			} {
 				if !strings.Contains(text, want) {
 					t.Errorf("%s: no %q in:\n%s", file.Template, want, text)
@@ -131,8 +141,8 @@ func TestValuesReachTheObjects(t *testing.T) {
 			}
 		}
 	}
-	if deployments != 3 {
-		t.Errorf("%d Deployments, want 3", deployments)
+	if deployments != 3 || accounts != 3 {
+		t.Errorf("%d Deployments and %d ServiceAccounts, want 3 and 3", deployments, accounts)
 	}
 	digest := "sha256:" + strings.Repeat("0a", 32)
 	files, err = Render(t.Context(), dir, `image.digest="`+digest+`"`)
@@ -145,5 +155,55 @@ func TestValuesReachTheObjects(t *testing.T) {
 	}
 	if named != 3 {
 		t.Errorf("%d images by their digest, want 3", named)
+	}
+}
+
+// The stamper in the network of the nodes listens where it is told, the probes and
+// monitors follow, and policies let in and out whom they name.
+func TestNetworkValues(t *testing.T) {
+	files, err := Render(t.Context(), dir, "stamper.hostNetwork=true", `stamper.ports={"https":10443,"metrics":10080,"health":10081}`, `stamper.extraArgs=["--log-format=json"]`,
+		`networkPolicy.webhookFrom=[{"ipBlock":{"cidr":"10.1.0.0/28"}}]`, `networkPolicy.metricsFrom=[{"namespaceSelector":{"matchLabels":{"name":"monitoring"}}}]`,
+		`networkPolicy.egress=[{"to":[{"ipBlock":{"cidr":"10.2.0.0/28"}}]}]`, "namespace.create=true",
+		"monitoring.enabled=true", `monitoring.relabelings=[{"targetLabel":"cluster","replacement":"prod"}]`, `monitoring.metricRelabelings=[{"action":"labeldrop","regex":"pod"}]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := map[string]string{}
+	for _, file := range files {
+		for _, document := range file.Documents {
+			objects, err := cluster.Objects(document)
+			if err != nil {
+				t.Fatalf("%s: %v", file.Template, err)
+			}
+			for _, object := range objects {
+				text[object.GetKind()+"/"+object.GetName()] = document
+			}
+		}
+	}
+	for name, want := range map[string][]string{
+		"Deployment/sidecar-drift-webhook": {
+			"hostNetwork: true", "maxUnavailable: 1", "--bind-address=:10443", "--metrics-bind-address=:10080", "--health-probe-bind-address=:10081", "--log-format=json",
+			"containerPort: 10443", "containerPort: 10080", "containerPort: 10081",
+		},
+		"NetworkPolicy/sidecar-drift-webhook":  {"cidr: 10.1.0.0/28", "name: monitoring"},
+		"NetworkPolicy/sidecar-drift-auditor":  {"cidr: 10.2.0.0/28", "name: monitoring"},
+		"NetworkPolicy/sidecar-drift-certs":    {"cidr: 10.2.0.0/28", "name: monitoring"},
+		"PodMonitor/sidecar-drift-webhook":     {"replacement: prod", "action: labeldrop"},
+		"PodMonitor/sidecar-drift-certs":       {"replacement: prod", "action: labeldrop"},
+		"ServiceMonitor/sidecar-drift-auditor": {"replacement: prod", "action: labeldrop"},
+		"Namespace/sidecar-drift":              {"enforce: privileged"},
+	} {
+		for _, part := range want {
+			if !strings.Contains(text[name], part) {
+				t.Errorf("%s: no %q in:\n%s", name, part, text[name])
+			}
+		}
+	}
+	// Egress to everywhere is what the default has, and nothing else.
+	if strings.Contains(text["NetworkPolicy/sidecar-drift-auditor"], "- {}") {
+		t.Error("the auditor may still reach everything")
+	}
+	if strings.Contains(text["Deployment/sidecar-drift-auditor"], "hostNetwork") {
+		t.Error("the auditor is in the network of the nodes, too")
 	}
 }

@@ -18,6 +18,22 @@ selected by, and removed by, is ours, whatever others are given.
 {{- mustMergeOverwrite (deepCopy $root.Values.commonLabels) (deepCopy $more) $own | toYaml }}
 {{- end }}
 
+{{/*
+Labels and annotations of an object: (list CONTEXT COMPONENT [LABELS [ANNOTATIONS]]). An object's
+own annotations go before those of all.
+*/}}
+{{- define "sidecar-drift.metadata" -}}
+{{- $root := index . 0 -}}
+{{- $own := dict }}
+{{- if gt (len .) 3 }}{{ $own = index . 3 }}{{ end -}}
+labels:
+  {{- include "sidecar-drift.labels" . | nindent 2 }}
+{{- with mustMergeOverwrite (deepCopy $root.Values.commonAnnotations) (deepCopy $own) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* What selects the Pods of a component. It never changes: a Deployment's cannot. */}}
 {{- define "sidecar-drift.selector" -}}
 app.kubernetes.io/name: sidecar-drift
@@ -53,6 +69,9 @@ annotations:
 {{- $values := index . 1 -}}
 {{- $component := index . 2 -}}
 enableServiceLinks: false
+{{- if not (kindIs "invalid" $values.terminationGracePeriodSeconds) }}
+terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds }}
+{{- end }}
 {{- with $root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -132,9 +151,48 @@ livenessProbe:
     port: health
 {{- end }}
 
+{{/* The stamper's flags: where it listens, unless that is the program's own default; and more. */}}
+{{- define "sidecar-drift.stamperArgs" -}}
+{{- $args := list -}}
+{{- $ports := .Values.stamper.ports -}}
+{{- range list (list "bind-address" $ports.https 9443) (list "metrics-bind-address" $ports.metrics 8080) (list "health-probe-bind-address" $ports.health 8081) -}}
+{{- if ne (index . 1 | int) (index . 2) }}{{ $args = append $args (printf "--%s=:%d" (index . 0) (index . 1 | int)) }}{{ end -}}
+{{- end -}}
+{{- with concat $args .Values.stamper.extraArgs }}{{ toYaml . }}{{ end -}}
+{{- end }}
+
 {{/* The account that the auditor runs as. */}}
 {{- define "sidecar-drift.auditorAccount" -}}
 {{- if .Values.autoRollout.enabled }}sidecar-drift-rollout{{ else }}sidecar-drift-auditor{{ end -}}
+{{- end }}
+
+{{/* The ingress rule for whoever scrapes. */}}
+{{- define "sidecar-drift.scrapes" -}}
+- ports:
+    - port: metrics
+      protocol: TCP
+  {{- with .Values.networkPolicy.metricsFrom }}
+  from:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/* The egress rules of what speaks to API servers. */}}
+{{- define "sidecar-drift.egress" -}}
+{{- with .Values.networkPolicy.egress }}{{ toYaml . }}{{ else }}- {}{{ end -}}
+{{- end }}
+
+{{/* What monitors have of every target. */}}
+{{- define "sidecar-drift.scraped" -}}
+interval: {{ .Values.monitoring.interval }}
+{{- with .Values.monitoring.relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.monitoring.metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/* The Secret that holds the stamper's certificate. */}}
