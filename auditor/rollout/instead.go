@@ -63,6 +63,11 @@ func (t *task) drained() bool {
 	}
 }
 
+// drainedBy says why nothing new may be begun with, and who goes on.
+func (t *task) drainedBy() string {
+	return t.asked.Pace.Interrupted() + ": " + t.asked.GoesOn + " goes on with it"
+}
+
 // among are those of the targets that are left.
 func among(targets, left []report.PodRef) []report.PodRef {
 	uids := uids(left)

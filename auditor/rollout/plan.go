@@ -40,6 +40,8 @@ type Step struct {
 	// by both.
 	Budgets  []string
 	Disrupts int
+	// Lost names nodes of its Pods that are not ready.
+	Lost []string
 
 	// Wave by Options.WaveBy; empty without.
 	Wave string

@@ -317,10 +317,10 @@ func (t *task) recreateInstead(ctx context.Context, b begun, unfit *resizeError)
 		return b, end(": --strategy auto, evict or restart re-creates its Pods"), nil
 	}
 	if t.drained() {
-		return b, end("; its Pods were not re-created, as the run was interrupted: the same command goes on with it"), nil
+		return b, end("; its Pods were not re-created, as %s", t.drainedBy()), nil
 	}
 	if rest := t.pace(b.at); rest.MaxDuration > 0 && rest.MaxDuration < leastRest {
-		return b, decision{report.Interrupted, unfit.reason + "; its Pods were not re-created, as hardly any time is left of --max-duration: the same command goes on with it"}, nil
+		return b, decision{report.Interrupted, unfit.reason + "; its Pods were not re-created, as hardly any time is left of --max-duration: " + asked.GoesOn + " goes on with it"}, nil
 	}
 	t.item.Rollout.Strategy = "" // which is not to be chosen again
 	return t.goOn(ctx, b, instead{

@@ -178,11 +178,11 @@ func (r *run) fits(i int) bool {
 func (r *run) stopped(ctx context.Context) string {
 	select {
 	case <-r.opts.Pace.Drain:
-		return "the run was interrupted"
+		return r.opts.Pace.Interrupted()
 	case <-r.opts.Pace.Yield:
 		return "it left the rollout's Lease to somebody who waits for it"
 	case <-ctx.Done():
-		return "the run was interrupted"
+		return r.opts.Pace.Interrupted()
 	default:
 	}
 	if r.halted != "" {
@@ -222,7 +222,7 @@ func (r *run) interruptRest(ctx context.Context) {
 	defer r.mu.Unlock()
 	for _, i := range r.queue {
 		r.items[i].Rollout.Result = report.Interrupted
-		r.items[i].Rollout.Reason = "not started, as " + r.stopped(ctx) + ": the same command goes on with it"
+		r.items[i].Rollout.Reason = "not started, as " + r.stopped(ctx) + ": " + r.opts.GoesOn + " goes on with it"
 	}
 }
 

@@ -194,7 +194,7 @@ func (t *task) start(ctx context.Context) (begun, decision, error) {
 		case err == nil:
 			t.opts.Log.Info("Started rollout", "kind", t.item.Kind, "namespace", t.item.Namespace, "workload", t.item.Name,
 				"strategy", t.opts.Strategy)
-			t.tell(Event{Workload: refOf(t.item), Phase: Started})
+			t.tell(Event{Workload: refOf(t.item), Phase: Started, Strategy: t.opts.Strategy})
 			return b, proceed, nil
 		case apierrors.IsNotFound(err):
 			return begun{}, skip("%v", errGone), nil

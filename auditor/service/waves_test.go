@@ -37,9 +37,9 @@ func wavy(cluster kubernetes.Interface, workloads ...string) *ward {
 		{Name: "staging", NamespaceSelector: "env=staging", Selector: "app", Soak: metav1.Duration{Duration: 24 * time.Hour}},
 		{Name: "prod", NamespaceSelector: "env=prod"},
 	}
-	w.healer.waves = &waves{memory: w.recorded.memory, log: logr.Discard(), settled: func(_ context.Context, refs []inventory.WorkloadRef) (map[inventory.WorkloadRef]bool, error) {
+	w.healer.waves = &waves{memory: w.recorded.memory, log: logr.Discard(), settled: func(_ context.Context, workloads map[inventory.WorkloadRef][]string) (map[inventory.WorkloadRef]bool, error) {
 		settled := map[inventory.WorkloadRef]bool{}
-		for _, ref := range refs {
+		for ref := range workloads {
 			settled[ref] = !w.sick[ref.Namespace+"/"+ref.Name]
 		}
 		return settled, nil

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -124,6 +125,47 @@ func (r *replicas) held(ctx context.Context) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// Of what a killed leader had planned, only what it had begun with counts as failed: the next one
+// goes on with the rest at once, and does the first one no second time.
+func TestServeGoesOnWithWhatAKilledLeaderHadPlanned(t *testing.T) {
+	t.Parallel()
+	c := fenced(t)
+	namespace, running := startOwnInjector(t, c, addsProxy("proxy:1"))
+	r := newReplicas(t, c, namespace, 10)
+	deployWeb(t, c, namespace, 2, "one", "other", "another")
+	want := r.restarts(t)
+	for name := range want {
+		want[name]++
+	}
+	g := newGuillotine(t, c.Kubeconfig())
+	lead := func() *daemon {
+		return runDaemon(t, c, g.kubeconfig, "--config", r.file, "--namespace", namespace, "--name", failover, "--lease-duration", "10s")
+	}
+	leader := lead()
+	becomes(t, 0, "sidecar_drift_ratio", nil, leader)
+	g.aim(func(_ int, write string) bool { return strings.Contains(write, "PATCH /apis/apps/v1/") }, true, leader.Kill)
+	running.Inject(addsProxy("proxy:2"))
+	err := cluster.Poll(t.Context(), "a leader that is killed when it has begun with the first", func(context.Context) error {
+		if writes, fallen := g.seen(); !fallen {
+			return fmt.Errorf("it lives, after %v", writes)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leader.Kill()
+	if got := r.spent(t); got != 3 {
+		t.Errorf("%d of the budget are spent, want all that was planned until it is known", got)
+	}
+	g.aim(nil, false, nil)
+	becomes(t, 0, "sidecar_drift_ratio", nil, lead())
+	r.checkRestarts(t, "at the end", want)
+	if got := r.spent(t); got != 3 {
+		t.Errorf("%d of the budget are spent, want each once", got)
+	}
 }
 
 // A leader is killed in the middle of an automatic rollout. The next one does not
