@@ -47,7 +47,7 @@ func (m *memory) unended() []inventory.WorkloadRef {
 // endedBy takes down what became of those, by the traces that are left on them: what was
 // changed, and not seen to end well, has failed, and may be the reason. What was not costs none
 // of the window's budget, and has its turn a little later, should it be the reason all the same.
-func (m *memory) endedBy(traces map[inventory.WorkloadRef]rollout.Trace, now time.Time) (failed, untouched int) {
+func (m *memory) endedBy(traces map[inventory.WorkloadRef]rollout.Trace, now time.Time) (failed []inventory.WorkloadRef, untouched int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for ref, of := range m.attempts.of {
@@ -61,7 +61,7 @@ func (m *memory) endedBy(traces map[inventory.WorkloadRef]rollout.Trace, now tim
 			m.attempts.ended(ref, done, now)
 		case left, of.Begun:
 			m.attempts.ended(ref, failure, now)
-			failed++
+			failed = append(failed, ref)
 		default:
 			m.attempts.ended(ref, refusal, now)
 			m.window.Workloads = max(m.window.Workloads-1, 0)
@@ -82,6 +82,9 @@ func (h *healer) recall(ctx context.Context) error {
 		return err
 	}
 	failed, untouched := h.memory.endedBy(traces, time.Now())
-	h.log.Info("An earlier leader did not end what it had planned", "planned", len(refs), "begun", failed, "untouched", untouched)
+	for _, ref := range failed {
+		h.log.Info("An earlier leader had begun with a workload, and did not see the end of it", "namespace", ref.Namespace, "kind", ref.Kind, "name", ref.Name)
+	}
+	h.log.Info("An earlier leader did not end what it had planned", "planned", len(refs), "begun", len(failed), "untouched", untouched)
 	return h.memory.save(ctx)
 }

@@ -45,11 +45,14 @@ func TestWhatAKilledLeaderHadBegun(t *testing.T) {
 	if got := next.spentIn("tonight").Workloads; got != 7 {
 		t.Errorf("spent %d before it is known, want 7", got)
 	}
-	next.endedBy(map[inventory.WorkloadRef]rollout.Trace{
+	failed, untouched := next.endedBy(map[inventory.WorkloadRef]rollout.Trace{
 		web("restarted"): {At: someday, Result: report.Interrupted},
 		web("before"):    {At: someday.Add(-time.Second), Result: report.Interrupted},
 		web("ended"):     {At: someday.Add(time.Minute), Result: report.RolledOut},
 	}, someday)
+	if len(failed) != 2 || untouched != 3 {
+		t.Errorf("%v failed, %d untouched", failed, untouched)
+	}
 	want := map[inventory.WorkloadRef]attempt{
 		web("untouched"): {Refusals: 1, Next: someday.Add(30 * time.Second)},
 		web("before"):    {Refusals: 1, Next: someday.Add(30 * time.Second)},
@@ -126,7 +129,7 @@ func TestWhatAKilledLeaderHadBegunIsNotKnown(t *testing.T) {
 			t.Fatal(err)
 		}
 		away := true
-		p.healer.steps.traces = func(_ context.Context, refs []inventory.WorkloadRef) (map[inventory.WorkloadRef]rollout.Trace, error) {
+		p.healer.steps.traces = func(_ context.Context, _ []inventory.WorkloadRef) (map[inventory.WorkloadRef]rollout.Trace, error) {
 			if away {
 				return nil, errors.New("away")
 			}

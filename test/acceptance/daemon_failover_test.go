@@ -43,9 +43,9 @@ func newReplicas(t *testing.T, c *cluster.Cluster, namespace string, budget int)
 	return &replicas{c, namespace, file}
 }
 
-func (r *replicas) run(t *testing.T) *daemon {
+func (r *replicas) run(t *testing.T, args ...string) *daemon {
 	t.Helper()
-	return runDaemon(t, r.Cluster, r.Kubeconfig(), "--config", r.file, "--namespace", r.namespace, "--name", failover, "--lease-duration", "10s")
+	return runDaemon(t, r.Cluster, r.Kubeconfig(), append([]string{"--config", r.file, "--namespace", r.namespace, "--name", failover, "--lease-duration", "10s"}, args...)...)
 }
 
 // leads waits until one of two audits, and returns the other, too.
@@ -196,8 +196,8 @@ func TestServeIsKilledWhileItRollsOut(t *testing.T) {
 	if n := r.spent(t); n != 1 {
 		t.Errorf("%d of the budget are spent, want 1", n)
 	}
-	if logged(t, follower, "Planned rollout", "namespace="+namespace, "workload=one", "result=Skipped", "is rolling out or unhealthy already") == 0 {
-		t.Error("the next leader does not say that the workload is being rolled out already")
+	if logged(t, follower, "An earlier leader had begun with a workload", "namespace="+namespace, "name=one") != 1 {
+		t.Error("the next leader does not say that the workload had been begun with")
 	}
 
 	running.Inject(addsProxy("proxy:2"))
@@ -263,7 +263,7 @@ func TestServeRestartsWhatDoesNotConvergeOnce(t *testing.T) {
 	if n := planned("NotConverging"); n != 0 {
 		t.Errorf("planned again %d times within a budget that is spent", n)
 	}
-	third := r.run(t)
+	third := r.run(t, "--log-level", "debug") // or a plan that leaves all out is not told
 	err := cluster.Poll(t.Context(), "a plan that leaves the workload alone", func(context.Context) error {
 		if planned("NotConverging") == 0 {
 			return errors.New("none")
