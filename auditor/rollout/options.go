@@ -117,7 +117,8 @@ type Guards struct {
 // Pace of a Run.
 type Pace struct {
 	// Parallel is how many workloads are rolled out at a time; 1 if not
-	// positive. Two behind one PodDisruptionBudget never are.
+	// positive. Two behind one PodDisruptionBudget never are, nor two that share a claim
+	// which one node alone can use at a time.
 	Parallel int
 	// Order in which workloads are rolled out; ByName if empty.
 	Order Order

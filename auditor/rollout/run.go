@@ -157,16 +157,14 @@ func (r *run) next(ctx context.Context) (int, bool) {
 	return 0, false
 }
 
-// fits reports whether an item may start: it shares no PodDisruptionBudget with
+// fits reports whether an item may start: it shares no PodDisruptionBudget and no claim with
 // what is under way, and not too many Pods would be unavailable. Hold mu.
 func (r *run) fits(i int) bool {
 	a := r.plan.Steps[i]
 	disrupted := a.Disrupts
 	for _, other := range r.active {
 		b := r.plan.Steps[other]
-		if a.Item.Namespace == b.Item.Namespace && slices.ContainsFunc(a.Budgets, func(name string) bool {
-			return slices.Contains(b.Budgets, name)
-		}) {
+		if a.apart(b) {
 			return false
 		}
 		disrupted += b.Disrupts
