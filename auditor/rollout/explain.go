@@ -17,10 +17,10 @@ import (
 // way named.
 func (t *task) explain(ctx context.Context, b begun, err error) decision {
 	if _, evicting := b.recreation.(*eviction); evicting && ctx.Err() != nil {
-		return decision{report.Interrupted, "left while its Pods were being evicted: the same command goes on with the rest"}
+		return decision{report.Interrupted, "left while its Pods were being evicted: " + t.asked.GoesOn + " goes on with the rest"}
 	}
 	if _, inPlace := b.recreation.(*resizing); inPlace && ctx.Err() != nil {
-		return decision{report.Interrupted, "left while its Pods were being resized: the same command goes on with the rest"}
+		return decision{report.Interrupted, "left while its Pods were being resized: " + t.asked.GoesOn + " goes on with the rest"}
 	}
 	if ctx.Err() != nil {
 		return left("while its Pods were being replaced, which its controller goes on with by itself")

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
@@ -41,6 +43,7 @@ func (t *task) goOn(ctx context.Context, b begun, i instead) (begun, decision, e
 	}
 	workload, err := next.begin(ctx, object)
 	if err != nil {
+		t.mayNot = t.mayNot || apierrors.IsForbidden(err)
 		return b, i.end(fmt.Sprintf(": %v", err)), nil
 	}
 	t.opts.Log.Info(i.event, "kind", t.item.Kind, "namespace", t.item.Namespace, "workload", t.item.Name,
@@ -48,6 +51,7 @@ func (t *task) goOn(ctx context.Context, b begun, i instead) (begun, decision, e
 	b.recreation, b.workload = next, workload
 	err = b.finish(ctx, b.workload, t.waiting())
 	if denied, ok := errors.AsType[*deniedError](err); ok {
+		t.mayNot = true
 		return b, i.end(fmt.Sprintf(": %v", denied)), nil
 	}
 	return b, proceed, err
@@ -61,6 +65,11 @@ func (t *task) drained() bool {
 	default:
 		return false
 	}
+}
+
+// drainedBy says why nothing new may be begun with, and who goes on.
+func (t *task) drainedBy() string {
+	return t.asked.Pace.Interrupted() + ": " + t.asked.GoesOn + " goes on with it"
 }
 
 // among are those of the targets that are left.

@@ -123,15 +123,24 @@ func lostOf(object *unstructured.Unstructured, pods []corev1.Pod, away map[strin
 	return l
 }
 
+// reachable are the targets but for those of a DaemonSet that are on nodes that are not ready.
+func (f facts) reachable() []report.PodRef {
+	if f.lost.none() || !f.inPlace {
+		return f.targets
+	}
+	return slices.DeleteFunc(slices.Clone(f.targets), func(p report.PodRef) bool { return f.lost.pods[p.UID] })
+}
+
 // guardLost keeps a DaemonSet from being rolled out for what is on nodes that are not
 // ready, or by an update that those would stop.
 func guardLost(f facts, o Options) decision {
 	if f.lost.none() || !f.inPlace {
 		return proceed
 	}
-	gone := func(p report.PodRef) bool { return f.lost.pods[p.UID] }
 	switch {
-	case len(f.targets) > 0 && !slices.ContainsFunc(f.targets, func(p report.PodRef) bool { return !gone(p) }):
+	case len(f.targets) > 0 && len(f.reachable()) == 0 && o.Strategy == Resize:
+		return skip("the Pods that are to be resized are on %s: repair the node, or delete it", f.lost.where())
+	case len(f.targets) > 0 && len(f.reachable()) == 0:
 		return skip("the Pods that are to be re-created are on %s: repair the node, or delete it", f.lost.where())
 	case f.hangsByLost(o):
 		return skip("a restart would hang: its Pods on %s, take up all that its update strategy lets be unavailable (%d): "+
@@ -189,6 +198,8 @@ func lostBy(r recreation) lostPods {
 	case *restart:
 		return by.lost
 	case *eviction:
+		return by.lost
+	case *resizing:
 		return by.lost
 	}
 	return lostPods{}

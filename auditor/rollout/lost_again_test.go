@@ -70,16 +70,21 @@ func (s *nodeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *nodeServer) cluster(t *testing.T) *cluster {
 	t.Helper()
+	c, err := connect(s.config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (s *nodeServer) config(t *testing.T) *rest.Config {
+	t.Helper()
 	if s.daemonSet != nil {
 		s.daemonSet.Spec.Selector = &metav1.LabelSelector{MatchLabels: podLabels}
 	}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	c, err := connect(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return &rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}
 }
 
 // The second eviction of a DaemonSet with a lost Pod does not wait for that, as the first
@@ -143,6 +148,10 @@ func TestANewPodIsNotLost(t *testing.T) {
 			r := &restart{cluster: c, opts: opts, enough: newSurroundings(c, time.Minute).enough, lost: lostPods{nodes: test.lost}}
 			if err := r.finish(t.Context(), object(t, s.daemonSet), func(string) {}); (err == nil) != test.ends {
 				t.Error(err)
+			}
+			ref := inventory.WorkloadRef{Kind: "DaemonSet", Namespace: "shop", Name: "web"}
+			if settled, err := Settled(t.Context(), s.config(t), map[inventory.WorkloadRef][]string{ref: test.lost}); err != nil || settled[ref] != test.ends {
+				t.Errorf("settled: %v, %v", settled, err)
 			}
 		})
 	}

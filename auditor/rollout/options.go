@@ -62,6 +62,8 @@ type Options struct {
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	Log logr.Logger
+	// GoesOn is who goes on with what a Run leaves; the same command if empty.
+	GoesOn string
 	// Progress is told what happens to each workload of a Run; nil means
 	// nobody is. It is never called concurrently.
 	Progress func(Event)
@@ -115,7 +117,8 @@ type Guards struct {
 // Pace of a Run.
 type Pace struct {
 	// Parallel is how many workloads are rolled out at a time; 1 if not
-	// positive. Two behind one PodDisruptionBudget never are.
+	// positive. Two behind one PodDisruptionBudget never are, nor two that share a claim
+	// which one node alone can use at a time.
 	Parallel int
 	// Order in which workloads are rolled out; ByName if empty.
 	Order Order
@@ -148,6 +151,9 @@ type Pace struct {
 	// Yield, once closed, lets nothing new start, as Drain; but what is under way comes to
 	// its end in whatever way it can.
 	Yield <-chan struct{}
+	// Interrupted says why Drain was closed, or Run's context ended, as a clause; nil: the run
+	// was interrupted. It may be called concurrently.
+	Interrupted func() string
 	// Before is called before each workload that may start, and may close Drain or Yield; nil does
 	// nothing. It may be called concurrently.
 	Before func(context.Context)
@@ -175,6 +181,7 @@ type Event struct {
 	Phase    Phase
 	Message  string
 	Result   report.Result // only when Finished
+	Strategy Strategy      // only when Started
 	// Done of Total planned workloads have finished.
 	Done, Total int
 }
@@ -190,6 +197,10 @@ func (o Options) withDefaults() Options {
 	o.Pace.MaxUnavailable = max(o.Pace.MaxUnavailable, 1)
 	if o.Pace.Timeout <= 0 {
 		o.Pace.Timeout = DefaultTimeout
+	}
+	o.GoesOn = orElse(o.GoesOn, "the same command")
+	if o.Pace.Interrupted == nil {
+		o.Pace.Interrupted = func() string { return "the run was interrupted" }
 	}
 	if o.Pace.Before == nil {
 		o.Pace.Before = func(context.Context) {}

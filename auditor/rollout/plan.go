@@ -40,6 +40,12 @@ type Step struct {
 	// by both.
 	Budgets  []string
 	Disrupts int
+	// Claims are those of its Pods that one node alone can use at a time, and that Pods of
+	// another step use, too.
+	Claims []string
+	claims []string // all that its template has
+	// Lost names nodes of its Pods that are not ready.
+	Lost []string
 
 	// Wave by Options.WaveBy; empty without.
 	Wave string
@@ -92,6 +98,9 @@ func MakePlan(ctx context.Context, cfg *rest.Config, audited *report.Report, opt
 	p := newPlanner(c, steps, audited.Summary, opts)
 	p.access = newAccess(c)
 	if err := p.decideAll(ctx, steps); err != nil {
+		return nil, fmt.Errorf("plan the rollout: %w", err)
+	}
+	if err := p.shareClaims(ctx, steps); err != nil {
 		return nil, fmt.Errorf("plan the rollout: %w", err)
 	}
 	for _, s := range steps {

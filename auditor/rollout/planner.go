@@ -109,7 +109,10 @@ func (p *planner) look(ctx context.Context, s *Step) (decision, error) {
 		}
 	}
 	s.Strategy, s.Reason = opts.Strategy, sentence(strings.Join(append(notes, notesOf(f, s.Item, opts)...), "; "), longestReason)
-	s.Budgets, s.Disrupts = f.budgetNames(), f.mayDisrupt(p.opts, opts)
+	s.Budgets, s.Disrupts, s.Lost = f.budgetNames(), f.mayDisrupt(p.opts, opts), f.lost.nodes
+	if placed := placedBy(object); placed != nil {
+		s.claims = exclusiveOf(placed).claims
+	}
 	d := check(f, opts)
 	if disrupts := f.disrupts(opts); d == proceed && p.limit >= 0 && disrupts > p.limit {
 		return skip("may make %d of its Pods unavailable at once, and --max-unavailable-percent %d allows %d in all",

@@ -30,6 +30,6 @@ func (t *task) remaining(ctx context.Context, object *unstructured.Unstructured,
 	if f.beside, err = t.surroundings.beside(ctx, object, f, pods); err != nil {
 		return f, decision{}, err
 	}
-	t.opts, _ = t.asked.resolved(f)
-	return f, check(f, t.opts), nil
+	d, err := t.choose(ctx, f)
+	return f, d, err
 }

@@ -50,7 +50,7 @@ func guardResize(f facts, _ Options) decision {
 }
 
 // guardsOfResize are those that matter where no Pod goes.
-var guardsOfResize = []guard{guardDeletion, guardOptOut, guardMemory, guardPaused, guardEmpty, guardUnsettled, guardResize}
+var guardsOfResize = []guard{guardDeletion, guardOptOut, guardMemory, guardPaused, guardEmpty, guardLost, guardUnsettled, guardResize}
 
 // amountsOf returns what each of the targets is to be resized to, by what the audit found.
 func amountsOf(item report.Item, targets []report.PodRef) inPlace {

@@ -28,6 +28,7 @@ type resizing struct {
 	wanted  map[string]amounts // by UID
 	// hurried: what has no room now is not waited for, as there is another way.
 	hurried bool
+	lost    lostPods // of a DaemonSet, which are no targets
 
 	others map[string]bool // UIDs of Pods that are no targets
 	done   map[string]bool // UIDs of those that were resized
@@ -38,7 +39,9 @@ type resizeError struct {
 	reason string
 	// refused: by the API server, and not one Pod was resized.
 	refused bool
-	left    []report.PodRef
+	// untouched: each Pod has what it had.
+	untouched bool
+	left      []report.PodRef
 }
 
 func (e *resizeError) Error() string { return e.reason }
@@ -79,7 +82,7 @@ func (r *resizing) finish(ctx context.Context, begun *unstructured.Unstructured,
 			return err
 		case unfit != nil:
 			unfit.reason = fmt.Sprintf("Pod %s %s", target.Name, unfit.reason)
-			unfit.refused = unfit.refused && len(r.done) == 0
+			unfit.refused, unfit.untouched = unfit.refused && len(r.done) == 0, (unfit.refused || unfit.untouched) && len(r.done) == 0
 			unfit.left = r.targets[i:]
 			return unfit
 		}
@@ -119,7 +122,7 @@ func (r *resizing) resize(ctx, within context.Context, namespace string, target 
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		back := r.putBack(ctx, namespace, target, asked.before, asked.news)
+		back, whole := r.putBack(ctx, namespace, target, asked.before, asked.news)
 		patience := r.pace.patience(0)
 		if !gaveUp && (errors.Is(context.Cause(within), errSlow) || patience.step == patience.whole) { // both ended at once
 			waiting(message + back)
@@ -128,7 +131,7 @@ func (r *resizing) resize(ctx, within context.Context, namespace string, target 
 		if !gaveUp {
 			message = fmt.Sprintf("%s, within %s", message, patience.step)
 		}
-		return &resizeError{reason: "could not be resized (" + quote(message) + ")" + back}, nil
+		return &resizeError{reason: "could not be resized (" + quote(message) + ")" + back, untouched: whole}, nil
 	}
 }
 
@@ -172,7 +175,8 @@ func (r *resizing) ask(ctx, within context.Context, namespace string, target rep
 			}
 		}
 		if unclear && ctx.Err() == nil {
-			waiting(err.Error() + r.putBack(ctx, namespace, target, a.before, a.news))
+			back, _ := r.putBack(ctx, namespace, target, a.before, a.news)
+			waiting(err.Error() + back)
 		}
 		return nil, nil, err
 	}
@@ -200,17 +204,17 @@ func (r *resizing) forbidden(ctx context.Context, namespace string, target repor
 }
 
 // putBack gives a Pod what it had, so that the next audit sees that it still differs, and
-// says how that went.
-func (r *resizing) putBack(ctx context.Context, namespace string, target report.PodRef, before amounts, news int) string {
+// says how that went; whole: it has all of that again, and nothing else.
+func (r *resizing) putBack(ctx context.Context, namespace string, target report.PodRef, before amounts, news int) (how string, whole bool) {
 	if len(before) > 0 {
 		if _, err := r.cluster.resize(ctx, namespace, target, before); err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Sprintf(", and could not be given back what it had: %v", err)
+			return fmt.Sprintf(", and could not be given back what it had: %v", err), false
 		}
 	}
 	if news > 0 {
-		return ", and keeps the amounts that it had none of in its spec, which no API server takes away"
+		return ", and keeps the amounts that it had none of in its spec, which no API server takes away", false
 	}
-	return ", and has again what it had"
+	return ", and has again what it had", true
 }
 
 // pod reads a Pod; nil if it is gone, or about to go.
@@ -275,20 +279,20 @@ func (p *planner) resizing(ctx context.Context, object *unstructured.Unstructure
 	if p.opts.Strategy != Auto && p.opts.Strategy != Resize {
 		return inPlace{}, nil
 	}
-	if p.opts.Strategy == Auto && amountsOf(item, f.targets).can() {
+	if p.opts.Strategy == Auto && amountsOf(item, f.reachable()).can() {
 		denied, err := p.denied(ctx, refOf(item), Resize)
 		if err != nil || denied != "" {
 			return inPlace{why: denied}, err
 		}
 	}
-	return p.cluster.inPlace(ctx, object, item, f.targets)
+	return p.cluster.inPlace(ctx, object, item, f.reachable())
 }
 
 // resizing is that for a workload that is about to be begun with: where the strategy may be
 // chosen, what the plan has chosen may be.
 func (t *task) resizing(ctx context.Context, object *unstructured.Unstructured, f facts) (inPlace, error) {
 	if t.asked.Strategy == Resize || t.asked.Strategy == Auto && t.item.Rollout.Strategy == string(Resize) {
-		return t.cluster.inPlace(ctx, object, t.item, f.targets)
+		return t.cluster.inPlace(ctx, object, t.item, f.reachable())
 	}
 	return inPlace{}, nil
 }
@@ -308,7 +312,7 @@ func (t *task) recreateInstead(ctx context.Context, b begun, unfit *resizeError)
 	end := func(format string, args ...any) decision {
 		t.opts = asked
 		text := unfit.reason + fmt.Sprintf(format, args...)
-		if unfit.refused {
+		if unfit.refused || unfit.untouched && t.mayNot {
 			return skip("not started, as %s", text)
 		}
 		return failed("%s", text)
@@ -317,10 +321,10 @@ func (t *task) recreateInstead(ctx context.Context, b begun, unfit *resizeError)
 		return b, end(": --strategy auto, evict or restart re-creates its Pods"), nil
 	}
 	if t.drained() {
-		return b, end("; its Pods were not re-created, as the run was interrupted: the same command goes on with it"), nil
+		return b, end("; its Pods were not re-created, as %s", t.drainedBy()), nil
 	}
 	if rest := t.pace(b.at); rest.MaxDuration > 0 && rest.MaxDuration < leastRest {
-		return b, decision{report.Interrupted, unfit.reason + "; its Pods were not re-created, as hardly any time is left of --max-duration: the same command goes on with it"}, nil
+		return b, decision{report.Interrupted, unfit.reason + "; its Pods were not re-created, as hardly any time is left of --max-duration: " + asked.GoesOn + " goes on with it"}, nil
 	}
 	t.item.Rollout.Strategy = "" // which is not to be chosen again
 	return t.goOn(ctx, b, instead{

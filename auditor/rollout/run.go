@@ -157,16 +157,14 @@ func (r *run) next(ctx context.Context) (int, bool) {
 	return 0, false
 }
 
-// fits reports whether an item may start: it shares no PodDisruptionBudget with
+// fits reports whether an item may start: it shares no PodDisruptionBudget and no claim with
 // what is under way, and not too many Pods would be unavailable. Hold mu.
 func (r *run) fits(i int) bool {
 	a := r.plan.Steps[i]
 	disrupted := a.Disrupts
 	for _, other := range r.active {
 		b := r.plan.Steps[other]
-		if a.Item.Namespace == b.Item.Namespace && slices.ContainsFunc(a.Budgets, func(name string) bool {
-			return slices.Contains(b.Budgets, name)
-		}) {
+		if a.apart(b) {
 			return false
 		}
 		disrupted += b.Disrupts
@@ -178,11 +176,11 @@ func (r *run) fits(i int) bool {
 func (r *run) stopped(ctx context.Context) string {
 	select {
 	case <-r.opts.Pace.Drain:
-		return "the run was interrupted"
+		return r.opts.Pace.Interrupted()
 	case <-r.opts.Pace.Yield:
 		return "it left the rollout's Lease to somebody who waits for it"
 	case <-ctx.Done():
-		return "the run was interrupted"
+		return r.opts.Pace.Interrupted()
 	default:
 	}
 	if r.halted != "" {
@@ -222,7 +220,7 @@ func (r *run) interruptRest(ctx context.Context) {
 	defer r.mu.Unlock()
 	for _, i := range r.queue {
 		r.items[i].Rollout.Result = report.Interrupted
-		r.items[i].Rollout.Reason = "not started, as " + r.stopped(ctx) + ": the same command goes on with it"
+		r.items[i].Rollout.Reason = "not started, as " + r.stopped(ctx) + ": " + r.opts.GoesOn + " goes on with it"
 	}
 }
 

@@ -11,6 +11,10 @@ func TestFits(t *testing.T) {
 	item := func(namespace string, disrupts int, budgets ...string) Step {
 		return Step{Item: report.Item{Namespace: namespace}, Disrupts: disrupts, Budgets: budgets}
 	}
+	with := func(s Step, claims ...string) Step {
+		s.Claims = claims
+		return s
+	}
 	for name, test := range map[string]struct {
 		active []Step
 		next   Step
@@ -25,6 +29,10 @@ func TestFits(t *testing.T) {
 		"behind other budgets":              {active: []Step{item("shop", 1, "a")}, next: item("shop", 1, "b"), limit: -1, want: true},
 		"behind a budget of the same name":  {active: []Step{item("shop", 1, "a")}, next: item("cart", 1, "a"), limit: -1, want: true},
 		"surges only, while all is used up": {active: []Step{item("shop", 5)}, next: item("shop", 0), limit: 5, want: true},
+		"with the same claim":               {active: []Step{with(item("shop", 1), "data", "logs")}, next: with(item("shop", 1), "logs"), limit: -1},
+		"with another claim":                {active: []Step{with(item("shop", 1), "data")}, next: with(item("shop", 1), "logs"), limit: -1, want: true},
+		"with a claim of the same name":     {active: []Step{with(item("shop", 1), "data")}, next: with(item("cart", 1), "data"), limit: -1, want: true},
+		"a claim named as the budget is":    {active: []Step{item("shop", 1, "data")}, next: with(item("shop", 1), "data"), limit: -1, want: true},
 	} {
 		r := run{plan: &Plan{Steps: append([]Step{test.next}, test.active...)}, limit: test.limit}
 		for i := range test.active {

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -43,6 +44,37 @@ func (o Options) resolved(f facts) (_ Options, why string) {
 		return evicting, fmt.Sprintf("only %d of its %d Pods drifted", len(f.targets), f.pods)
 	}
 	return restarting, ""
+}
+
+// choose chooses the strategy for the workload as it is now: that of the plan, if it still works,
+// as pace and rights were looked at for that; else the one that does by now, if those allow it.
+func (t *task) choose(ctx context.Context, f facts) (decision, error) {
+	planned := Strategy(t.item.Rollout.Strategy)
+	if t.asked.Strategy != Auto || planned == "" {
+		t.opts, _ = t.asked.resolved(f)
+		return check(f, t.opts), nil
+	}
+	t.opts = t.asked
+	t.opts.Strategy = planned
+	if check(f, t.opts) == proceed && (planned != Restart || f.beside.deadlock == "") {
+		return proceed, nil
+	}
+	if t.opts, _ = t.asked.resolved(f); t.opts.Strategy == planned {
+		return check(f, t.opts), nil
+	}
+	if d := check(f, t.opts); d != proceed {
+		return d, nil
+	}
+	if disrupts := f.disrupts(t.opts); t.limit >= 0 && disrupts > t.limit {
+		return skip("was planned by %s, and by %s, which it takes by now, %d of its Pods may be unavailable at once: --max-unavailable-percent allows %d in all",
+			planned, t.opts.Strategy, disrupts, t.limit), nil
+	}
+	denied, err := newAccess(t.cluster).denied(ctx, refOf(t.item), t.opts.Strategy)
+	if err != nil || denied == "" {
+		return proceed, err
+	}
+	t.mayNot = true
+	return skip("was planned by %s, and takes %s by now: %s", planned, t.opts.Strategy, denied), nil
 }
 
 // mayRestart reports whether a workload may be restarted by its template.

@@ -173,3 +173,36 @@ func TestLastManager(t *testing.T) {
 		}
 	}
 }
+
+// When a workload's turn comes, the strategy of the plan holds while it works, though auto would
+// choose another one by now; what it has to change to must not make more unavailable than may be.
+func TestThePlansStrategyHolds(t *testing.T) {
+	owned := func(d *appsv1.Deployment) {
+		d.OwnerReferences = []metav1.OwnerReference{{Kind: "Main", Name: "main", Controller: new(true)}}
+	}
+	all := withPods(audited("Deployment", verdict.Drifted, imageChange), "a", "b", "c")
+	for name, test := range map[string]struct {
+		planned Strategy
+		object  runtime.Object
+		limit   int
+		want    Strategy
+		reason  string
+	}{
+		"evict, and a restart would do": {Evict, deployment(3), -1, Evict, ""},
+		"restart, and it still does":    {Restart, deployment(3), 0, Restart, ""},
+		"restart, and it is owned now":  {Restart, deployment(3, owned), 0, Evict, "was planned by restart, and by evict, which it takes by now, 1 of its Pods may be unavailable at once"},
+		"whatever works":                {"", deployment(3), -1, Restart, ""},
+	} {
+		asked := Options{Strategy: Auto}.withDefaults()
+		f, err := factsOf(object(t, test.object), namespace{name: "shop"}, all, asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		task := task{asked: asked, item: all, limit: test.limit}
+		task.item.Rollout.Strategy = string(test.planned)
+		d, err := task.choose(t.Context(), f)
+		if err != nil || task.opts.Strategy != test.want || (d == proceed) != (test.reason == "") || !strings.Contains(d.reason, test.reason) {
+			t.Errorf("%s: %s by %s: %q, %v", name, d.result, task.opts.Strategy, d.reason, err)
+		}
+	}
+}

@@ -175,7 +175,7 @@ func (t *task) evictInstead(ctx context.Context, b begun, reverted *revertedErro
 		return b, end("; its Pods were not evicted, as %s", reverted.final), nil
 	}
 	if t.drained() {
-		return b, end("; its Pods were not evicted, as the run was interrupted: the same command goes on with it"), nil
+		return b, end("; its Pods were not evicted, as %s", t.drainedBy()), nil
 	}
 	t.asked.Strategy = Evict
 	return t.goOn(ctx, b, instead{

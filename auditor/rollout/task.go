@@ -32,6 +32,7 @@ type task struct {
 	planned      time.Time // when the plan was made
 	tell         func(Event)
 	biased       func([]verdict.Change) // told where the workload came back as it was
+	mayNot       bool                   // this identity may not do what was chosen
 	leftOut      bool                   // something is left that a later run must not begin with
 	takenBack    bool                   // its restart was
 	cause        report.Cause           // of its failure, where that is more than its result
@@ -58,7 +59,11 @@ type recreation interface {
 func (t *task) recreation(f facts, note string) recreation {
 	switch {
 	case t.opts.Strategy == Resize:
-		return &resizing{cluster: t.cluster, pace: t.opts.Pace, targets: f.targets, wanted: f.resize.pods, hurried: t.asked.Strategy == Auto}
+		r := &resizing{cluster: t.cluster, pace: t.opts.Pace, targets: f.reachable(), wanted: f.resize.pods, hurried: t.asked.Strategy == Auto}
+		if f.inPlace {
+			r.lost = f.lost
+		}
+		return r
 	case t.opts.Strategy == Evict:
 		return t.evicting(f, f.targets, t.opts.Pace)
 	case f.kind == kind.Rollout:
@@ -194,7 +199,7 @@ func (t *task) start(ctx context.Context) (begun, decision, error) {
 		case err == nil:
 			t.opts.Log.Info("Started rollout", "kind", t.item.Kind, "namespace", t.item.Namespace, "workload", t.item.Name,
 				"strategy", t.opts.Strategy)
-			t.tell(Event{Workload: refOf(t.item), Phase: Started})
+			t.tell(Event{Workload: refOf(t.item), Phase: Started, Strategy: t.opts.Strategy})
 			return b, proceed, nil
 		case apierrors.IsNotFound(err):
 			return begun{}, skip("%v", errGone), nil
@@ -235,9 +240,8 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 	if f.resize, err = t.resizing(ctx, object, f); err != nil {
 		return nil, facts{}, decision{}, err
 	}
-	t.opts, _ = t.asked.resolved(f)
-	d := check(f, t.opts)
-	if d == proceed {
+	d, err := t.choose(ctx, f)
+	if d == proceed && err == nil {
 		f, d, err = t.remaining(ctx, object, f)
 	}
 	if d != proceed || err != nil {

@@ -3,6 +3,8 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,14 +27,15 @@ func Reasons(item report.Item, opts Options) []verdict.Change {
 }
 
 // Settled are those of the workloads that all run their present template, and are
-// available, or are gone.
-func Settled(ctx context.Context, cfg *rest.Config, workloads []inventory.WorkloadRef) (map[inventory.WorkloadRef]bool, error) {
+// available, or are gone. Of each it is given which nodes were not ready when its rollout began:
+// another one may have been brought down by its new Pod.
+func Settled(ctx context.Context, cfg *rest.Config, workloads map[inventory.WorkloadRef][]string) (map[inventory.WorkloadRef]bool, error) {
 	c, err := connect(cfg)
 	if err != nil {
 		return nil, err
 	}
 	settled, around := map[inventory.WorkloadRef]bool{}, newSurroundings(c, surroundingsHold)
-	for _, ref := range workloads {
+	for ref, lost := range workloads {
 		object, err := c.get(ctx, ref)
 		switch {
 		case apierrors.IsNotFound(err):
@@ -42,7 +45,9 @@ func Settled(ctx context.Context, cfg *rest.Config, workloads []inventory.Worklo
 		default:
 			_, done, err := status(object)
 			if !done && err == nil {
-				_, done = around.enough(ctx, object)
+				var now lostPods
+				now, done = around.enough(ctx, object)
+				done = done && now.onlySince(lost)
 			}
 			settled[ref] = done && err == nil
 		}
@@ -77,22 +82,68 @@ func ReadLabels(ctx context.Context, cfg *rest.Config, templates []inventory.Wor
 			break
 		}
 	}
-	steps := make([]Step, len(templates))
-	for i, ref := range templates {
+	err = c.eachOf(ctx, templates, func(ref inventory.WorkloadRef, object *unstructured.Unstructured) {
+		found.Templates[ref] = nil
+		if object != nil {
+			found.Templates[ref], _, _ = unstructured.NestedStringMap(object.Object, "spec", "template", "metadata", "labels")
+		}
+	})
+	if err != nil {
+		err = fmt.Errorf("labels of Pod templates: %w", err)
+	}
+	return found, err
+}
+
+// Trace is what the last rollout of a workload left on it: when, and with which result, which
+// is Interrupted from its beginning on.
+type Trace struct {
+	At     time.Time
+	Result report.Result
+}
+
+// Traces reads those of workloads. An eviction, or a resize, leaves one at its end only; those
+// that are gone have none.
+func Traces(ctx context.Context, cfg *rest.Config, workloads []inventory.WorkloadRef) (map[inventory.WorkloadRef]Trace, error) {
+	c, err := connect(cfg)
+	if err != nil {
+		return nil, err
+	}
+	traces := map[inventory.WorkloadRef]Trace{}
+	workloads = slices.DeleteFunc(slices.Clone(workloads), func(ref inventory.WorkloadRef) bool {
+		_, known := workloadKinds[ref.Kind]
+		return !known || impossible(ref) != ""
+	})
+	err = c.eachOf(ctx, workloads, func(ref inventory.WorkloadRef, object *unstructured.Unstructured) {
+		if object == nil {
+			return
+		}
+		if last, ok := parseLastRollout(object.GetAnnotations()[LastRolloutAnnotation]); ok {
+			traces[ref] = Trace{last.Time, last.Result}
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("what rollouts have left on workloads: %w", err)
+	}
+	return traces, nil
+}
+
+// eachOf reads workloads, and gives each, or nil for one that is gone.
+func (c *cluster) eachOf(ctx context.Context, workloads []inventory.WorkloadRef, give func(inventory.WorkloadRef, *unstructured.Unstructured)) error {
+	steps := make([]Step, len(workloads))
+	for i, ref := range workloads {
 		steps[i] = Step{Item: report.Item{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}, Result: report.Planned}
 	}
 	objects := newObjects(c, steps)
-	for _, ref := range templates {
+	for _, ref := range workloads {
 		object, err := objects.get(ctx, ref)
 		switch {
 		case apierrors.IsNotFound(err):
-			found.Templates[ref] = nil
+			give(ref, nil)
 		case err != nil:
-			return found, fmt.Errorf("labels of the Pod template of %s: %w", ref, err)
+			return fmt.Errorf("%s: %w", ref, err)
 		default:
-			set, _, _ := unstructured.NestedStringMap(object.Object, "spec", "template", "metadata", "labels")
-			found.Templates[ref] = set
+			give(ref, object)
 		}
 	}
-	return found, nil
+	return nil
 }

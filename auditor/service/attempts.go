@@ -29,6 +29,11 @@ type attempt struct {
 	Refusals int       // times that it was refused
 	Waits    int       // times that a guard left it alone since then; not kept
 	Next     time.Time // not before
+
+	// Planned is when a run planned it whose end is not known; zero: none did. Begun: that run
+	// was about to change it in a way that leaves no trace on the workload.
+	Planned time.Time
+	Begun   bool
 }
 
 // attempts are those of workloads that still drift, and when a rollout last failed
@@ -86,9 +91,13 @@ func (a attempts) ended(ref inventory.WorkloadRef, o outcome, now time.Time) {
 	if !kept(ref) {
 		return
 	}
+	last.Planned, last.Begun = time.Time{}, false
 	switch o {
 	case unchanged:
-		return
+		if last == (attempt{}) {
+			delete(a.of, ref)
+			return
+		}
 	case done:
 		delete(a.of, ref)
 		return
@@ -140,20 +149,30 @@ type keptAttempt struct {
 	Name      string `json:"n,omitempty"`
 	Failures  int    `json:"f,omitempty"`
 	Refusals  int    `json:"r,omitempty"`
-	At        int64  `json:"t"` // Unix time in seconds
+	At        int64  `json:"t"`           // Unix time in seconds
+	Planned   int64  `json:"p,omitempty"` // likewise
+	Begun     bool   `json:"b,omitempty"`
 }
 
-// entries lists them by turns of the namespaces, what failed most first.
+// entries lists them by turns of the namespaces, what a run has planned first, then what failed
+// most.
 func (a attempts) entries() []keptAttempt {
 	var entries []keptAttempt
 	for ref, of := range a.of {
-		entries = append(entries, keptAttempt{ref.Kind, ref.Namespace, ref.Name, of.Failures, of.Refusals, of.Next.Unix()})
+		e := keptAttempt{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, Failures: of.Failures, Refusals: of.Refusals, Begun: of.Begun}
+		if !of.Next.IsZero() {
+			e.At = of.Next.Unix()
+		}
+		if !of.Planned.IsZero() {
+			e.Planned = of.Planned.Unix()
+		}
+		entries = append(entries, e)
 	}
 	for namespace, at := range a.troubled {
 		entries = append(entries, keptAttempt{Namespace: namespace, Failures: mostDoublings + 1, At: at.Unix()})
 	}
 	slices.SortFunc(entries, func(a, b keptAttempt) int {
-		return cmp.Or(cmp.Compare(b.Failures, a.Failures), cmp.Compare(b.Refusals, a.Refusals),
+		return cmp.Or(cmp.Compare(b.Planned, a.Planned), cmp.Compare(b.Failures, a.Failures), cmp.Compare(b.Refusals, a.Refusals),
 			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 	})
 	return byTurns(entries, func(e keptAttempt) string { return e.Namespace })
@@ -167,7 +186,11 @@ func attemptsOf(entries []keptAttempt, now time.Time) attempts {
 		ref := inventory.WorkloadRef{Kind: e.Kind, Namespace: e.Namespace, Name: e.Name}
 		switch {
 		case kept(ref):
-			a.of[ref] = attempt{Failures: clamp(e.Failures), Refusals: clamp(e.Refusals), Next: at}
+			of := attempt{Failures: clamp(e.Failures), Refusals: clamp(e.Refusals), Next: at}
+			if e.Planned > 0 {
+				of.Planned, of.Begun = time.Unix(min(e.Planned, now.Unix()), 0).UTC(), e.Begun
+			}
+			a.of[ref] = of
 		case e.Kind == "" && e.Name == "" && e.Namespace != "" && len(e.Namespace) <= longestLabel && !at.After(now):
 			a.troubled[e.Namespace] = at
 		}

@@ -180,30 +180,6 @@ func TestFailuresInSeveralNamespacesEndTheWindow(t *testing.T) {
 	})
 }
 
-// Who does the process harm when it is rolled out is not the first one again.
-func TestWhoKillsTheAuditorComesLast(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWard("a/bad", "c/web")
-		sleepUntil(t, "2026-01-13 22:30")
-		planned := []inventory.WorkloadRef{{Kind: "Deployment", Namespace: "a", Name: "bad"}}
-		w.recorded.memory.update(reportOf(drifting("Deployment", "a", "bad"), drifting("Deployment", "c", "web")), time.Now())
-		if _, err := w.recorded.memory.begin(t.Context(), spent{Window: "tonight"}, planned, time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		next := newMemory(w.recorded.memory.objects, w.recorded.memory.name)
-		if err := next.load(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		rank := next.rank(time.Now())
-		if bad, web := rank(planned[0]), rank(inventory.WorkloadRef{Kind: "Deployment", Namespace: "c", Name: "web"}); bad <= web {
-			t.Errorf("ranks %d and %d", bad, web)
-		}
-		if got := next.spentIn("tonight").Workloads; got != 1 {
-			t.Errorf("spent %d of the budget, want 1", got)
-		}
-	})
-}
-
 // By turns of the namespaces, and what failed last.
 func TestInOrder(t *testing.T) {
 	var refs []inventory.WorkloadRef

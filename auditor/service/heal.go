@@ -14,8 +14,6 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
-	"github.com/sidecar-drift/sidecar-drift/auditor/wave"
-	"github.com/sidecar-drift/sidecar-drift/auditor/window"
 )
 
 // lock is what keeps two rollouts apart.
@@ -35,6 +33,8 @@ type steps struct {
 	audit func(context.Context, config.Configuration, ...inventory.WorkloadRef) (*report.Report, error)
 	// verify audits one workload that was rolled out.
 	verify func(context.Context, config.Configuration, inventory.WorkloadRef) (*report.Item, error)
+	// traces reads what rollouts have left on workloads.
+	traces func(context.Context, []inventory.WorkloadRef) (map[inventory.WorkloadRef]rollout.Trace, error)
 	// rows tells whether a query returns any.
 	rows func(context.Context, config.PrometheusQuery) (bool, error)
 }
@@ -65,6 +65,10 @@ func (h *healer) heal(ctx context.Context, c config.Configuration, found *report
 	}
 	open, ok := c.AutoRollout.Schedule().Occurrence(now)
 	if !ok {
+		return
+	}
+	if err := h.recall(ctx); err != nil {
+		h.log.Error(err, "Nothing is rolled out, as it is not known what an earlier leader has begun")
 		return
 	}
 	window := h.memory.spentIn(open.ID())
@@ -205,51 +209,6 @@ func split(plan *rollout.Plan) (planned, others []inventory.WorkloadRef) {
 	return planned, others
 }
 
-// rollOut audits the workloads again, now that nobody else rolls out, plans, and
-// carries the plan out. What it may come to is taken down first, and what it came to
-// afterwards: who is killed must not be given it twice.
-func (h *healer) rollOut(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, last *report.Report, members map[inventory.WorkloadRef]wave.Member, turn []inventory.WorkloadRef) error {
-	again, err := h.steps.audit(ctx, c, turn...)
-	if err != nil {
-		return err
-	}
-	again.KnowBiased(last)
-	h.waves.still(c, members, again, time.Now())
-	window := h.memory.spentIn(open.ID())
-	again.Items = slices.DeleteFunc(again.Items, stops(c, window))
-	// The summary is of everything: what may be unavailable is a share of it.
-	only := *updated(last, again, turn)
-	only.Items = again.Items
-	opts := c.RolloutOptions()
-	opts.Log = h.log
-	plan, err := h.steps.plan(ctx, &only, opts)
-	if err != nil {
-		return err
-	}
-	slices.SortStableFunc(plan.Steps[:plan.Planned()], func(a, b rollout.Step) int {
-		return cmp.Compare(slices.Index(turn, refOf(a.Item)), slices.Index(turn, refOf(b.Item)))
-	})
-	planned, others := split(plan)
-	h.memory.leftOut(others, refusal, time.Now())
-	if len(planned) == 0 {
-		return h.memory.save(ctx)
-	}
-	h.waves.begin(c, members, planned)
-	former, err := h.memory.begin(ctx, window, planned, time.Now())
-	if err != nil {
-		return fmt.Errorf("nothing is rolled out, as the window's budget cannot be kept: %w", err)
-	}
-	done, err := h.run(ctx, c, open, held, plan, opts)
-	if err != nil {
-		return errors.Join(err, h.memory.end(ctx, window, former, nil, time.Now()))
-	}
-	h.ended(done)
-	outcomes := h.account(ctx, c, done, plan, &window)
-	h.waves.end(outcomes)
-	h.sayWhatIsStopped(c, open, window, plan)
-	return h.memory.end(ctx, window, former, outcomes, time.Now())
-}
-
 // inOrder sorts by rank; where that is the same, by turns of the namespaces.
 func inOrder(refs []inventory.WorkloadRef, rank func(inventory.WorkloadRef) int) []inventory.WorkloadRef {
 	type turn struct {
@@ -259,91 +218,4 @@ func inOrder(refs []inventory.WorkloadRef, rank func(inventory.WorkloadRef) int)
 	sorted := byTurns(refs, func(ref inventory.WorkloadRef) turn { return turn{rank(ref), ref.Namespace} })
 	slices.SortStableFunc(sorted, func(a, b inventory.WorkloadRef) int { return cmp.Compare(rank(a), rank(b)) })
 	return sorted
-}
-
-// run carries the plan out. Nothing new starts when the window ends, when somebody waits
-// for the Lease, nor when another run has taken it.
-func (h *healer) run(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, plan *rollout.Plan, opts rollout.Options) (*report.Report, error) {
-	drain, stop := context.WithDeadline(context.WithoutCancel(ctx), open.End)
-	defer stop()
-	go func() {
-		wanted := held.Wanted()
-		for {
-			select {
-			case <-held.Lost():
-				stop()
-			case <-wanted:
-				h.log.Info("Nothing new is rolled out, as somebody waits for it", "window", open.ID())
-				wanted = nil
-				continue
-			case <-drain.Done():
-			}
-			return
-		}
-	}()
-	opts.Pace.Drain, opts.Pace.Yield = drain.Done(), held.Wanted()
-	opts.Pace.Before = held.Look
-	var doing []inventory.WorkloadRef
-	opts.Progress = func(e rollout.Event) {
-		switch e.Phase {
-		case rollout.Started:
-			doing = append(doing, e.Workload)
-		case rollout.Finished:
-			doing = slices.DeleteFunc(doing, func(other inventory.WorkloadRef) bool { return other == e.Workload })
-		}
-		held.Doing(doing)
-	}
-	return h.steps.run(ctx, plan, opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
-		return h.steps.verify(ctx, c, w)
-	})
-}
-
-// sayWhatIsStopped has those read who look for why nothing more is rolled out.
-func (h *healer) sayWhatIsStopped(c config.Configuration, open window.Occurrence, spent spent, plan *rollout.Plan) {
-	most, log := c.AutoRollout.MaxFailures, h.log.WithValues("window", open.ID())
-	said := map[string]bool{}
-	for _, s := range plan.Steps[:plan.Planned()] {
-		if ns := s.Item.Namespace; !said[ns] && spent.leaves(ns, most) {
-			said[ns] = true
-			log.Info("Nothing more is rolled out in a namespace in this window, as it failed there", "namespace", ns)
-		}
-	}
-	for _, cause := range spent.recurs(most) {
-		log.Info("No more of a change is rolled out in this window, as it failed for the same cause in several namespaces",
-			"cause", cause, "namespaces", len(spent.Causes[cause].Namespaces), "commonChanges", len(spent.Causes[cause].Changes))
-	}
-	if spent.over(most) {
-		log.Info("Nothing more is rolled out in this window, as what failed has no change in common, or failed in too many namespaces")
-	}
-}
-
-// account takes down in the window what the run came to, and returns what became
-// of each workload that was planned.
-func (h *healer) account(ctx context.Context, c config.Configuration, done *report.Report, plan *rollout.Plan, window *spent) map[inventory.WorkloadRef]outcome {
-	outcomes := map[inventory.WorkloadRef]outcome{}
-	planned := map[inventory.WorkloadRef]report.Item{} // as they were before
-	for _, s := range plan.Steps[:plan.Planned()] {
-		planned[refOf(s.Item)] = s.Item
-	}
-	for _, item := range done.Items {
-		ref := refOf(item)
-		before, ok := planned[ref]
-		if !ok {
-			continue
-		}
-		h.log.Info("Rolled out", "namespace", item.Namespace, "kind", item.Kind, "name", item.Name,
-			"result", item.Rollout.Result, "reason", item.Rollout.Reason)
-		if item.Rollout.StartedAt != nil {
-			window.Workloads++
-		}
-		o := outcomeOf(item.Rollout)
-		if item.Rollout.Result == report.Interrupted && ctx.Err() != nil {
-			o = unchanged // not for what it is, but since this process ends
-		}
-		if o == failure {
-			window.failed(item.Namespace, cmp.Or(item.Rollout.Cause, report.CauseOther), changesOf(before, c))
-		}
-		outcomes[ref] = o
-	}
-	return outcomes
 }

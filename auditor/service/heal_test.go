@@ -280,6 +280,9 @@ func TestAutomaticRolloutDrainsWhenItsWindowEnds(t *testing.T) {
 		p.healer.steps.run = func(_ context.Context, plan *rollout.Plan, opts rollout.Options, _ rollout.AuditFunc) (*report.Report, error) {
 			<-opts.Pace.Drain
 			drained = time.Now()
+			if why := opts.Pace.Interrupted() + ": " + opts.GoesOn; why != "the window has ended: the auditor" {
+				t.Errorf("what is left says %q", why)
+			}
 			return plan.Report(), nil
 		}
 		sleepUntil(t, "2026-01-13 12:00")

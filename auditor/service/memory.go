@@ -124,14 +124,12 @@ func (m *memory) leftOut(refs []inventory.WorkloadRef, o outcome, now time.Time)
 	}
 }
 
-// begin takes down the worst that can come of a run, and keeps that: all that is
-// planned was spent, and failed. One that does the process harm has its turn later.
+// begin takes down what a run has planned, and keeps that: all of it was spent. What became of
+// it the next leader finds out, should this one not live to say so.
 func (m *memory) begin(ctx context.Context, window spent, planned []inventory.WorkloadRef, now time.Time) (former attempts, err error) {
 	m.mu.Lock()
 	former = m.attempts.clone()
-	for _, ref := range planned {
-		m.attempts.ended(ref, failure, now)
-	}
+	m.attempts.plan(planned, now)
 	m.window = window.in(window.Window)
 	m.window.Workloads += len(planned)
 	m.mu.Unlock()

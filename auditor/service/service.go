@@ -209,6 +209,9 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 			of.Surroundings = around
 			return auditor.Workload(ctx, cluster, of, w)
 		},
+		traces: func(ctx context.Context, workloads []inventory.WorkloadRef) (map[inventory.WorkloadRef]rollout.Trace, error) {
+			return rollout.Traces(ctx, cluster, workloads)
+		},
 		rows: rows,
 	}}
 	healer.waves = &waves{
@@ -216,7 +219,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 		labels: func(ctx context.Context, templates []inventory.WorkloadRef) (rollout.Labels, error) {
 			return rollout.ReadLabels(ctx, cluster, templates)
 		},
-		settled: func(ctx context.Context, workloads []inventory.WorkloadRef) (map[inventory.WorkloadRef]bool, error) {
+		settled: func(ctx context.Context, workloads map[inventory.WorkloadRef][]string) (map[inventory.WorkloadRef]bool, error) {
 			return rollout.Settled(ctx, cluster, workloads)
 		},
 	}

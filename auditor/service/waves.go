@@ -25,8 +25,9 @@ type waves struct {
 	memory *memory
 	log    logr.Logger
 	labels func(ctx context.Context, templates []inventory.WorkloadRef) (rollout.Labels, error)
-	// settled says which workloads are well.
-	settled func(context.Context, []inventory.WorkloadRef) (map[inventory.WorkloadRef]bool, error)
+	// settled says which workloads are well, of which it is given the nodes that were not ready
+	// when they were begun with.
+	settled func(context.Context, map[inventory.WorkloadRef][]string) (map[inventory.WorkloadRef]bool, error)
 	// templates are what was read of them last, and when.
 	templates map[inventory.WorkloadRef]labels.Set
 	read      time.Time
@@ -64,9 +65,9 @@ func (w *waves) update(ctx context.Context, c config.Configuration, found *repor
 		return nil, err
 	}
 	all := slices.Collect(maps.Values(members))
-	for ref, m := range failing {
+	for ref, f := range failing {
 		if _, drifts := members[ref]; !drifts {
-			all = append(all, m)
+			all = append(all, f.Member)
 		}
 	}
 	if left := w.memory.waved(c.Waves(), all, now); left > 0 {
@@ -95,12 +96,16 @@ func changesOf(item report.Item, c config.Configuration) []wave.Change {
 }
 
 // failing are the workloads whose rollout failed and that are not well yet.
-func (w *waves) failing(ctx context.Context) (map[inventory.WorkloadRef]wave.Member, error) {
+func (w *waves) failing(ctx context.Context) (map[inventory.WorkloadRef]failing, error) {
 	failing := w.memory.failingWorkloads()
 	if len(failing) == 0 {
 		return nil, nil
 	}
-	settled, err := w.settled(ctx, slices.Collect(maps.Keys(failing)))
+	lost := map[inventory.WorkloadRef][]string{}
+	for ref, f := range failing {
+		lost[ref] = f.Lost
+	}
+	settled, err := w.settled(ctx, lost)
 	if err != nil {
 		return nil, err
 	}
@@ -186,15 +191,16 @@ func (w *waves) still(c config.Configuration, members map[inventory.WorkloadRef]
 }
 
 // begin takes down the worst that can come of a run: that all of it fails.
-func (w *waves) begin(c config.Configuration, members map[inventory.WorkloadRef]wave.Member, planned []inventory.WorkloadRef) {
+func (w *waves) begin(c config.Configuration, members map[inventory.WorkloadRef]wave.Member, plan *rollout.Plan) {
 	if len(c.AutoRollout.Waves) == 0 {
 		return
 	}
-	failing := map[inventory.WorkloadRef]wave.Member{}
-	for _, ref := range planned {
-		failing[ref] = members[ref]
+	all := map[inventory.WorkloadRef]failing{}
+	for _, s := range plan.Steps[:plan.Planned()] {
+		ref := refOf(s.Item)
+		all[ref] = failing{members[ref], s.Lost[:min(len(s.Lost), mostLost)]}
 	}
-	w.memory.failed(failing)
+	w.memory.failed(all)
 }
 
 // end takes down what did not fail.

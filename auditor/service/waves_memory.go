@@ -23,11 +23,20 @@ import (
 // ConfigMap is written no more often for it.
 const waveTick = 5 * time.Minute
 
+// mostLost is how many lost nodes of a workload are kept. One more keeps its wave from its end.
+const mostLost = 50
+
 // waveMemory is what waves know beyond an auditor's life.
 type waveMemory struct {
 	ledger   wave.Ledger
-	failing  map[inventory.WorkloadRef]wave.Member
+	failing  map[inventory.WorkloadRef]failing
 	progress []report.Progress
+}
+
+// failing is a workload whose rollout failed, and which nodes of it were not ready before.
+type failing struct {
+	Member wave.Member
+	Lost   []string
 }
 
 // waved takes down how far changes are, and returns how many there is no room for.
@@ -53,13 +62,13 @@ func (m *memory) reached(plan []wave.Wave, member wave.Member, now time.Time) bo
 }
 
 // failed takes down that the rollout of workloads failed, for whatever changes they had.
-func (m *memory) failed(members map[inventory.WorkloadRef]wave.Member) {
+func (m *memory) failed(workloads map[inventory.WorkloadRef]failing) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.waves.failing == nil {
-		m.waves.failing = map[inventory.WorkloadRef]wave.Member{}
+		m.waves.failing = map[inventory.WorkloadRef]failing{}
 	}
-	maps.Copy(m.waves.failing, members)
+	maps.Copy(m.waves.failing, workloads)
 }
 
 // well takes down that a workload is well again.
@@ -69,7 +78,7 @@ func (m *memory) well(ref inventory.WorkloadRef) {
 	delete(m.waves.failing, ref)
 }
 
-func (m *memory) failingWorkloads() map[inventory.WorkloadRef]wave.Member {
+func (m *memory) failingWorkloads() map[inventory.WorkloadRef]failing {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return maps.Clone(m.waves.failing)
@@ -89,13 +98,14 @@ type keptWave struct {
 	Record  *wave.Record           `json:"record,omitempty"`
 	Failing *inventory.WorkloadRef `json:"failing,omitempty"`
 	Member  *wave.Member           `json:"member,omitempty"`
+	Lost    []string               `json:"lost,omitempty"`
 }
 
 // entries lists what waves know: what failed, then the changes that most workloads have.
 func (w waveMemory) entries() []keptWave {
 	entries := []keptWave{}
 	for _, ref := range slices.SortedFunc(maps.Keys(w.failing), compareRefs) {
-		entries = append(entries, keptWave{Failing: &ref, Member: new(w.failing[ref])})
+		entries = append(entries, keptWave{Failing: &ref, Member: new(w.failing[ref].Member), Lost: w.failing[ref].Lost})
 	}
 	ids := slices.SortedFunc(maps.Keys(w.ledger.Records), func(a, b string) int {
 		return cmp.Or(cmp.Compare(w.ledger.Records[b].Most(), w.ledger.Records[a].Most()), cmp.Compare(a, b))
@@ -120,13 +130,13 @@ func roundedUp(t time.Time) time.Time {
 }
 
 func waveMemoryOf(entries []keptWave) waveMemory {
-	w := waveMemory{ledger: wave.Ledger{Records: map[string]*wave.Record{}}, failing: map[inventory.WorkloadRef]wave.Member{}}
+	w := waveMemory{ledger: wave.Ledger{Records: map[string]*wave.Record{}}, failing: map[inventory.WorkloadRef]failing{}}
 	for _, e := range entries {
 		switch {
 		case e.Record != nil:
 			w.ledger.Records[e.ID] = e.Record
 		case e.Failing != nil && e.Member != nil && kept(*e.Failing):
-			w.failing[*e.Failing] = *e.Member
+			w.failing[*e.Failing] = failing{*e.Member, e.Lost}
 		}
 	}
 	return w

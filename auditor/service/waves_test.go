@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,6 +23,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/wave"
 )
 
 // wavy is a ward whose namespaces are named by their env, and rolled out in waves.
@@ -37,9 +39,9 @@ func wavy(cluster kubernetes.Interface, workloads ...string) *ward {
 		{Name: "staging", NamespaceSelector: "env=staging", Selector: "app", Soak: metav1.Duration{Duration: 24 * time.Hour}},
 		{Name: "prod", NamespaceSelector: "env=prod"},
 	}
-	w.healer.waves = &waves{memory: w.recorded.memory, log: logr.Discard(), settled: func(_ context.Context, refs []inventory.WorkloadRef) (map[inventory.WorkloadRef]bool, error) {
+	w.healer.waves = &waves{memory: w.recorded.memory, log: logr.Discard(), settled: func(_ context.Context, workloads map[inventory.WorkloadRef][]string) (map[inventory.WorkloadRef]bool, error) {
 		settled := map[inventory.WorkloadRef]bool{}
-		for _, ref := range refs {
+		for ref := range workloads {
 			settled[ref] = !w.sick[ref.Namespace+"/"+ref.Name]
 		}
 		return settled, nil
@@ -266,4 +268,37 @@ func TestReadProgress(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, test.problem)
 		}
 	}
+}
+
+// Which nodes a workload had lost when its rollout began, the next leader knows, too, and judges
+// by that whether it is well.
+func TestTheNextLeaderKnowsWhichNodesWereLost(t *testing.T) {
+	agent := inventory.WorkloadRef{Kind: "DaemonSet", Namespace: "shop", Name: "agent"}
+	var many []string
+	for i := range mostLost + 1 {
+		many = append(many, fmt.Sprint("node-", i))
+	}
+	c := config.Default()
+	c.AutoRollout.Waves = []config.Wave{{Name: "all"}}
+	next, _ := remembered(t, func(m *memory) {
+		w := &waves{memory: m}
+		members := map[inventory.WorkloadRef]wave.Member{agent: {Wave: "all", Namespace: "shop"}}
+		w.begin(c, members, &rollout.Plan{Steps: []rollout.Step{{Item: workloadOf(agent), Result: report.Planned, Lost: many}}})
+	})
+	var asked map[inventory.WorkloadRef][]string
+	w := &waves{memory: next, settled: func(_ context.Context, workloads map[inventory.WorkloadRef][]string) (map[inventory.WorkloadRef]bool, error) {
+		asked = workloads
+		return map[inventory.WorkloadRef]bool{agent: true}, nil
+	}}
+	left, err := w.failing(t.Context())
+	if err != nil || len(left) > 0 {
+		t.Errorf("still failing: %v, %v", left, err)
+	}
+	if diff := cmp.Diff(map[inventory.WorkloadRef][]string{agent: many[:mostLost]}, asked); diff != "" {
+		t.Errorf("judged by (-want +got):\n%s", diff)
+	}
+}
+
+func workloadOf(ref inventory.WorkloadRef) report.Item {
+	return report.Item{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}
 }

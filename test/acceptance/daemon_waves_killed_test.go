@@ -21,8 +21,8 @@ import (
 // A change goes through two waves while leader after leader is killed: in the midst of a
 // wave, at the handover, while a wave soaks, and in the midst of the last one. No workload is
 // restarted twice, and the second wave does not begin before the first one is over and has
-// soaked. What is under way when a leader is killed has been begun with: else it would be
-// left alone for an hour, as it may have been the reason.
+// soaked. What is under way when a leader is killed has been begun with: its controller ends that,
+// and what had only been planned is taken up again.
 func TestServeIsKilledInWaves(t *testing.T) {
 	t.Parallel()
 	const soak = 90 * time.Second // longer than the leaders of it take to be killed

@@ -1,0 +1,246 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/config"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+)
+
+// Of what a leader had planned who was killed, only what was touched has failed, has its turn
+// last, and costs of the window's budget; what ended well has not failed.
+func TestWhatAKilledLeaderHadBegun(t *testing.T) {
+	web := func(name string) inventory.WorkloadRef {
+		return inventory.WorkloadRef{Kind: "Deployment", Namespace: name, Name: "web"}
+	}
+	var items []report.Item
+	var planned []inventory.WorkloadRef
+	for _, name := range []string{"untouched", "restarted", "before", "evicted", "ended", "failed"} {
+		items, planned = append(items, drifting("Deployment", name, "web")), append(planned, web(name))
+	}
+	next, _ := remembered(t, func(m *memory) {
+		m.update(reportOf(items...), someday)
+		m.attempts.ended(web("failed"), failure, someday.Add(-time.Hour))
+		if _, err := m.begin(t.Context(), spent{Window: "tonight", Workloads: 1}, planned, someday.Add(time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"evicted", "ended"} {
+			if err := m.begun(t.Context(), web(name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if got := next.unended(); len(got) != len(planned) {
+		t.Errorf("%v are to be found out about, want %d", got, len(planned))
+	}
+	if got := next.spentIn("tonight").Workloads; got != 7 {
+		t.Errorf("spent %d before it is known, want 7", got)
+	}
+	failed, untouched := next.endedBy(map[inventory.WorkloadRef]rollout.Trace{
+		web("restarted"): {At: someday, Result: report.Interrupted},
+		web("before"):    {At: someday.Add(-time.Second), Result: report.Interrupted},
+		web("ended"):     {At: someday.Add(time.Minute), Result: report.RolledOut},
+	}, someday)
+	if len(failed) != 2 || untouched != 3 {
+		t.Errorf("%v failed, %d untouched", failed, untouched)
+	}
+	want := map[inventory.WorkloadRef]attempt{
+		web("untouched"): {Refusals: 1, Next: someday.Add(30 * time.Second)},
+		web("before"):    {Refusals: 1, Next: someday.Add(30 * time.Second)},
+		web("restarted"): {Failures: 1, Next: someday.Add(time.Hour)},
+		web("evicted"):   {Failures: 1, Next: someday.Add(time.Hour)},
+		web("failed"):    {Failures: 1, Refusals: 1, Next: someday.Add(30 * time.Second)},
+	}
+	if diff := cmp.Diff(want, next.attempts.of); diff != "" {
+		t.Errorf("attempts (-want +got):\n%s", diff)
+	}
+	if got := next.spentIn("tonight").Workloads; got != 4 {
+		t.Errorf("spent %d, want 4: those that were begun with, and the one before", got)
+	}
+	rank := next.rank(someday)
+	if rank(web("restarted")) <= rank(web("untouched")) {
+		t.Error("what may be the reason has its turn as early as what cannot be")
+	}
+	if left := next.unended(); len(left) > 0 {
+		t.Errorf("%v are found out about again", left)
+	}
+}
+
+// A leader that ends in an orderly way tells what became of all, and nothing counts as failed
+// for that.
+func TestALeaderThatStopsTellsTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := fake.NewClientset()
+		sleepUntil(t, "2026-01-13 20:00")
+		first := newPatient(cluster, 2)
+		ctx, stop := context.WithCancel(t.Context())
+		first.healer.steps.run = func(ctx context.Context, plan *rollout.Plan, opts rollout.Options, _ rollout.AuditFunc) (*report.Report, error) {
+			opts.Progress(rollout.Event{Workload: refOf(plan.Steps[0].Item), Phase: rollout.Started, Strategy: rollout.Evict})
+			<-ctx.Done()
+			if got := opts.Pace.Interrupted(); got != "the auditor has ended" {
+				t.Errorf("it was interrupted as %q", got)
+			}
+			now, done := time.Now(), plan.Report()
+			for i := range done.Items {
+				done.Items[i].Rollout = report.Rollout{Result: report.Interrupted}
+			}
+			done.Items[0].Rollout.StartedAt = &now
+			return done, nil
+		}
+		done := make(chan struct{})
+		go func() { first.run(ctx); close(done) }()
+		sleepUntil(t, "2026-01-13 23:00")
+		synctest.Wait()
+		stop()
+		<-done
+		second := newPatient(cluster, 2)
+		second.healer.steps.traces = func(context.Context, []inventory.WorkloadRef) (map[inventory.WorkloadRef]rollout.Trace, error) {
+			t.Error("it has to find out")
+			return nil, nil
+		}
+		second.start(t)
+		sleepUntil(t, "2026-01-13 23:01")
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"Tue 23:00 w0", "Tue 23:00 w1"}, second.rolledOut()); diff != "" {
+			t.Errorf("the next leader rolled out (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Where it cannot be found out what a killed leader has begun, nothing is rolled out; and then
+// what it had not.
+func TestWhatAKilledLeaderHadBegunIsNotKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := fake.NewClientset()
+		p := newPatient(cluster, 1)
+		sleepUntil(t, "2026-01-13 22:30")
+		killed := newMemory(p.recorded.memory.objects, p.recorded.memory.name)
+		killed.update(reportOf(workload("w0", "Drifted")), time.Now())
+		if _, err := killed.begin(t.Context(), spent{Window: "another"}, []inventory.WorkloadRef{refOf(workload("w0", ""))}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		away := true
+		p.healer.steps.traces = func(_ context.Context, _ []inventory.WorkloadRef) (map[inventory.WorkloadRef]rollout.Trace, error) {
+			if away {
+				return nil, errors.New("away")
+			}
+			return nil, nil
+		}
+		p.conf.AutoRollout.MinimumAge.Duration = 0
+		p.start(t)
+		sleepUntil(t, "2026-01-13 23:05")
+		synctest.Wait()
+		if rolled := p.rolledOut(); len(rolled) > 0 {
+			t.Errorf("rolled out %v, and nobody knows what was begun", rolled)
+		}
+		away = false
+		sleepUntil(t, "2026-01-13 23:30")
+		synctest.Wait()
+		if rolled := p.rolledOut(); len(rolled) != 1 {
+			t.Errorf("rolled out %v, want what was not begun", rolled)
+		}
+	})
+}
+
+// wantedLock is a Lock that somebody waits for from some time on.
+type wantedLock struct {
+	fakeLock
+	wanted chan struct{}
+}
+
+func (l wantedLock) Wanted() <-chan struct{} { return l.wanted }
+
+// Somebody who waits has the Lease in the midst of an audit, or of a plan: nothing is begun, and
+// nothing is spent.
+func TestAutomaticRolloutGivesWayWhileItLooks(t *testing.T) {
+	for name, look := range map[string]func(p *patient, looking func(context.Context) error){
+		"in its audit": func(p *patient, looking func(context.Context) error) {
+			audit := p.healer.steps.audit
+			p.healer.steps.audit = func(ctx context.Context, c config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
+				if err := looking(ctx); err != nil {
+					return nil, err
+				}
+				return audit(ctx, c, due...)
+			}
+		},
+		"in its plan": func(p *patient, looking func(context.Context) error) {
+			plan, audited := p.healer.steps.plan, false
+			audit := p.healer.steps.audit
+			p.healer.steps.audit = func(ctx context.Context, c config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
+				audited = true
+				return audit(ctx, c, due...)
+			}
+			p.healer.steps.plan = func(ctx context.Context, found *report.Report, opts rollout.Options) (*rollout.Plan, error) {
+				if audited {
+					if err := looking(ctx); err != nil {
+						return nil, err
+					}
+				}
+				return plan(ctx, found, opts)
+			}
+		},
+		"just before it begins": func(p *patient, looking func(context.Context) error) {
+			plan, audited := p.healer.steps.plan, false
+			audit := p.healer.steps.audit
+			p.healer.steps.audit = func(ctx context.Context, c config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
+				audited = true
+				return audit(ctx, c, due...)
+			}
+			p.healer.steps.plan = func(ctx context.Context, found *report.Report, opts rollout.Options) (*rollout.Plan, error) {
+				if audited {
+					_ = looking(ctx) // and has an answer all the same
+				}
+				return plan(ctx, found, opts)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPatient(fake.NewClientset(), 2)
+				wanted := make(chan struct{})
+				p.healer.steps.lock = func(context.Context, string) (lock, error) {
+					return wantedLock{fakeLock{&p.released}, wanted}, nil
+				}
+				looked := 0
+				look(p, func(ctx context.Context) error {
+					if looked++; looked > 1 {
+						return nil
+					}
+					close(wanted)
+					select {
+					case <-ctx.Done():
+						wanted = nil // from now on nobody waits
+						return ctx.Err()
+					case <-time.After(time.Hour):
+						t.Error("it looks on while somebody waits")
+						return nil
+					}
+				})
+				sleepUntil(t, "2026-01-13 20:00")
+				p.start(t)
+				sleepUntil(t, "2026-01-13 22:01")
+				synctest.Wait()
+				if looked != 1 || p.released != 1 || len(p.rolledOut()) > 0 {
+					t.Errorf("looked %d times, gave the Lease up %d times, rolled out %v: want it given up at once", looked, p.released, p.rolledOut())
+				}
+				if got := p.recorded.memory.window.Workloads; got != 0 {
+					t.Errorf("spent %d", got)
+				}
+				sleepUntil(t, "2026-01-13 23:00")
+				synctest.Wait()
+				if rolled := p.rolledOut(); len(rolled) != 2 {
+					t.Errorf("rolled out %v when nobody waited any more, want both", rolled)
+				}
+			})
+		})
+	}
+}
