@@ -73,8 +73,8 @@ type Round struct {
 	Classes []int
 }
 
-// NewAuditor returns an Auditor, which needs to Run. Options' Progress, Compared
-// and Preview are for single audits and of no effect.
+// NewAuditor returns an Auditor, which needs to Run. Options' Progress is told of rounds of
+// everything; Compared and Preview are for single audits and of no effect.
 func NewAuditor(cfg *rest.Config, opts Options, sweep Sweep) (*Auditor, error) {
 	client, err := connect(cfg)
 	if err != nil {
@@ -84,7 +84,7 @@ func NewAuditor(cfg *rest.Config, opts Options, sweep Sweep) (*Auditor, error) {
 		opts.Restless = &restless.Ledger{}
 	}
 	opts.Selection.Annotations = opts.CompareAnnotations
-	opts.Progress, opts.Compared, opts.Preview.Labels, opts.Preview.Annotations = nil, nil, nil, nil
+	opts.Compared, opts.Preview.Labels, opts.Preview.Annotations = nil, nil, nil
 	return &Auditor{
 		cfg: cfg, opts: opts, sweep: sweep, limiter: opts.limiter(),
 		pods:   inventory.NewLive(client, opts.Selection),

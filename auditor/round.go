@@ -65,11 +65,15 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 
 	this := newAudit(client, a.opts, a.as, injection.NewHealth(client, a.cfg))
 	this.askers = a.askers
+	if scope != Everything {
+		this.results.progress = nil
+	}
 	this.results.found = a.take(live)
 	a.ledger.Begin()
 	asked, caughtUp := 0, map[inventory.Key]bool{}
 	for len(ask) > 0 {
 		asked += len(ask)
+		this.results.total = asked
 		pods := a.pods.Of(inList(ask), len(ask) <= few)
 		if err := this.run(ctx, pods); err != nil {
 			return Round{}, err

@@ -20,6 +20,7 @@ import (
 // the last audit whole, never a half.
 type Metrics struct {
 	last     atomic.Pointer[audit]
+	progress atomic.Pointer[float64] // nil where nothing is audited
 	duration prometheus.Histogram
 	errors   *prometheus.CounterVec
 	dryRuns  *prometheus.CounterVec
@@ -64,9 +65,15 @@ var (
 		"A workload's Pods by the state that the last audit gave them; only where it is asked for.", []string{"namespace", "kind", "name", "state"}, nil)
 	oldestDesc = prometheus.NewDesc("sidecar_drift_oldest_drift_seconds",
 		"For how long the workload that drifted first has drifted.", []string{"namespace"}, nil)
+	progressDesc = prometheus.NewDesc("sidecar_drift_audit_progress",
+		"Share of the workloads' revisions that the first audit has judged, 0 to 1; 1 from its end on, and absent where another replica audits.", nil, nil)
 	lastSuccessDesc = prometheus.NewDesc("sidecar_drift_audit_last_success_timestamp_seconds",
 		"When the last round of an audit ended well, in Unix time.", nil, nil)
 )
+
+// Progress tells which share of the workloads' revisions the first audit has judged, 0 to 1;
+// 1 from its end on.
+func (m *Metrics) Progress(share float64) { m.progress.Store(&share) }
 
 // New registers the metrics.
 func New(registry prometheus.Registerer) *Metrics {
@@ -178,13 +185,17 @@ func (m *Metrics) Notified(sink, result string) { m.notified.WithLabelValues(sin
 
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, injectorDownDesc, ratioDesc, oldestDesc, lastSuccessDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc} {
 		descriptions <- d
 	}
 }
 
-// Collect is prometheus.Collector's: nothing before the first audit has ended.
+// Collect is prometheus.Collector's: nothing but how far it is before the first audit has
+// ended.
 func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
+	if share := m.progress.Load(); share != nil {
+		metrics <- prometheus.MustNewConstMetric(progressDesc, prometheus.GaugeValue, *share)
+	}
 	last := m.last.Load()
 	if last == nil {
 		return

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
 	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 const (
@@ -38,6 +40,7 @@ type loop struct {
 	metrics *metrics.Metrics
 	page    *page
 	reports *reporter
+	first   *progress
 	memory  *memory
 	changes *changes
 	heal    func(context.Context, config.Configuration, *report.Report)
@@ -62,6 +65,7 @@ func newLoop() *loop {
 func (l *loop) run(ctx context.Context) {
 	defer l.healing.Wait()
 	defer l.page.drawings.Wait()
+	l.first.begin()
 	if err := l.memory.load(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not known")
 	}
@@ -186,6 +190,7 @@ func (l *loop) once(ctx context.Context, scope auditor.Scope, why string) error 
 	}
 	l.metrics.Audited(found, l.memory.oldest(), took, c.WorkloadMetrics)
 	l.metrics.Classes(len(round.Classes), round.Splits)
+	l.first.end()
 	found.Waves = l.memory.waveProgress()
 	l.page.audited(found)
 	for _, message := range fresh.messages(found, begin) {
@@ -205,9 +210,22 @@ func (l *loop) once(ctx context.Context, scope auditor.Scope, why string) error 
 	if scope == auditor.Everything || round.Splits > 0 {
 		log = l.log
 	}
-	log.Info("Audited", "reason", why, "took", time.Since(begin).Round(time.Millisecond).String(), "asked", round.Asked,
-		"classes", len(round.Classes), "splits", round.Splits, "driftPercent", found.Summary.Drift(), "pods", found.Summary.Pods)
+	values := []any{"reason", why, "took", time.Since(begin).Round(time.Millisecond).String(), "asked", round.Asked,
+		"classes", len(round.Classes), "splits", round.Splits, "driftPercent", found.Summary.Drift()}
+	log.Info("Audited", append(values, podCounts(found)...)...)
 	return nil
+}
+
+// podCounts are the Pods by state as values of a log line: drifted=12.
+func podCounts(found *report.Report) []any {
+	var values []any
+	for _, state := range verdict.States() {
+		if n := found.Summary.Pods[state]; n > 0 {
+			name := string(state)
+			values = append(values, strings.ToLower(name[:1])+name[1:], n)
+		}
+	}
+	return values
 }
 
 // updated is the last report with what a later audit of some workloads found.

@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -33,6 +34,9 @@ const (
 type page struct {
 	// masker makes what masks one report.
 	masker func() *mask.Masker
+	// progress is that of the first audit, and leader where the replica runs that audits.
+	progress *progress
+	leader   func(context.Context) (namespace, pod string)
 
 	mu      sync.Mutex
 	last    *report.Report // nil before the first audit
@@ -148,7 +152,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path != "/" && r.URL.Path != "/report.json":
 		http.NotFound(w, r)
 	case shown == nil:
-		http.Error(w, "No audit has ended here yet. Of several replicas one audits, the holder of the Lease.", http.StatusServiceUnavailable)
+		p.answerNotYet(w, r)
 	case r.URL.Path == "/":
 		answer(w, r, shown.html, "text/html; charset=utf-8")
 	default:

@@ -49,7 +49,9 @@ func (r *rounds) round(ctx context.Context, c config.Configuration, scope audito
 // lives until ctx is done.
 func (r *rounds) begin(ctx context.Context, c config.Configuration) error {
 	r.stop()
-	next, err := auditor.NewAuditor(r.cluster, r.audits.options(c, nil), auditor.Sweep{
+	of := r.audits.options(c, nil)
+	of.Progress = r.audits.judged
+	next, err := auditor.NewAuditor(r.cluster, of, auditor.Sweep{
 		Interval: c.Interval.Duration, Full: c.FullInterval.Duration,
 	})
 	if err != nil {

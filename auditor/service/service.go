@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -178,9 +179,17 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 		Count: l.metrics.Notified, Log: options.Logger,
 	})
 	l.tell = told.Tell
-	l.page = &page{masker: func() *mask.Masker { return mask.New([]byte(rand.Text())) }}
+	l.first = &progress{log: options.Logger, metric: l.metrics.Progress}
+	host, err := os.Hostname() // as controller-runtime calls the holder of the Lease
+	if err != nil {
+		return err
+	}
+	l.page = &page{
+		masker:   func() *mask.Masker { return mask.New([]byte(rand.Text())) },
+		progress: l.first, leader: leaderOf(client.CoordinationV1(), options, host),
+	}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
-	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, restless: &restless.Ledger{}, log: options.Logger}
+	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, judged: l.first.judged, restless: &restless.Ledger{}, log: options.Logger}
 	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes}
 	l.round = rounds.round
 	around, polite := &auditor.Surroundings{}, &rollout.Courtesy{}
@@ -305,6 +314,7 @@ func addPage(mgr manager.Manager, p *page, options Options) error {
 type audits struct {
 	fenced   func(ctx context.Context, user string) error
 	asked    func(outcome string)
+	judged   func(done, total int)
 	restless *restless.Ledger
 	log      logr.Logger
 }

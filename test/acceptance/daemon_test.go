@@ -215,12 +215,16 @@ subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sideca
 
 	leader := becomes(t, 2, "sidecar_drift_pods", pods("InSync"), one, other)
 	becomes(t, 0, "sidecar_drift_ratio", nil, leader)
+	becomes(t, 1, "sidecar_drift_audit_progress", nil, leader)
 	follower := one
 	if leader == one {
 		follower = other
 	}
 	if _, absent, err := follower.value(t.Context(), "sidecar_drift_ratio", nil); err != nil || !absent {
 		t.Errorf("the other replica exports numbers, too (%v)", err)
+	}
+	if _, absent, err := follower.value(t.Context(), "sidecar_drift_audit_progress", nil); err != nil || !absent {
+		t.Errorf("the other replica exports progress, too (%v)", err)
 	}
 
 	// The injection template changes, and its ConfigMap with it.
