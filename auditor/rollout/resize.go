@@ -320,6 +320,10 @@ func (t *task) recreateInstead(ctx context.Context, b begun, unfit *resizeError)
 	if t.asked.Strategy != Auto {
 		return b, end(": --strategy auto, evict or restart re-creates its Pods"), nil
 	}
+	if t.drained() && unfit.untouched {
+		t.opts = asked
+		return b, skip("not started, as %s; its Pods were not re-created, as %s", unfit.reason, t.drainedBy()), nil
+	}
 	if t.drained() {
 		return b, end("; its Pods were not re-created, as %s", t.drainedBy()), nil
 	}

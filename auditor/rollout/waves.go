@@ -62,7 +62,7 @@ type Labels struct {
 }
 
 // ReadLabels reads the labels of all namespaces, and of the Pod templates of some
-// workloads; those that are gone have none.
+// workloads; those that are gone, or cannot be read, have none.
 func ReadLabels(ctx context.Context, cfg *rest.Config, templates []inventory.WorkloadRef) (Labels, error) {
 	found := Labels{Namespaces: map[string]labels.Set{}, Templates: map[inventory.WorkloadRef]labels.Set{}}
 	c, err := connect(cfg)
@@ -82,7 +82,7 @@ func ReadLabels(ctx context.Context, cfg *rest.Config, templates []inventory.Wor
 			break
 		}
 	}
-	err = c.eachOf(ctx, templates, func(ref inventory.WorkloadRef, object *unstructured.Unstructured) {
+	err = c.eachOf(ctx, templates, func(ref inventory.WorkloadRef, object *unstructured.Unstructured, _ error) {
 		found.Templates[ref] = nil
 		if object != nil {
 			found.Templates[ref], _, _ = unstructured.NestedStringMap(object.Object, "spec", "template", "metadata", "labels")
@@ -102,7 +102,7 @@ type Trace struct {
 }
 
 // Traces reads those of workloads. An eviction, or a resize, leaves one at its end only; those
-// that are gone have none.
+// that are gone have none. What cannot be read of one has not ended well, as of now.
 func Traces(ctx context.Context, cfg *rest.Config, workloads []inventory.WorkloadRef) (map[inventory.WorkloadRef]Trace, error) {
 	c, err := connect(cfg)
 	if err != nil {
@@ -113,12 +113,14 @@ func Traces(ctx context.Context, cfg *rest.Config, workloads []inventory.Workloa
 		_, known := workloadKinds[ref.Kind]
 		return !known || impossible(ref) != ""
 	})
-	err = c.eachOf(ctx, workloads, func(ref inventory.WorkloadRef, object *unstructured.Unstructured) {
-		if object == nil {
-			return
-		}
-		if last, ok := parseLastRollout(object.GetAnnotations()[LastRolloutAnnotation]); ok {
-			traces[ref] = Trace{last.Time, last.Result}
+	err = c.eachOf(ctx, workloads, func(ref inventory.WorkloadRef, object *unstructured.Unstructured, err error) {
+		switch {
+		case err != nil:
+			traces[ref] = Trace{time.Now(), report.Interrupted}
+		case object != nil:
+			if last, ok := parseLastRollout(object.GetAnnotations()[LastRolloutAnnotation]); ok {
+				traces[ref] = Trace{last.Time, last.Result}
+			}
 		}
 	})
 	if err != nil {
@@ -127,8 +129,9 @@ func Traces(ctx context.Context, cfg *rest.Config, workloads []inventory.Workloa
 	return traces, nil
 }
 
-// eachOf reads workloads, and gives each, or nil for one that is gone.
-func (c *cluster) eachOf(ctx context.Context, workloads []inventory.WorkloadRef, give func(inventory.WorkloadRef, *unstructured.Unstructured)) error {
+// eachOf reads workloads, and gives each, nil for one that is gone, or what the API server
+// answers about that one. The error is about all of them.
+func (c *cluster) eachOf(ctx context.Context, workloads []inventory.WorkloadRef, give func(inventory.WorkloadRef, *unstructured.Unstructured, error)) error {
 	steps := make([]Step, len(workloads))
 	for i, ref := range workloads {
 		steps[i] = Step{Item: report.Item{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}, Result: report.Planned}
@@ -138,11 +141,11 @@ func (c *cluster) eachOf(ctx context.Context, workloads []inventory.WorkloadRef,
 		object, err := objects.get(ctx, ref)
 		switch {
 		case apierrors.IsNotFound(err):
-			give(ref, nil)
-		case err != nil:
+			give(ref, nil, nil)
+		case err != nil && ends(ctx, err):
 			return fmt.Errorf("%s: %w", ref, err)
 		default:
-			give(ref, object)
+			give(ref, object, err)
 		}
 	}
 	return nil

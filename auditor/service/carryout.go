@@ -76,7 +76,7 @@ func (h *healer) rollOut(ctx context.Context, c config.Configuration, open windo
 	}
 	h.ended(done)
 	outcomes := h.account(ctx, c, done, plan, &window)
-	h.waves.end(outcomes)
+	h.waves.end(done, outcomes)
 	h.sayWhatIsStopped(c, open, window, plan)
 	return h.memory.end(keep, window, former, outcomes, time.Now())
 }
@@ -154,6 +154,8 @@ func (h *healer) begun(ctx context.Context, e rollout.Event) {
 	if e.Strategy == rollout.Restart {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout) // the run waits for it
+	defer cancel()
 	if err := h.memory.begun(ctx, e.Workload); err != nil {
 		h.log.Error(err, "Should this process be killed, nobody knows that it had begun with a workload", "workload", e.Workload.String())
 	}

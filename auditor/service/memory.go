@@ -129,13 +129,14 @@ func (m *memory) leftOut(refs []inventory.WorkloadRef, o outcome, now time.Time)
 func (m *memory) begin(ctx context.Context, window spent, planned []inventory.WorkloadRef, now time.Time) (former attempts, err error) {
 	m.mu.Lock()
 	former = m.attempts.clone()
+	before := m.window
 	m.attempts.plan(planned, now)
 	m.window = window.in(window.Window)
 	m.window.Workloads += len(planned)
 	m.mu.Unlock()
 	if err = m.save(ctx); err != nil {
 		m.mu.Lock()
-		m.attempts = former
+		m.attempts, m.window = former, before
 		m.mu.Unlock()
 	}
 	return former, err

@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -12,8 +13,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -288,5 +292,21 @@ func TestPauses(t *testing.T) {
 		if !a.due(web, someday) {
 			t.Error("what was rolled out is left alone")
 		}
+	}
+}
+
+// What cannot be kept is not begun with, and costs nothing.
+func TestABudgetThatCannotBeKept(t *testing.T) {
+	client := fake.NewClientset()
+	client.PrependReactor("*", "configmaps", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewInternalError(errors.New("etcd is away"))
+	})
+	m := newMemory(client.CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor")
+	web := refOf(workload("web", "Drifted"))
+	if _, err := m.begin(t.Context(), spent{Window: "tonight", Workloads: 1}, []inventory.WorkloadRef{web}, someday); err == nil {
+		t.Fatal("it was kept")
+	}
+	if got := m.spentIn("tonight").Workloads; got != 0 || len(m.unended()) > 0 {
+		t.Errorf("spent %d, and %v are to be found out about", got, m.unended())
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 )
 
@@ -50,6 +51,7 @@ func (m *memory) unended() []inventory.WorkloadRef {
 func (m *memory) endedBy(traces map[inventory.WorkloadRef]rollout.Trace, now time.Time) (failed []inventory.WorkloadRef, untouched int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.window = m.window.in(m.window.Window)
 	for ref, of := range m.attempts.of {
 		if of.Planned.IsZero() {
 			continue
@@ -61,6 +63,7 @@ func (m *memory) endedBy(traces map[inventory.WorkloadRef]rollout.Trace, now tim
 			m.attempts.ended(ref, done, now)
 		case left, of.Begun:
 			m.attempts.ended(ref, failure, now)
+			m.window.failed(ref.Namespace, report.CauseOther, nil) // in the window that it was planned in
 			failed = append(failed, ref)
 		default:
 			m.attempts.ended(ref, refusal, now)

@@ -66,6 +66,11 @@ func TestWhatAKilledLeaderHadBegun(t *testing.T) {
 	if got := next.spentIn("tonight").Workloads; got != 4 {
 		t.Errorf("spent %d, want 4: those that were begun with, and the one before", got)
 	}
+	for namespace, counts := range map[string]bool{"restarted": true, "evicted": true, "untouched": false, "ended": false} {
+		if got := next.spentIn("tonight").leaves(namespace, 1); got != counts {
+			t.Errorf("it failed in the namespace %s: %t, want %t", namespace, got, counts)
+		}
+	}
 	rank := next.rank(someday)
 	if rank(web("restarted")) <= rank(web("untouched")) {
 		t.Error("what may be the reason has its turn as early as what cannot be")

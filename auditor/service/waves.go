@@ -15,6 +15,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/auditor/wave"
+	"github.com/sidecar-drift/sidecar-drift/internal/kind"
 )
 
 // templateAge is for how long the labels of a workload's template hold.
@@ -198,16 +199,21 @@ func (w *waves) begin(c config.Configuration, members map[inventory.WorkloadRef]
 	all := map[inventory.WorkloadRef]failing{}
 	for _, s := range plan.Steps[:plan.Planned()] {
 		ref := refOf(s.Item)
-		all[ref] = failing{members[ref], s.Lost[:min(len(s.Lost), mostLost)]}
+		all[ref] = failing{Member: members[ref]}
+		if ref.Kind == kind.DaemonSet { // others' Pods need not stay on lost nodes
+			all[ref] = failing{members[ref], s.Lost[:min(len(s.Lost), mostLost)]}
+		}
 	}
 	w.memory.failed(all)
 }
 
-// end takes down what did not fail.
-func (w *waves) end(outcomes map[inventory.WorkloadRef]outcome) {
-	for ref, o := range outcomes {
-		if o != failure {
-			w.memory.well(ref)
+// end takes down what did not fail. Of what was begun and not seen to its end the next rounds
+// find out whether it is well.
+func (w *waves) end(done *report.Report, outcomes map[inventory.WorkloadRef]outcome) {
+	for _, item := range done.Items {
+		begun := item.Rollout.Result == report.Interrupted && item.Rollout.StartedAt != nil
+		if o, planned := outcomes[refOf(item)]; planned && o != failure && !begun {
+			w.memory.well(refOf(item))
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -296,6 +297,43 @@ func TestTheNextLeaderKnowsWhichNodesWereLost(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[inventory.WorkloadRef][]string{agent: many[:mostLost]}, asked); diff != "" {
 		t.Errorf("judged by (-want +got):\n%s", diff)
+	}
+}
+
+// What was begun with, and not seen to its end, may have failed: it is not well before somebody
+// has looked.
+func TestWhatWasInterruptedIsNotWell(t *testing.T) {
+	c := config.Default()
+	c.AutoRollout.Waves = []config.Wave{{Name: "all"}}
+	now := time.Now()
+	results := map[string]report.Rollout{
+		"begun": {Result: report.Interrupted, StartedAt: &now}, "untouched": {Result: report.Interrupted},
+		"well": {Result: report.RolledOut, StartedAt: &now}, "failed": {Result: report.Failed, StartedAt: &now},
+	}
+	var steps []rollout.Step
+	done, outcomes, members := &report.Report{}, map[inventory.WorkloadRef]outcome{}, map[inventory.WorkloadRef]wave.Member{}
+	for name, result := range results {
+		item := workload(name, "Drifted")
+		steps = append(steps, rollout.Step{Item: item, Result: report.Planned})
+		item.Rollout = result
+		done.Items = append(done.Items, item)
+		outcomes[refOf(item)], members[refOf(item)] = unchanged, wave.Member{Wave: "all"}
+		if name == "failed" {
+			outcomes[refOf(item)] = failure
+		}
+	}
+	next, _ := remembered(t, func(m *memory) {
+		w := &waves{memory: m}
+		w.begin(c, members, &rollout.Plan{Steps: steps})
+		w.end(done, outcomes)
+	})
+	var left []string
+	for ref := range next.failingWorkloads() {
+		left = append(left, ref.Name)
+	}
+	slices.Sort(left)
+	if diff := cmp.Diff([]string{"begun", "failed"}, left); diff != "" {
+		t.Errorf("not well (-want +got):\n%s", diff)
 	}
 }
 

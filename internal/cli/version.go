@@ -151,7 +151,11 @@ func writeInstalled(b *strings.Builder, i *doctor.Installed) {
 	for _, m := range i.Misfits {
 		fmt.Fprintf(b, "Does not fit: %s\n  → %s\n", m.Message, m.Remedy)
 	}
-	if len(i.Misfits) == 0 && len(i.Parts) > 0 {
-		b.WriteString("They fit together.\n")
+	switch {
+	case len(i.Misfits) > 0:
+	case i.Compared:
+		b.WriteString("They fit together, and this program.\n")
+	default:
+		b.WriteString("Whether they fit is not known, as not all of them, and this program, have versions to compare.\n")
 	}
 }

@@ -51,7 +51,8 @@ func (h hints) openWays(ctx context.Context, config *rest.Config, selected inven
 		add("You may act as the installation's account, which may",
 			h.command("audit", nil, "--as=system:serviceaccount:"+installedNamespace+":"+auditorAccount))
 	}
-	if may("create", "pods", "portforward", "") {
+	_, missing := client.AppsV1().Deployments(installedNamespace).Get(ctx, auditorAccount, metav1.GetOptions{})
+	if !apierrors.IsNotFound(missing) && may("create", "pods", "portforward", "") {
 		add("You may look at the page of the installation's own audits, at http://localhost:8082",
 			"kubectl -n "+installedNamespace+" port-forward deployment/"+auditorAccount+" 8082")
 	}

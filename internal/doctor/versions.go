@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -34,6 +36,8 @@ type Installed struct {
 	Unread []string `json:"unread"`
 	// Misfits says which versions do not fit.
 	Misfits []Misfit `json:"misfits"`
+	// Compared: all of these, and the program that asks, have versions to compare.
+	Compared bool `json:"compared"`
 }
 
 // Part is one program of an installation.
@@ -59,8 +63,8 @@ type Misfit struct {
 }
 
 // LookUp returns what is installed in a cluster, and whether it fits this program's
-// version; nil where certainly nothing is. The error is about an API server that does not
-// answer at all, or the context's.
+// version; nil where certainly nothing is. The error says that nothing of it can be read, or is
+// about an API server that does not answer at all, or the context's.
 func LookUp(ctx context.Context, config *rest.Config, program string) (*Installed, error) {
 	e, err := newExaminer(config, Options{})
 	if err != nil {
@@ -72,7 +76,11 @@ func LookUp(ctx context.Context, config *rest.Config, program string) (*Installe
 	if e.installed.nothing() {
 		return nil, nil
 	}
-	return e.installed.versions(program), nil
+	found := e.installed.versions(program)
+	if len(found.Parts) == 0 && len(found.Unread) > 0 {
+		return nil, errors.New(strings.Join(found.Unread, "; "))
+	}
+	return found, nil
 }
 
 // versions tells those of the parts, and compares them with the program that asks.
@@ -92,28 +100,37 @@ func (i installation) versions(program string) *Installed {
 		}
 	}
 	found.Misfits = misfits(program, found.Parts)
+	found.Compared = len(found.Parts) > 0 && len(found.Unread) == 0 && isVersion(program) &&
+		!slices.ContainsFunc(found.Parts, func(p Part) bool { return !isVersion(p.Version) })
 	return found
 }
 
 func newPart(d *appsv1.Deployment, pods read[corev1.PodList]) Part {
-	part := Part{Name: d.Name, Image: imageOf(d.Spec.Template.Spec), Manifests: d.Labels[versionLabel], Pods: map[string]int{}}
+	var ours corev1.Container // the manifests' only one
+	if containers := d.Spec.Template.Spec.Containers; len(containers) > 0 {
+		ours = containers[0]
+	}
+	part := Part{Name: d.Name, Image: ours.Image, Manifests: d.Labels[versionLabel], Pods: map[string]int{}}
 	part.Version = imageVersion(part.Image, part.Manifests)
 	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
-	if err != nil || pods.err != nil {
+	if err != nil || pods.value == nil {
 		return part
 	}
 	for _, pod := range pods.value.Items {
-		if pod.DeletionTimestamp == nil && selector.Matches(labels.Set(pod.Labels)) {
-			part.Pods[imageOf(pod.Spec)]++
+		ended := pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+		if !ended && selector.Matches(labels.Set(pod.Labels)) {
+			part.Pods[imageOf(pod.Spec, ours.Name)]++
 		}
 	}
 	return part
 }
 
-// imageOf is the image of our only container.
-func imageOf(spec corev1.PodSpec) string {
+// imageOf is the image of a container: a sidecar may stand before ours.
+func imageOf(spec corev1.PodSpec, container string) string {
 	for _, c := range spec.Containers {
-		return c.Image
+		if c.Name == container {
+			return c.Image
+		}
 	}
 	return ""
 }
@@ -170,6 +187,11 @@ func apart(a, b string) int {
 
 func isUntagged(v *apiversion.Version) bool {
 	return v.Major() == 0 && v.Minor() == 0 && v.Patch() == 0
+}
+
+func isVersion(text string) bool {
+	v, err := apiversion.ParseSemantic(text)
+	return err == nil && !isUntagged(v)
 }
 
 func (e *examiner) versions(context.Context) {

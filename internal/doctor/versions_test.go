@@ -66,10 +66,12 @@ func TestVersionsOfAnUpgrade(t *testing.T) {
 		stamper: running(stamper, "r/i:v0.2.0", "v0.2.0"), auditor: notAllowed[appsv1.Deployment](), certificate: notThere[appsv1.Deployment](),
 	}}
 	i.deployments[stamper].value.Labels[chartLabel] = "sidecar-drift-0.2.0"
-	gone := podWith(stamper, "r/i:v0.0.1")
-	gone.DeletionTimestamp = &metav1.Time{}
+	gone, failed := podWith(stamper, "r/i:v0.0.1"), podWith(stamper, "r/i:v0.0.2")
+	gone.DeletionTimestamp, failed.Status.Phase = &metav1.Time{}, corev1.PodFailed
+	meshed := podWith(stamper, "r/i:v0.2.0")
+	meshed.Spec.Containers = append([]corev1.Container{{Name: "proxy", Image: "proxy:1"}}, meshed.Spec.Containers...)
 	i.pods = there(&corev1.PodList{Items: []corev1.Pod{
-		podWith(stamper, "r/i:v0.1.0"), podWith(stamper, "r/i:v0.2.0"), podWith(stamper, "r/i:v0.2.0"), podWith("other", "r/i:v0.3.0"), gone,
+		podWith(stamper, "r/i:v0.1.0"), podWith(stamper, "r/i:v0.2.0"), meshed, podWith("other", "r/i:v0.3.0"), gone, failed,
 	}})
 	found := i.versions("v0.2.0")
 	if found.Namespace != "ours" || found.Chart != "sidecar-drift-0.2.0" || len(found.Parts) != 1 {
@@ -81,7 +83,11 @@ func TestVersionsOfAnUpgrade(t *testing.T) {
 	if len(found.Unread) != 1 || !strings.Contains(found.Unread[0], auditor+": you may not get") {
 		t.Errorf("unread is %q", found.Unread)
 	}
-	if found.Misfits == nil || len(found.Misfits) > 0 {
-		t.Errorf("misfits are %+v", found.Misfits)
+	if found.Misfits == nil || len(found.Misfits) > 0 || found.Compared {
+		t.Errorf("misfits are %+v, compared: %t", found.Misfits, found.Compared)
+	}
+	i.deployments[auditor] = notThere[appsv1.Deployment]()
+	if !i.versions("v0.2.0").Compared || i.versions("unknown").Compared {
+		t.Error("what has versions is compared, and nothing else")
 	}
 }

@@ -51,6 +51,7 @@ func TestValuesAreChecked(t *testing.T) {
 		{"a resize by nobody", "resize: {enabled: true}", "resize.enabled needs rollout.enabled=true"},
 		{"one port for two", "stamper: {ports: {https: 8080}}", "three different ports"},
 		{"a port that is none", "stamper: {ports: {https: 70000}}", "https"},
+		{"a port that is root's", "stamper: {ports: {https: 443}}", "https"},
 		{"a Secret without a name", "certificates: {mode: existingSecret}", "certificates.existingSecret.name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -205,5 +206,15 @@ func TestNetworkValues(t *testing.T) {
 	}
 	if strings.Contains(text["Deployment/sidecar-drift-auditor"], "hostNetwork") {
 		t.Error("the auditor is in the network of the nodes, too")
+	}
+}
+
+// A number of --set is of another type than one of a file.
+func TestPortsOfTheCommandLineAreChecked(t *testing.T) {
+	for _, h := range helms(t) {
+		out, err := h.run(t.Context(), "template", release, dir, "--set", "stamper.ports.https=8080")
+		if err == nil || !strings.Contains(err.Error(), "three different ports") {
+			t.Errorf("%s says %v:\n%s", h.name, err, out)
+		}
 	}
 }

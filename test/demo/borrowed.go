@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,6 +28,9 @@ const borrowedName = "sidecar-drift-demo"
 
 // borrow connects to a cluster of the user's, and builds the command.
 func (s *stage) borrow(ctx context.Context, kubeconfig string) error {
+	if _, err := exec.LookPath("kubectl"); err != nil {
+		return fmt.Errorf("a demo on a cluster of yours needs kubectl on the PATH: %w", err)
+	}
 	if err := os.Setenv(cluster.ExternalKubeconfigVariable, kubeconfig); err != nil {
 		return err
 	}
@@ -57,6 +61,7 @@ func (s *stage) playBorrowed(ctx context.Context) error {
 		return err
 	}
 	s.program = programs.CLI
+	s.rollouts = []string{"--lock-namespace", borrowedName} // so that its Lease goes with it
 	s.say("In a namespace of its own, " + borrowedName + ": an injector (a MutatingAdmissionPolicy) that adds a container proxy 1.36, and three workloads.")
 	if err := s.inject(ctx, "busybox:1.36", "5m"); err != nil {
 		return err
@@ -109,7 +114,7 @@ func runBorrowed(ctx context.Context, kubeconfig string, keep, down bool) (err e
 		return s.giveBack(ctx)
 	}
 	if err := s.playBorrowed(ctx); err != nil {
-		return err
+		return fmt.Errorf("%w; what the demo has made stays: make demo-down DEMO_KUBECONFIG=%s removes it", err, kubeconfig)
 	}
 	if keep {
 		s.say("Done. The namespace stays until make demo-down DEMO_KUBECONFIG=" + kubeconfig)

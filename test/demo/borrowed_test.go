@@ -48,6 +48,10 @@ func TestBorrowedCluster(t *testing.T) {
 	if _, err := client.CoreV1().Namespaces().Get(t.Context(), borrowedName, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the namespace is left: %v", err)
 	}
+	leases, err := client.CoordinationV1().Leases("").List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=sidecar-drift-rollout"})
+	if err != nil || len(leases.Items) > 0 {
+		t.Errorf("a Lease is left: %v, %v", leases, err)
+	}
 	policies, err := client.AdmissionregistrationV1().MutatingAdmissionPolicies().List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(policies.Items) > 0 {
 		t.Errorf("policies are left: %v, %v", policies, err)

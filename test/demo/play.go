@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ type stage struct {
 	cluster *cluster.Cluster
 	product *install.Product
 	program string // sidecar-drift
+	// rollouts are further flags of the rollout.
+	rollouts []string
 	// recording has commands run in a terminal, and kept as scenes.
 	recording bool
 	scenes    []scene
@@ -60,7 +63,7 @@ func (s *stage) story(ctx context.Context, what string, change func() error, sel
 		return err
 	}
 	s.say("Roll out just those. Without --confirm this would only print the plan.")
-	rollout := append(selection, "--include-statefulset", "--include-daemonset", "--parallel-rollouts", "4", "--confirm")
+	rollout := slices.Concat(selection, s.rollouts, []string{"--include-statefulset", "--include-daemonset", "--parallel-rollouts", "4", "--confirm"})
 	if err := s.command(ctx, "rollout", rollout...); err != nil {
 		return err
 	}

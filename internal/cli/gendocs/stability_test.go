@@ -68,7 +68,8 @@ func TestConfigurationsOfReleases(t *testing.T) {
 
 // TestWhatBreaksIsSeen has the comparison find each kind of break.
 func TestWhatBreaksIsSeen(t *testing.T) {
-	const old = `{"type":"object","required":["a"],"properties":{"a":{"type":"string","enum":["x","y"]},"b":{"$ref":"#/$defs/B"}},
+	const old = `{"type":"object","required":["a"],"properties":{"a":{"type":"string","enum":["x","y"]},"b":{"$ref":"#/$defs/B"},
+		"d":{"type":"string"},"e":{"type":"object","additionalProperties":{"type":"number"}}},
 		"$defs":{"B":{"type":"array","items":{"type":"object","properties":{"c":{"type":"integer"}}}}}}`
 	for _, test := range []struct{ from, to, output, input string }{
 		{`"c":{"type":"integer"}`, `"d":{"type":"integer"}`, ".b[].c is gone", ".b[].c is gone"},
@@ -78,6 +79,13 @@ func TestWhatBreaksIsSeen(t *testing.T) {
 		{`["x","y"]`, `["x"]`, "", `.a does not take "y" any more`},
 		{`["x","y"]`, `["x","y","z"]`, "", ""},
 		{`"c":`, `"more":{"type":"string"},"c":`, "", ""},
+		{`"items":{"type":"object","properties":{"c":{"type":"integer"}}}`, `"title":"B"`, ".b[] may be anything", ".b[] may be anything"},
+		{`"c":{"type":"integer"}`, `"c":{"type":"integer","minimum":1}`, "", ".b[].c has tighter bounds"},
+		{`"c":{"type":"integer"}`, `"c":{"type":"integer","maximum":9}`, "", ".b[].c has tighter bounds"},
+		{`"d":{"type":"string"}`, `"d":{"type":"string","enum":["x"]}`, "", ".d takes some words only"},
+		{`"d":{"type":"string"}`, `"d":{"type":"string","pattern":"^x"}`, "", ".d has another pattern"},
+		{`{"type":"number"}`, `{"type":"string"}`, `.e.* is "string", was "number"`, `.e.* is "string", was "number"`},
+		{`"additionalProperties":{"type":"number"}`, `"additionalProperties":false`, ".e.* may be anything", ".e takes no other keys any more; .e.* may be anything"},
 	} {
 		var before, after schema
 		for text, to := range map[string]*schema{old: &before, strings.Replace(old, test.from, test.to, 1): &after} {
@@ -120,8 +128,26 @@ func brokenInput(old, now *schema) []string {
 				broken = append(broken, fmt.Sprintf("%s does not take %q any more", path, value))
 			}
 		}
+		if len(old.Enum) == 0 && len(now.Enum) > 0 {
+			broken = append(broken, path+" takes some words only")
+		}
+		if old.Pattern != now.Pattern && now.Pattern != "" {
+			broken = append(broken, path+" has another pattern")
+		}
+		if tighter(old.Minimum, now.Minimum, 1) || tighter(old.Maximum, now.Maximum, -1) {
+			broken = append(broken, path+" has tighter bounds")
+		}
+		if old.Additional != false && now.Additional == false {
+			broken = append(broken, path+" takes no other keys any more")
+		}
 		return broken
 	})
+}
+
+// tighter reports whether a bound has come, or has moved in the direction in which it
+// excludes more.
+func tighter(old, now *int, direction int) bool {
+	return now != nil && (old == nil || (*now-*old)*direction > 0)
 }
 
 // compare visits what two schemas have in common, and says what is gone or of another
@@ -151,13 +177,32 @@ func compare(old, now *schema, judge func(path string, old, now *schema) []strin
 			}
 			visit(path+"."+name, of, b.Properties[name])
 		}
-		if a.Items != nil && b.Items != nil {
-			visit(path+"[]", a.Items, b.Items)
+		for of, pair := range map[string][2]*schema{"[]": {a.Items, b.Items}, ".*": {valuesOf(a), valuesOf(b)}} {
+			switch {
+			case pair[0] == nil:
+			case pair[1] == nil:
+				broken = append(broken, path+of+" may be anything")
+			default:
+				visit(path+of, pair[0], pair[1])
+			}
 		}
 	}
 	visit("", old, now)
 	slices.Sort(broken)
 	return broken
+}
+
+// valuesOf is the schema of a map's values; nil where it has none.
+func valuesOf(s *schema) *schema {
+	text, err := json.Marshal(s.Additional)
+	if _, described := s.Additional.(map[string]any); !described || err != nil {
+		return nil
+	}
+	var values schema
+	if json.Unmarshal(text, &values) != nil {
+		return nil
+	}
+	return &values
 }
 
 // resolved follows a reference within its document.
