@@ -11,7 +11,7 @@ KUBECTL ?= kubectl
 CONTAINER_TOOL ?= docker
 IMAGE   := sidecar-drift/sidecar-drift
 # Modules whose dependencies must not enter the product's.
-MODULES := . tools test/ui test/build/kubernetes test/build/kwok test/build/istio test/build/dapr test/build/helm test/build/helm3
+MODULES := . tools test/ui test/image test/build/kubernetes test/build/kwok test/build/istio test/build/dapr test/build/helm test/build/helm3
 LINT    := go tool -modfile=tools/go.mod golangci-lint
 BENCHES := admission-p50 audit audit-gentle handler rollout webhook-rss
 # These take from minutes to an hour, by how many Pods the machine can create.
@@ -68,6 +68,10 @@ test-ui: control-plane ## Test the HTML page, and the daemon's on a real cluster
 .PHONY: test-monitoring
 test-monitoring: control-plane ## Run dashboards and alerts against a real Prometheus.
 	go test -count=1 -timeout 20m -tags monitoring ./test/monitoring
+
+.PHONY: test-image
+test-image: ## Build the image without an engine and, from the Dockerfile, by buildah; push, pull and run it.
+	cd test/image && go vet ./... && go test -count=1 -timeout 60m ./...
 
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCHES)) ## Run every benchmark; bench-NAME runs one. DURATION=30s shortens webhook-rss.
@@ -128,6 +132,10 @@ tidy-check: # Every module's go.mod and go.sum are complete and hold nothing mor
 .PHONY: image
 image: ## Build the container image; IMG names it, CONTAINER_TOOL builds it (docker).
 	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) -t $(or $(IMG),$(IMAGE):$(VERSION)) .
+
+.PHONY: image-oci
+image-oci: ## Write the image for all platforms to bin/image, an OCI layout, without a container engine.
+	go run -C test/image ./oci -root $(CURDIR) -version $(VERSION) $(CURDIR)/bin/image
 
 # The fence stands before anything is bound to what it fences.
 POLICIES := -f manifests/base/dry-run-only-policy.yaml -f manifests/base/rollout-only-policy.yaml
