@@ -11,7 +11,7 @@ KUBECTL ?= kubectl
 CONTAINER_TOOL ?= docker
 IMAGE   := sidecar-drift/sidecar-drift
 # Modules whose dependencies must not enter the product's.
-MODULES := . tools test/ui test/image test/build/kubernetes test/build/kwok test/build/istio test/build/dapr test/build/helm test/build/helm3
+MODULES := . tools tools/actionlint test/ui test/image test/build/kubernetes test/build/kwok test/build/istio test/build/dapr test/build/helm test/build/helm3
 LINT    := go tool -modfile=tools/go.mod golangci-lint
 BENCHES := admission-p50 audit audit-gentle handler rollout webhook-rss
 # These take from minutes to an hour, by how many Pods the machine can create.
@@ -106,8 +106,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s, or a number of inputs: 1000x) 
 	@go run ./test/fuzz -time $(FUZZTIME)
 
 .PHONY: lint
-lint: ## Check formatting, vet and lint.
+lint: ## Check formatting, vet and lint; the workflows, too.
 	$(LINT) run --allow-parallel-runners ./...
+	go tool -modfile=tools/actionlint/go.mod actionlint
 
 .PHONY: vulncheck
 vulncheck: ## Look for known vulnerabilities that the programs reach; GOVULNDB names another database.

@@ -57,10 +57,10 @@ func enter(root string, command []string) error {
 		func() error { return syscall.Chroot(root) },
 		func() error { return syscall.Chdir("/") },
 		func() error {
-			if err := os.WriteFile("/written", nil, 0o600); !errors.Is(err, syscall.EROFS) {
-				return fmt.Errorf("want a root that is read only, got %v", err)
+			if err := os.WriteFile("/written", nil, 0o600); errors.Is(err, syscall.EROFS) {
+				return nil
 			}
-			return nil
+			return errors.New("the root can be written to")
 		},
 	}
 	if os.Getuid() == 0 {
