@@ -69,6 +69,7 @@ func TestBuildahBuildsTheDockerfileToTheSameFiles(t *testing.T) {
 		t.Errorf("files (-layout +Dockerfile):\n%s", diff)
 	}
 	for _, program := range programs {
+		checkProgram(t, filepath.Join(ours, program))
 		sameFile(t, filepath.Join(theirs, program), filepath.Join(ours, program))
 	}
 	got, want := configOf(t, image), configOf(t, imageFor(t, here))
