@@ -106,24 +106,39 @@ func reduce(checkout string, systems []string) error {
 	return os.WriteFile(file, text, 0o644)
 }
 
-// take makes a snapshot of the checkout as it is, changes included, in a clone. Without
-// Windows there is nothing for Scoop.
+// frozen is a clone of the checkout, in which its changes are committed. Whoever works
+// on while the tests run changes nothing of it.
+var frozen = sync.OnceValues(func() (string, error) {
+	here, err := filepath.Abs(root)
+	if err != nil {
+		return "", err
+	}
+	ctx, clone := context.Background(), filepath.Join(scratch, "source")
+	if _, err := run(ctx, here, "git", "clone", "--quiet", here, clone); err != nil {
+		return "", err
+	}
+	const changes = `
+git diff --binary HEAD | git -C "$1" apply --allow-empty
+git ls-files -z --others --exclude-standard | xargs -0r cp --parents -t "$1"
+git -C "$1" add --all
+git -C "$1" -c user.name=test -c user.email=test@example.com commit --quiet --allow-empty --message changes`
+	_, err = run(ctx, here, "sh", "-euc", changes, "sh", clone)
+	return clone, err
+})
+
+// take makes a snapshot of it in a clone. Without Windows there is nothing for Scoop.
 func take(name string, systems []string) (*snapshot, error) {
 	ctx := context.Background()
 	path, err := programs(ctx, false)
 	if err != nil {
 		return nil, err
 	}
-	here, err := filepath.Abs(root)
+	source, err := frozen()
 	if err != nil {
 		return nil, err
 	}
 	clone := filepath.Join(scratch, name)
-	if _, err := run(ctx, here, "git", "clone", "--quiet", here, clone); err != nil {
-		return nil, err
-	}
-	changes := `git diff --binary HEAD | git -C "$1" apply --allow-empty; git ls-files -z --others --exclude-standard | xargs -0r cp --parents -t "$1"`
-	if _, err := run(ctx, here, "sh", "-euc", changes, "sh", clone); err != nil {
+	if _, err := run(ctx, scratch, "git", "clone", "--quiet", source, clone); err != nil {
 		return nil, err
 	}
 	if err := reduce(clone, systems); err != nil {
