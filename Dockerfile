@@ -2,8 +2,9 @@
 #
 #   make image IMG=REF
 #
-# Both base images are arguments, for those who mirror them.
-ARG GO_IMAGE=golang:1.26
+# Both base images are arguments, for those who mirror them. A mirror knows the digest
+# of its copy: give GO_IMAGE by that. The version is the one that releases are built with.
+ARG GO_IMAGE=golang:1.26.8
 # The programs are static and need nothing but root certificates, so the final
 # image is built up from nothing. A distroless one (static:nonroot) from the
 # registry that you trust does as well; it has no shell either.

@@ -11,7 +11,9 @@ KUBECTL ?= kubectl
 CONTAINER_TOOL ?= docker
 IMAGE   := sidecar-drift/sidecar-drift
 # Modules whose dependencies must not enter the product's.
-MODULES := . tools test/ui test/build/kubernetes test/build/kwok test/build/istio test/build/dapr test/build/helm test/build/helm3
+MODULES := . tools tools/actionlint test/ui test/image test/release \
+           test/build/kubernetes test/build/kwok test/build/istio test/build/dapr test/build/helm test/build/helm3 \
+           test/build/goreleaser test/build/krew
 LINT    := go tool -modfile=tools/go.mod golangci-lint
 BENCHES := admission-p50 audit audit-gentle handler rollout webhook-rss
 # These take from minutes to an hour, by how many Pods the machine can create.
@@ -71,6 +73,14 @@ test-ui: control-plane ## Test the HTML page, and the daemon's on a real cluster
 test-monitoring: control-plane ## Run dashboards and alerts against a real Prometheus.
 	go test -count=1 -timeout 20m -tags monitoring ./test/monitoring
 
+.PHONY: test-image
+test-image: ## Build the image without an engine and, from the Dockerfile, by buildah; push, pull and run it.
+	cd test/image && go vet ./... && go test -count=1 -timeout 60m ./...
+
+.PHONY: test-release
+test-release: control-plane ## Make a release's files; unpack, run and install them. FULL=1: for all architectures, twice.
+	cd test/release && go vet ./... && go test -count=1 -timeout 60m . $(if $(FULL),-full)
+
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCHES)) ## Run every benchmark; bench-NAME runs one. DURATION=30s shortens webhook-rss.
 
@@ -104,8 +114,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s, or a number of inputs: 1000x) 
 	@go run ./test/fuzz -time $(FUZZTIME)
 
 .PHONY: lint
-lint: ## Check formatting, vet and lint.
+lint: ## Check formatting, vet and lint; the workflows, too.
 	$(LINT) run --allow-parallel-runners ./...
+	go tool -modfile=tools/actionlint/go.mod actionlint
 
 .PHONY: vulncheck
 vulncheck: ## Look for known vulnerabilities that the programs reach; GOVULNDB names another database.
@@ -138,6 +149,15 @@ tidy-check: # Every module's go.mod and go.sum are complete and hold nothing mor
 .PHONY: image
 image: ## Build the container image; IMG names it, CONTAINER_TOOL builds it (docker).
 	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) -t $(or $(IMG),$(IMAGE):$(VERSION)) .
+
+.PHONY: image-oci
+image-oci: ## Write the image for all platforms to bin/image, an OCI layout, without a container engine.
+	go run -C test/image ./oci -root $(CURDIR) -version $(VERSION) $(CURDIR)/bin/image
+
+.PHONY: release-snapshot
+release-snapshot: ## Make the release's archives, packages and manifests into bin/dist; nothing is published.
+	@programs=$$(go run ./test/build -release); \
+	PATH="$$(tr '\n' ':' <<<"$$programs")$$PATH" goreleaser release --snapshot --clean --skip=sign
 
 # The fence stands before anything is bound to what it fences.
 POLICIES := -f manifests/base/dry-run-only-policy.yaml -f manifests/base/rollout-only-policy.yaml

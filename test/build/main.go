@@ -4,8 +4,10 @@
 //
 //	go run ./test/build
 //	go run ./test/build -helm
+//	go run ./test/build -release
 //
-// The second one builds what makes and tests the chart instead, which no demo needs.
+// The second one builds what makes and tests the chart instead, the third one what makes
+// and tests a release: no demo needs these.
 //
 // Tests build what is missing by themselves; building first keeps those
 // minutes out of go test's time limit.
@@ -24,19 +26,23 @@ import (
 
 func main() {
 	helm := flag.Bool("helm", false, "build Helm 4, Helm 3 and helm-docs, and not the cluster's programs")
+	release := flag.Bool("release", false, "build GoReleaser and krew, and not the cluster's programs")
 	flag.Parse()
-	if err := run(*helm); err != nil {
+	if err := run(*helm, *release); err != nil {
 		fmt.Fprintln(os.Stderr, "build:", err)
 		os.Exit(1)
 	}
 }
 
-func run(helm bool) error {
+func run(helm, release bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	builds := []func(context.Context) (*binaries.Set, error){binaries.Kubernetes, binaries.Kwok, binaries.Istio, binaries.Dapr}
-	if helm {
+	switch {
+	case helm:
 		builds = []func(context.Context) (*binaries.Set, error){binaries.Helm, binaries.Helm3}
+	case release:
+		builds = []func(context.Context) (*binaries.Set, error){binaries.GoReleaser, binaries.Krew}
 	}
 	for _, build := range builds {
 		set, err := build(ctx)

@@ -53,6 +53,13 @@ func Helm(ctx context.Context) (*Set, error) { return helm.ensureInUserCache(ctx
 // Helm3 returns helm3, and helm-docs, which is made of it.
 func Helm3(ctx context.Context) (*Set, error) { return helm3.ensureInUserCache(ctx) }
 
+// GoReleaser returns goreleaser.
+func GoReleaser(ctx context.Context) (*Set, error) { return goReleaser.ensureInUserCache(ctx) }
+
+// Krew returns krew, and validate-krew-manifest, which krew's index asks about each
+// plugin.
+func Krew(ctx context.Context) (*Set, error) { return krew.ensureInUserCache(ctx) }
+
 // BinDir is the directory that holds the programs and nothing else.
 func (s *Set) BinDir() string { return filepath.Join(s.Dir, "bin") }
 

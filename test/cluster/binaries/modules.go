@@ -114,6 +114,20 @@ var helm3 = module{
 	},
 }
 
+var goReleaser = module{
+	name:     "goreleaser",
+	programs: []program{{name: "goreleaser", pkg: "github.com/goreleaser/goreleaser/v2", output: "goreleaser", modPath: "github.com/goreleaser/goreleaser/v2"}},
+}
+
+var krew = module{
+	name:     "krew",
+	programs: []program{krewProgram("krew"), krewProgram("validate-krew-manifest")},
+}
+
+func krewProgram(name string) program {
+	return program{name: name, pkg: "sigs.k8s.io/krew/cmd/" + name, output: name, modPath: "sigs.k8s.io/krew"}
+}
+
 // moduleDir is where the sources of the first program's module are.
 func (r *recipe) moduleDir(ctx context.Context) (string, error) {
 	modPath := r.programs[0].modPath
