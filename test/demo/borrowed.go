@@ -85,7 +85,7 @@ func (s *stage) inject(ctx context.Context, image, cpu string) error {
 	}
 	return cluster.Poll(ctx, "the policy", func(ctx context.Context) error {
 		pod, err := s.cluster.Kubectl(ctx, "", "-n", borrowedName, "run", "probe", "--image=busybox:1.37", "--dry-run=server", "-o", "yaml")
-		if err == nil && !(strings.Contains(pod, "image: "+image) && strings.Contains(pod, "cpu: "+cpu)) {
+		if err == nil && (!strings.Contains(pod, "image: "+image) || !strings.Contains(pod, "cpu: "+cpu)) {
 			err = errors.New("new Pods do not get the proxy yet")
 		}
 		return err
