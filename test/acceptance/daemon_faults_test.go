@@ -127,7 +127,7 @@ func serveIn(t *testing.T, cfg *rest.Config, namespace string) <-chan string {
 			reason, _, _ := strings.Cut(after, `"`)
 			audits <- reason
 		}
-	}, funcr.Options{})
+	}, funcr.Options{Verbosity: 1}) // where rounds of what changed are told of
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
@@ -191,7 +191,7 @@ func serveThroughExpiredWatches(t *testing.T, c *cluster.Cluster) {
 		{"a workload is changed", func(ctx context.Context) error {
 			_, err := c.Kubectl(ctx, "", "-n", namespace, "scale", "deployment/web", "--replicas=2")
 			return err
-		}, "workloads changed", false},
+		}, "Pods changed", false},
 		{"a webhook is changed", func(ctx context.Context) error {
 			configuration, err := configurations.Get(ctx, name, metav1.GetOptions{})
 			if err != nil {
