@@ -13,7 +13,7 @@ IMAGE   := sidecar-drift/sidecar-drift
 # Modules whose dependencies must not enter the product's.
 MODULES := . tools tools/actionlint test/ui test/image test/release \
            test/build/kubernetes test/build/kwok test/build/istio test/build/dapr test/build/helm test/build/helm3 \
-           test/build/goreleaser test/build/krew
+           test/build/goreleaser test/build/krew test/build/certmanager
 LINT    := go tool -modfile=tools/go.mod golangci-lint
 BENCHES := admission-p50 audit audit-gentle handler rollout webhook-rss
 # These take from minutes to an hour, by how many Pods the machine can create.

@@ -6,8 +6,8 @@
 //	go run ./test/build -helm
 //	go run ./test/build -release
 //
-// The second one builds what makes and tests the chart instead, the third one what makes
-// and tests a release: no demo needs these.
+// The second one builds what makes and tests the chart instead, and cert-manager, the
+// third one what makes and tests a release: no demo needs these.
 //
 // Tests build what is missing by themselves; building first keeps those
 // minutes out of go test's time limit.
@@ -25,7 +25,7 @@ import (
 )
 
 func main() {
-	helm := flag.Bool("helm", false, "build Helm 4, Helm 3 and helm-docs, and not the cluster's programs")
+	helm := flag.Bool("helm", false, "build Helm 4, Helm 3, helm-docs and cert-manager, and not the cluster's programs")
 	release := flag.Bool("release", false, "build GoReleaser and krew, and not the cluster's programs")
 	flag.Parse()
 	if err := run(*helm, *release); err != nil {
@@ -40,7 +40,7 @@ func run(helm, release bool) error {
 	builds := []func(context.Context) (*binaries.Set, error){binaries.Kubernetes, binaries.Kwok, binaries.Istio, binaries.Dapr}
 	switch {
 	case helm:
-		builds = []func(context.Context) (*binaries.Set, error){binaries.Helm, binaries.Helm3}
+		builds = []func(context.Context) (*binaries.Set, error){binaries.Helm, binaries.Helm3, binaries.CertManager}
 	case release:
 		builds = []func(context.Context) (*binaries.Set, error){binaries.GoReleaser, binaries.Krew}
 	}

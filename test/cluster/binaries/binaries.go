@@ -86,3 +86,7 @@ func (m module) sourceDir() (string, error) {
 		}
 	}
 }
+
+// CertManager returns cert-manager, its controller or its CA injector as one process,
+// and what installs it: the folders charts and crds of ChartsDir.
+func CertManager(ctx context.Context) (*Set, error) { return certManager.ensureInUserCache(ctx) }

@@ -185,3 +185,11 @@ func (r *recipe) writeStages(ctx context.Context, dir string) error {
 	}
 	return os.WriteFile(filepath.Join(dir, StagesFile), joined.Bytes(), 0o644)
 }
+
+// certManager is cert-manager's controller and CA injector. Its charts are the folder
+// that holds the definitions of its kinds, too.
+var certManager = module{
+	name:     "certmanager",
+	programs: []program{{name: "cert-manager", pkg: ".", output: "certmanager", modPath: "github.com/cert-manager/cert-manager"}},
+	charts:   "deploy",
+}
