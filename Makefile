@@ -46,8 +46,12 @@ helm: # What makes and tests the chart, alike.
 	@go run ./test/build -helm >/dev/null
 
 .PHONY: demo
-demo: $(if $(DEMO_KUBECONFIG),,control-plane) ## Show drift, its audit and its rollout on a real cluster; KEEP=1 leaves it up. DEMO_KUBECONFIG=FILE: on one of yours.
+demo: $(if $(DEMO_KUBECONFIG),,demo-says control-plane) ## Show drift, its audit and its rollout on a real cluster; KEEP=1 leaves it up. DEMO_KUBECONFIG=FILE: on one of yours.
 	@go run ./test/demo $(if $(DEMO_KUBECONFIG),-kubeconfig '$(DEMO_KUBECONFIG)') $(if $(KEEP),-keep)
+
+.PHONY: demo-says
+demo-says:
+	@echo 'On a cluster of yours, make demo DEMO_KUBECONFIG=FILE builds nothing but the command.' >&2
 
 .PHONY: demo-down
 demo-down: ## Stop the cluster that `make demo KEEP=1` left up.

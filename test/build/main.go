@@ -19,6 +19,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/binaries"
@@ -37,24 +39,45 @@ func main() {
 func run(helm, release bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	builds := []func(context.Context) (*binaries.Set, error){binaries.Kubernetes, binaries.Kwok, binaries.Istio, binaries.Dapr}
+	builds := binaries.ForCluster
 	switch {
 	case helm:
-		builds = []func(context.Context) (*binaries.Set, error){binaries.Helm, binaries.Helm3, binaries.CertManager}
+		builds = binaries.ForChart
 	case release:
-		builds = []func(context.Context) (*binaries.Set, error){binaries.GoReleaser, binaries.Krew}
+		builds = binaries.ForRelease
+	}
+	missing, err := binaries.Missing(ctx, builds)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		fmt.Fprintf(os.Stderr, "To be built from Go modules, once: %s\n", list(missing))
 	}
 	for _, build := range builds {
-		set, err := build(ctx)
+		set, err := build.Ensure(ctx)
 		if err != nil {
 			return err
 		}
+		fmt.Println(set.BinDir())
 		if set.Cached {
 			for _, program := range set.Programs() {
 				fmt.Fprintf(os.Stderr, "building %s … cached\n", program)
 			}
+			continue
 		}
-		fmt.Println(set.BinDir())
+		missing = slices.DeleteFunc(missing, func(b binaries.Build) bool { return b.Name() == build.Name() })
+		if len(missing) > 0 {
+			fmt.Fprintf(os.Stderr, "Left: %s\n", list(missing))
+		}
 	}
 	return nil
+}
+
+// list says what is missing, and how long it takes.
+func list(missing []binaries.Build) string {
+	var names []string
+	for _, b := range missing {
+		names = append(names, b.Name())
+	}
+	return fmt.Sprintf("%s; some %d minutes on two cores", strings.Join(names, ", "), binaries.Minutes(missing))
 }

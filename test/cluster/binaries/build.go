@@ -16,11 +16,11 @@ import (
 // ensureInUserCache is ensure with the user's cache directory and progress on
 // stderr.
 func (m module) ensureInUserCache(ctx context.Context) (*Set, error) {
-	userCache, err := os.UserCacheDir()
+	cache, err := userCache()
 	if err != nil {
-		return nil, fmt.Errorf("find a place for the test cluster's binaries: %w", err)
+		return nil, err
 	}
-	return m.ensure(ctx, filepath.Join(userCache, "sidecar-drift", "control-plane"), os.Stderr)
+	return m.ensure(ctx, cache, os.Stderr)
 }
 
 // ensure returns the module's Set in cache and builds it first if it is not
