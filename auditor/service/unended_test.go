@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -133,9 +134,10 @@ func TestWhatAKilledLeaderHadBegunIsNotKnown(t *testing.T) {
 		if _, err := killed.begin(t.Context(), spent{Window: "another"}, []inventory.WorkloadRef{refOf(workload("w0", ""))}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		away := true
+		var away atomic.Bool
+		away.Store(true)
 		p.healer.steps.traces = func(_ context.Context, _ []inventory.WorkloadRef) (map[inventory.WorkloadRef]rollout.Trace, error) {
-			if away {
+			if away.Load() {
 				return nil, errors.New("away")
 			}
 			return nil, nil
@@ -147,7 +149,7 @@ func TestWhatAKilledLeaderHadBegunIsNotKnown(t *testing.T) {
 		if rolled := p.rolledOut(); len(rolled) > 0 {
 			t.Errorf("rolled out %v, and nobody knows what was begun", rolled)
 		}
-		away = false
+		away.Store(false)
 		sleepUntil(t, "2026-01-13 23:30")
 		synctest.Wait()
 		if rolled := p.rolledOut(); len(rolled) != 1 {
@@ -237,9 +239,12 @@ func TestAutomaticRolloutGivesWayWhileItLooks(t *testing.T) {
 				if looked != 1 || p.released != 1 || len(p.rolledOut()) > 0 {
 					t.Errorf("looked %d times, gave the Lease up %d times, rolled out %v: want it given up at once", looked, p.released, p.rolledOut())
 				}
-				if got := p.recorded.memory.window.Workloads; got != 0 {
+				m := p.recorded.memory
+				m.mu.Lock()
+				if got := m.window.Workloads; got != 0 {
 					t.Errorf("spent %d", got)
 				}
+				m.mu.Unlock()
 				sleepUntil(t, "2026-01-13 23:00")
 				synctest.Wait()
 				if rolled := p.rolledOut(); len(rolled) != 2 {
