@@ -58,11 +58,12 @@ func Settled(ctx context.Context, cfg *rest.Config, workloads map[inventory.Work
 // Labels are what workloads are selected by, besides their own Pods'.
 type Labels struct {
 	Namespaces map[string]labels.Set
-	Templates  map[inventory.WorkloadRef]labels.Set // of the Pod templates
+	// Templates are those of the Pod templates. What could not be read is not there.
+	Templates map[inventory.WorkloadRef]labels.Set
 }
 
 // ReadLabels reads the labels of all namespaces, and of the Pod templates of some
-// workloads; those that are gone, or cannot be read, have none.
+// workloads; those that are gone have none.
 func ReadLabels(ctx context.Context, cfg *rest.Config, templates []inventory.WorkloadRef) (Labels, error) {
 	found := Labels{Namespaces: map[string]labels.Set{}, Templates: map[inventory.WorkloadRef]labels.Set{}}
 	c, err := connect(cfg)
@@ -82,8 +83,10 @@ func ReadLabels(ctx context.Context, cfg *rest.Config, templates []inventory.Wor
 			break
 		}
 	}
-	err = c.eachOf(ctx, templates, func(ref inventory.WorkloadRef, object *unstructured.Unstructured, _ error) {
-		found.Templates[ref] = nil
+	err = c.eachOf(ctx, templates, func(ref inventory.WorkloadRef, object *unstructured.Unstructured, err error) {
+		if err == nil {
+			found.Templates[ref] = nil
+		}
 		if object != nil {
 			found.Templates[ref], _, _ = unstructured.NestedStringMap(object.Object, "spec", "template", "metadata", "labels")
 		}

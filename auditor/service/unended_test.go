@@ -179,35 +179,12 @@ func TestAutomaticRolloutGivesWayWhileItLooks(t *testing.T) {
 				return audit(ctx, c, due...)
 			}
 		},
-		"in its plan": func(p *patient, looking func(context.Context) error) {
-			plan, audited := p.healer.steps.plan, false
-			audit := p.healer.steps.audit
-			p.healer.steps.audit = func(ctx context.Context, c config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
-				audited = true
-				return audit(ctx, c, due...)
-			}
-			p.healer.steps.plan = func(ctx context.Context, found *report.Report, opts rollout.Options) (*rollout.Plan, error) {
-				if audited {
-					if err := looking(ctx); err != nil {
-						return nil, err
-					}
-				}
-				return plan(ctx, found, opts)
-			}
-		},
+		"in its plan": lookInPlan,
 		"just before it begins": func(p *patient, looking func(context.Context) error) {
-			plan, audited := p.healer.steps.plan, false
-			audit := p.healer.steps.audit
-			p.healer.steps.audit = func(ctx context.Context, c config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
-				audited = true
-				return audit(ctx, c, due...)
-			}
-			p.healer.steps.plan = func(ctx context.Context, found *report.Report, opts rollout.Options) (*rollout.Plan, error) {
-				if audited {
-					_ = looking(ctx) // and has an answer all the same
-				}
-				return plan(ctx, found, opts)
-			}
+			lookInPlan(p, func(ctx context.Context) error {
+				_ = looking(ctx) // and has an answer all the same
+				return nil
+			})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -252,5 +229,22 @@ func TestAutomaticRolloutGivesWayWhileItLooks(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// lookInPlan has a plan that follows an audit look first.
+func lookInPlan(p *patient, looking func(context.Context) error) {
+	plan, audit, audited := p.healer.steps.plan, p.healer.steps.audit, false
+	p.healer.steps.audit = func(ctx context.Context, c config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
+		audited = true
+		return audit(ctx, c, due...)
+	}
+	p.healer.steps.plan = func(ctx context.Context, found *report.Report, opts rollout.Options) (*rollout.Plan, error) {
+		if audited {
+			if err := looking(ctx); err != nil {
+				return nil, err
+			}
+		}
+		return plan(ctx, found, opts)
 	}
 }

@@ -52,11 +52,14 @@ func (w *waves) update(ctx context.Context, c config.Configuration, found *repor
 	if err != nil {
 		return nil, err
 	}
+	byTemplate := selectsTemplates(c.AutoRollout.Waves)
 	for ref, m := range members {
+		template, read := known.Templates[ref]
 		at := slices.IndexFunc(c.AutoRollout.Waves, func(each config.Wave) bool {
-			return each.Selects(known.Namespaces[ref.Namespace], known.Templates[ref])
+			return each.Selects(known.Namespaces[ref.Namespace], template)
 		})
-		if at >= 0 {
+		// Without its labels a workload may be of a wave that comes later: it is of none.
+		if at >= 0 && (read || !byTemplate) {
 			m.Wave = c.AutoRollout.Waves[at].Name
 		}
 		members[ref] = m
@@ -119,6 +122,11 @@ func (w *waves) failing(ctx context.Context) (map[inventory.WorkloadRef]failing,
 	return failing, nil
 }
 
+// selectsTemplates reports whether a wave selects by labels of Pod templates.
+func selectsTemplates(list []config.Wave) bool {
+	return slices.ContainsFunc(list, func(each config.Wave) bool { return each.Selector != "" })
+}
+
 // labelsOf reads the labels of all namespaces, and of templates where a wave selects by
 // those.
 func (w *waves) labelsOf(ctx context.Context, list []config.Wave, members map[inventory.WorkloadRef]wave.Member, now time.Time) (rollout.Labels, error) {
@@ -126,7 +134,7 @@ func (w *waves) labelsOf(ctx context.Context, list []config.Wave, members map[in
 		w.templates, w.read = map[inventory.WorkloadRef]labels.Set{}, now
 	}
 	var unknown []inventory.WorkloadRef
-	if slices.ContainsFunc(list, func(each config.Wave) bool { return each.Selector != "" }) {
+	if selectsTemplates(list) {
 		for ref := range members {
 			if _, ok := w.templates[ref]; !ok {
 				unknown = append(unknown, ref)

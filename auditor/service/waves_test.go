@@ -337,6 +337,29 @@ func TestWhatWasInterruptedIsNotWell(t *testing.T) {
 	}
 }
 
+// A workload whose template cannot be read may be of a later wave: it is of none, and the others
+// are of theirs.
+func TestATemplateThatCannotBeReadIsOfNoWave(t *testing.T) {
+	c := config.Default()
+	c.AutoRollout.Enabled = true
+	c.AutoRollout.Waves = []config.Wave{{Name: "first", Selector: "tier!=critical"}, {Name: "last"}}
+	read, unread := drifting("Deployment", "shop", "web"), drifting("Deployment", "shop", "bank")
+	m := newMemory(fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor")
+	w := &waves{memory: m, log: logr.Discard(), labels: func(context.Context, []inventory.WorkloadRef) (rollout.Labels, error) {
+		return rollout.Labels{Namespaces: map[string]labels.Set{"shop": nil}, Templates: map[inventory.WorkloadRef]labels.Set{refOf(read): nil}}, nil
+	}}
+	members, err := w.update(t.Context(), c, reportOf(read, unread), time.Now())
+	if err != nil || len(members) != 2 {
+		t.Fatalf("members %v, %v", members, err)
+	}
+	if got := members[refOf(read)].Wave; got != "first" {
+		t.Errorf("what can be read is of %q", got)
+	}
+	if got := members[refOf(unread)].Wave; got != "" {
+		t.Errorf("what cannot be read is of %q", got)
+	}
+}
+
 func workloadOf(ref inventory.WorkloadRef) report.Item {
 	return report.Item{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}
 }

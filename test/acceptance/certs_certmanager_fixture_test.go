@@ -7,8 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"testing"
 	"time"
 
@@ -20,6 +18,9 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/certmanager"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
 )
+
+// onLoopback is the overlay, with a name of the stamper's that this machine can reach.
+const onLoopback = "testdata/cert-manager-on-loopback"
 
 // Names of the overlay's, each of a Certificate and of its Secret.
 const (
@@ -58,24 +59,8 @@ func newCertManagerFixture(t *testing.T) *certManagerFixture {
 	if _, err := c.Kubectl(t.Context(), "", "create", "namespace", churn.Namespace); err != nil {
 		t.Fatal(err)
 	}
-	f.applyOverlay(t)
+	f.install(t, onLoopback)
 	return f
-}
-
-// applyOverlay is what applyManifests is, with cert-manager's overlay.
-func (f *certManagerFixture) applyOverlay(t *testing.T) {
-	t.Helper()
-	_, text, err := net.SplitHostPort(f.stampers[0].address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.InstallManifests(t.Context(), "testdata/cert-manager-on-loopback", port); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // while does something, with Pods created all the time; each must come to be, and be

@@ -218,7 +218,7 @@ func (f *certManagerFixture) takesOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.while(t, func(ctx context.Context) error {
-		f.applyOverlay(t)
+		f.install(t, onLoopback)
 		f.ours()
 		return inOrder(ctx,
 			f.kubectl("-n", installation, "wait", "certificate/"+authorityName, "certificate/"+servingName, "--for=condition=Ready", "--timeout=2m"),

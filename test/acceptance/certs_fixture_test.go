@@ -60,6 +60,12 @@ func newCertsFixture(t *testing.T) *certsFixture {
 // applyManifests is a user's installation, or a GitOps tool's next round.
 func (f *certsFixture) applyManifests(t *testing.T) {
 	t.Helper()
+	f.install(t, base)
+}
+
+// install applies a kustomization, with the webhook at the first stamper.
+func (f *certsFixture) install(t *testing.T, kustomization string) {
+	t.Helper()
 	_, text, err := net.SplitHostPort(f.stampers[0].address)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +74,7 @@ func (f *certsFixture) applyManifests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.InstallManifests(t.Context(), base, port); err != nil {
+	if err := f.InstallManifests(t.Context(), kustomization, port); err != nil {
 		t.Fatal(err)
 	}
 }
