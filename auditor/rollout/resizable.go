@@ -228,11 +228,14 @@ func (a amounts) apply(pod *corev1.Pod) {
 
 // had returns what a Pod's containers have now where they are to have amounts, and how many
 // of these they do not have yet: a resize takes none away again. Where an earlier resize
-// waits, that is what their status says.
+// waits, or its kubelet has not looked at it, that is what their status says.
 func (a amounts) had(pod *corev1.Pod) (now amounts, news int) {
 	waits := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodResizePending && c.Status == corev1.ConditionTrue
 	})
+	if observed := pod.Status.ObservedGeneration; observed != 0 && observed < pod.Generation {
+		waits = true
+	}
 	now = amounts{}
 	for of, want := range a {
 		spec, status := containerOf(pod, of)

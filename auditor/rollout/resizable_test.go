@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -170,13 +171,19 @@ func TestProgress(t *testing.T) {
 // TestHad: what a Pod is given back is what it had, of what it was to have.
 func TestHad(t *testing.T) {
 	want := wanted(t, amountChange("container/proxy", "resources.requests.cpu", "100m", "200m"), amountChange("initContainer/native", "resources.limits.memory", "", "1Gi"))
-	before, news := want.had(livePod())
-	body, err := before.patch("1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := string(body), `{"metadata":{"uid":"1"},"spec":{"containers":[{"name":"proxy","resources":{"requests":{"cpu":"100m"}}}]}}`; got != want || news != 1 {
-		t.Errorf("%s, and %d new; want %s", got, news, want)
+	unseen := livePod() // an earlier resize, which its kubelet has not looked at
+	unseen.Generation = unseen.Status.ObservedGeneration + 1
+	unseen.Spec.Containers[1].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("200m")}
+	unseen.Status.ContainerStatuses[1].Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}}
+	for name, pod := range map[string]*corev1.Pod{"as it is": livePod(), "not looked at": unseen} {
+		before, news := want.had(pod)
+		body, err := before.patch("1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := string(body), `{"metadata":{"uid":"1"},"spec":{"containers":[{"name":"proxy","resources":{"requests":{"cpu":"100m"}}}]}}`; got != want || news != 1 {
+			t.Errorf("%s: %s, and %d new; want %s", name, got, news, want)
+		}
 	}
 }
 

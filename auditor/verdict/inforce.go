@@ -3,17 +3,18 @@ package verdict
 import (
 	"encoding/json"
 	"maps"
+	"strconv"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
 // inForce returns a Pod with the CPU and memory that its containers have, where its node
-// has refused or put off a resize: what such a Pod asks for has not come to be, and may
-// never. Without that, who dies between a resize and the node's answer would leave a Pod
-// that only seems to be as it should be.
+// has refused or put off a resize, or has not looked at it yet: what such a Pod asks for has
+// not come to be, and may never. Without that, who dies between a resize and the node's
+// answer would leave a Pod that only seems to be as it should be.
 // https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-resize
 func inForce(pod jsontree.Node) jsontree.Node {
-	if !resizePending(pod) {
+	if !resizePending(pod) && !unobserved(pod) {
 		return pod
 	}
 	var object map[string]any
@@ -55,6 +56,19 @@ func resizePending(pod jsontree.Node) bool {
 	}
 	return false
 }
+
+// unobserved reports whether the kubelet has not looked yet at what the Pod asks for now.
+// Kubelets before Kubernetes 1.34 do not say.
+func unobserved(pod jsontree.Node) bool {
+	observed, err := generation(pod.Get("status", "observedGeneration"))
+	if err != nil || observed == 0 {
+		return false
+	}
+	wanted, err := generation(pod.Get("metadata", "generation"))
+	return err == nil && observed < wanted
+}
+
+func generation(n jsontree.Node) (int64, error) { return strconv.ParseInt(string(n.Raw()), 10, 64) }
 
 func objects(list any) (found []map[string]any) {
 	items, _ := list.([]any)

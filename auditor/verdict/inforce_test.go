@@ -3,6 +3,7 @@ package verdict
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -17,6 +18,9 @@ func TestInForce(t *testing.T) {
 			"containerStatuses":[{"name":"app"},{"name":"proxy","resources":{"requests":{"cpu":"100m","ephemeral-storage":"1Gi"}}}],
 			"initContainerStatuses":[{"name":"native","resources":{"limits":{"memory":"1Gi"},"requests":{"memory":"1Gi"}}}]}`
 	}
+	behind := func(observed int) string {
+		return `,"metadata":{"generation":2}` + strings.Replace(status(""), `"status":{`, fmt.Sprintf(`"status":{"observedGeneration":%d,`, observed), 1)
+	}
 	const refused, requests, limits = `,{"type":"PodResizePending","status":"True","reason":"Infeasible"}`, "container/proxy:resources.requests.cpu", "initContainer/native:resources.limits.memory"
 	for name, test := range map[string]struct {
 		cpu, status string
@@ -27,6 +31,9 @@ func TestInForce(t *testing.T) {
 		"it was refused":           {"200m", status(refused), []string{requests, limits}},
 		"it is pending no more":    {"200m", status(`,{"type":"PodResizePending","status":"False"}`), nil},
 		"refused, and not said of": {"200m", `,"status":{"conditions":[{"type":"Ready","status":"True"}` + refused + `]}`, nil},
+		"not looked at yet":        {"200m", behind(1), []string{requests, limits}},
+		"looked at, and granted":   {"200m", behind(2), nil},
+		"a kubelet that tells not": {"200m", behind(0), nil},
 		"refused to a person":      {"300m", status(refused), []string{requests, limits}},
 	} {
 		live := parse(t, pod(test.cpu, test.status))
