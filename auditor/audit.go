@@ -157,9 +157,13 @@ func (a *audit) unread(pods int) []string {
 }
 
 // Workload audits one workload, whole, whatever else the options select, and asks about
-// each difference again. It returns nil if the workload has no Pods to judge.
-func Workload(ctx context.Context, cfg *rest.Config, opts Options, workload inventory.WorkloadRef) (*report.Item, error) {
+// each difference again. Where its JSON was just seen, it is not read again; nil where it
+// was not. It returns nil if the workload has no Pods to judge.
+func Workload(ctx context.Context, cfg *rest.Config, opts Options, workload inventory.WorkloadRef, seen []byte) (*report.Item, error) {
 	opts.Selection = inventory.Selection{Namespace: workload.Namespace, Workloads: []inventory.WorkloadRef{workload}}
+	if seen != nil {
+		opts.Selection.Seen = map[inventory.WorkloadRef][]byte{workload: seen}
+	}
 	opts.Thorough = true
 	found, err := Audit(ctx, cfg, opts)
 	if err != nil {

@@ -52,9 +52,12 @@ func (i *Inventory) takeWorkload(ctx context.Context, workload WorkloadRef) erro
 	if kind == pods {
 		return i.takePod(ctx, workload)
 	}
-	raw, err := get(ctx, i.client, kind, workload.Namespace, workload.Name)
-	if err != nil {
-		return err
+	raw, seen := i.selection.Seen[workload]
+	if !seen {
+		var err error
+		if raw, err = get(ctx, i.client, kind, workload.Namespace, workload.Name); err != nil {
+			return err
+		}
 	}
 	object, err := jsontree.Parse(raw)
 	if err != nil {

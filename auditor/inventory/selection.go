@@ -16,6 +16,8 @@ type Selection struct {
 	LabelSelector string
 	// Workloads are the only ones to audit; empty means all.
 	Workloads []WorkloadRef
+	// Seen holds the JSON of those of Workloads that were just seen, and are not read again.
+	Seen map[WorkloadRef][]byte
 	// SkipGone leaves out those of Workloads that do not exist, which are an
 	// error without it.
 	SkipGone bool

@@ -15,7 +15,7 @@ func (t *task) askItself(ctx context.Context) (decision, error) {
 	if !slices.ContainsFunc(t.item.Revisions, func(r report.Revision) bool { return r.Told }) {
 		return proceed, nil
 	}
-	found, err := t.audit(ctx, refOf(t.item))
+	found, err := t.audit(ctx, refOf(t.item), nil)
 	switch {
 	case err != nil:
 		return decision{}, fmt.Errorf("audit it once more: %w", err)

@@ -67,7 +67,7 @@ func TestNoSecondEvictionOnceNothingMayBegin(t *testing.T) {
 	opts.Pace.Drain = drained
 	task := task{
 		cluster: c, opts: opts, item: planned, tell: func(Event) {}, biased: func([]verdict.Change) {},
-		audit: func(context.Context, inventory.WorkloadRef) (*report.Item, error) {
+		audit: func(context.Context, inventory.WorkloadRef, []byte) (*report.Item, error) {
 			item := withPods(audited("Deployment", verdict.Drifted, imageChange), "p3")
 			item.Revisions[0].Members[verdict.InSync] = []report.PodRef{{Name: "p4", UID: "uid-p4"}}
 			select {

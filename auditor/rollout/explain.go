@@ -92,7 +92,7 @@ func (t *task) refusedSilently(ctx context.Context, pods []corev1.Pod) string {
 	if wanted, _ := availability(object); there >= int(wanted) {
 		return ""
 	}
-	item, err := t.audit(ctx, refOf(t.item))
+	item, err := t.audit(ctx, refOf(t.item), nil)
 	if err != nil || item == nil {
 		return ""
 	}

@@ -34,8 +34,9 @@ func (t *task) goOn(ctx context.Context, b begun, i instead) (begun, decision, e
 		return b, proceed, nil // which the audit verifies
 	case d != proceed:
 		return b, i.end(": " + d.reason), nil
-	case t.limit >= 0 && f.disrupts(t.opts) > t.limit:
-		return b, i.end(fmt.Sprintf(", as --max-unavailable-percent allows %d in all", t.limit)), nil
+	}
+	if full := t.room(f.disrupts(t.opts)); full != "" {
+		return b, i.end(", as " + full), nil
 	}
 	next, err := i.by(f)
 	if err != nil {

@@ -98,7 +98,7 @@ func TestSecondEvictionLeavesTheLostPodAlone(t *testing.T) {
 	item := audited("DaemonSet", verdict.InSync)
 	task := task{
 		cluster: c, opts: opts, item: item, tell: func(Event) {}, injectors: newInjectors(c.objects.CoreV1().RESTClient(), &rest.Config{}),
-		audit: func(context.Context, inventory.WorkloadRef) (*report.Item, error) { return &item, nil },
+		audit: func(context.Context, inventory.WorkloadRef, []byte) (*report.Item, error) { return &item, nil },
 	}
 	lost := lostPods{nodes: []string{"lost"}, only: true, live: 1, pods: map[string]bool{"uid-lost": true}}
 	first := &eviction{cluster: c, pace: opts.Pace, lost: lost}
@@ -145,7 +145,7 @@ func TestANewPodIsNotLost(t *testing.T) {
 				})}
 			c, opts := s.cluster(t), Options{Strategy: Restart}.withDefaults()
 			opts.Pace.Timeout = 2 * time.Second
-			r := &restart{cluster: c, opts: opts, enough: newSurroundings(c, time.Minute).enough, lost: lostPods{nodes: test.lost}}
+			r := &restart{cluster: c, versions: &versions{}, opts: opts, enough: newSurroundings(c, time.Minute).enough, lost: lostPods{nodes: test.lost}}
 			if err := r.finish(t.Context(), object(t, s.daemonSet), func(string) {}); (err == nil) != test.ends {
 				t.Error(err)
 			}

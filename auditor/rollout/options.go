@@ -160,8 +160,9 @@ type Pace struct {
 }
 
 // AuditFunc audits one workload, whole and unfiltered, after it has been
-// rolled out. It returns nil if the workload has no Pods to judge.
-type AuditFunc func(ctx context.Context, workload inventory.WorkloadRef) (*report.Item, error)
+// rolled out. Where the workload's JSON was just seen, it need not be read again; nil
+// where it was not. It returns nil if the workload has no Pods to judge.
+type AuditFunc func(ctx context.Context, workload inventory.WorkloadRef, seen []byte) (*report.Item, error)
 
 // Phase is how far a workload's rollout is.
 type Phase string

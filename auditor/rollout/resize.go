@@ -28,7 +28,8 @@ type resizing struct {
 	wanted  map[string]amounts // by UID
 	// hurried: what has no room now is not waited for, as there is another way.
 	hurried bool
-	lost    lostPods // of a DaemonSet, which are no targets
+	away    func(context.Context) (map[string]bool, error) // nodes that are not ready
+	lost    lostPods                                       // which are no targets, or are none any more
 
 	others map[string]bool // UIDs of Pods that are no targets
 	done   map[string]bool // UIDs of those that were resized
@@ -41,7 +42,9 @@ type resizeError struct {
 	refused bool
 	// untouched: each Pod has what it had.
 	untouched bool
-	left      []report.PodRef
+	// lost is the Pod's node, which is not ready: nobody resizes the Pod there.
+	lost string
+	left []report.PodRef
 }
 
 func (e *resizeError) Error() string { return e.reason }
@@ -80,6 +83,9 @@ func (r *resizing) finish(ctx context.Context, begun *unstructured.Unstructured,
 			return clock.explain(within, err, "no progress within %s (%s)", last)
 		case err != nil:
 			return err
+		case unfit != nil && unfit.lost != "" && unfit.untouched:
+			r.leave(target, unfit.lost)
+			continue
 		case unfit != nil:
 			unfit.reason = fmt.Sprintf("Pod %s %s", target.Name, unfit.reason)
 			unfit.refused, unfit.untouched = unfit.refused && len(r.done) == 0, (unfit.refused || unfit.untouched) && len(r.done) == 0
@@ -88,7 +94,17 @@ func (r *resizing) finish(ctx context.Context, begun *unstructured.Unstructured,
 		}
 		r.done[target.UID] = true
 	}
+	if len(r.done) == 0 && !r.lost.none() {
+		return &resizeError{reason: "its Pods that were to be resized are on " + r.lost.where(), untouched: true, left: r.targets}
+	}
 	return nil
+}
+
+// leave leaves a Pod alone whose node was lost.
+func (r *resizing) leave(target report.PodRef, node string) {
+	nodes := append(slices.Clone(r.lost.nodes), node)
+	slices.Sort(nodes)
+	r.lost.nodes, r.others[target.UID] = slices.Compact(nodes), true
 }
 
 // resize resizes one Pod, and says why it could not be. One that is gone needs nothing: what
@@ -106,6 +122,10 @@ func (r *resizing) resize(ctx, within context.Context, namespace string, target 
 			return nil, nil
 		}
 		waiting(message)
+		if away, err := r.away(within); err == nil && away[pod.Spec.NodeName] && state == underWay {
+			back, whole := r.putBack(ctx, namespace, target, asked.before, asked.news)
+			return &resizeError{reason: "is on " + (lostPods{nodes: []string{pod.Spec.NodeName}}).where() + back, untouched: whole, lost: pod.Spec.NodeName}, nil
+		}
 		gaveUp := state == infeasible || state == deferred && r.hurried
 		if !gaveUp && pause(within, evictionPoll) {
 			next, err := r.cluster.pod(within, namespace, target)

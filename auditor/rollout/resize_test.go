@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ const lost = 0
 type podServer struct {
 	mu         sync.Mutex
 	pod        *corev1.Pod
+	other      *corev1.Pod // of another name
 	get, patch []int
 	always     bool
 	namesake   bool // the first patch finds another Pod of that name
@@ -59,6 +61,9 @@ func (s *podServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pod := s.pod.DeepCopy()
+	if s.other != nil && strings.Contains(r.URL.Path, "/pods/"+s.other.Name) {
+		pod = s.other.DeepCopy()
+	}
 	pod.Kind, pod.APIVersion = "Pod", "v1"
 	if err := json.NewEncoder(w).Encode(pod); err != nil {
 		panic(err)
@@ -68,19 +73,71 @@ func (s *podServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // resizeOne resizes the server's Pod to 200m of CPU.
 func resizeOne(t *testing.T, s *podServer, pace Pace) error {
 	t.Helper()
+	return resizingOf(t, s, pace, "1").finish(t.Context(), inShop(), func(string) {})
+}
+
+// resizingOf resizes Pods of the server's to 200m of CPU.
+func resizingOf(t *testing.T, s *podServer, pace Pace, uids ...string) *resizing {
+	t.Helper()
 	server := httptest.NewServer(s)
-	defer server.Close()
+	t.Cleanup(server.Close)
 	c, err := connect(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := resizing{
-		cluster: c, pace: pace, targets: []report.PodRef{{Name: "web-1", UID: "1"}}, done: map[string]bool{}, hurried: true,
-		wanted: map[string]amounts{"1": wanted(t, amountChange("container/proxy", "resources.requests.cpu", "100m", "200m"))},
+	r := &resizing{
+		cluster: c, pace: pace, others: map[string]bool{}, done: map[string]bool{}, hurried: true, wanted: map[string]amounts{},
+		away: func(context.Context) (map[string]bool, error) { return map[string]bool{"lost": true}, nil },
 	}
+	for _, uid := range uids {
+		r.targets = append(r.targets, report.PodRef{Name: "web-" + uid, UID: uid})
+		r.wanted[uid] = wanted(t, amountChange("container/proxy", "resources.requests.cpu", "100m", "200m"))
+	}
+	return r
+}
+
+func inShop() *unstructured.Unstructured {
 	workload := &unstructured.Unstructured{}
 	workload.SetNamespace("shop")
-	return r.finish(t.Context(), workload, func(string) {})
+	return workload
+}
+
+// A Pod whose node is lost while it is resized has what it had, and holds no other up.
+func TestResizeLosesANode(t *testing.T) {
+	unanswered := livePod()
+	unanswered.Spec.NodeName, unanswered.Status.ContainerStatuses[1].Resources.Requests = "lost", nil
+	fine := livePod()
+	fine.Name, fine.UID = "web-2", "2"
+	s := &podServer{pod: unanswered, other: fine}
+	r := resizingOf(t, s, Pace{Timeout: time.Minute}, "1", "2")
+	if err := r.finish(t.Context(), inShop(), func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	if !r.done["2"] || r.done["1"] || !r.untouched()["1"] || r.lost.keep() != "its Pods on lost, which is not ready, keep what they have until it is back" {
+		t.Errorf("done %v, untouched %v: %s", r.done, r.untouched(), r.lost.keep())
+	}
+	if len(s.patches) != 3 || !strings.Contains(s.patches[1], `"cpu":"100m"`) {
+		t.Errorf("asked for %q", s.patches)
+	}
+
+	r = resizingOf(t, &podServer{pod: unanswered}, Pace{Timeout: time.Minute}, "1")
+	err := r.finish(t.Context(), inShop(), func(string) {})
+	if unfit, ok := errors.AsType[*resizeError](err); !ok || !unfit.untouched || unfit.reason != "its Pods that were to be resized are on lost, which is not ready" {
+		t.Errorf("nothing could be resized: %v", err)
+	}
+
+	s = &podServer{pod: unanswered, other: fine}
+	r = resizingOf(t, s, Pace{Timeout: time.Minute}, "1", "2")
+	r.away = func(context.Context) (map[string]bool, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.patch = []int{http.StatusForbidden} // what it had
+		return map[string]bool{"lost": true}, nil
+	}
+	err = r.finish(t.Context(), inShop(), func(string) {})
+	if unfit, ok := errors.AsType[*resizeError](err); !ok || unfit.untouched || !strings.Contains(unfit.reason, "is on lost, which is not ready, and could not be given back what it had") {
+		t.Errorf("it was not put back: %v", err)
+	}
 }
 
 // Only a final answer keeps a Pod from being resized: not one that comes from an API server

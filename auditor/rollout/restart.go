@@ -28,6 +28,7 @@ type restart struct {
 	// stays as it is.
 	enough    func(context.Context, *unstructured.Unstructured) (lostPods, bool)
 	lost      lostPods
+	versions  *versions
 	preempted string // see undoing
 
 	key, value string // of the annotation that only Pods of this restart carry
@@ -92,7 +93,7 @@ func newTimestamp(workload *unstructured.Unstructured, now time.Time, field ...s
 func (r *restart) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
 	held, lost := uids(r.held), r.lost.nodes
 	u := undoing{
-		cluster: r.cluster, opts: r.opts, stands: r.stands, fresh: r.fresh, note: r.note,
+		cluster: r.cluster, opts: r.opts, versions: r.versions, stands: r.stands, fresh: r.fresh, note: r.note,
 		meant: slices.DeleteFunc(slices.Clone(r.targets), func(p report.PodRef) bool { return held[p.UID] || r.lost.pods[p.UID] }),
 		enough: func(ctx context.Context, seen *unstructured.Unstructured) bool {
 			l, enough := r.enough(ctx, seen)
@@ -140,11 +141,12 @@ func uids(pods []report.PodRef) map[string]bool {
 // argoRestart sets spec.restartAt of an Argo Rollout, whose controller then
 // evicts every Pod that is older.
 type argoRestart struct {
-	cluster *cluster
-	opts    Options
-	note    string
-	targets []report.PodRef
-	at      string
+	cluster  *cluster
+	opts     Options
+	versions *versions
+	note     string
+	targets  []report.PodRef
+	at       string
 }
 
 func (r *argoRestart) begin(ctx context.Context, workload *unstructured.Unstructured) (*unstructured.Unstructured, error) {
@@ -157,7 +159,7 @@ func (r *argoRestart) begin(ctx context.Context, workload *unstructured.Unstruct
 
 func (r *argoRestart) finish(ctx context.Context, begun *unstructured.Unstructured, waiting func(string)) error {
 	never := func(context.Context, *unstructured.Unstructured) bool { return false }
-	u := undoing{cluster: r.cluster, opts: r.opts, stands: r.stands, fresh: r.fresh, note: r.note, meant: r.targets, enough: never}
+	u := undoing{cluster: r.cluster, opts: r.opts, versions: r.versions, stands: r.stands, fresh: r.fresh, note: r.note, meant: r.targets, enough: never}
 	return u.finish(ctx, begun, waiting)
 }
 
@@ -179,12 +181,12 @@ func (r *argoRestart) untouched() map[string]bool { return nil }
 // replaced every Pod, for as long as there is patience with it. look is given each version
 // of the workload, and reports whether all begins anew; enough, whether it is replaced as
 // far as it can be.
-func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, pace Pace, look, enough func(*unstructured.Unstructured) bool, waiting func(string)) error {
+func (c *cluster) settle(ctx context.Context, begun *unstructured.Unstructured, v *versions, pace Pace, look, enough func(*unstructured.Unstructured) bool, waiting func(string)) error {
 	minReady, _ := number(begun, "spec", "minReadySeconds")
 	ctx, clock := pace.patience(int(minReady)).start(ctx)
 	defer clock.stop()
 	last, before := "nothing heard of it", 0
-	err := c.await(ctx, begun, func(seen *unstructured.Unstructured) (bool, error) {
+	err := c.await(ctx, begun, v, func(seen *unstructured.Unstructured) (bool, error) {
 		if seen.GetGeneration() < begun.GetGeneration() {
 			return false, nil // an older version, from a lagging API server
 		}

@@ -43,6 +43,7 @@ func Run(ctx context.Context, cfg *rest.Config, plan *Plan, opts Options, audit 
 		injectors:    newInjectors(c.objects.CoreV1().RESTClient(), cfg),
 		surroundings: newSurroundings(c, surroundingsHold),
 		items:        out.Items,
+		more:         map[int]int{},
 		limit:        unavailableLimit(plan.Audited.Summary, opts.Pace.MaxUnavailablePercent),
 	}
 	r.changed = sync.NewCond(&r.mu)
@@ -86,6 +87,7 @@ type run struct {
 	items    []report.Item // what has become of the plan's steps
 	queue    []int         // indices of items that have not started
 	active   []int         // indices of items under way
+	more     map[int]int   // Pods that items may make unavailable at once, where that is more than was planned
 	biased   []lesson      // what came back as it was
 	failures int
 	done     int
@@ -107,9 +109,10 @@ func (r *run) carryOut(ctx context.Context) {
 					continue
 				}
 				t := task{
-					cluster: r.cluster, namespaces: r.namespaces, injectors: r.injectors, surroundings: r.surroundings, asked: r.opts, limit: r.limit, audit: r.audit,
+					cluster: r.cluster, namespaces: r.namespaces, injectors: r.injectors, surroundings: r.surroundings, asked: r.opts, audit: r.audit,
 					item: r.knowing(r.items[i]), planned: r.plan.Made, tell: r.tell,
 					biased: func(changes []verdict.Change) { r.learn(r.items[i], changes) },
+					room:   func(disrupts int) string { return r.room(i, disrupts) },
 				}
 				outcome := t.run(ctx)
 				r.finish(i, outcome, t.now)
@@ -161,16 +164,39 @@ func (r *run) next(ctx context.Context) (int, bool) {
 // what is under way, and not too many Pods would be unavailable. Hold mu.
 func (r *run) fits(i int) bool {
 	a := r.plan.Steps[i]
-	disrupted := a.Disrupts
+	disrupted := r.disrupts(i)
 	for _, other := range r.active {
-		b := r.plan.Steps[other]
-		if a.apart(b) {
+		if a.apart(r.plan.Steps[other]) {
 			return false
 		}
-		disrupted += b.Disrupts
+		disrupted += r.disrupts(other)
 	}
 	return r.limit < 0 || len(r.active) == 0 || disrupted <= r.limit
 }
+
+// room has an item under way make so many Pods unavailable at once, if that is no more than was
+// planned or there is room for them beside the others; else it says why not.
+func (r *run) room(i, disrupts int) (full string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.limit < 0 || disrupts <= r.disrupts(i) {
+		return ""
+	}
+	others := 0
+	for _, other := range r.active {
+		if other != i {
+			others += r.disrupts(other)
+		}
+	}
+	if others+disrupts > r.limit {
+		return fmt.Sprintf("%d of its Pods may be unavailable at once then, beside %d of others: --max-unavailable-percent allows %d in all", disrupts, others, r.limit)
+	}
+	r.more[i] = disrupts
+	return ""
+}
+
+// disrupts is how many Pods an item may make unavailable at once. Hold mu.
+func (r *run) disrupts(i int) int { return max(r.plan.Steps[i].Disrupts, r.more[i]) }
 
 // stopped says why nothing new may start; empty while it may. Hold mu.
 func (r *run) stopped(ctx context.Context) string {

@@ -43,3 +43,24 @@ func TestFits(t *testing.T) {
 		}
 	}
 }
+
+// An item that takes another strategy than was planned has room for that, or is left; what it
+// takes up counts from then on.
+func TestRoom(t *testing.T) {
+	steps := []Step{{Disrupts: 1}, {Disrupts: 2}, {Disrupts: 1}}
+	r := run{plan: &Plan{Steps: steps}, limit: 5, active: []int{0, 1}, more: map[int]int{}}
+	for _, ask := range []struct {
+		item, disrupts int
+		full           bool
+	}{{0, 1, false}, {0, 4, true}, {0, 3, false}, {1, 3, true}, {1, 2, false}, {0, 3, false}} {
+		if full := r.room(ask.item, ask.disrupts); (full != "") != ask.full {
+			t.Errorf("item %d, %d Pods: %q", ask.item, ask.disrupts, full)
+		}
+	}
+	if r.fits(2) {
+		t.Error("another one may start, though 5 Pods of 5 may be unavailable")
+	}
+	if r.limit = -1; r.room(0, 100) != "" {
+		t.Error("without a limit there is always room")
+	}
+}

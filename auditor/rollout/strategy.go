@@ -65,9 +65,8 @@ func (t *task) choose(ctx context.Context, f facts) (decision, error) {
 	if d := check(f, t.opts); d != proceed {
 		return d, nil
 	}
-	if disrupts := f.disrupts(t.opts); t.limit >= 0 && disrupts > t.limit {
-		return skip("was planned by %s, and by %s, which it takes by now, %d of its Pods may be unavailable at once: --max-unavailable-percent allows %d in all",
-			planned, t.opts.Strategy, disrupts, t.limit), nil
+	if full := t.room(f.disrupts(t.opts)); full != "" {
+		return skip("was planned by %s, and takes %s by now: %s", planned, t.opts.Strategy, full), nil
 	}
 	denied, err := newAccess(t.cluster).denied(ctx, refOf(t.item), t.opts.Strategy)
 	if err != nil || denied == "" {

@@ -184,21 +184,21 @@ func TestThePlansStrategyHolds(t *testing.T) {
 	for name, test := range map[string]struct {
 		planned Strategy
 		object  runtime.Object
-		limit   int
+		full    string
 		want    Strategy
 		reason  string
 	}{
-		"evict, and a restart would do": {Evict, deployment(3), -1, Evict, ""},
-		"restart, and it still does":    {Restart, deployment(3), 0, Restart, ""},
-		"restart, and it is owned now":  {Restart, deployment(3, owned), 0, Evict, "was planned by restart, and by evict, which it takes by now, 1 of its Pods may be unavailable at once"},
-		"whatever works":                {"", deployment(3), -1, Restart, ""},
+		"evict, and a restart would do": {Evict, deployment(3), "full", Evict, ""},
+		"restart, and it still does":    {Restart, deployment(3), "full", Restart, ""},
+		"restart, and it is owned now":  {Restart, deployment(3, owned), "full", Evict, "was planned by restart, and takes evict by now: full"},
+		"whatever works":                {"", deployment(3), "full", Restart, ""},
 	} {
 		asked := Options{Strategy: Auto}.withDefaults()
 		f, err := factsOf(object(t, test.object), namespace{name: "shop"}, all, asked)
 		if err != nil {
 			t.Fatal(err)
 		}
-		task := task{asked: asked, item: all, limit: test.limit}
+		task := task{asked: asked, item: all, room: func(int) string { return test.full }}
 		task.item.Rollout.Strategy = string(test.planned)
 		d, err := task.choose(t.Context(), f)
 		if err != nil || task.opts.Strategy != test.want || (d == proceed) != (test.reason == "") || !strings.Contains(d.reason, test.reason) {

@@ -18,9 +18,10 @@ import (
 // undoing follows a restart, and notices that somebody takes it back while it is under way:
 // a controller that owns the template, a tool that keeps it as it is in Git, a person.
 type undoing struct {
-	cluster *cluster
-	opts    Options
-	meant   []report.PodRef // Pods that it is to replace
+	cluster  *cluster
+	opts     Options
+	versions *versions
+	meant    []report.PodRef // Pods that it is to replace
 	// stands reports whether a version of the workload has what the restart set.
 	stands func(*unstructured.Unstructured) bool
 	fresh  func(*corev1.Pod) bool
@@ -43,7 +44,7 @@ func (u *undoing) finish(ctx context.Context, begun *unstructured.Unstructured, 
 	if w, err := workloadKinds[begun.GetKind()].read(begun.Object); err == nil {
 		u.floor = w.available
 	}
-	err := u.cluster.settle(ctx, begun, u.opts.Pace, func(seen *unstructured.Unstructured) bool {
+	err := u.cluster.settle(ctx, begun, u.versions, u.opts.Pace, func(seen *unstructured.Unstructured) bool {
 		u.watchOut(ctx, seen)
 		return u.look(ctx, seen)
 	},

@@ -26,17 +26,19 @@ type task struct {
 	surroundings *surroundings
 	asked        Options // what the run was asked for
 	opts         Options // for this workload, once it was looked at
-	limit        int     // of Pods that a run makes unavailable at once; less than 0: none
-	audit        AuditFunc
-	item         report.Item
-	planned      time.Time // when the plan was made
-	tell         func(Event)
-	biased       func([]verdict.Change) // told where the workload came back as it was
-	mayNot       bool                   // this identity may not do what was chosen
-	leftOut      bool                   // something is left that a later run must not begin with
-	takenBack    bool                   // its restart was
-	cause        report.Cause           // of its failure, where that is more than its result
-	now          *report.Item           // as it was audited after its Pods were re-created; nil: it was not
+	// room has so many Pods of the workload be unavailable at once, or says why they may not be.
+	room      func(disrupts int) (full string)
+	audit     AuditFunc
+	item      report.Item
+	planned   time.Time // when the plan was made
+	tell      func(Event)
+	biased    func([]verdict.Change) // told where the workload came back as it was
+	mayNot    bool                   // this identity may not do what was chosen
+	leftOut   bool                   // something is left that a later run must not begin with
+	takenBack bool                   // its restart was
+	cause     report.Cause           // of its failure, where that is more than its result
+	versions  versions               // of the workload, while it may be restarted
+	now       *report.Item           // as it was audited after its Pods were re-created; nil: it was not
 }
 
 // recreation is how the Pods of one workload are replaced.
@@ -59,7 +61,7 @@ type recreation interface {
 func (t *task) recreation(f facts, note string) recreation {
 	switch {
 	case t.opts.Strategy == Resize:
-		r := &resizing{cluster: t.cluster, pace: t.opts.Pace, targets: f.reachable(), wanted: f.resize.pods, hurried: t.asked.Strategy == Auto}
+		r := &resizing{cluster: t.cluster, pace: t.opts.Pace, targets: f.reachable(), wanted: f.resize.pods, hurried: t.asked.Strategy == Auto, away: t.surroundings.away}
 		if f.inPlace {
 			r.lost = f.lost
 		}
@@ -67,9 +69,9 @@ func (t *task) recreation(f facts, note string) recreation {
 	case t.opts.Strategy == Evict:
 		return t.evicting(f, f.targets, t.opts.Pace)
 	case f.kind == kind.Rollout:
-		return &argoRestart{cluster: t.cluster, opts: t.opts, note: note, targets: f.targets}
+		return &argoRestart{cluster: t.cluster, opts: t.opts, versions: &t.versions, note: note, targets: f.targets}
 	}
-	r := &restart{cluster: t.cluster, opts: t.opts, reason: t.reason(), note: note, held: f.below(), targets: f.targets, enough: t.surroundings.enough}
+	r := &restart{cluster: t.cluster, opts: t.opts, versions: &t.versions, reason: t.reason(), note: note, held: f.below(), targets: f.targets, enough: t.surroundings.enough}
 	if f.inPlace {
 		r.lost = f.lost
 	}
@@ -102,6 +104,7 @@ func (t *task) run(ctx context.Context) report.Rollout {
 	outcome := t.item.Rollout
 	outcome.Reason, outcome.Eligible, outcome.Cause = "", false, ""
 	t.opts = t.asked
+	defer t.versions.end()
 	b := begun{}
 	refused, err := t.askItself(ctx)
 	if refused == proceed && err == nil {
@@ -220,7 +223,7 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 		return nil, facts{}, decision{}, err
 	}
 	// Last, so that as little as possible happens between this and the start.
-	object, err := t.cluster.get(ctx, refOf(t.item))
+	object, err := t.look(ctx)
 	if apierrors.IsNotFound(err) {
 		return nil, facts{}, gone, nil
 	}
@@ -252,6 +255,16 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 		d = skip("%s: its new Pods might come without what it injects; start it first", down)
 	}
 	return object, f, d, err
+}
+
+// look reads the workload, and follows it from then on if it may be restarted.
+func (t *task) look(ctx context.Context) (object *unstructured.Unstructured, err error) {
+	t.versions.end()
+	if t.asked.Strategy != Restart && t.asked.Strategy != Auto {
+		return t.cluster.get(ctx, refOf(t.item))
+	}
+	object, t.versions, err = t.cluster.look(ctx, refOf(t.item))
+	return object, err
 }
 
 // settle waits until the workload has been rolled out, then audits it. The

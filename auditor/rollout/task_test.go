@@ -38,7 +38,7 @@ func TestAskItself(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := false
-			task := task{item: test.planned, audit: func(context.Context, inventory.WorkloadRef) (*report.Item, error) {
+			task := task{item: test.planned, audit: func(context.Context, inventory.WorkloadRef, []byte) (*report.Item, error) {
 				asked = true
 				return test.found, test.err
 			}}

@@ -40,11 +40,13 @@ const (
 func (t *task) verify(ctx context.Context, b begun, digest string) (outcome, string) {
 	var o outcome
 	end := func(d decision) outcome { return outcome{decision: d} }
+	seen := t.versions.json()
 	for attempt := range verifyAttempts {
 		if attempt > 0 && !pause(ctx, verifyPause) {
 			return end(left("before it could be audited again")), digest
 		}
-		item, err := t.audit(ctx, refOf(t.item))
+		item, err := t.audit(ctx, refOf(t.item), seen)
+		seen = nil
 		if err != nil && ctx.Err() != nil {
 			return end(left("before it could be audited again")), digest
 		}

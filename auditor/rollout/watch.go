@@ -29,29 +29,95 @@ func refTo(object *unstructured.Unstructured) inventory.WorkloadRef {
 	return inventory.WorkloadRef{Kind: object.GetKind(), Namespace: object.GetNamespace(), Name: object.GetName()}
 }
 
+// firstVersion is how long a watch is given to say what there is: it says nothing of what
+// is not there.
+const firstVersion = 2 * time.Second
+
+// versions are those of one workload, as a watch tells them from the first one on, which
+// spares the request to read that. The zero value begins with none.
+type versions struct {
+	events watch.Interface // nil: no watch is open
+	last   *unstructured.Unstructured
+}
+
+// end closes the watch.
+func (v *versions) end() {
+	if v.events != nil {
+		v.events.Stop()
+	}
+	*v = versions{}
+}
+
+// json is the last version that was waited for; nil if none was.
+func (v *versions) json() []byte {
+	if v.last == nil {
+		return nil
+	}
+	text, err := v.last.MarshalJSON()
+	if err != nil {
+		return nil // then it is read
+	}
+	return text
+}
+
+// look reads a workload, and has it watched from then on. Where it may not be watched it is
+// read alone.
+func (c *cluster) look(ctx context.Context, ref inventory.WorkloadRef) (*unstructured.Unstructured, versions, error) {
+	events, err := c.watch(ctx, ref, "")
+	if err == nil {
+		select {
+		case event, open := <-events.ResultChan():
+			if object, is := event.Object.(*unstructured.Unstructured); open && is && event.Type == watch.Added {
+				return object, versions{events: events}, nil
+			}
+		case <-time.After(firstVersion):
+		case <-ctx.Done():
+		}
+		events.Stop()
+	}
+	object, err := c.get(ctx, ref)
+	return object, versions{}, err
+}
+
+// watch watches one workload from a version on; without one, what there is comes first.
+func (c *cluster) watch(ctx context.Context, ref inventory.WorkloadRef, version string) (watch.Interface, error) {
+	return c.of(ref).Watch(ctx, metav1.ListOptions{
+		FieldSelector:   fields.OneTermEqualSelector(metav1.ObjectNameField, ref.Name).String(),
+		ResourceVersion: version,
+		TimeoutSeconds:  new(watchSeconds),
+	})
+}
+
 // judge looks at one version of a workload: done, not yet, or an error that
 // ends the wait.
 type judge func(*unstructured.Unstructured) (done bool, err error)
 
-// await follows a workload from the given version on, which it judges first,
-// until judge ends it. An
-// API server that is away, and a watch that is refused or breaks, only slow it
-// down: it then reads the object again and again until ctx ends. Whatever was
-// in the way when ctx ended is part of the error.
-func (c *cluster) await(ctx context.Context, object *unstructured.Unstructured, judge judge) error {
+// await follows a workload from the given version on, which it judges first, until judge
+// ends it: by the watch that is open already, if one is, whose next version must be that
+// one or a later one. It keeps the last version. An API server that is away, and a watch
+// that is refused or breaks, only slow it down: it then reads the object again and again
+// until ctx ends. Whatever was in the way when ctx ended is part of the error.
+func (c *cluster) await(ctx context.Context, object *unstructured.Unstructured, v *versions, judge judge) error {
 	ref := refTo(object)
 	sameObject := func(seen *unstructured.Unstructured) (bool, error) {
 		if seen.GetUID() != object.GetUID() {
 			return false, errGone
 		}
+		v.last = seen
 		return judge(seen)
 	}
-	if done, err := judge(object); done || err != nil {
+	if done, err := sameObject(object); done || err != nil {
 		return err
 	}
-	version := object.GetResourceVersion()
+	version, ended, err := object.GetResourceVersion(), false, error(nil)
+	if v.events != nil {
+		if ended, err = judgeEach(ctx, v.events, sameObject); ended {
+			return err
+		}
+		version = ""
+	}
 	for {
-		ended, err := c.follow(ctx, ref, version, sameObject)
+		ended, err = c.follow(ctx, ref, version, sameObject)
 		if ended {
 			return err
 		}
@@ -79,16 +145,27 @@ func (c *cluster) follow(ctx context.Context, ref inventory.WorkloadRef, version
 		}
 		version = object.GetResourceVersion()
 	}
-	watcher, err := c.of(ref).Watch(ctx, metav1.ListOptions{
-		FieldSelector:   fields.OneTermEqualSelector(metav1.ObjectNameField, ref.Name).String(),
-		ResourceVersion: version,
-		TimeoutSeconds:  new(watchSeconds),
-	})
+	events, err := c.watch(ctx, ref, version)
 	if err != nil {
 		return false, err
 	}
-	defer watcher.Stop()
-	for event := range watcher.ResultChan() {
+	defer events.Stop()
+	return judgeEach(ctx, events, judge)
+}
+
+// judgeEach judges versions until the watch ends.
+func judgeEach(ctx context.Context, events watch.Interface, judge judge) (ended bool, err error) {
+	for {
+		var event watch.Event
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case next, open := <-events.ResultChan():
+			if !open {
+				return false, nil
+			}
+			event = next
+		}
 		switch event.Type {
 		case watch.Added, watch.Modified:
 			if done, err := judge(event.Object.(*unstructured.Unstructured)); done || err != nil {
@@ -100,7 +177,6 @@ func (c *cluster) follow(ctx context.Context, ref inventory.WorkloadRef, version
 			return false, fmt.Errorf("watch: %w", apierrors.FromObject(event.Object))
 		}
 	}
-	return false, nil
 }
 
 // pause waits; it returns false if ctx ended meanwhile.

@@ -1,17 +1,22 @@
 package rollout
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 )
 
 // script answers one request after the other, each by its own step, as an API
@@ -144,7 +149,7 @@ func TestAwait(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = c.await(t.Context(), &unstructured.Unstructured{Object: web("1", "5", false)}, func(seen *unstructured.Unstructured) (bool, error) {
+			err = c.await(t.Context(), &unstructured.Unstructured{Object: web("1", "5", false)}, &versions{}, func(seen *unstructured.Unstructured) (bool, error) {
 				if seen.GetResourceVersion() == "broken" {
 					return false, errBroken
 				}
@@ -152,6 +157,85 @@ func TestAwait(t *testing.T) {
 				return settled, nil
 			})
 			if !errors.Is(err, test.want) {
+				t.Errorf("ended with %v, want %v", err, test.want)
+			}
+			if diff := cmp.Diff(test.requests, s.requests); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestLook: one request says what a workload is and what becomes of it, as long as it may be
+// watched and is there.
+func TestLook(t *testing.T) {
+	forbidden := answer(http.StatusForbidden, refusal(http.StatusForbidden, metav1.StatusReasonForbidden))
+	stays := func(steps ...any) step {
+		return func(w http.ResponseWriter) {
+			events(steps...)(w)
+			w.(http.Flusher).Flush()
+			time.Sleep(firstVersion + time.Second)
+		}
+	}
+	for name, test := range map[string]struct {
+		steps    []step
+		requests []string
+		want     error // of look, or of await
+		last     string
+	}{
+		"one watch": {
+			steps:    []step{events(event("ADDED", web("1", "5", false)), event("MODIFIED", web("1", "6", false)), event("MODIFIED", web("1", "7", true)))},
+			requests: []string{"watch from "}, last: "7"},
+		"it ends too early": {
+			steps: []step{
+				events(event("ADDED", web("1", "5", false)), event("MODIFIED", web("1", "6", false))),
+				answer(http.StatusOK, web("1", "8", false)),
+				events(event("MODIFIED", web("1", "9", true))),
+			},
+			requests: []string{"watch from ", "get", "watch from 8"}, last: "9"},
+		"deleted": {
+			steps:    []step{events(event("ADDED", web("1", "5", false)), event("DELETED", web("1", "6", false)))},
+			requests: []string{"watch from "}, want: errGone, last: "6"},
+		"it may not be watched": {
+			steps:    []step{forbidden, answer(http.StatusOK, web("1", "5", false)), forbidden, answer(http.StatusOK, web("1", "8", true))},
+			requests: []string{"watch from ", "get", "watch from 6", "get"}, last: "8"},
+		"it is not there": {
+			steps:    []step{stays(), answer(http.StatusNotFound, refusal(http.StatusNotFound, metav1.StatusReasonNotFound))},
+			requests: []string{"watch from ", "get"}, want: errors.New("NotFound")},
+		"the wait ends": {
+			steps:    []step{stays(event("ADDED", web("1", "5", false)))},
+			requests: []string{"watch from "}, want: context.DeadlineExceeded, last: "6"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &script{steps: test.steps}
+			server := httptest.NewServer(s)
+			defer server.Close()
+			c, err := connect(&rest.Config{Host: server.URL})
+			if err != nil {
+				t.Fatal(err)
+			}
+			object, v, err := c.look(t.Context(), inventory.WorkloadRef{Kind: "Deployment", Namespace: "shop", Name: "web"})
+			defer v.end()
+			if err == nil {
+				if object.GetResourceVersion() != "5" {
+					t.Errorf("it looked at version %s", object.GetResourceVersion())
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				if test.want != nil {
+					ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+				}
+				defer cancel()
+				// The patch's answer.
+				err = c.await(ctx, &unstructured.Unstructured{Object: web("1", "6", false)}, &v, func(seen *unstructured.Unstructured) (bool, error) {
+					settled, _, _ := unstructured.NestedBool(seen.Object, "settled")
+					return settled, nil
+				})
+				if got := v.last.GetResourceVersion(); got != test.last || !strings.Contains(string(v.json()), `"resourceVersion":"`+got+`"`) {
+					t.Errorf("the last version is %s, want %s: %s", got, test.last, v.json())
+				}
+			}
+			if !errors.Is(err, test.want) && (err == nil || test.want == nil || err.Error() != test.want.Error()) {
 				t.Errorf("ended with %v, want %v", err, test.want)
 			}
 			if diff := cmp.Diff(test.requests, s.requests); diff != "" {

@@ -220,7 +220,7 @@ func (r *run) holdsUp(ctx context.Context, i int) string {
 	case item.Rollout.Result != report.Skipped:
 		return "is " + string(item.Rollout.Result)
 	}
-	now, err := r.audit(ctx, refOf(item))
+	now, err := r.audit(ctx, refOf(item), nil)
 	switch {
 	case err != nil:
 		return fmt.Sprintf("could not be audited: %v", err)

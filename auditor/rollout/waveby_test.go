@@ -113,7 +113,7 @@ func TestWaveBegins(t *testing.T) {
 			r := run{
 				opts:  Options{WaveBy: WaveBy{{"ring", "0"}, {"ring", "1"}}},
 				plan:  &Plan{Steps: []Step{test.step, {Item: item("next", verdict.Drifted), Result: report.Planned, Wave: "ring=1", wave: 1}}},
-				audit: func(context.Context, inventory.WorkloadRef) (*report.Item, error) { return test.now, test.err },
+				audit: func(context.Context, inventory.WorkloadRef, []byte) (*report.Item, error) { return test.now, test.err },
 			}
 			if test.step.Result != report.Planned {
 				r.plan.Steps[0], r.plan.Steps[1] = r.plan.Steps[1], r.plan.Steps[0]

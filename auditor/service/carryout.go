@@ -144,8 +144,8 @@ func (h *healer) run(ctx context.Context, c config.Configuration, open window.Oc
 		}
 		held.Doing(doing)
 	}
-	return h.steps.run(ctx, plan, opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
-		return h.steps.verify(ctx, c, w)
+	return h.steps.run(ctx, plan, opts, func(ctx context.Context, w inventory.WorkloadRef, seen []byte) (*report.Item, error) {
+		return h.steps.verify(ctx, c, w, seen)
 	})
 }
 

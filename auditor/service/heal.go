@@ -32,7 +32,7 @@ type steps struct {
 	run   func(context.Context, *rollout.Plan, rollout.Options, rollout.AuditFunc) (*report.Report, error)
 	audit func(context.Context, config.Configuration, ...inventory.WorkloadRef) (*report.Report, error)
 	// verify audits one workload that was rolled out.
-	verify func(context.Context, config.Configuration, inventory.WorkloadRef) (*report.Item, error)
+	verify func(context.Context, config.Configuration, inventory.WorkloadRef, []byte) (*report.Item, error)
 	// traces reads what rollouts have left on workloads.
 	traces func(context.Context, []inventory.WorkloadRef) (map[inventory.WorkloadRef]rollout.Trace, error)
 	// rows tells whether a query returns any.

@@ -213,10 +213,10 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 		audit: func(ctx context.Context, c config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {
 			return auditor.Audit(ctx, cluster, audits.options(c, workloads))
 		},
-		verify: func(ctx context.Context, c config.Configuration, w inventory.WorkloadRef) (*report.Item, error) {
+		verify: func(ctx context.Context, c config.Configuration, w inventory.WorkloadRef, seen []byte) (*report.Item, error) {
 			of := audits.options(c, nil)
 			of.Surroundings = around
-			return auditor.Workload(ctx, cluster, of, w)
+			return auditor.Workload(ctx, cluster, of, w, seen)
 		},
 		traces: func(ctx context.Context, workloads []inventory.WorkloadRef) (map[inventory.WorkloadRef]rollout.Trace, error) {
 			return rollout.Traces(ctx, cluster, workloads)

@@ -29,7 +29,7 @@ type rolloutSteps struct {
 	lock  func(context.Context, *rest.Config, rollout.Claim) (rolloutLock, error)
 	audit auditFunc
 	// verify audits one workload that was rolled out.
-	verify func(context.Context, *rest.Config, auditor.Options, inventory.WorkloadRef) (*report.Item, error)
+	verify func(context.Context, *rest.Config, auditor.Options, inventory.WorkloadRef, []byte) (*report.Item, error)
 	plan   func(context.Context, *rest.Config, *report.Report, rollout.Options) (*rollout.Plan, error)
 	run    func(context.Context, *rest.Config, *rollout.Plan, rollout.Options, rollout.AuditFunc) (*report.Report, error)
 }

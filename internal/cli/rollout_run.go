@@ -208,8 +208,8 @@ func (o *rolloutOptions) carryOut(ctx context.Context, config *rest.Config, plan
 	defer stop()
 	verifying := o.auditing()
 	verifying.Log, verifying.Surroundings = options.Log, &auditor.Surroundings{}
-	return o.steps.run(leave, config, plan, options, func(ctx context.Context, workload inventory.WorkloadRef) (*report.Item, error) {
-		return o.steps.verify(ctx, config, verifying, workload)
+	return o.steps.run(leave, config, plan, options, func(ctx context.Context, workload inventory.WorkloadRef, seen []byte) (*report.Item, error) {
+		return o.steps.verify(ctx, config, verifying, workload, seen)
 	})
 }
 

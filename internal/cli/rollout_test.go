@@ -84,7 +84,7 @@ func (r *rolledOut) steps(items ...report.Item) rolloutSteps {
 			return r, r.held
 		},
 		audit: foundBy(&r.audited, items...),
-		verify: func(_ context.Context, _ *rest.Config, _ auditor.Options, w inventory.WorkloadRef) (*report.Item, error) {
+		verify: func(_ context.Context, _ *rest.Config, _ auditor.Options, w inventory.WorkloadRef, _ []byte) (*report.Item, error) {
 			r.verified = w
 			return &items[0], nil
 		},
@@ -104,7 +104,7 @@ func (r *rolledOut) steps(items ...report.Item) rolloutSteps {
 				options.Progress(event)
 			}
 			var err error
-			r.again, err = audit(ctx, inventory.WorkloadRef{Kind: "Deployment", Namespace: "cart", Name: "web"})
+			r.again, err = audit(ctx, inventory.WorkloadRef{Kind: "Deployment", Namespace: "cart", Name: "web"}, nil)
 			done := plan.Report()
 			for i, s := range plan.Steps {
 				done.Items[i].Rollout = s.Item.Rollout

@@ -63,8 +63,8 @@ func TestRolloutThatAQuotaStopsSilently(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, err := rollout.Run(t.Context(), e.config, plan, e.opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
-		return auditor.Workload(ctx, e.config, auditor.Options{Concurrency: 2}, w)
+	done, err := rollout.Run(t.Context(), e.config, plan, e.opts, func(ctx context.Context, w inventory.WorkloadRef, seen []byte) (*report.Item, error) {
+		return auditor.Workload(ctx, e.config, auditor.Options{Concurrency: 2}, w, seen)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -79,7 +79,7 @@ func (e *engine) plan(t *testing.T, items ...report.Item) *rollout.Plan {
 
 func (e *engine) run(ctx context.Context, t *testing.T, plan *rollout.Plan) *report.Report {
 	t.Helper()
-	done, err := rollout.Run(ctx, e.config, plan, e.opts, func(_ context.Context, w inventory.WorkloadRef) (*report.Item, error) {
+	done, err := rollout.Run(ctx, e.config, plan, e.opts, func(_ context.Context, w inventory.WorkloadRef, _ []byte) (*report.Item, error) {
 		item := e.item(w.Kind, w.Name, e.state)
 		return &item, nil
 	})

@@ -56,7 +56,7 @@ func TestRolloutThatDoesNotConvergeAndIsKilled(t *testing.T) {
 		}
 	}
 	plan := e.plan(t, drifted)
-	done, err := rollout.Run(ctx, e.config, plan, e.opts, func(ctx context.Context, _ inventory.WorkloadRef) (*report.Item, error) {
+	done, err := rollout.Run(ctx, e.config, plan, e.opts, func(ctx context.Context, _ inventory.WorkloadRef, _ []byte) (*report.Item, error) {
 		return nil, ctx.Err()
 	})
 	if err != nil {

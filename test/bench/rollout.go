@@ -149,8 +149,8 @@ func rollOutAll(ctx context.Context, config *rest.Config, found *report.Report) 
 		return err
 	}
 	verifying := auditor.Options{Concurrency: auditConcurrency, Log: logr.Discard(), Surroundings: &auditor.Surroundings{}}
-	done, err := rollout.Run(ctx, config, plan, opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
-		return auditor.Workload(ctx, config, verifying, w)
+	done, err := rollout.Run(ctx, config, plan, opts, func(ctx context.Context, w inventory.WorkloadRef, seen []byte) (*report.Item, error) {
+		return auditor.Workload(ctx, config, verifying, w, seen)
 	})
 	if err != nil {
 		return err

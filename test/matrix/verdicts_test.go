@@ -148,8 +148,8 @@ func (m *matrix) rollOutBy(t *testing.T, found *report.Report, opts rollout.Opti
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, err := rollout.Run(t.Context(), m.self.config, plan, opts, func(ctx context.Context, w inventory.WorkloadRef) (*report.Item, error) {
-		return auditor.Workload(ctx, m.self.config, auditor.Options{DryRunAs: m.self.as}, w)
+	done, err := rollout.Run(t.Context(), m.self.config, plan, opts, func(ctx context.Context, w inventory.WorkloadRef, seen []byte) (*report.Item, error) {
+		return auditor.Workload(ctx, m.self.config, auditor.Options{DryRunAs: m.self.as}, w, seen)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -88,8 +88,8 @@ func (w *world) rollOut(t *testing.T, found *report.Report, strategy rollout.Str
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, err := rollout.Run(t.Context(), w.config, plan, opts, func(ctx context.Context, of inventory.WorkloadRef) (*report.Item, error) {
-		return auditor.Workload(ctx, w.config, auditor.Options{}, of)
+	done, err := rollout.Run(t.Context(), w.config, plan, opts, func(ctx context.Context, of inventory.WorkloadRef, seen []byte) (*report.Item, error) {
+		return auditor.Workload(ctx, w.config, auditor.Options{}, of, seen)
 	})
 	if err != nil {
 		t.Fatal(err)
