@@ -109,15 +109,16 @@ func (c *cluster) await(ctx context.Context, object *unstructured.Unstructured, 
 	if done, err := sameObject(object); done || err != nil {
 		return err
 	}
-	version, ended, err := object.GetResourceVersion(), false, error(nil)
+	version := object.GetResourceVersion()
 	if v.events != nil {
-		if ended, err = judgeEach(ctx, v.events, sameObject); ended {
+		// What is wrong with this watch the next one tells.
+		if ended, err := judgeEach(ctx, v.events, sameObject); ended {
 			return err
 		}
 		version = ""
 	}
 	for {
-		ended, err = c.follow(ctx, ref, version, sameObject)
+		ended, err := c.follow(ctx, ref, version, sameObject)
 		if ended {
 			return err
 		}
