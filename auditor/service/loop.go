@@ -42,6 +42,7 @@ type loop struct {
 	reports *reporter
 	first   *progress
 	memory  *memory
+	kept    *lastReport
 	changes *changes
 	heal    func(context.Context, config.Configuration, *report.Report)
 	tell    func(notify.Message)
@@ -68,6 +69,12 @@ func (l *loop) run(ctx context.Context) {
 	l.first.begin()
 	if err := l.memory.load(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not known")
+	}
+	switch last, err := l.kept.load(ctx); {
+	case last != nil:
+		l.page.restored(last)
+	case err != nil && ctx.Err() == nil:
+		l.log.Error(err, "The page shows nothing before the first audit has ended")
 	}
 	retry := firstRetry
 	scope, why := auditor.Everything, "start"
@@ -205,6 +212,9 @@ func (l *loop) once(ctx context.Context, scope auditor.Scope, why string) error 
 	}
 	if err := l.memory.save(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not kept")
+	}
+	if err := l.kept.save(ctx, found, time.Now()); err != nil && ctx.Err() == nil {
+		l.log.Error(err, "The next leader's page begins without a report")
 	}
 	log := l.log.V(1)
 	if scope == auditor.Everything || round.Splits > 0 {

@@ -71,6 +71,13 @@ func (p *page) audited(found *report.Report) {
 	}
 }
 
+// restored shows a report of an earlier leader's until there is one of this one's own.
+func (p *page) restored(found *report.Report) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = found
+}
+
 // render returns the page, nil before the first audit. One is drawn when it is asked
 // for, once a report and one at a time; who asks meanwhile waits for it, but not for
 // long where there is an earlier one.

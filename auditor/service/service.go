@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -129,7 +130,12 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	if err != nil {
 		return fmt.Errorf("set up the auditor: %w", err)
 	}
-	if err := mgr.Start(logr.NewContext(ctx, options.Logger)); err != nil {
+	err = mgr.Start(logr.NewContext(ctx, options.Logger))
+	if err != nil && strings.Contains(err.Error(), "leader election lost") { // controller-runtime has no value for it
+		return fmt.Errorf("run the auditor: %w: Lease %s/%s could not be renewed in time, as the API server did not answer, or another replica holds it; start the process again",
+			err, options.Namespace, options.Name)
+	}
+	if err != nil {
 		return fmt.Errorf("run the auditor: %w", err)
 	}
 	return nil
@@ -189,6 +195,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 		progress: l.first, leader: leaderOf(client.CoordinationV1(), options, host),
 	}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
+	l.kept = &lastReport{objects: client.CoreV1().ConfigMaps(options.Namespace), name: options.Name + lastReportSuffix, masker: l.page.masker}
 	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, judged: l.first.judged, restless: &restless.Ledger{}, log: options.Logger}
 	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes}
 	l.round = rounds.round

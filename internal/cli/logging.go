@@ -52,9 +52,23 @@ func (l *logging) logger(w io.Writer) logr.Logger {
 	return logr.FromSlogHandler(slog.NewTextHandler(w, options))
 }
 
+// levelName is one of four: logr's verbosities lie between those of slog.
+func levelName(level slog.Level) string {
+	for _, named := range []slog.Level{slog.LevelError, slog.LevelWarn, slog.LevelInfo} {
+		if level >= named {
+			return named.String()
+		}
+	}
+	return slog.LevelDebug.String()
+}
+
 // masked returns what masks secrets in the texts of a log: errors quote others.
 func masked(m *mask.Masker) func([]string, slog.Attr) slog.Attr {
-	return func(_ []string, attr slog.Attr) slog.Attr {
+	return func(groups []string, attr slog.Attr) slog.Attr {
+		if level, is := attr.Value.Any().(slog.Level); is && len(groups) == 0 && attr.Key == slog.LevelKey {
+			attr.Value = slog.StringValue(levelName(level))
+			return attr
+		}
 		switch attr.Value.Kind() {
 		case slog.KindString:
 			attr.Value = slog.StringValue(m.Prose(attr.Value.String()))

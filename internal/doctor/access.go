@@ -67,6 +67,7 @@ func serviceRights(home string) []authorizationv1.ResourceAttributes {
 		within(home, auditor, rights("coordination.k8s.io", "get update", "leases")),
 		within(home, "", rights("", "create", "configmaps")),
 		within(home, auditor, rights("", "get update", "configmaps")),
+		within(home, auditor+"-report", rights("", "get update", "configmaps")),
 		within(home, "", rights("", "create", "events")),
 		within(home, "", rights("events.k8s.io", "create", "events")),
 	)
