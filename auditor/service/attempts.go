@@ -34,6 +34,9 @@ type attempt struct {
 	// was about to change it in a way that leaves no trace on the workload.
 	Planned time.Time
 	Begun   bool
+	// Unseen is the window whose failures count it, though nobody has seen it fail: the leader
+	// that had begun with it was killed. It may still end well.
+	Unseen *string
 }
 
 // attempts are those of workloads that still drift, and when a rollout last failed
@@ -91,7 +94,7 @@ func (a attempts) ended(ref inventory.WorkloadRef, o outcome, now time.Time) {
 	if !kept(ref) {
 		return
 	}
-	last.Planned, last.Begun = time.Time{}, false
+	last.Planned, last.Begun, last.Unseen = time.Time{}, false, nil
 	switch o {
 	case unchanged:
 		if last == (attempt{}) {
@@ -135,10 +138,19 @@ func (a attempts) rank(ref inventory.WorkloadRef, now time.Time) int {
 	return rank
 }
 
-// forget leaves only what still drifts, and namespaces whose trouble is recent.
-func (a attempts) forget(drifting ages, now time.Time) {
-	maps.DeleteFunc(a.of, func(ref inventory.WorkloadRef, _ attempt) bool { _, drifts := drifting[ref]; return !drifts })
+// forget leaves only what still drifts, and namespaces whose trouble is recent. It returns the
+// windows that count what has ended well by namespace, though nobody had seen that.
+func (a attempts) forget(drifting ages, now time.Time) (unseen map[inventory.WorkloadRef]string) {
+	unseen = map[inventory.WorkloadRef]string{}
+	maps.DeleteFunc(a.of, func(ref inventory.WorkloadRef, of attempt) bool {
+		_, drifts := drifting[ref]
+		if !drifts && of.Unseen != nil {
+			unseen[ref] = *of.Unseen
+		}
+		return !drifts
+	})
 	maps.DeleteFunc(a.troubled, func(_ string, at time.Time) bool { return now.Sub(at) >= troubledFor })
+	return unseen
 }
 
 // keptAttempt is how a ConfigMap has one; without a kind and a name, a
@@ -152,6 +164,8 @@ type keptAttempt struct {
 	At        int64  `json:"t"`           // Unix time in seconds
 	Planned   int64  `json:"p,omitempty"` // likewise
 	Begun     bool   `json:"b,omitempty"`
+	// Unseen is the window that counts it.
+	Unseen *string `json:"u,omitempty"`
 }
 
 // entries lists them by turns of the namespaces, what a run has planned first, then what failed
@@ -159,7 +173,7 @@ type keptAttempt struct {
 func (a attempts) entries() []keptAttempt {
 	var entries []keptAttempt
 	for ref, of := range a.of {
-		e := keptAttempt{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, Failures: of.Failures, Refusals: of.Refusals, Begun: of.Begun}
+		e := keptAttempt{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, Failures: of.Failures, Refusals: of.Refusals, Begun: of.Begun, Unseen: of.Unseen}
 		if !of.Next.IsZero() {
 			e.At = of.Next.Unix()
 		}
@@ -186,7 +200,7 @@ func attemptsOf(entries []keptAttempt, now time.Time) attempts {
 		ref := inventory.WorkloadRef{Kind: e.Kind, Namespace: e.Namespace, Name: e.Name}
 		switch {
 		case kept(ref):
-			of := attempt{Failures: clamp(e.Failures), Refusals: clamp(e.Refusals), Next: at}
+			of := attempt{Failures: clamp(e.Failures), Refusals: clamp(e.Refusals), Next: at, Unseen: e.Unseen}
 			if e.Planned > 0 {
 				of.Planned, of.Begun = time.Unix(min(e.Planned, now.Unix()), 0).UTC(), e.Begun
 			}

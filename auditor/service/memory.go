@@ -80,7 +80,11 @@ func (m *memory) update(found *report.Report, now time.Time) news {
 	m.known, fresh = m.known.update(found, m.since, now)
 	m.since = m.since.update(found, now)
 	m.biased = found.Biased()
-	m.attempts.forget(m.since, now)
+	for ref, window := range m.attempts.forget(m.since, now) {
+		if m.window = m.window.in(m.window.Window); window == m.window.Window {
+			m.window.forgive(ref.Namespace, report.CauseOther)
+		}
+	}
 	return fresh
 }
 

@@ -71,6 +71,25 @@ func (s spent) failed(namespace string, cause report.Cause, changes []wave.Chang
 	s.Causes[cause] = f
 }
 
+// forgive takes a failure back that had nothing in common with others.
+func (s spent) forgive(namespace string, cause report.Cause) {
+	f, known := s.Causes[cause]
+	if !known {
+		return
+	}
+	for _, in := range []map[string]int{f.Others, f.Namespaces} {
+		if in[namespace] > 0 {
+			in[namespace]--
+			break
+		}
+	}
+	maps.DeleteFunc(f.Others, func(_ string, n int) bool { return n <= 0 })
+	maps.DeleteFunc(f.Namespaces, func(_ string, n int) bool { return n <= 0 })
+	if len(f.Namespaces) == 0 && len(f.Others) == 0 {
+		delete(s.Causes, cause)
+	}
+}
+
 func idsOf(changes []wave.Change) []string {
 	ids := make([]string, len(changes))
 	for i, c := range changes {

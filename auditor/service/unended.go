@@ -46,8 +46,9 @@ func (m *memory) unended() []inventory.WorkloadRef {
 }
 
 // endedBy takes down what became of those, by the traces that are left on them: what was
-// changed, and not seen to end well, has failed, and may be the reason. What was not costs none
-// of the window's budget, and has its turn a little later, should it be the reason all the same.
+// changed, and not seen to end well, has failed, and may be the reason, until it is seen to
+// have ended well. What was not costs none of the window's budget, and has its turn a little
+// later, should it be the reason all the same.
 func (m *memory) endedBy(traces map[inventory.WorkloadRef]rollout.Trace, now time.Time) (failed []inventory.WorkloadRef, untouched int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -64,6 +65,10 @@ func (m *memory) endedBy(traces map[inventory.WorkloadRef]rollout.Trace, now tim
 		case left, of.Begun:
 			m.attempts.ended(ref, failure, now)
 			m.window.failed(ref.Namespace, report.CauseOther, nil) // in the window that it was planned in
+			if of, has := m.attempts.of[ref]; has {
+				of.Unseen = new(m.window.Window)
+				m.attempts.of[ref] = of
+			}
 			failed = append(failed, ref)
 		default:
 			m.attempts.ended(ref, refusal, now)

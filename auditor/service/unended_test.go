@@ -57,8 +57,8 @@ func TestWhatAKilledLeaderHadBegun(t *testing.T) {
 	want := map[inventory.WorkloadRef]attempt{
 		web("untouched"): {Refusals: 1, Next: someday.Add(30 * time.Second)},
 		web("before"):    {Refusals: 1, Next: someday.Add(30 * time.Second)},
-		web("restarted"): {Failures: 1, Next: someday.Add(time.Hour)},
-		web("evicted"):   {Failures: 1, Next: someday.Add(time.Hour)},
+		web("restarted"): {Failures: 1, Next: someday.Add(time.Hour), Unseen: new("tonight")},
+		web("evicted"):   {Failures: 1, Next: someday.Add(time.Hour), Unseen: new("tonight")},
 		web("failed"):    {Failures: 1, Refusals: 1, Next: someday.Add(30 * time.Second)},
 	}
 	if diff := cmp.Diff(want, next.attempts.of); diff != "" {
@@ -247,4 +247,56 @@ func lookInPlan(p *patient, looking func(context.Context) error) {
 		}
 		return plan(ctx, found, opts)
 	}
+}
+
+// What a killed leader had begun with may still end well: then it costs the window no failure,
+// whichever leader sees it. What goes on drifting does.
+func TestWhatEndsWellAfterItsLeaderHasFailedNothing(t *testing.T) {
+	objects := fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift")
+	m := newMemory(objects, "memory")
+	now := time.Now()
+	drifting := reportOf(workload("w0", "Drifted"), workload("w1", "Drifted"))
+	m.update(drifting, now)
+	begun := []inventory.WorkloadRef{refOf(workload("w0", "")), refOf(workload("w1", ""))}
+	if _, err := m.begin(t.Context(), spent{Window: "tonight"}, begun, now); err != nil {
+		t.Fatal(err)
+	}
+	traces := map[inventory.WorkloadRef]rollout.Trace{}
+	for _, ref := range begun {
+		traces[ref] = rollout.Trace{At: now, Result: report.Interrupted}
+	}
+	if failed, _ := m.endedBy(traces, now); len(failed) != 2 {
+		t.Fatalf("failed: %v", failed)
+	}
+	namespace := begun[0].Namespace
+	counts := func(m *memory, when string, most int) {
+		t.Helper()
+		window := m.spentIn("tonight")
+		if !window.leaves(namespace, most) || window.leaves(namespace, most+1) {
+			t.Errorf("%s: the window counts %+v, want %d failures", when, window.Causes, most)
+		}
+	}
+	counts(m, "when nobody knows", 2)
+	m.update(reportOf(workload("w0", "InSync"), workload("w1", "Drifted")), now)
+	counts(m, "when one has ended well", 1)
+	if err := m.save(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next := newMemory(objects, "memory")
+	if err := next.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	counts(next, "the leader after that", 1)
+	next.update(reportOf(workload("w0", "InSync"), workload("w1", "InSync")), now)
+	if window := next.spentIn("tonight"); len(window.Causes) > 0 || window.Workloads != 2 {
+		t.Errorf("when both have: %+v", window)
+	}
+	// A failure that was seen stays, also of what is mended later.
+	next.update(drifting, now)
+	next.mu.Lock()
+	next.window.failed(namespace, report.CauseOther, nil)
+	next.attempts.ended(begun[0], failure, now)
+	next.mu.Unlock()
+	next.update(reportOf(workload("w0", "InSync")), now)
+	counts(next, "a failure that was seen", 1)
 }

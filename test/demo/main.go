@@ -4,8 +4,9 @@
 //	go run ./test/demo          run, and leave nothing behind
 //	go run ./test/demo -keep    leave the cluster up
 //	go run ./test/demo -down    stop the one that was left up
-//	go run ./test/demo -recording docs/demo.svg
-//	                            draw it for the README
+//	go run ./test/demo -recording docs/demo.svg -page bin/demo.html
+//	                            draw it for the README, and keep the page of what has drifted, for
+//	                            (cd test/ui && go test -run TestPicture -page "$PWD/../../bin/demo.html" -picture ../../docs/page.svg)
 //	go run ./test/demo -kubeconfig FILE
 //	                            on a cluster of yours, in a namespace of its own
 package main
@@ -33,6 +34,7 @@ func run() error {
 	hold := flag.Bool("hold", false, "run in the background of -keep")
 	kubeconfig := flag.String("kubeconfig", "", "run on the cluster of this `file`; nothing but the command is built")
 	recording := flag.String("recording", "", "write what the commands print into this SVG `file`")
+	page := flag.String("page", "", "write the HTML page of what has drifted into this `file`")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -47,12 +49,12 @@ func run() error {
 	case *keep:
 		return startKept(ctx, os.Stdout)
 	}
-	return runOnce(ctx, *recording)
+	return runOnce(ctx, *recording, *page)
 }
 
 // runOnce runs the demo and stops everything, whatever happens.
-func runOnce(ctx context.Context, recording string) (err error) {
-	s := stage{out: os.Stdout, recording: recording != ""}
+func runOnce(ctx context.Context, recording, page string) (err error) {
+	s := stage{out: os.Stdout, recording: recording != "", page: page}
 	defer func() { err = errors.Join(err, s.close()) }()
 	if err := s.play(ctx); err != nil {
 		return err

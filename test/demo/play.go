@@ -27,6 +27,8 @@ type stage struct {
 	program string // sidecar-drift
 	// rollouts are further flags of the rollout.
 	rollouts []string
+	// page is the file for the HTML page of what has drifted; empty: none.
+	page string
 	// recording has commands run in a terminal, and kept as scenes.
 	recording bool
 	scenes    []scene
@@ -60,6 +62,9 @@ func (s *stage) story(ctx context.Context, what string, change func() error, sel
 	}
 	s.say("Which workloads drifted, and what differs?")
 	if err := s.command(ctx, "audit", selection...); err != nil {
+		return err
+	}
+	if err := s.keepPage(ctx, selection); err != nil {
 		return err
 	}
 	s.say("Roll out just those. Without --confirm this would only print the plan.")
@@ -133,4 +138,18 @@ func (s *stage) close() error {
 		}
 	}
 	return s.cluster.Stop()
+}
+
+// keepPage has the page written that shows what has drifted.
+func (s *stage) keepPage(ctx context.Context, selection []string) error {
+	if s.page == "" {
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, s.program, append([]string{"audit", "-o", "html"}, selection...)...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.cluster.Kubeconfig())
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("write the page: %w", err)
+	}
+	return os.WriteFile(s.page, out, 0o644)
 }
