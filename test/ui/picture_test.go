@@ -23,10 +23,17 @@ var (
 // width of the picture; its height is the page's, up to that of a first screen.
 const pictureWidth, mostHeight = 1280, 1000
 
-// serialised is what the page shows, as XHTML with its styles and without its scripts and data.
+// serialised is what the page shows, as XHTML without its scripts and data, and with the styles
+// that it has at this width, at whichever the picture is shown.
 const serialised = `(() => {
 	const page = document.documentElement.cloneNode(true)
-	page.querySelectorAll('script, noscript, meta, link, title, [hidden], .skip').forEach((e) => e.remove())
+	page.querySelectorAll('script, noscript, meta, link, title, style, [hidden], .skip').forEach((e) => e.remove())
+	const byWidth = (rule) => rule instanceof CSSMediaRule && rule.conditionText.includes('width')
+	const rules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules])
+		.flatMap((rule) => !byWidth(rule) ? [rule] : matchMedia(rule.conditionText).matches ? [...rule.cssRules] : [])
+	const style = document.createElement('style')
+	style.textContent = rules.map((rule) => rule.cssText).join('\n')
+	page.prepend(style)
 	return new XMLSerializer().serializeToString(page)
 })()`
 
@@ -39,7 +46,7 @@ func TestPicture(t *testing.T) {
 	}
 	b := open(t, url, screen{width: pictureWidth})
 	height := min(eval[int](b, `document.documentElement.scrollHeight`), mostHeight)
-	drawn := fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d"><title>The page of an audit</title><style>html { background: var(--page) }</style><foreignObject width="100%%" height="100%%">%s</foreignObject></svg>`+"\n",
+	drawn := fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[2]d" viewBox="0 0 %[1]d %[2]d"><title>The page of an audit</title><style>html { background: var(--page) }</style><foreignObject width="100%%" height="100%%">%[3]s</foreignObject></svg>`+"\n",
 		pictureWidth, height, eval[string](b, serialised))
 	for decoder := xml.NewDecoder(strings.NewReader(drawn)); ; {
 		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
