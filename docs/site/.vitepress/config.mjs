@@ -8,6 +8,9 @@ import { defineConfig } from 'vitepress'
 const docs = path.resolve(import.meta.dirname, '../..')
 const repository = 'https://github.com/sidecar-drift/sidecar-drift'
 const version = process.env.DOCS_VERSION || 'main'
+const base = process.env.DOCS_BASE || '/'
+// Where the sites of all versions are, if this one stands among them.
+const versions = base === '/' ? [] : [{ text: 'Other versions', link: 'https://sidecar-drift.github.io' + path.posix.join(base, '../versions.html'), target: '_self' }]
 
 // title is a page's first heading.
 const title = (file) => /^# (.*)$/m.exec(fs.readFileSync(path.join(docs, file), 'utf8'))[1]
@@ -50,14 +53,14 @@ export default defineConfig({
   srcExclude: ['site/**'],
   rewrites: { 'README.md': 'index.md', 'injectors/README.md': 'injectors/index.md', 'reference/README.md': 'reference/index.md' },
   outDir: process.env.DOCS_OUT || path.resolve(docs, '../bin/docs-site'),
-  base: process.env.DOCS_BASE || '/',
+  base,
   cleanUrls: true,
   markdown: { anchor: { slugify: slug }, html: false, config: outside },
   themeConfig: {
     search: { provider: 'local' },
     sidebar: groups,
     outline: [2, 3],
-    nav: [{ text: version, items: [{ text: 'Changelog', link: `${repository}/blob/${version}/CHANGELOG.md` }, { text: 'All releases', link: `${repository}/releases` }] }],
+    nav: [{ text: version, items: [...versions, { text: 'Changelog', link: `${repository}/blob/${version}/CHANGELOG.md` }, { text: 'All releases', link: `${repository}/releases` }] }],
     socialLinks: [{ icon: 'github', link: repository }],
     editLink: { pattern: `${repository}/edit/main/docs/:path` },
   },
