@@ -102,6 +102,8 @@ func ReadLabels(ctx context.Context, cfg *rest.Config, templates []inventory.Wor
 type Trace struct {
 	At     time.Time
 	Result report.Result
+	// Unread is why the workload could not be read; empty where it could.
+	Unread string
 }
 
 // Traces reads those of workloads. An eviction, or a resize, leaves one at its end only; those
@@ -119,10 +121,10 @@ func Traces(ctx context.Context, cfg *rest.Config, workloads []inventory.Workloa
 	err = c.eachOf(ctx, workloads, func(ref inventory.WorkloadRef, object *unstructured.Unstructured, err error) {
 		switch {
 		case err != nil:
-			traces[ref] = Trace{time.Now(), report.Interrupted}
+			traces[ref] = Trace{At: time.Now(), Result: report.Interrupted, Unread: quote(err.Error())}
 		case object != nil:
 			if last, ok := parseLastRollout(object.GetAnnotations()[LastRolloutAnnotation]); ok {
-				traces[ref] = Trace{last.Time, last.Result}
+				traces[ref] = Trace{At: last.Time, Result: last.Result}
 			}
 		}
 	})

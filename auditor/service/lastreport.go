@@ -42,9 +42,10 @@ type lastReport struct {
 	name    string
 	masker  func() *mask.Masker
 
-	mu   sync.Mutex
-	at   time.Time // when it was kept last
-	says [sha256.Size]byte
+	mu     sync.Mutex
+	looked time.Time // when it was tried to keep one
+	at     time.Time // when that succeeded
+	says   [sha256.Size]byte
 }
 
 // load returns what an earlier leader kept; nil if there is none.
@@ -66,8 +67,7 @@ func (l *lastReport) load(ctx context.Context) (*report.Report, error) {
 	}
 	// Whoever may write the ConfigMap could have written anything.
 	found := report.New(report.DriftReport, kept.GeneratedAt, kept.Items, 0)
-	found.DryRunAs, found.Summary, found.Outages, found.Waves = kept.DryRunAs, kept.Summary, kept.Outages, kept.Waves
-	found.Notes = append([]string{fmt.Sprintf("As of %s, before this process began to audit: its first audit is under way", kept.GeneratedAt.UTC().Format(time.RFC3339))}, kept.Notes...)
+	found.DryRunAs, found.Summary, found.Outages, found.Waves, found.Notes = kept.DryRunAs, kept.Summary, kept.Outages, kept.Waves, kept.Notes
 	return found, nil
 }
 
@@ -75,9 +75,10 @@ func (l *lastReport) load(ctx context.Context) (*report.Report, error) {
 func (l *lastReport) save(ctx context.Context, found *report.Report, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now.Sub(l.at) < lastReportPause {
+	if now.Sub(l.looked) < lastReportPause {
 		return nil
 	}
+	l.looked = now
 	text, says, err := l.encode(found)
 	if err != nil {
 		return fmt.Errorf("keep the last report: %w", err)

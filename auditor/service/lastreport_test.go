@@ -11,8 +11,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -134,6 +138,7 @@ func TestTheLastReportIsSeldomWritten(t *testing.T) {
 		{10 * time.Minute, verdict.Drifted, true},
 		{11 * time.Minute, verdict.Drifted, false},
 		{50 * time.Minute, verdict.Drifted, true},
+		{5 * time.Minute, verdict.InSync, false},
 	} {
 		if got := wrote(step.after, step.state); got != step.want {
 			t.Errorf("step %d: written: %t", i, got)
@@ -152,5 +157,26 @@ func TestALastReportThatIsBroken(t *testing.T) {
 		if found, err := kept.load(t.Context()); found != nil || err == nil || !strings.Contains(err.Error(), "ConfigMap r") {
 			t.Errorf("%s: %v, %v", name, found, err)
 		}
+	}
+}
+
+// An installation whose Role does not name the ConfigMap yet is told so now and then, not each
+// round.
+func TestTheLastReportMayNotBeWritten(t *testing.T) {
+	cluster := fake.NewClientset()
+	tried := 0
+	cluster.PrependReactor("update", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
+		tried++
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "r", nil)
+	})
+	kept := &lastReport{objects: cluster.CoreV1().ConfigMaps("sidecar-drift"), name: "r", masker: mask.Constant}
+	now, failed := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), 0
+	for i := range 60 {
+		if kept.save(t.Context(), reportOf(workload("web", verdict.InSync)), now.Add(time.Duration(i)*30*time.Second)) != nil {
+			failed++
+		}
+	}
+	if tried != 3 || failed != 3 {
+		t.Errorf("tried %d times in half an hour, and said so %d times; want three times", tried, failed)
 	}
 }

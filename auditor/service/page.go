@@ -38,10 +38,13 @@ type page struct {
 	progress *progress
 	leader   func(context.Context) (namespace, pod string)
 
-	mu      sync.Mutex
-	last    *report.Report // nil before the first audit
-	history []report.Point
-	drawn   *drawing // the last one that is complete; nil before there is one
+	mu   sync.Mutex
+	last *report.Report // nil while nothing is known
+	// complete: an audit has ended; earlier is what another leader had found before.
+	complete bool
+	earlier  *report.Report
+	history  []report.Point
+	drawn    *drawing // the last one that is complete; nil before there is one
 	// drawing is closed when what is being drawn is complete; nil while nothing is.
 	drawing  chan struct{}
 	drawings sync.WaitGroup
@@ -58,7 +61,7 @@ type drawing struct {
 func (p *page) audited(found *report.Report) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.last = found
+	p.last, p.complete, p.earlier = found, true, nil
 	if len(p.history) == maxPoints {
 		kept := p.history[:0]
 		for i := 0; i < maxPoints; i += 2 {
@@ -69,13 +72,6 @@ func (p *page) audited(found *report.Report) {
 	if drift := found.Summary.DriftPercent; drift != nil {
 		p.history = append(p.history, report.Point{Time: found.GeneratedAt, DriftPercent: *drift})
 	}
-}
-
-// restored shows a report of an earlier leader's until there is one of this one's own.
-func (p *page) restored(found *report.Report) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.last = found
 }
 
 // render returns the page, nil before the first audit. One is drawn when it is asked

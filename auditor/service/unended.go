@@ -91,7 +91,8 @@ func (h *healer) recall(ctx context.Context) error {
 	}
 	failed, untouched := h.memory.endedBy(traces, time.Now())
 	for _, ref := range failed {
-		h.log.Info("An earlier leader had begun with a workload, and did not see the end of it", "namespace", ref.Namespace, "kind", ref.Kind, "name", ref.Name)
+		h.log.Info("An earlier leader had begun with a workload, and did not see the end of it", "namespace", ref.Namespace, "kind", ref.Kind, "name", ref.Name,
+			"unread", traces[ref].Unread)
 	}
 	h.log.Info("An earlier leader did not end what it had planned", "planned", len(refs), "begun", len(failed), "untouched", untouched)
 	return h.memory.save(ctx)
