@@ -138,7 +138,7 @@ generate: ## Refresh generated files.
 docs-site: ## Make docs/ a site, with search, in bin/docs-site/; DOCS_VERSION and DOCS_BASE (/v0.1/) are a release's. Needs Node.js.
 	rm -rf bin/docs-build bin/docs-site && mkdir -p bin/docs-build
 	git ls-files -co --exclude-standard | tar -cf - -T - | tar -xf - -C bin/docs-build
-	node --test docs/site/
+	node --test docs/site/*.test.mjs
 	cp docs/site/package*.json bin/docs-build/
 	cd bin/docs-build && npm ci --no-audit --no-fund --ignore-scripts && DOCS_OUT='$(CURDIR)/bin/docs-site' npx vitepress build docs/site
 	rm -rf bin/docs-build

@@ -95,7 +95,7 @@ func (r *resizing) finish(ctx context.Context, begun *unstructured.Unstructured,
 		r.done[target.UID] = true
 	}
 	if len(r.done) == 0 && !r.lost.none() {
-		return &resizeError{reason: "its Pods that were to be resized are on " + r.lost.where(), untouched: true, left: r.targets}
+		return &resizeError{reason: "its Pods that were to be resized are on " + r.lost.where(), untouched: true, lost: r.lost.nodes[0], left: r.targets}
 	}
 	return nil
 }
@@ -332,7 +332,7 @@ func (t *task) recreateInstead(ctx context.Context, b begun, unfit *resizeError)
 	end := func(format string, args ...any) decision {
 		t.opts = asked
 		text := unfit.reason + fmt.Sprintf(format, args...)
-		if unfit.refused || unfit.untouched && t.mayNot {
+		if unfit.refused || unfit.untouched && (t.mayNot || unfit.lost != "") {
 			return skip("not started, as %s", text)
 		}
 		return failed("%s", text)

@@ -208,6 +208,16 @@ func TestResizeTakesTooLong(t *testing.T) {
 	}
 }
 
+// What nobody could resize, as its nodes are lost, has not failed.
+func TestNothingIsResizedOnLostNodes(t *testing.T) {
+	opts := Options{Strategy: Resize, Now: time.Now}.withDefaults()
+	task := task{opts: opts, asked: opts}
+	_, d, err := task.recreateInstead(t.Context(), begun{at: time.Now()}, &resizeError{reason: "its Pods are on lost", untouched: true, lost: "lost"})
+	if err != nil || d.result != report.Skipped || !strings.Contains(d.reason, "not started, as its Pods are on lost") {
+		t.Errorf("%+v %v", d, err)
+	}
+}
+
 // Where hardly any time is left, nothing is begun with that could not be ended.
 func TestNothingIsReCreatedAtTheEnd(t *testing.T) {
 	now := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)

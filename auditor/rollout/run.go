@@ -179,7 +179,7 @@ func (r *run) fits(i int) bool {
 func (r *run) room(i, disrupts int) (full string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.limit < 0 || disrupts <= r.disrupts(i) {
+	if r.limit < 0 || disrupts <= min(r.limit, r.disrupts(i)) {
 		return ""
 	}
 	others := 0

@@ -47,6 +47,10 @@ func TestFits(t *testing.T) {
 // An item that takes another strategy than was planned has room for that, or is left; what it
 // takes up counts from then on.
 func TestRoom(t *testing.T) {
+	alone := run{plan: &Plan{Steps: []Step{{Disrupts: 10}}}, limit: 5, active: []int{0}, more: map[int]int{}}
+	if alone.room(0, 10) == "" || alone.room(0, 5) != "" {
+		t.Error("what may disrupt more than the limit, by another strategy than was planned, has no room for that")
+	}
 	steps := []Step{{Disrupts: 1}, {Disrupts: 2}, {Disrupts: 1}}
 	r := run{plan: &Plan{Steps: steps}, limit: 5, active: []int{0, 1}, more: map[int]int{}}
 	for _, ask := range []struct {

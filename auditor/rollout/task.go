@@ -213,7 +213,19 @@ func (t *task) start(ctx context.Context) (begun, decision, error) {
 	}
 }
 
+// decide decides by the workload as it is now. What is to be restarted is followed from its
+// first version on, as that must still be the last one then; nothing else is.
 func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, decision, error) {
+	planned := Strategy(t.item.Rollout.Strategy)
+	follow := t.asked.Strategy == Restart || t.asked.Strategy == Auto && (planned == Restart || planned == "")
+	object, f, d, err := t.decideBy(ctx, follow)
+	if err == nil && d == proceed && t.versions.open() && t.opts.Strategy != Restart {
+		return t.decideBy(ctx, false)
+	}
+	return object, f, d, err
+}
+
+func (t *task) decideBy(ctx context.Context, follow bool) (*unstructured.Unstructured, facts, decision, error) {
 	gone := skip("%v", errGone)
 	ns, err := t.namespaces.get(ctx, t.item.Namespace)
 	if apierrors.IsNotFound(err) {
@@ -223,7 +235,7 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 		return nil, facts{}, decision{}, err
 	}
 	// Last, so that as little as possible happens between this and the start.
-	object, err := t.look(ctx)
+	object, err := t.look(ctx, follow)
 	if apierrors.IsNotFound(err) {
 		return nil, facts{}, gone, nil
 	}
@@ -257,10 +269,10 @@ func (t *task) decide(ctx context.Context) (*unstructured.Unstructured, facts, d
 	return object, f, d, err
 }
 
-// look reads the workload, and follows it from then on if it may be restarted.
-func (t *task) look(ctx context.Context) (object *unstructured.Unstructured, err error) {
+// look reads the workload, and follows it from then on.
+func (t *task) look(ctx context.Context, follow bool) (object *unstructured.Unstructured, err error) {
 	t.versions.end()
-	if t.asked.Strategy != Restart && t.asked.Strategy != Auto {
+	if !follow {
 		return t.cluster.get(ctx, refOf(t.item))
 	}
 	object, t.versions, err = t.cluster.look(ctx, refOf(t.item))

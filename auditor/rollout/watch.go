@@ -37,13 +37,18 @@ const firstVersion = 2 * time.Second
 // spares the request to read that. The zero value begins with none.
 type versions struct {
 	events watch.Interface // nil: no watch is open
+	stop   context.CancelFunc
 	last   *unstructured.Unstructured
 }
 
+// open reports whether a watch is.
+func (v *versions) open() bool { return v.events != nil }
+
 // end closes the watch.
 func (v *versions) end() {
-	if v.events != nil {
+	if v.open() {
 		v.events.Stop()
+		v.stop()
 	}
 	*v = versions{}
 }
@@ -61,20 +66,23 @@ func (v *versions) json() []byte {
 }
 
 // look reads a workload, and has it watched from then on. Where it may not be watched it is
-// read alone.
+// read alone. An API server may answer a watch out of its cache, which can lag behind: what is
+// decided by that must be written with the version that it was decided by.
 func (c *cluster) look(ctx context.Context, ref inventory.WorkloadRef) (*unstructured.Unstructured, versions, error) {
-	events, err := c.watch(ctx, ref, "")
-	if err == nil {
+	watching, stop := context.WithCancel(ctx)
+	slow := time.AfterFunc(firstVersion, stop)
+	if events, err := c.watch(watching, ref, ""); err == nil {
+		v := versions{events: events, stop: stop}
 		select {
 		case event, open := <-events.ResultChan():
-			if object, is := event.Object.(*unstructured.Unstructured); open && is && event.Type == watch.Added {
-				return object, versions{events: events}, nil
+			if object, is := event.Object.(*unstructured.Unstructured); open && is && event.Type == watch.Added && slow.Stop() {
+				return object, v, nil
 			}
-		case <-time.After(firstVersion):
-		case <-ctx.Done():
+		case <-watching.Done():
 		}
-		events.Stop()
+		v.end()
 	}
+	stop()
 	object, err := c.get(ctx, ref)
 	return object, versions{}, err
 }
@@ -110,7 +118,7 @@ func (c *cluster) await(ctx context.Context, object *unstructured.Unstructured, 
 		return err
 	}
 	version := object.GetResourceVersion()
-	if v.events != nil {
+	if v.open() {
 		// What is wrong with this watch the next one tells.
 		if ended, err := judgeEach(ctx, v.events, sameObject); ended {
 			return err

@@ -30,19 +30,18 @@ type script struct {
 type step func(http.ResponseWriter)
 
 func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	verb := "get"
 	if r.URL.Query().Get("watch") != "" {
 		verb = "watch from " + r.URL.Query().Get("resourceVersion")
 	}
+	next := func(w http.ResponseWriter) { http.Error(w, "out of steps", http.StatusInternalServerError) }
+	s.mu.Lock()
 	s.requests = append(s.requests, verb)
-	if len(s.steps) == 0 {
-		http.Error(w, "out of steps", http.StatusInternalServerError)
-		return
+	if len(s.steps) > 0 {
+		next, s.steps = s.steps[0], s.steps[1:]
 	}
-	s.steps[0](w)
-	s.steps = s.steps[1:]
+	s.mu.Unlock()
+	next(w) // which may take its time
 }
 
 func web(uid, version string, settled bool) map[string]any {
@@ -202,6 +201,10 @@ func TestLook(t *testing.T) {
 		"it is not there": {
 			steps:    []step{stays(), answer(http.StatusNotFound, refusal(http.StatusNotFound, metav1.StatusReasonNotFound))},
 			requests: []string{"watch from ", "get"}, want: errors.New("NotFound")},
+		"nobody answers the watch": {
+			steps: []step{func(http.ResponseWriter) { time.Sleep(firstVersion + time.Second) }, answer(http.StatusOK, web("1", "5", false)),
+				events(event("MODIFIED", web("1", "7", true)))},
+			requests: []string{"watch from ", "get", "watch from 6"}, last: "7"},
 		"the wait ends": {
 			steps:    []step{stays(event("ADDED", web("1", "5", false)))},
 			requests: []string{"watch from "}, want: context.DeadlineExceeded, last: "6"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // How long a workload is left alone after a rollout that failed, after one that was
@@ -94,7 +95,7 @@ func (a attempts) ended(ref inventory.WorkloadRef, o outcome, now time.Time) {
 	if !kept(ref) {
 		return
 	}
-	last.Planned, last.Begun, last.Unseen = time.Time{}, false, nil
+	last.Planned, last.Begun = time.Time{}, false
 	switch o {
 	case unchanged:
 		if last == (attempt{}) {
@@ -111,6 +112,7 @@ func (a attempts) ended(ref inventory.WorkloadRef, o outcome, now time.Time) {
 		last.Refusals, last.Waits = min(last.Refusals+1, mostDoublings), 0
 		last.Next = now.Add(doubled(firstRefusalPause, last.Refusals, longestRefusalPause))
 	case failure:
+		last.Unseen = nil // this one is seen
 		last.Failures = min(last.Failures+1, mostDoublings)
 		last.Next = now.Add(doubled(firstFailurePause, last.Failures, longestFailurePause))
 		a.troubled[ref.Namespace] = now
@@ -138,19 +140,26 @@ func (a attempts) rank(ref inventory.WorkloadRef, now time.Time) int {
 	return rank
 }
 
-// forget leaves only what still drifts, and namespaces whose trouble is recent. It returns the
-// windows that count what has ended well by namespace, though nobody had seen that.
-func (a attempts) forget(drifting ages, now time.Time) (unseen map[inventory.WorkloadRef]string) {
-	unseen = map[inventory.WorkloadRef]string{}
+// forget leaves only what still drifts, what counts as failed though nobody saw that and may
+// end well yet, and namespaces whose trouble is recent. Others are states of workloads that do
+// not drift. It returns the windows that count what has ended well.
+func (a attempts) forget(drifting ages, others map[inventory.WorkloadRef]verdict.State, now time.Time) (well map[inventory.WorkloadRef]string) {
+	well = map[inventory.WorkloadRef]string{}
 	maps.DeleteFunc(a.of, func(ref inventory.WorkloadRef, of attempt) bool {
 		_, drifts := drifting[ref]
-		if !drifts && of.Unseen != nil {
-			unseen[ref] = *of.Unseen
+		state, there := others[ref]
+		switch {
+		case drifts:
+			return false
+		case of.Unseen != nil && state == verdict.InSync:
+			well[ref] = *of.Unseen
+		case of.Unseen != nil && there:
+			return false
 		}
-		return !drifts
+		return true
 	})
 	maps.DeleteFunc(a.troubled, func(_ string, at time.Time) bool { return now.Sub(at) >= troubledFor })
-	return unseen
+	return well
 }
 
 // keptAttempt is how a ConfigMap has one; without a kind and a name, a

@@ -46,7 +46,8 @@ func whileOurs(ctx context.Context, held lock) (context.Context, context.CancelF
 func (h *healer) rollOut(ctx context.Context, c config.Configuration, open window.Occurrence, held lock, last *report.Report, members map[inventory.WorkloadRef]wave.Member, turn []inventory.WorkloadRef) error {
 	looking, looked := whileOurs(ctx, held)
 	defer looked()
-	window := h.memory.spentIn(open.ID())
+	window, release := h.memory.spend(open.ID())
+	defer release()
 	opts := c.RolloutOptions()
 	opts.Log, opts.GoesOn = h.log, "the auditor"
 	plan, err := h.planAnew(looking, c, opts, window, last, members, turn)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // Keys of the ConfigMap, each with its share of the 1 MiB that one may have: what
@@ -61,6 +62,7 @@ type memory struct {
 	since    ages
 	attempts attempts
 	window   spent
+	spending bool // a run has a copy of the window, and puts it back at its end
 	biased   report.BiasedSummary
 	waves    waveMemory
 	known    known
@@ -80,9 +82,9 @@ func (m *memory) update(found *report.Report, now time.Time) news {
 	m.known, fresh = m.known.update(found, m.since, now)
 	m.since = m.since.update(found, now)
 	m.biased = found.Biased()
-	for ref, window := range m.attempts.forget(m.since, now) {
-		if m.window = m.window.in(m.window.Window); window == m.window.Window {
-			m.window.forgive(ref.Namespace, report.CauseOther)
+	if !m.spending {
+		for ref, window := range m.attempts.forget(m.since, statesOf(found), now) {
+			m.forgive(ref, window)
 		}
 	}
 	return fresh
@@ -119,6 +121,35 @@ func (m *memory) spentIn(occurrence string) spent {
 	return m.window.in(occurrence)
 }
 
+// spend returns what was spent in the window's occurrence, to a run that adds to it; nothing
+// else changes it until release.
+func (m *memory) spend(occurrence string) (window spent, release func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.spending = true
+	return m.window.in(occurrence), func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.spending = false
+	}
+}
+
+// forgive takes back that a window counts a workload as failed. Hold mu.
+func (m *memory) forgive(ref inventory.WorkloadRef, window string) {
+	if m.window = m.window.in(m.window.Window); window == m.window.Window {
+		m.window.forgive(ref.Namespace, report.CauseOther)
+	}
+}
+
+// statesOf are the workloads' in a report.
+func statesOf(found *report.Report) map[inventory.WorkloadRef]verdict.State {
+	states := make(map[inventory.WorkloadRef]verdict.State, len(found.Items))
+	for _, item := range found.Items {
+		states[refOf(item)] = item.State
+	}
+	return states
+}
+
 // leftOut takes down that a plan leaves these workloads out, and what that means.
 func (m *memory) leftOut(refs []inventory.WorkloadRef, o outcome, now time.Time) {
 	m.mu.Lock()
@@ -149,11 +180,13 @@ func (m *memory) begin(ctx context.Context, window spent, planned []inventory.Wo
 // end takes down what did come of it.
 func (m *memory) end(ctx context.Context, window spent, former attempts, outcomes map[inventory.WorkloadRef]outcome, now time.Time) error {
 	m.mu.Lock()
-	m.attempts = former
+	m.attempts, m.window = former, window
 	for ref, o := range outcomes {
+		if unseen := m.attempts.of[ref].Unseen; unseen != nil && o == done {
+			m.forgive(ref, *unseen)
+		}
 		m.attempts.ended(ref, o, now)
 	}
-	m.window = window
 	m.mu.Unlock()
 	return m.save(ctx)
 }

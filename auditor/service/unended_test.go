@@ -15,6 +15,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // Of what a leader had planned who was killed, only what was touched has failed, has its turn
@@ -277,8 +278,18 @@ func TestWhatEndsWellAfterItsLeaderHasFailedNothing(t *testing.T) {
 		}
 	}
 	counts(m, "when nobody knows", 2)
+	for _, state := range []verdict.State{verdict.Blocked, verdict.Unknown, verdict.Unstable} {
+		m.update(reportOf(workload("w0", state), workload("w1", "Drifted")), now)
+		counts(m, "when one is "+string(state), 2)
+	}
+	_, release := m.spend("tonight")
+	m.update(reportOf(workload("w0", "InSync"), workload("w1", "Drifted")), now)
+	counts(m, "while a run has the window", 2)
+	release()
 	m.update(reportOf(workload("w0", "InSync"), workload("w1", "Drifted")), now)
 	counts(m, "when one has ended well", 1)
+	m.leftOut([]inventory.WorkloadRef{begun[1]}, waiting, now)
+	counts(m, "when the other waits for something", 1)
 	if err := m.save(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -287,9 +298,13 @@ func TestWhatEndsWellAfterItsLeaderHasFailedNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	counts(next, "the leader after that", 1)
-	next.update(reportOf(workload("w0", "InSync"), workload("w1", "InSync")), now)
+	window, release := next.spend("tonight")
+	if err := next.end(t.Context(), window, next.attempts.clone(), map[inventory.WorkloadRef]outcome{begun[1]: done}, now); err != nil {
+		t.Fatal(err)
+	}
+	release()
 	if window := next.spentIn("tonight"); len(window.Causes) > 0 || window.Workloads != 2 {
-		t.Errorf("when both have: %+v", window)
+		t.Errorf("when the other was rolled out again: %+v", window)
 	}
 	// A failure that was seen stays, also of what is mended later.
 	next.update(drifting, now)

@@ -27,5 +27,12 @@ test('versions stand beside each other, and / leads to the newest', () => {
 })
 
 test('what is no release is not published', () => {
-  for (const version of ['main', 'v0.2.0-rc.1', '../v0.1.0', undefined]) assert.throws(() => publish('/nowhere', '/nothing', version))
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'pages-'))
+  const pages = path.join(dir, 'pages'), site = path.join(dir, 'site')
+  fs.mkdirSync(site)
+  for (const version of ['main', 'v0.2.0-rc.1', '../v0.1.0', undefined]) {
+    assert.throws(() => publish(pages, site, version), /is no release/)
+    assert.ok(!fs.existsSync(pages))
+  }
+  fs.rmSync(dir, { recursive: true })
 })

@@ -189,10 +189,10 @@ func (i *Injector) Configure(ctx context.Context, opts Options) error {
 // server creates Pods without it.
 func (i *Injector) Stop() error {
 	// Dapr gives connections five seconds, and exits with 1 where one stays open.
-	if exit := (*exec.ExitError)(nil); !errors.As(i.process.Stop(), &exit) || exit.Exited() {
+	if exit := (*exec.ExitError)(nil); !errors.As(i.process.Stop(), &exit) || exit.ExitCode() == 1 {
 		return nil
 	}
-	return fmt.Errorf("stop Dapr's injector: it had to be killed (logs in %s)", i.cluster.LogDir())
+	return fmt.Errorf("stop Dapr's injector (logs in %s): %w", i.cluster.LogDir(), exit)
 }
 
 // Restart starts a stopped injector again, on its port, and returns when it injects.
