@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -26,8 +27,11 @@ const (
 	lastReportKey    = "report.json.gz"
 	// mostLastReport bounds it: a ConfigMap may have 1 MiB.
 	mostLastReport = 900 << 10
-	// mostUnfolded bounds what a ConfigMap of somebody's making can unfold to.
-	mostUnfolded = 64 << 20
+	// mostWorkloads, mostUnfolded and mostObjects bound what is kept, and what a ConfigMap of
+	// somebody's making can take of memory: some tens of megabytes.
+	mostWorkloads = 20_000
+	mostUnfolded  = 12 << 20
+	mostObjects   = 150_000
 	// A report is kept no more often than every lastReportPause, and one that says the same
 	// as the one before no more often than every lastReportConfirm: etcd keeps each for a while.
 	lastReportPause   = 10 * time.Minute
@@ -57,18 +61,32 @@ func (l *lastReport) load(ctx context.Context) (*report.Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the last report: %w", err)
 	}
-	r, err := gzip.NewReader(bytes.NewReader(object.BinaryData[lastReportKey]))
+	kept, err := unfolded(object.BinaryData[lastReportKey])
 	if err != nil {
 		return nil, fmt.Errorf("read the last report: ConfigMap %s: %s: %w", l.name, lastReportKey, err)
 	}
-	var kept report.Report
-	if err := json.NewDecoder(io.LimitReader(r, mostUnfolded)).Decode(&kept); err != nil {
-		return nil, fmt.Errorf("read the last report: ConfigMap %s: %s: %w", l.name, lastReportKey, err)
-	}
-	// Whoever may write the ConfigMap could have written anything.
 	found := report.New(report.DriftReport, kept.GeneratedAt, kept.Items, 0)
-	found.DryRunAs, found.Summary, found.Outages, found.Waves, found.Notes = kept.DryRunAs, kept.Summary, kept.Outages, kept.Waves, kept.Notes
+	found.DryRunAs, found.Summary, found.Outages, found.Waves = kept.DryRunAs, kept.Summary, kept.Outages, kept.Waves
+	found.Notes, found.IgnoredPaths = kept.Notes, kept.IgnoredPaths
 	return found, nil
+}
+
+// unfolded reads a report. Whoever may write the ConfigMap could have written anything, and a
+// few bytes of JSON can become hundreds in memory.
+func unfolded(gzipped []byte) (*report.Report, error) {
+	r, err := gzip.NewReader(bytes.NewReader(gzipped))
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(r, mostUnfolded+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > mostUnfolded, bytes.Count(text, []byte("{")) > mostObjects:
+		return nil, errors.New("it is larger than any that is kept")
+	}
+	var kept report.Report
+	return &kept, json.Unmarshal(text, &kept)
 }
 
 // save keeps a report, unless it is too soon.
@@ -101,24 +119,70 @@ func (l *lastReport) save(ctx context.Context, found *report.Report, now time.Ti
 	return nil
 }
 
+// keptReport is a report whose workloads are JSON already.
+type keptReport struct {
+	*report.Report
+	Items []json.RawMessage `json:"items"`
+}
+
 // encode is the report as JSON, gzipped, and a hash of all that it says but its time. Where it
 // is too large, workloads that come last in it, which are those in sync, are left out.
 func (l *lastReport) encode(found *report.Report) (text []byte, says [sha256.Size]byte, err error) {
-	kept := *found
+	hash, masker := sha256.New(), l.masker()
+	items := []json.RawMessage{}
+	room, objects := mostUnfolded*2/3, mostObjects*2/3 // the rest is for what stands before them
+	for _, item := range found.Items {
+		shown, err := shownItem(item, masker)
+		if err != nil {
+			return nil, says, err
+		}
+		room, objects = room-len(shown)-1, objects-bytes.Count(shown, []byte("{"))
+		if room < 0 || objects < 0 || len(items) == mostWorkloads {
+			break
+		}
+		items = append(items, shown)
+		untimed, err := shownItem(item, mask.Constant())
+		if err != nil {
+			return nil, says, err
+		}
+		hash.Write(untimed)
+	}
+	summary, err := json.Marshal(found.Summary)
+	if err != nil {
+		return nil, says, err
+	}
+	hash.Write(summary)
 	for {
-		hash := sha256.New()
-		untimed := kept
-		untimed.GeneratedAt, untimed.Probes = time.Time{}, 0
-		if err := untimed.Masked(mask.Constant()).Write(hash, report.JSON, report.TextOptions{}); err != nil {
+		kept := keptReport{Report: l.about(found, masker, len(items)), Items: items}
+		if text, err = gzipped(func(w io.Writer) error { return json.NewEncoder(w).Encode(kept) }); err != nil {
 			return nil, says, err
 		}
-		if text, err = gzipped(func(w io.Writer) error { return kept.Masked(l.masker()).Write(w, report.JSON, report.TextOptions{}) }); err != nil {
-			return nil, says, err
-		}
-		if len(text) <= mostLastReport || len(kept.Items) == 0 {
+		if len(text) <= mostLastReport || len(items) == 0 {
 			return text, [sha256.Size]byte(hash.Sum(nil)), nil
 		}
-		kept.Items = kept.Items[:len(kept.Items)*mostLastReport/len(text)*9/10]
-		kept.Notes = append(append([]string{}, found.Notes...), fmt.Sprintf("Workloads that are not listed: %d, of %d", len(found.Items)-len(kept.Items), len(found.Items)))
+		items = items[:len(items)*mostLastReport/len(text)*9/10]
 	}
+}
+
+// shownItem is a workload as outputs show it.
+func shownItem(item report.Item, m *mask.Masker) (json.RawMessage, error) {
+	return json.Marshal((&report.Report{Items: []report.Item{item}}).Masked(m).Items()[0])
+}
+
+// about is what the report says besides its workloads, of which so many are kept.
+func (l *lastReport) about(found *report.Report, m *mask.Masker, kept int) *report.Report {
+	about := &report.Report{
+		APIVersion: found.APIVersion, Kind: found.Kind, GeneratedAt: found.GeneratedAt, DryRunAs: found.DryRunAs, Summary: found.Summary,
+		Waves: found.Waves, IgnoredPaths: found.IgnoredPaths,
+	}
+	for _, outage := range found.Outages {
+		about.Outages = append(about.Outages, report.Outage{Webhook: outage.Webhook, Reason: m.Prose(outage.Reason)})
+	}
+	for _, note := range found.Notes {
+		about.Notes = append(about.Notes, m.Prose(note))
+	}
+	if kept < len(found.Items) {
+		about.Notes = append(about.Notes, fmt.Sprintf("Workloads that are not listed: %d, of %d", len(found.Items)-kept, len(found.Items)))
+	}
+	return about
 }
