@@ -260,19 +260,25 @@ func (p *picker[K, W]) prune() {
 	}
 }
 
-// oldest are those not picked that were asked longest ago.
+// oldest are so many of those not picked, who were asked longest ago.
 func (p *picker[K, W]) oldest(of []*entry[K, W], n int) []*entry[K, W] {
 	if n <= 0 {
 		return nil
 	}
-	var rest []*entry[K, W]
+	var oldest []*entry[K, W] // sorted, and never longer
 	for _, e := range of {
-		if !p.picked[e] {
-			rest = append(rest, e)
+		if p.picked[e] || len(oldest) == n && !e.tried.Before(oldest[n-1].tried) {
+			continue
 		}
+		at, _ := slices.BinarySearchFunc(oldest, e, func(a, b *entry[K, W]) int {
+			if b.tried.Before(a.tried) {
+				return 1
+			}
+			return -1
+		})
+		oldest = slices.Insert(oldest[:min(len(oldest), n-1)], at, e)
 	}
-	slices.SortStableFunc(rest, func(a, b *entry[K, W]) int { return a.tried.Compare(b.tried) })
-	return rest[:min(n, len(rest))]
+	return oldest
 }
 
 // sweep picks those whose turn it is: so many each round that all have theirs, and

@@ -41,13 +41,14 @@ type extension[W comparable] struct {
 	hash     uint64
 	sets     int
 	workload W
+	entries  int
 	several  bool // workloads
 	need     int32
 }
 
-func (x *extension[W]) add(hash uint64, w W) {
+func (x *extension[W]) add(hash uint64, entries int, w W) {
 	x.several = x.several || x.sets > 0 && x.workload != w
-	x.hash, x.workload, x.sets = x.hash+hash, w, x.sets+1
+	x.hash, x.workload, x.sets, x.entries = x.hash+hash, w, x.sets+1, x.entries+entries
 }
 
 // nobody needs to be asked for it.
@@ -77,7 +78,7 @@ func (l *Ledger[K, W]) reindex() {
 		}
 		several := s.several()
 		add := func(x *extension[W]) {
-			x.add(s.hash, s.entries[0].workload)
+			x.add(s.hash, len(s.entries), s.entries[0].workload)
 			x.several = x.several || several
 		}
 		for _, id := range s.ids {
@@ -156,8 +157,9 @@ func (l *Ledger[K, W]) build(features []extension[W], presence map[*place]*exten
 		number(x, x.several)
 	}
 	for id := range features {
-		if l.known[id].sets > 0 {
-			number(&features[id], features[id].several && !l.known[id].place.own)
+		if f := &l.known[id]; f.sets > 0 {
+			f.wanted = features[id].several && f.place.tells(features[id].entries)
+			number(&features[id], f.wanted)
 		}
 	}
 	seen := make([]int, len(needs)) // the last set, from 1 on
@@ -180,9 +182,8 @@ func (l *Ledger[K, W]) build(features []extension[W], presence map[*place]*exten
 			p := l.known[id].place
 			if p.own {
 				add(presence[p])
-				continue
 			}
-			lone = lone || !features[id].several
+			lone = lone || !p.own && !features[id].several
 			add(&features[id])
 		}
 		for i, f := range l.learned {
@@ -238,16 +239,34 @@ func (l *Ledger[K, W]) listedNeeds() []need[K, W] {
 	return needs
 }
 
-// last is when somebody was last asked who has it.
+// last is when somebody was last asked who has it, as of when the sets looked.
 func (n *need[K, W]) last() time.Time {
 	var last time.Time
-	n.each(func(e *entry[K, W]) bool {
-		if e.answered.After(last) {
-			last = e.answered
-		}
-		return true
-	})
+	for _, e := range n.listed {
+		last = later(last, e.answered)
+	}
+	for _, s := range n.sets {
+		last = later(last, s.last)
+	}
 	return last
+}
+
+// look finds out when somebody was last asked of each set.
+func (l *Ledger[K, W]) look() {
+	l.reindex()
+	for _, s := range l.sets {
+		s.last = time.Time{}
+		for _, e := range s.entries {
+			s.last = later(s.last, e.answered)
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // Detection is the promise that is kept: the longest that any feature had not been
@@ -259,7 +278,7 @@ func (l *Ledger[K, W]) Detection(now time.Time) time.Duration {
 // Age is the longest that any feature that several workloads have has not been asked
 // for.
 func (l *Ledger[K, W]) Age(now time.Time) time.Duration {
-	l.reindex()
+	l.look()
 	var age time.Duration
 	for i := range l.index.needs {
 		if last := l.index.needs[i].last(); !last.IsZero() {

@@ -214,7 +214,7 @@ func (l *Ledger[K, W]) bySingle(movers []*entry[K, W], with, without []int, now 
 			continue
 		}
 		movers = rest
-		if l.known[id].place.own {
+		if !l.known[id].wanted {
 			l.learn(learned[W]{features: []Feature{l.known[id].Feature}}, now)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
+	"time"
 )
 
 // table keeps each feature, and each set of features, once. What nothing has any more
@@ -21,8 +22,9 @@ type table[K, W comparable] struct {
 // numbered is a feature and how many sets it is in; none: its number is free.
 type numbered struct {
 	Feature
-	sets  int
-	place *place
+	sets   int
+	place  *place
+	wanted bool // by the last index, rounds ask for it
 }
 
 // place is where features have values.
@@ -42,6 +44,7 @@ type set[K, W comparable] struct {
 	at      int // in the table
 	needs   []int32
 	hash    uint64
+	last    time.Time // when one of them was last answered about
 }
 
 func newTable[K, W comparable]() table[K, W] {
@@ -138,4 +141,11 @@ func (p *place) identifies() bool {
 		return false
 	}
 	return 2*p.values > p.entries || p.values > 2*always && p.values*p.values > p.entries
+}
+
+// tells reports whether a value at the place tells kinds of workloads apart that so many
+// entries have: where others identify, one that many have does.
+func (p *place) tells(entries int) bool {
+	const least, of = 4, 16
+	return !p.own || entries >= max(least, p.entries/of)
 }
