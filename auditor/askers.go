@@ -41,22 +41,31 @@ func (s *askers) readOnce(ctx context.Context, client rest.Interface) *injection
 }
 
 // steps returns what the creation of the Pod, or of Pods of the template, passes,
-// and the namespace's labels; none where that cannot be read.
-func (s *askers) steps(ctx context.Context, client rest.Interface, namespace string, pod []byte) ([]injection.Step, map[string]string) {
+// and what the namespace says of itself; none where that cannot be read.
+func (s *askers) steps(ctx context.Context, client rest.Interface, namespace string, pod []byte) ([]injection.Step, injection.NamespaceMetadata) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wanted = true
 	if s.readOnce(ctx, client) == nil {
-		return nil, nil
+		return nil, injection.NamespaceMetadata{}
 	}
 	// What is wrong with one namespace, which is just being deleted, say, is no note
 	// on all.
 	steps, err := s.chain.Steps(ctx, namespace, pod)
 	if err != nil {
-		return nil, nil
+		return nil, injection.NamespaceMetadata{}
 	}
-	labels, _ := s.chain.NamespaceLabels(ctx, namespace) // which Steps has read
-	return steps, labels
+	metadata, _ := s.chain.Namespace(ctx, namespace) // which Steps has read
+	return steps, metadata
+}
+
+// forget has a namespace read again that has changed.
+func (s *askers) forget(namespace string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.chain != nil {
+		s.chain.ForgetNamespace(namespace)
+	}
 }
 
 // markAsker calls a verdict approximate that may be about who asked, where that was

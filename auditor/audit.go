@@ -24,6 +24,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
 // Options say what to audit and how.
@@ -189,6 +190,11 @@ type audit struct {
 	autoscaling *autoscaling
 	lenders     lenders
 	askers      *askers
+
+	// wanted has a revision left out that nobody wants asked about; nil: all are wanted.
+	wanted func(context.Context, inventory.Revision) bool
+	// shaped returns what is known of one of the same shape; nil: everyone is asked about.
+	shaped func(inventory.Revision, finding) (finding, bool)
 }
 
 func newAudit(client rest.Interface, opts Options, as *injection.Identities, health *injection.Health) *audit {
@@ -251,12 +257,18 @@ func (a *audit) judgeAll(ctx context.Context, pods *inventory.Inventory) error {
 	for range max(1, a.opts.Concurrency) {
 		group.Go(func() error {
 			for r := range revisions {
+				if a.wanted != nil && !a.wanted(ctx, r) {
+					room.Release(weight(r))
+					continue
+				}
 				f, err := a.revision(ctx, r)
 				if err != nil {
 					return err
 				}
 				if a.results.found != nil {
-					f.class = a.classOf(ctx, r, f.submitted)
+					if f.asShaped.IsZero() {
+						f.features = a.featuresOf(ctx, r, f)
+					}
 					f.scope = a.scopeOf(ctx, r, f.submitted)
 				}
 				a.results.add(r, f)
@@ -304,12 +316,19 @@ func (r *results) add(of inventory.Revision, f finding) {
 	}
 	if r.found == nil && f.revision.Pods > 0 {
 		r.doubt(of, f)
-		f.submitted, f.judged, f.differs = nil, nil, nil // for those who are given it at once
+		f.submitted, f.answer, f.judged, f.differs = nil, jsontree.Node{}, nil, nil // for those who are given it at once
 		r.findings = append(r.findings, f)
 	}
 	if r.progress != nil {
 		r.progress(r.done, r.total)
 	}
+}
+
+// judged is how many revisions have been.
+func (r *results) judged() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.done
 }
 
 func (r *results) probed() {

@@ -8,17 +8,17 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/cover"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
 	"github.com/sidecar-drift/sidecar-drift/auditor/pace"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
-	"github.com/sidecar-drift/sidecar-drift/auditor/sentinel"
 )
 
 // Auditor audits again and again at little cost: a watch tells it which Pods there
-// are, and each round asks about a few workloads that stand for all.
+// are, and each round asks about a few workloads that have every feature between them.
 type Auditor struct {
 	cfg   *rest.Config
 	opts  Options
@@ -28,8 +28,10 @@ type Auditor struct {
 	limiter *pace.Limiter
 
 	mu       sync.Mutex // held in a round
-	ledger   *sentinel.Ledger[inventory.Key, inventory.WorkloadRef]
+	ledger   *cover.Ledger[inventory.Key, inventory.WorkloadRef]
 	findings map[inventory.Key]known
+	shapes   shapes
+	rate     rate
 	lessons  newborn.Ledger
 	askers   *askers
 	as       *injection.Identities
@@ -40,10 +42,10 @@ type Auditor struct {
 
 // Sweep says how soon everything has been asked about anew.
 type Sweep struct {
-	// Interval is the time between two rounds of sentinels.
+	// Interval is the time between two rounds of the cover.
 	Interval time.Duration
 	// Full is the time within which every workload is asked about, whatever its
-	// class says; less than the interval is every time.
+	// features; less than the interval is every time.
 	Full time.Duration
 }
 
@@ -54,9 +56,10 @@ const (
 	// Changes are revisions of which nothing is known yet, or which have Pods like
 	// none before.
 	Changes Scope = iota
-	// Sentinels are, besides, one of each class and the next ones of the sweep; and
-	// all of a class if the answer about one is another than before.
-	Sentinels
+	// Cover is, besides, revisions that have every feature between them, and the next
+	// ones of the sweep; and where answers are others than before, all that share the
+	// features that are responsible.
+	Cover
 	// Everything is every revision.
 	Everything
 )
@@ -67,10 +70,24 @@ type Round struct {
 	Report *report.Report
 	// Asked numbers the revisions that were asked about.
 	Asked int
-	// Splits numbers the classes that were none, and were split.
-	Splits int
-	// Classes are the sizes of the classes, the largest first.
-	Classes []int
+	// Learned numbers the features that were learned from what the cover had missed.
+	Learned int
+	// Features numbers those that the cover asks for.
+	Features int
+	// Detection is the promise that was kept: the longest that a feature had not been
+	// asked for when it was.
+	Detection time.Duration
+	// OldestFeature and OldestAnswer are when a feature, and when a workload, was last
+	// asked for that has not been for the longest time.
+	OldestFeature, OldestAnswer time.Time
+}
+
+// Concern is what a round asks about besides, as it has changed.
+type Concern struct {
+	// Namespace whose labels or annotations are others; or
+	Namespace string
+	// Object that webhooks or policies are defined by, as KIND/NAME.
+	Object string
 }
 
 // NewAuditor returns an Auditor, which needs to Run. Options' Progress is told of rounds of
@@ -88,7 +105,7 @@ func NewAuditor(cfg *rest.Config, opts Options, sweep Sweep) (*Auditor, error) {
 	return &Auditor{
 		cfg: cfg, opts: opts, sweep: sweep, limiter: opts.limiter(),
 		pods:   inventory.NewLive(client, opts.Selection),
-		ledger: sentinel.New[inventory.Key, inventory.WorkloadRef](), findings: map[inventory.Key]known{},
+		ledger: cover.New[inventory.Key, inventory.WorkloadRef](), findings: map[inventory.Key]known{}, shapes: shapes{},
 		askers: &askers{},
 	}, nil
 }
@@ -100,11 +117,12 @@ func (a *Auditor) Run(ctx context.Context) { a.pods.Run(ctx) }
 // due.
 func (a *Auditor) Changed() <-chan struct{} { return a.pods.Changed() }
 
-// Round audits. Errors are those of Audit, and that the Pods cannot be watched.
-func (a *Auditor) Round(ctx context.Context, scope Scope) (Round, error) {
+// Round audits, and asks about what is of concern besides. Errors are those of Audit,
+// and that the Pods cannot be watched: then nothing that was of concern has been seen to.
+func (a *Auditor) Round(ctx context.Context, scope Scope, concerns ...Concern) (Round, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r, err := a.round(ctx, scope)
+	r, err := a.round(ctx, scope, concerns)
 	if err != nil {
 		return Round{}, fmt.Errorf("audit: %w", err)
 	}

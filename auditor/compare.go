@@ -46,7 +46,7 @@ func (a *audit) judge(ctx context.Context, f *finding, r inventory.Revision, fre
 		return fmt.Errorf("fresh Pod: %w", err)
 	}
 	f.named = a.hasNamed(e.fresh)
-	f.fresh, f.answered = e.digest, inventory.CreatedAt(e.fresh)
+	f.answer, f.fresh, f.answered = e.fresh, e.digest, inventory.CreatedAt(e.fresh)
 	var judged []inventory.Pod
 	for again := true; again; {
 		if judged, err = a.judgeOnce(ctx, f, r, &e); err != nil {

@@ -7,10 +7,10 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/cover"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
-	"github.com/sidecar-drift/sidecar-drift/auditor/sentinel"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
@@ -29,8 +29,8 @@ func changeAt(part, path, from, to string) verdict.Change {
 func standingAuditor() *Auditor {
 	return &Auditor{
 		opts:     Options{Log: logr.Discard()},
-		ledger:   sentinel.New[inventory.Key, inventory.WorkloadRef](),
-		findings: map[inventory.Key]known{},
+		ledger:   cover.New[inventory.Key, inventory.WorkloadRef](),
+		findings: map[inventory.Key]known{}, shapes: shapes{},
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor/class"
+	"github.com/sidecar-drift/sidecar-drift/auditor/cover"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
@@ -37,8 +37,14 @@ type finding struct {
 	lastReason string
 	submitted  []byte // what was asked about last; nil: nothing could be
 	fresh      verdict.Digest
-	named      bool     // the fresh Pod has a container of Selection.SidecarNames
-	class      class.ID // only where somebody wants to know
+	named      bool // the fresh Pod has a container of Selection.SidecarNames
+	// answer is the fresh Pod, and features are what the revision has by that; only for
+	// those who are given the finding at once.
+	answer   jsontree.Node
+	features []cover.Feature
+	shape    shape
+	// asShaped is when another one of its shape was asked about; zero: it was itself.
+	asShaped time.Time
 	// judged are the states by the Pods' digests; nil if all Pods have one state
 	// without a comparison.
 	judged map[inventory.Alike]verdict.State
@@ -81,6 +87,8 @@ func (a *audit) revision(ctx context.Context, r inventory.Revision) (finding, er
 	switch refusal, refused := errors.AsType[*injection.Refusal](err); {
 	case ctx.Err() != nil:
 		return f, context.Cause(ctx)
+	case errors.Is(err, errShaped):
+		return f, nil
 	case refused:
 		f.refusal = refusal
 		f.unasked = refusal.State == verdict.Unknown
@@ -207,6 +215,13 @@ func (a *audit) fresh(ctx context.Context, r inventory.Revision, f *finding, fro
 			return nil, err
 		}
 		f.submitted = pod
+		if a.shaped != nil && attempt == 0 {
+			f.shape = shapeOf(r, pod)
+			if known, is := a.shaped(r, *f); is {
+				*f = known
+				return nil, errShaped
+			}
+		}
 		fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod, f.as)
 		refusal, _ := errors.AsType[*injection.Refusal](err)
 		a.asked(refusal)
@@ -230,6 +245,9 @@ func (a *audit) asked(refusal *injection.Refusal) {
 		a.opts.Asked("unknown")
 	}
 }
+
+// errShaped is that the answer is known of another one of the shape.
+var errShaped = errors.New("the shape is known")
 
 // errGone is that all Pods ended while they were audited.
 var errGone = errors.New("the Pods have gone")

@@ -8,6 +8,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
+	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
 // known is a finding and the Pods that it is about.
@@ -26,10 +27,7 @@ func (k known) isAbout(pods []inventory.Pod) bool {
 // none could be, or of which nothing could be asked.
 func (k known) disproved(born []inventory.Pod) bool { return k.refusal != nil && len(born) > 0 }
 
-// few revisions are read by name; more, by lists.
-const few = 100
-
-func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
+func (a *Auditor) round(ctx context.Context, scope Scope, concerns []Concern) (Round, error) {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	client, err := connectPatiently(a.cfg, a.limiter, giveUp)
@@ -45,14 +43,8 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 		live[g.Key] = g
 	}
 	a.forget(live)
-	ask := a.unknown(live)
-	switch scope {
-	case Sentinels:
-		rounds := int(a.sweep.Full / max(1, a.sweep.Interval))
-		a.choose(ask, a.ledger.Due(time.Now(), rounds, a.sweep.Full), live)
-	case Everything:
-		ask = live
-	}
+	q := &questions{Auditor: a, live: live, begin: time.Now(), certain: a.unknown(live)}
+	q.newcomers = a.newcomers(q.certain)
 	if scope == Everything || time.Since(a.read) >= a.sweep.Full {
 		a.askers, a.as, a.read = &askers{}, nil, time.Now()
 		a.opts.Restless.Age()
@@ -62,31 +54,18 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 			return Round{}, err
 		}
 	}
-
 	this := newAudit(client, a.opts, a.as, injection.NewHealth(client, a.cfg))
+	q.of(scope, concerns, this)
 	this.askers = a.askers
 	if scope != Everything {
 		this.results.progress = nil
 	}
 	this.results.found = a.take(live)
-	a.ledger.Begin()
-	asked, caughtUp := 0, map[inventory.Key]bool{}
-	for len(ask) > 0 {
-		asked += len(ask)
-		this.results.total = asked
-		pods := a.pods.Of(inList(ask), len(ask) <= few)
-		if err := this.run(ctx, pods); err != nil {
-			return Round{}, err
-		}
-		for _, key := range pods.Disowned {
-			a.pods.Disown(key)
-			delete(a.findings, key)
-		}
-		ask = map[inventory.Key]inventory.Group{}
-		a.choose(ask, a.ledger.Moving(), live)
-		a.choose(ask, a.behind(caughtUp), live)
+	asked, err := q.ask(ctx, this)
+	if err != nil {
+		return Round{}, err
 	}
-	splits := a.ledger.End()
+	learned := a.ledger.End(time.Now())
 	if err := this.results.refused(); err != nil {
 		return Round{}, err
 	}
@@ -94,7 +73,8 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 	if len(outages) > 0 {
 		a.lessons.Outage()
 	}
-	r := a.result(this, notJudged, asked, splits)
+	r := a.result(this, notJudged, asked)
+	r.Learned = learned
 	sayOutages(r.Report, outages)
 	if stale := r.Report.Stale(); stale > 0 {
 		r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("Workloads that could not be asked about, and are shown as they were last known: %d", stale))
@@ -106,6 +86,7 @@ func (a *Auditor) round(ctx context.Context, scope Scope) (Round, error) {
 func (a *Auditor) forget(live map[inventory.Key]inventory.Group) {
 	has := func(k inventory.Key) bool { _, has := live[k]; return has }
 	a.ledger.Keep(has)
+	a.shapes.forget(a.sweep.Full)
 	for k := range a.findings {
 		if !has(k) {
 			delete(a.findings, k)
@@ -158,31 +139,21 @@ func (a *Auditor) behind(before map[inventory.Key]bool) []inventory.Key {
 	return keys
 }
 
-// choose adds revisions to those to ask about.
-func (a *Auditor) choose(ask map[inventory.Key]inventory.Group, keys []inventory.Key, live map[inventory.Key]inventory.Group) {
-	for _, key := range keys {
-		ask[key] = live[key]
-	}
-}
-
-func inList(ask map[inventory.Key]inventory.Group) []inventory.Group {
-	list := make([]inventory.Group, 0, len(ask))
-	for _, group := range ask {
-		list = append(list, group)
-	}
-	return list
-}
-
 // take keeps findings as they come; of what could not be asked, what is known already.
 func (a *Auditor) take(live map[inventory.Key]inventory.Group) func(inventory.Revision, finding) {
 	return func(r inventory.Revision, f finding) {
 		last, has := a.findings[r.Key]
 		f.restless = f.restless || last.restless
 		f.again = last.again || last.behind(a.opts.Restless)
-		a.ledger.Answered(r.Key, f.answer(), time.Now())
 		pods := live[r.Key].Pods
-		a.learn(r, &f, pods)
-		f.submitted, f.differs = nil, nil
+		if f.asShaped.IsZero() {
+			a.ledger.Answered(r.Key, f.said(), time.Now())
+			a.learn(r, &f, pods)
+			a.shapes.keep(f)
+		} else {
+			a.ledger.Answered(r.Key, f.said(), f.asShaped)
+		}
+		f.submitted, f.answer, f.features, f.differs = nil, jsontree.Node{}, nil, nil
 		if has && f.unasked {
 			if again, judged := last.stale(a.opts, pods, f.revision.Reason, time.Now()); judged {
 				again.since = 0 // what came while nothing could be asked proves nothing
@@ -194,7 +165,7 @@ func (a *Auditor) take(live map[inventory.Key]inventory.Group) func(inventory.Re
 	}
 }
 
-func (a *Auditor) result(this *audit, notJudged, asked, splits int) Round {
+func (a *Auditor) result(this *audit, notJudged, asked int) Round {
 	findings := make([]finding, 0, len(a.findings))
 	for _, known := range a.findings {
 		notJudged += known.gone
@@ -209,5 +180,9 @@ func (a *Auditor) result(this *audit, notJudged, asked, splits int) Round {
 	a.autoscalers = this.autoscaling.known
 	found.DryRunAs, found.Probes = string(a.as.Asked()), this.results.probes
 	found.Notes = append(found.Notes, this.unread(a.pods.Unread())...)
-	return Round{Report: found, Asked: asked, Splits: splits, Classes: a.ledger.Sizes()}
+	now := time.Now()
+	return Round{
+		Report: found, Asked: asked, Features: a.ledger.Sizes().Features, Detection: a.ledger.Detection(now),
+		OldestFeature: now.Add(-a.ledger.Age(now)), OldestAnswer: now.Add(-a.ledger.Oldest(now)),
+	}
 }

@@ -20,14 +20,14 @@ type Configuration struct {
 	APIVersion string `json:"apiVersion"`
 	// Always Configuration.
 	Kind string `json:"kind"`
-	// Time between two rounds, 5s or more. A round asks about one workload of each
-	// class: of those that an injector probably treats alike.
+	// Time between two rounds, 5s or more. A round asks about workloads that have
+	// between them whatever several workloads share that injection may go by.
 	Interval metav1.Duration `json:"interval,omitzero"`
-	// Time within which every workload is asked about, whatever its class says.
+	// Time within which every workload is asked about, whatever it shares with others.
 	FullInterval metav1.Duration `json:"fullInterval,omitzero"`
 	// Objects that trigger an audit when they change: the ConfigMaps that
 	// injectors keep their templates in. What admission itself is made of
-	// (webhook configurations, policies, labels of namespaces) needs no mention.
+	// (webhook configurations, policies, labels and annotations of namespaces) needs no mention.
 	Watch []Object `json:"watch,omitempty"`
 	// Which Pods are audited.
 	Selection Selection `json:"selection,omitzero"`

@@ -54,6 +54,10 @@ type Step struct {
 	// Version is another one whenever its definition is.
 	Version string
 
+	// Objects are those that define it, as KIND/NAME: a configuration; a policy and its
+	// bindings.
+	Objects []string
+
 	// Down is why a webhook cannot answer, where somebody looked; see Health.
 	Down string
 
@@ -159,11 +163,14 @@ func (c *Chain) Steps(ctx context.Context, namespace string, pod []byte) ([]Step
 	return steps, nil
 }
 
-// NamespaceLabels returns a namespace's labels, as they were when they were first
-// needed.
-func (c *Chain) NamespaceLabels(ctx context.Context, namespace string) (map[string]string, error) {
-	return c.namespaces.labels(ctx, namespace)
+// Namespace returns what a namespace says of itself, as it was when that was first
+// needed, or since it was last forgotten.
+func (c *Chain) Namespace(ctx context.Context, name string) (NamespaceMetadata, error) {
+	return c.namespaces.get(ctx, name)
 }
+
+// ForgetNamespace has a namespace read again that has changed.
+func (c *Chain) ForgetNamespace(name string) { c.namespaces.forget(name) }
 
 // ForPods returns the steps that the creation of Pods may pass in some namespace,
 // whatever their selectors say, in the order of the API server. Match is not set.
@@ -212,6 +219,7 @@ func (c *Chain) webhooks(ctx context.Context, kind, plural string) error {
 			step := Step{
 				Kind: kind, Name: configuration.Metadata.Name + "/" + w.Name,
 				SideEffects: w.SideEffects, Version: versionOf(configuration.Metadata), client: &w.ClientConfig, byName: askersByName[w.Name],
+				Objects: []string{kind + "Configuration/" + configuration.Metadata.Name},
 			}
 			if step.byName != nil {
 				step.Asks = step.byName.says
@@ -269,7 +277,8 @@ type policySpec struct {
 }
 
 type binding struct {
-	Spec struct {
+	Metadata metav1.ObjectMeta `json:"metadata"`
+	Spec     struct {
 		PolicyName     string `json:"policyName"`
 		MatchResources *struct {
 			NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector"`
@@ -307,6 +316,12 @@ func (c *Chain) policies(ctx context.Context, kind, plural string, versions ...s
 		step := Step{Kind: kind, Name: p.Metadata.Name, LooksAtAsker: spec.looksAtAsker(), Version: versionOf(p.Metadata)}
 		if spec.FailurePolicy != "" {
 			step.Policies = []string{spec.FailurePolicy}
+		}
+		step.Objects = []string{kind + "/" + p.Metadata.Name}
+		for _, b := range bound.Items {
+			if b.Spec.PolicyName == p.Metadata.Name {
+				step.Objects = append(step.Objects, kind+"Binding/"+b.Metadata.Name)
+			}
 		}
 		m := spec.MatchConstraints
 		constraints := constraints{m.ResourceRules, m.NamespaceSelector, m.ObjectSelector, len(spec.MatchConditions)}

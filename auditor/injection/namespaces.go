@@ -10,47 +10,68 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// namespaces knows the labels of namespaces, as they are when they are first
+// NamespaceMetadata is what a namespace says of itself.
+type NamespaceMetadata struct {
+	Labels      labels.Set `json:"labels"`
+	Annotations labels.Set `json:"annotations"`
+}
+
+// namespaces knows what namespaces say of themselves, as it is when they are first
 // asked for.
 type namespaces struct {
 	client rest.Interface
 
 	mu    sync.Mutex
-	known map[string]labels.Set
+	known map[string]NamespaceMetadata
 }
 
 func newNamespaces(client rest.Interface) *namespaces {
-	return &namespaces{client: client, known: map[string]labels.Set{}}
+	return &namespaces{client: client, known: map[string]NamespaceMetadata{}}
 }
 
 func (n *namespaces) labels(ctx context.Context, namespace string) (labels.Set, error) {
+	metadata, err := n.get(ctx, namespace)
+	return metadata.Labels, err
+}
+
+func (n *namespaces) get(ctx context.Context, namespace string) (NamespaceMetadata, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if set, ok := n.known[namespace]; ok {
-		return set, nil
+	if metadata, ok := n.known[namespace]; ok {
+		return metadata, nil
 	}
 	result := n.client.Get().AbsPath("/api/v1").Resource("namespaces").Name(namespace).Do(ctx)
 	if err := result.Error(); err != nil {
-		return nil, fmt.Errorf("get namespace %s: %w", namespace, err)
+		return NamespaceMetadata{}, fmt.Errorf("get namespace %s: %w", namespace, err)
 	}
 	raw, err := result.Raw()
 	if err != nil {
-		return nil, err
+		return NamespaceMetadata{}, err
 	}
-	set, err := labelsOf(raw)
+	metadata, err := metadataOf(raw)
 	if err != nil {
-		return nil, fmt.Errorf("namespace %s: %w", namespace, err)
+		return NamespaceMetadata{}, fmt.Errorf("namespace %s: %w", namespace, err)
 	}
-	n.known[namespace] = set
-	return set, nil
+	n.known[namespace] = metadata
+	return metadata, nil
+}
+
+// forget has a namespace read again.
+func (n *namespaces) forget(namespace string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.known, namespace)
 }
 
 func labelsOf(object []byte) (labels.Set, error) {
+	metadata, err := metadataOf(object)
+	return metadata.Labels, err
+}
+
+func metadataOf(object []byte) (NamespaceMetadata, error) {
 	var o struct {
-		Metadata struct {
-			Labels labels.Set `json:"labels"`
-		} `json:"metadata"`
+		Metadata NamespaceMetadata `json:"metadata"`
 	}
 	err := json.Unmarshal(object, &o)
-	return o.Metadata.Labels, err
+	return o.Metadata, err
 }

@@ -42,6 +42,9 @@ type Key struct {
 	digest verdict.Digest
 }
 
+// Namespace is where the Pods are.
+func (k Key) Namespace() string { return k.claim.namespace }
+
 // group is the live Pods of one revision.
 type group struct {
 	namespace string

@@ -23,12 +23,18 @@ type Live struct {
 	mu     sync.Mutex
 	pods   map[string]place // by UID
 	groups map[Key]*liveGroup
-	stamps map[string]string // one copy of each
+	stamps map[string]*stamp // one copy of each
 	// disowned numbers the Pods whose owner was looked for and is none.
 	disowned map[claim]int
 	// notJudged numbers the Pods that are finished, being deleted or static.
 	notJudged int
 	changed   chan struct{} // holds one
+}
+
+// stamp is one that so many Pods have.
+type stamp struct {
+	text string
+	pods int
 }
 
 // place is where a Pod is kept.
@@ -60,7 +66,7 @@ func NewLive(client rest.Interface, selection Selection) *Live {
 	l := &Live{
 		client: client, selection: selection,
 		workloads: newWorkloads(client, selection, true),
-		pods:      map[string]place{}, groups: map[Key]*liveGroup{}, stamps: map[string]string{}, disowned: map[claim]int{},
+		pods:      map[string]place{}, groups: map[Key]*liveGroup{}, stamps: map[string]*stamp{}, disowned: map[claim]int{},
 		changed: make(chan struct{}, 1),
 	}
 	for _, namespace := range selection.namespaces() {
@@ -152,6 +158,7 @@ func (g *liveGroup) replace(l *Live, r record) bool {
 		return true
 	}
 	r.Name, r.UID, r.Stamp = was.Name, was.UID, l.interned(r.Stamp)
+	l.release(was.Stamp)
 	g.own()[at] = r.Pod
 	if was.Alike != r.Alike || was.Stamp != r.Stamp {
 		l.tell()
@@ -187,12 +194,24 @@ func (l *Live) enter(r record, denied claim) *liveGroup {
 	return g
 }
 
-func (l *Live) interned(stamp string) string {
-	if known, ok := l.stamps[stamp]; ok {
-		return known
+// interned is the one copy of a stamp, for one more Pod.
+func (l *Live) interned(text string) string {
+	known := l.stamps[text]
+	if known == nil {
+		known = &stamp{text: text}
+		l.stamps[text] = known
 	}
-	l.stamps[stamp] = stamp
-	return stamp
+	known.pods++
+	return known.text
+}
+
+// release forgets a stamp that no Pod has any more.
+func (l *Live) release(text string) {
+	if known := l.stamps[text]; known != nil {
+		if known.pods--; known.pods == 0 {
+			delete(l.stamps, text)
+		}
+	}
 }
 
 // leave takes a Pod out of its place.
@@ -202,7 +221,12 @@ func (l *Live) leave(uid string, at place) {
 		l.notJudged--
 		return
 	}
-	g.pods = slices.DeleteFunc(g.own(), func(p Pod) bool { return p.UID == uid })
+	g.pods = slices.DeleteFunc(g.own(), func(p Pod) bool {
+		if p.UID == uid {
+			l.release(p.Stamp)
+		}
+		return p.UID == uid
+	})
 	if len(g.pods) == 0 {
 		delete(l.groups, g.key)
 	}

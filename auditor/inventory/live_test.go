@@ -104,6 +104,33 @@ func TestLiveIsWhatCameLast(t *testing.T) {
 	}
 }
 
+// Nothing stays of Pods that went, however many there were.
+func TestLiveForgetsWhatWent(t *testing.T) {
+	l := NewLive(nil, Selection{})
+	from := l.sources[0]
+	const atOnce = 50
+	pod := func(n int) livePod {
+		return livePod{fmt.Sprint(n), []string{"", "web-1", fmt.Sprint("job-", n)}[n%3], fmt.Sprint("a:", n%5), fmt.Sprint("stamp-", n), "Running"}
+	}
+	for n := range 10_000 {
+		l.put(from, pod(n).node(t))
+		again := pod(n)
+		again.stamp += "-again"
+		l.put(from, again.node(t))
+		if n >= atOnce {
+			l.remove(fmt.Sprint(n - atOnce))
+		}
+		if len(l.stamps) > atOnce+1 || len(l.pods) > atOnce+1 || len(l.groups) > atOnce+1 || len(l.disowned) > 0 {
+			t.Fatalf("after %d Pods: %d stamps, %d Pods, %d groups of %d that live", n, len(l.stamps), len(l.pods), len(l.groups), atOnce)
+		}
+	}
+	from.read++
+	l.prune(from)
+	if len(l.stamps)+len(l.pods)+len(l.groups) > 0 {
+		t.Errorf("of none, %d stamps, %d Pods, %d groups are left", len(l.stamps), len(l.pods), len(l.groups))
+	}
+}
+
 // What does not count is no change to tell.
 func TestLiveTellsWhatCounts(t *testing.T) {
 	l := NewLive(nil, Selection{})

@@ -27,8 +27,8 @@ type Metrics struct {
 	rollouts *prometheus.CounterVec
 	notified *prometheus.CounterVec
 	reload   prometheus.Gauge
-	classes  prometheus.Gauge
-	splits   prometheus.Counter
+	cover    atomic.Pointer[Cover]
+	learned  prometheus.Counter
 	now      func() time.Time
 }
 
@@ -67,6 +67,12 @@ var (
 		"For how long the workload that drifted first has drifted.", []string{"namespace"}, nil)
 	progressDesc = prometheus.NewDesc("sidecar_drift_audit_progress",
 		"Share of the workloads' revisions that the first audit has judged, 0 to 1; 1 from its end on, and absent where another replica audits.", nil, nil)
+	featuresDesc = prometheus.NewDesc("sidecar_drift_features",
+		"Features that several workloads share, of all that injection may go by or gives: somebody who has it is asked about for each, at every interval.", nil, nil)
+	detectionDesc = prometheus.NewDesc("sidecar_drift_detection_seconds",
+		"The longest that any feature has not been asked for, as measured: so soon is a change known that reaches several workloads.", nil, nil)
+	answerDesc = prometheus.NewDesc("sidecar_drift_oldest_answer_seconds",
+		"Age of the oldest answer about a workload: so soon is a change known whatever it reaches.", nil, nil)
 	lastSuccessDesc = prometheus.NewDesc("sidecar_drift_audit_last_success_timestamp_seconds",
 		"When the last round of an audit ended well, in Unix time.", nil, nil)
 )
@@ -81,7 +87,7 @@ func New(registry prometheus.Registerer) *Metrics {
 		now: time.Now,
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "sidecar_drift_audit_duration_seconds",
-			Help:    "Time that rounds took which ended well: of sentinels, at the interval, or of everything.",
+			Help:    "Time that rounds took which ended well: of the cover, at the interval, or of everything.",
 			Buckets: prometheus.ExponentialBuckets(0.25, 2, 14), // to 34 minutes
 		}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -105,13 +111,9 @@ func New(registry prometheus.Registerer) *Metrics {
 		Name: "sidecar_drift_config_reload_success",
 		Help: "1 if the configuration file is the one in force, 0 if it is invalid and an earlier one is.",
 	})
-	m.classes = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "sidecar_drift_classes",
-		Help: "Classes of workloads that an injector probably treats alike; one of each is asked about at every interval.",
-	})
-	m.splits = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "sidecar_drift_class_splits_total",
-		Help: "Classes that were none, as admission changed for some of their workloads and not for others, and were split.",
+	m.learned = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "sidecar_drift_features_learned_total",
+		Help: "Features that were learned, as admission changed for some workloads and not for others, and no known feature told them apart.",
 	})
 	m.reload.Set(1)
 	for _, reason := range []string{Forbidden, Timeout, Unavailable, OtherReason} {
@@ -120,7 +122,7 @@ func New(registry prometheus.Registerer) *Metrics {
 	for _, result := range []string{"answered", "refused", "unknown"} {
 		m.dryRuns.WithLabelValues(result)
 	}
-	registry.MustRegister(m.duration, m.errors, m.dryRuns, m.rollouts, m.notified, m.reload, m.classes, m.splits, m)
+	registry.MustRegister(m.duration, m.errors, m.dryRuns, m.rollouts, m.notified, m.reload, m.learned, m)
 	return m
 }
 
@@ -139,10 +141,37 @@ func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Ti
 	m.last.Store(next)
 }
 
-// Classes tells how many classes there are now, and counts those that were split.
-func (m *Metrics) Classes(now, splits int) {
-	m.classes.Set(float64(now))
-	m.splits.Add(float64(splits))
+// Cover is what the rounds' cover is like.
+type Cover struct {
+	// Features numbers those that it asks for, Learned those that were learned in the round.
+	Features, Learned int
+	// Detection is the longest that a feature had not been asked for when it was.
+	Detection time.Duration
+	// OldestFeature and OldestAnswer are when a feature, and when a workload, was last
+	// asked for that has not been for the longest time.
+	OldestFeature, OldestAnswer time.Time
+}
+
+// Covered tells what the cover is like after a round.
+func (m *Metrics) Covered(c Cover) {
+	m.cover.Store(&c)
+	m.learned.Add(float64(c.Learned))
+}
+
+// covered is nothing before there was a round.
+func (m *Metrics) covered(metrics chan<- prometheus.Metric) {
+	c := m.cover.Load()
+	if c == nil {
+		return
+	}
+	now := m.now()
+	for d, value := range map[*prometheus.Desc]float64{
+		featuresDesc:  float64(c.Features),
+		detectionDesc: max(c.Detection, now.Sub(c.OldestFeature)).Seconds(),
+		answerDesc:    now.Sub(c.OldestAnswer).Seconds(),
+	} {
+		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
+	}
 }
 
 // Failed counts an audit that failed as a whole.
@@ -185,7 +214,7 @@ func (m *Metrics) Notified(sink, result string) { m.notified.WithLabelValues(sin
 
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, detectionDesc, answerDesc} {
 		descriptions <- d
 	}
 }
@@ -196,6 +225,7 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	if share := m.progress.Load(); share != nil {
 		metrics <- prometheus.MustNewConstMetric(progressDesc, prometheus.GaugeValue, *share)
 	}
+	m.covered(metrics)
 	last := m.last.Load()
 	if last == nil {
 		return

@@ -87,6 +87,25 @@ sidecar_drift_workloads{kind="StatefulSet",namespace="pay",state="Blocked"} 1
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 
+	// Between rounds, what was not asked about gets older.
+	m.Covered(Cover{Features: 7, Learned: 1, Detection: 31 * time.Second, OldestFeature: now, OldestAnswer: now.Add(-time.Minute)})
+	covered := `
+# HELP sidecar_drift_detection_seconds The longest that any feature has not been asked for, as measured: so soon is a change known that reaches several workloads.
+# TYPE sidecar_drift_detection_seconds gauge
+sidecar_drift_detection_seconds %d
+# HELP sidecar_drift_oldest_answer_seconds Age of the oldest answer about a workload: so soon is a change known whatever it reaches.
+# TYPE sidecar_drift_oldest_answer_seconds gauge
+sidecar_drift_oldest_answer_seconds %d
+`
+	for _, test := range []struct{ after, detection, answer int }{{0, 31, 60}, {20, 31, 80}, {40, 60, 120}} {
+		now = now.Add(time.Duration(test.after) * time.Second)
+		err := testutil.GatherAndCompare(registry, strings.NewReader(fmt.Sprintf(covered, test.detection, test.answer)), "sidecar_drift_detection_seconds", "sidecar_drift_oldest_answer_seconds")
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	now = now.Add(-time.Minute)
+
 	// A round of what changed does not count.
 	now = now.Add(time.Minute)
 	m.Audited(found(item("shop", "Deployment", "web", verdict.InSync, 3)), nil, 0, false)

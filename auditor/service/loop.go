@@ -36,7 +36,7 @@ const (
 // loop audits, again and again, and has what is due rolled out.
 type loop struct {
 	config  func() config.Configuration
-	round   func(context.Context, config.Configuration, auditor.Scope) (auditor.Round, error)
+	round   func(context.Context, config.Configuration, request) (auditor.Round, error)
 	metrics *metrics.Metrics
 	page    *page
 	reports *reporter
@@ -60,9 +60,9 @@ func newLoop() *loop {
 	return l
 }
 
-// run audits until ctx is done: sentinels at the interval, with some jitter, so
-// that many clusters' auditors do not act as one; what changed, when it did; and
-// everything when something changed that may change every verdict.
+// run audits until ctx is done: everything at first; the cover at the interval, with
+// some jitter, so that many clusters' auditors do not act as one; and what changed, and
+// whom it concerns, when it did.
 func (l *loop) run(ctx context.Context) {
 	defer l.healing.Wait()
 	defer l.page.drawings.Wait()
@@ -77,15 +77,15 @@ func (l *loop) run(ctx context.Context) {
 		l.log.Error(err, "The page shows nothing before the first audit has ended")
 	}
 	retry := firstRetry
-	scope, why := auditor.Everything, "start"
-	var next time.Time // of the sentinels
+	due := request{scope: auditor.Everything, why: "start"}
+	var next time.Time // of the cover
 	for ctx.Err() == nil {
 		c := l.config()
-		if scope > auditor.Changes {
+		if due.scope > auditor.Changes {
 			every := c.Interval.Duration
 			next = time.Now().Add(every + time.Duration((rand.Float64()-0.5)*0.2*float64(every)))
 		}
-		if err := l.audit(ctx, scope, why); err != nil {
+		if err := l.audit(ctx, due); err != nil {
 			if ctx.Err() != nil {
 				return
 			}
@@ -93,7 +93,7 @@ func (l *loop) run(ctx context.Context) {
 			pause := min(retry, c.Interval.Duration)
 			l.log.Error(err, "The audit failed", "next", pause.String())
 			// What was asked for is still to be done.
-			scope, why = l.wait(ctx, time.Now().Add(pause), scope, why)
+			due = l.wait(ctx, time.Now().Add(pause), due)
 			retry *= 2
 			continue
 		}
@@ -103,7 +103,7 @@ func (l *loop) run(ctx context.Context) {
 		if opens := time.Now().Add(untilOpen(c, time.Now())); opens.Before(until) {
 			until = opens
 		}
-		scope, why = l.wait(ctx, until, auditor.Sentinels, "interval")
+		due = l.wait(ctx, until, request{scope: auditor.Cover, why: "interval"})
 	}
 }
 
@@ -134,23 +134,23 @@ func untilOpen(c config.Configuration, now time.Time) time.Duration {
 	return next.Sub(now)
 }
 
-// wait returns what is to be audited next, and why: the given round when it is
-// time, and before that what changes ask for.
-func (l *loop) wait(ctx context.Context, until time.Time, scope auditor.Scope, why string) (auditor.Scope, string) {
+// wait returns what is to be audited next: the given round when it is time, and before
+// that what changes ask for, with what the given one is to do besides.
+func (l *loop) wait(ctx context.Context, until time.Time, due request) request {
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return scope, why
+		return due
 	case <-timer.C:
-		return l.changes.take(scope, why) // this round sees them
+		return l.changes.take(due) // this round sees them
 	case <-l.changes.woken:
 	}
 	l.settle(ctx)
 	if !time.Now().Before(until) {
-		return l.changes.take(scope, why)
+		return l.changes.take(due)
 	}
-	return l.changes.take(auditor.Changes, "Pods changed")
+	return l.changes.take(request{scope: auditor.Changes, why: "Pods changed", concerns: due.concerns})
 }
 
 // settle waits until nothing has changed for a moment: an upgrade changes many
@@ -169,22 +169,11 @@ func (l *loop) settle(ctx context.Context) {
 	}
 }
 
-// audit has a round, and before one of everything, which may take long, one of
-// sentinels: they show most of it at once.
-func (l *loop) audit(ctx context.Context, scope auditor.Scope, why string) error {
-	if scope == auditor.Everything && l.last != nil {
-		if err := l.once(ctx, auditor.Sentinels, why); err != nil {
-			return err
-		}
-	}
-	return l.once(ctx, scope, why)
-}
-
-// once audits and publishes what was found.
-func (l *loop) once(ctx context.Context, scope auditor.Scope, why string) error {
+// audit has a round and publishes what was found.
+func (l *loop) audit(ctx context.Context, due request) error {
 	begin := time.Now()
 	c := l.config()
-	round, err := l.round(ctx, c, scope)
+	round, err := l.round(ctx, c, due)
 	if err != nil {
 		return err
 	}
@@ -192,11 +181,14 @@ func (l *loop) once(ctx context.Context, scope auditor.Scope, why string) error 
 	l.last = found
 	fresh := l.memory.update(found, begin)
 	took := time.Since(begin)
-	if scope == auditor.Changes {
+	if due.scope == auditor.Changes {
 		took = 0
 	}
 	l.metrics.Audited(found, l.memory.oldest(), took, c.WorkloadMetrics)
-	l.metrics.Classes(len(round.Classes), round.Splits)
+	l.metrics.Covered(metrics.Cover{
+		Features: round.Features, Learned: round.Learned,
+		Detection: round.Detection, OldestFeature: round.OldestFeature, OldestAnswer: round.OldestAnswer,
+	})
 	l.first.end()
 	found.Waves = l.memory.waveProgress()
 	l.page.audited(found)
@@ -204,7 +196,7 @@ func (l *loop) once(ctx context.Context, scope auditor.Scope, why string) error 
 		l.tell(message)
 	}
 	if c.PolicyReports {
-		look := scope == auditor.Everything || begin.Sub(l.whole) >= c.FullInterval.Duration
+		look := due.scope == auditor.Everything || begin.Sub(l.whole) >= c.FullInterval.Duration
 		if look {
 			l.whole = begin
 		}
@@ -217,11 +209,12 @@ func (l *loop) once(ctx context.Context, scope auditor.Scope, why string) error 
 		l.log.Error(err, "The next leader's page begins without a report")
 	}
 	log := l.log.V(1)
-	if scope == auditor.Everything || round.Splits > 0 {
+	if due.scope == auditor.Everything || len(due.concerns) > 0 || round.Learned > 0 {
 		log = l.log
 	}
-	values := []any{"reason", why, "took", time.Since(begin).Round(time.Millisecond).String(), "asked", round.Asked,
-		"classes", len(round.Classes), "splits", round.Splits, "driftPercent", found.Summary.Drift()}
+	values := []any{"reason", due.why, "took", time.Since(begin).Round(time.Millisecond).String(), "asked", round.Asked,
+		"features", round.Features, "learned", round.Learned, "detection", round.Detection.Round(time.Second).String(),
+		"driftPercent", found.Summary.Drift()}
 	log.Info("Audited", append(values, podCounts(found)...)...)
 	return nil
 }

@@ -31,14 +31,14 @@ type rounds struct {
 	watches sync.WaitGroup
 }
 
-func (r *rounds) round(ctx context.Context, c config.Configuration, scope auditor.Scope) (auditor.Round, error) {
+func (r *rounds) round(ctx context.Context, c config.Configuration, due request) (auditor.Round, error) {
 	if r.auditor == nil || !reflect.DeepEqual(r.by, c) {
 		if err := r.begin(ctx, c); err != nil {
 			return auditor.Round{}, err
 		}
-		scope = auditor.Everything
+		due.scope = auditor.Everything
 	}
-	round, err := r.auditor.Round(ctx, scope)
+	round, err := r.auditor.Round(ctx, due.scope, due.concerns...)
 	if err != nil {
 		return round, err
 	}

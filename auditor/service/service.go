@@ -279,7 +279,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 		current.follow(func(before, after config.Configuration) {
 			sinks(after)
 			watch(ctx, newObjects(before.Watch, after.Watch))
-			l.changes.ask(auditor.Sentinels, "configuration") // of another Auditor, whose first round is of everything
+			l.changes.ask(auditor.Cover, "configuration") // of another Auditor, whose first round is of everything
 		})
 		watch(ctx, l.config().Watch)
 		sinks(l.config())

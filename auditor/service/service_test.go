@@ -41,7 +41,7 @@ type recorded struct {
 	answer func() (*report.Report, error)
 }
 
-var scopes = map[auditor.Scope]string{auditor.Changes: "changes", auditor.Sentinels: "sentinels", auditor.Everything: "everything"}
+var scopes = map[auditor.Scope]string{auditor.Changes: "changes", auditor.Cover: "cover", auditor.Everything: "everything"}
 
 func newRecorded(every time.Duration) *recorded {
 	r := &recorded{begin: time.Now(), conf: config.Default(), loop: newLoop()}
@@ -54,8 +54,12 @@ func newRecorded(every time.Duration) *recorded {
 	r.first = &progress{log: r.log, metric: r.metrics.Progress}
 	r.heal = func(context.Context, config.Configuration, *report.Report) {}
 	r.loop.config = func() config.Configuration { return r.conf }
-	r.round = func(_ context.Context, _ config.Configuration, scope auditor.Scope) (auditor.Round, error) {
-		r.audits = append(r.audits, fmt.Sprint(time.Since(r.begin).Round(time.Second), " ", scopes[scope]))
+	r.round = func(_ context.Context, _ config.Configuration, due request) (auditor.Round, error) {
+		audit := fmt.Sprint(time.Since(r.begin).Round(time.Second), " ", scopes[due.scope])
+		for _, concern := range due.concerns {
+			audit += " " + concern.Namespace + concern.Object
+		}
+		r.audits = append(r.audits, audit)
 		found, err := r.answer()
 		return auditor.Round{Report: found}, err
 	}
@@ -92,7 +96,8 @@ func TestChangesAreActedUponOnceTheyAreOver(t *testing.T) {
 		r.start(t)
 		time.Sleep(time.Minute)
 		for range 5 { // an upgrade, which takes five seconds
-			r.changes.ask(auditor.Everything, "MutatingWebhookConfiguration istio")
+			r.changes.ask(auditor.Changes, "MutatingWebhookConfiguration istio", auditor.Concern{Object: "MutatingWebhookConfiguration/istio"})
+			r.changes.ask(auditor.Changes, "Namespace shop", auditor.Concern{Namespace: "shop"})
 			r.changes.ask(auditor.Changes, "Pods changed")
 			time.Sleep(time.Second)
 		}
@@ -100,17 +105,17 @@ func TestChangesAreActedUponOnceTheyAreOver(t *testing.T) {
 		r.changes.ask(auditor.Changes, "Pods changed")
 		time.Sleep(time.Minute)
 		r.changes.ask(auditor.Changes, "Pods changed")
-		r.changes.ask(auditor.Sentinels, "ConfigMap istio-sidecar-injector")
+		r.changes.ask(auditor.Cover, "ConfigMap istio-sidecar-injector")
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		want := []string{"0s everything", "1m7s sentinels", "1m7s everything", "2m8s changes", "3m8s sentinels"}
+		want := []string{"0s everything", "1m7s changes MutatingWebhookConfiguration/istio shop", "2m8s changes", "3m8s cover"}
 		if diff := cmp.Diff(want, r.audits); diff != "" {
 			t.Errorf("rounds (-want +got):\n%s", diff)
 		}
 	})
 }
 
-// Pods that come and go all the time put off no round of sentinels.
+// Pods that come and go all the time put off no round of the cover.
 func TestPodsThatChangeAllTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorded(time.Minute)
@@ -123,14 +128,14 @@ func TestPodsThatChangeAllTheTime(t *testing.T) {
 		}()
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		sentinels := 0
+		covers := 0
 		for _, audit := range r.audits {
-			if strings.HasSuffix(audit, "sentinels") {
-				sentinels++
+			if strings.HasSuffix(audit, "cover") {
+				covers++
 			}
 		}
 		// A change is waited for up to half a minute more.
-		if sentinels < 6 || sentinels > 11 || len(r.audits)-sentinels > 21 {
+		if covers < 6 || covers > 11 || len(r.audits)-covers > 21 {
 			t.Errorf("in ten minutes: %v", r.audits)
 		}
 	})
@@ -149,7 +154,7 @@ func TestPatienceEnds(t *testing.T) {
 		}()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if n := (len(r.audits) + 1) / 2; n < 4 || n > 5 { // each but the first is two rounds
+		if n := len(r.audits); n < 4 || n > 5 {
 			t.Errorf("%d audits in two minutes of changes: %v", n, r.audits)
 		}
 	})
@@ -168,6 +173,30 @@ func TestAFailedAuditIsTriedAgain(t *testing.T) {
 		time.Sleep(150 * time.Second)
 		synctest.Wait()
 		want := []string{"0s everything", "5s everything", "15s everything", "35s everything", "1m15s everything", "2m15s everything"}
+		if diff := cmp.Diff(want, r.audits); diff != "" {
+			t.Errorf("audits (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// What is of concern is seen to by the next audit that ends well.
+func TestConcernsOutliveAFailedAudit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorded(time.Hour)
+		r.answer = func() (*report.Report, error) {
+			if at := time.Since(r.begin); at > time.Minute && at < 80*time.Second {
+				return nil, errors.New("connection refused")
+			}
+			return reportOf(), nil
+		}
+		r.start(t)
+		time.Sleep(time.Minute)
+		r.changes.ask(auditor.Changes, "Namespace shop", auditor.Concern{Namespace: "shop"})
+		time.Sleep(4 * time.Second)
+		r.changes.ask(auditor.Changes, "Namespace pay", auditor.Concern{Namespace: "pay"})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		want := []string{"0s everything", "1m3s changes shop", "1m7s changes shop pay", "1m17s changes shop pay", "1m37s changes shop pay"}
 		if diff := cmp.Diff(want, r.audits); diff != "" {
 			t.Errorf("audits (-want +got):\n%s", diff)
 		}

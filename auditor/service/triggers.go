@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -19,7 +20,15 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
+	"github.com/sidecar-drift/sidecar-drift/auditor/cover"
 )
+
+// request is a round that is asked for, and why.
+type request struct {
+	scope    auditor.Scope
+	why      string
+	concerns []auditor.Concern
+}
 
 // changes collect what asks for an audit. The zero value is ready for use, but for
 // woken.
@@ -28,35 +37,45 @@ type changes struct {
 
 	mu    sync.Mutex
 	asked bool
-	scope auditor.Scope
-	why   string
+	request
 }
 
 func newChanges() *changes { return &changes{woken: make(chan struct{}, 1)} }
 
-// ask asks for a round. The widest that was asked for is the one to come.
-func (c *changes) ask(scope auditor.Scope, why string) {
+// ask asks for a round. The widest that was asked for is the one to come, with all that
+// is of concern.
+func (c *changes) ask(scope auditor.Scope, why string, concerns ...auditor.Concern) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.asked || scope >= c.scope {
+	if !c.asked || scope >= c.scope && (len(concerns) > 0 || len(c.concerns) == 0 || scope > c.scope) {
 		c.asked, c.scope, c.why = true, scope, why
 	}
+	c.add(concerns)
 	select {
 	case c.woken <- struct{}{}:
 	default:
 	}
 }
 
+func (r *request) add(concerns []auditor.Concern) {
+	for _, concern := range concerns {
+		if !slices.Contains(r.concerns, concern) {
+			r.concerns = append(r.concerns, concern)
+		}
+	}
+}
+
 // take returns what was asked for since it was last called, but no less than the
 // given round.
-func (c *changes) take(scope auditor.Scope, why string) (auditor.Scope, string) {
+func (c *changes) take(least request) request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.asked && c.scope >= scope {
-		scope, why = c.scope, c.why
+	if c.asked && c.scope >= least.scope {
+		least.scope, least.why = c.scope, c.why
 	}
-	c.asked, c.why = false, ""
-	return scope, why
+	least.add(c.concerns)
+	c.asked, c.request = false, request{}
+	return least
 }
 
 // watched is a kind whose changes matter.
@@ -67,8 +86,9 @@ type watched struct {
 	changed func(before, after *metav1.PartialObjectMetadata) bool
 	// updatesOnly: that an object comes or goes changes no verdict by itself.
 	updatesOnly bool
-	// scope is what a change asks for.
-	scope auditor.Scope
+	// scope is what a change asks for, with what is of concern; nil: nothing is besides.
+	scope   auditor.Scope
+	concern func(name string) auditor.Concern
 }
 
 // generation tells a changed specification. An object that was replaced while
@@ -77,18 +97,22 @@ func generation(before, after *metav1.PartialObjectMetadata) bool {
 	return before.Generation != after.Generation || before.UID != after.UID
 }
 
-func namespaceLabels(before, after *metav1.PartialObjectMetadata) bool {
-	return !apiequality.Semantic.DeepEqual(before.Labels, after.Labels)
+// namespaceMetadata tells what admission may look at. Selectors look at any label; of
+// annotations, which controllers write all the time, slim has left those of injectors.
+func namespaceMetadata(before, after *metav1.PartialObjectMetadata) bool {
+	return !apiequality.Semantic.DeepEqual(before.Labels, after.Labels) ||
+		!apiequality.Semantic.DeepEqual(before.Annotations, after.Annotations)
 }
 
-// watchedKinds are those that decide which Pods are asked about at all: when they
-// change, classes are others.
+// watchedKinds are those that decide which Pods are asked about at all. A change of one
+// is of concern to the Pods that it is about.
 func watchedKinds() []watched {
 	const admission = "admissionregistration.k8s.io"
 	kinds := []watched{
 		{
 			GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "Namespace"},
-			changed:          namespaceLabels, updatesOnly: true, scope: auditor.Everything,
+			changed:          namespaceMetadata, updatesOnly: true,
+			concern: func(name string) auditor.Concern { return auditor.Concern{Namespace: name} },
 		},
 	}
 	for _, kind := range []string{
@@ -97,20 +121,21 @@ func watchedKinds() []watched {
 	} {
 		kinds = append(kinds, watched{
 			GroupVersionKind: schema.GroupVersionKind{Group: admission, Version: "v1", Kind: kind},
-			changed:          generation, scope: auditor.Everything,
+			changed:          generation,
+			concern:          func(name string) auditor.Concern { return auditor.Concern{Object: kind + "/" + name} },
 		})
 	}
 	return kinds
 }
 
 // watchedObjects are single objects of the configuration. Whether a change of an
-// injector's template matters, and where, the sentinels tell.
+// injector's template matters, and where, the cover tells.
 func watchedObjects(objects []config.Object) []watched {
 	var kinds []watched
 	for _, o := range objects {
 		kinds = append(kinds, watched{
 			GroupVersionKind: schema.FromAPIVersionAndKind(o.APIVersion, o.Kind), namespace: o.Namespace, name: o.Name,
-			scope: auditor.Sentinels,
+			scope: auditor.Cover,
 		})
 	}
 	return kinds
@@ -161,11 +186,15 @@ func (c *changes) watch(ctx context.Context, client metadata.Interface, mapper m
 
 func (c *changes) handler(kind watched) cache.ResourceEventHandler {
 	changed := func(object any) {
-		why := kind.Kind
-		if m, ok := object.(*metav1.PartialObjectMetadata); ok {
-			why += " " + m.Name
+		m, ok := object.(*metav1.PartialObjectMetadata)
+		switch {
+		case !ok:
+			c.ask(auditor.Everything, kind.Kind)
+		case kind.concern == nil:
+			c.ask(kind.scope, kind.Kind+" "+m.Name)
+		default:
+			c.ask(kind.scope, kind.Kind+" "+m.Name, kind.concern(m.Name))
 		}
-		c.ask(kind.scope, why)
 	}
 	return cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(object any, initial bool) {
@@ -194,7 +223,8 @@ func (c *changes) handler(kind watched) cache.ResourceEventHandler {
 // slim keeps only what the handlers look at.
 func slim(object any) (any, error) {
 	if m, ok := object.(*metav1.PartialObjectMetadata); ok {
-		m.ManagedFields, m.Annotations, m.OwnerReferences = nil, nil, nil
+		m.ManagedFields, m.OwnerReferences = nil, nil
+		maps.DeleteFunc(m.Annotations, func(key, _ string) bool { return !cover.ForInjectors(key) })
 	}
 	return object, nil
 }

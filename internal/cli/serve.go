@@ -53,11 +53,12 @@ func (o *serveOptions) command(name string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
 		Short: "Run the auditor in the cluster: audit again and again, export metrics, and heal if asked to",
-		Long: `Audit again and again. Pods are watched; at each interval one workload of each class is
-asked about, of those that an injector probably treats alike, and all of a class where
-that has changed. Everything is asked about at the start, when webhook configurations,
-admission policies or namespaces' labels change, and once in each full interval. What is
-found is exported as metrics and shown on a page. Of several replicas one audits.
+		Long: `Audit again and again. Pods are watched; at each interval workloads are asked about that
+have between them whatever several workloads share, and where that has changed all that
+share it. A change of a webhook configuration, an admission policy or a namespace has
+those asked about whom it concerns. Everything is asked about at the start, and once in
+each full interval. What is found is exported as metrics and shown on a page. Of several
+replicas one audits.
 
 The file of --config is read again when it changes; flags override what it says. Nothing is
 changed in the cluster but a Lease and a ConfigMap of its own, unless automatic

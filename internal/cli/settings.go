@@ -17,8 +17,8 @@ import (
 func addSettings(cmd *cobra.Command, c *config.Configuration) {
 	s, a := &c.Selection, &c.AutoRollout
 	group(cmd, "Audits", func(flags *pflag.FlagSet) {
-		flags.DurationVar(&c.Interval.Duration, "interval", c.Interval.Duration, "Time between two rounds, which ask about one workload of each class.")
-		flags.DurationVar(&c.FullInterval.Duration, "full-interval", c.FullInterval.Duration, "Time within which every workload is asked about, whatever its class.")
+		flags.DurationVar(&c.Interval.Duration, "interval", c.Interval.Duration, "Time between two rounds, which ask about workloads that have between them whatever several workloads share.")
+		flags.DurationVar(&c.FullInterval.Duration, "full-interval", c.FullInterval.Duration, "Time within which every workload is asked about, whatever it shares with others.")
 		addList(flags, &c.Watch, parseObject, "watch", "Audit when this object changes, too: `KIND[.VERSION.GROUP]/[NAMESPACE/]NAME`, such as an injector's ConfigMap. The auditor needs to get, list and watch it. Repeatable.")
 		flags.StringSliceVar(&s.IncludeNamespaces, "include-namespace", s.IncludeNamespaces, "Audit only this `namespace`. Repeatable, or comma-separated.")
 		flags.StringSliceVar(&s.ExcludeNamespaces, "exclude-namespace", s.ExcludeNamespaces, "Leave this `namespace` out. Repeatable, or comma-separated.")

@@ -28,6 +28,7 @@ func benchmarks(s scale) map[string]func(context.Context, io.Writer) error {
 		"audit-rss":       s.auditRSS,
 		"daemon-dry-runs": s.daemonDryRuns,
 		"daemon-rss":      s.daemonRSS,
+		"detection":       detectionBench,
 		"handler":         handler,
 		"rollout":         rolloutBench,
 		"script":          script(s.script),

@@ -57,8 +57,8 @@ func (s site) serve(ctx context.Context) (*daemon, error) {
 
 // metrics of a daemon at a moment.
 type metrics struct {
-	audits, dryRuns, classes, splits, cpu float64
-	inSync                                float64 // Pods
+	audits, dryRuns, features, detection, cpu float64
+	inSync                                    float64 // Pods
 }
 
 func (d *daemon) read(ctx context.Context) (metrics, error) {
@@ -74,10 +74,10 @@ func (d *daemon) read(ctx context.Context) (metrics, error) {
 			m.audits += value
 		case "sidecar_drift_dry_runs_total":
 			m.dryRuns += value
-		case "sidecar_drift_classes":
-			m.classes += value
-		case "sidecar_drift_class_splits_total":
-			m.splits += value
+		case "sidecar_drift_features":
+			m.features += value
+		case "sidecar_drift_detection_seconds":
+			m.detection += value
 		case "process_cpu_seconds_total":
 			m.cpu += value
 		case "sidecar_drift_pods":
@@ -117,8 +117,8 @@ func (s scale) daemonDryRuns(ctx context.Context, out io.Writer) error {
 	}
 	return s.onDaemon(ctx, out, p, func(_ *daemon, seen watch) error {
 		each := (seen.end.dryRuns - seen.begin.dryRuns) / seen.took.Seconds() * interval.Seconds()
-		fmt.Fprintf(out, "%d workloads of %d shapes: %.0f dry runs at the start, %.1f in an interval of %s; %.0f classes, %.0f splits\n",
-			len(p.workloads), shapesInAll, seen.begin.dryRuns, each, interval, seen.end.classes, seen.end.splits)
+		fmt.Fprintf(out, "%d workloads of %d shapes: %.0f dry runs at the start, %.1f in an interval of %s; %.0f features, none not asked for for more than %.0f s\n",
+			len(p.workloads), shapesInAll, seen.begin.dryRuns, each, interval, seen.end.features, seen.end.detection)
 		figure(out, "daemon-dry-runs", fmt.Sprintf("%.1f", 100*each/float64(len(p.workloads))), "%", "<= 5")
 		return s.add(seen.row("daemon-shapes", p))
 	})

@@ -33,17 +33,17 @@ func TestMatrix(t *testing.T) {
 		m.self.expect(t, "before the change", before)
 	}
 	m.expectAsController(t, "before the change", before, func(a asked) expectation { return a.before })
-	sentinels := m.startSentinels(t)
-	sentinels.before(t)
+	covered := m.startCovered(t)
+	covered.before(t)
 	m.inject(func(r row) answers { return r.then })
 	m.change(t)
-	sentinels.after(t)
+	covered.after(t)
 	found := m.self.expect(t, "after the change", after)
 	m.expectAsController(t, "after the change", after, func(a asked) expectation { return a.after })
 	m.rollOut(t, found)
 	m.self.expect(t, "after the rollout", rolledOut)
 	m.expectAsController(t, "after the rollout", rolledOut, func(a asked) expectation { return a.rolledOut })
-	sentinels.rolledOut(t)
+	covered.rolledOut(t)
 
 	for _, a := range []*asker{m.self, m.controller} {
 		alarms, misses := 0, 0

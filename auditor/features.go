@@ -5,37 +5,39 @@ import (
 	"crypto/sha256"
 	"time"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor/class"
+	"github.com/sidecar-drift/sidecar-drift/auditor/cover"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
-	"github.com/sidecar-drift/sidecar-drift/auditor/sentinel"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 )
 
-// classOf returns the class of a revision by what was submitted for it; the zero
-// one if nothing could be.
-func (a *audit) classOf(ctx context.Context, r inventory.Revision, submitted []byte) class.ID {
-	pod, err := jsontree.Parse(submitted)
-	if submitted == nil || err != nil {
-		return class.ID{}
+// featuresOf returns what a revision has by what was submitted for it and what came of
+// that; none if nothing could be.
+func (a *audit) featuresOf(ctx context.Context, r inventory.Revision, f finding) []cover.Feature {
+	pod, err := jsontree.Parse(f.submitted)
+	if f.submitted == nil || err != nil {
+		return nil
 	}
-	steps, labels := a.askers.steps(ctx, a.client, r.Workload.Namespace, submitted)
-	subject := class.Subject{NamespaceLabels: labels, Pod: pod, Names: []string{r.Workload.Name, r.Owner.Name}}
+	steps, namespace := a.askers.steps(ctx, a.client, r.Workload.Namespace, f.submitted)
+	subject := cover.Subject{
+		NamespaceLabels: namespace.Labels, NamespaceAnnotations: namespace.Annotations,
+		Pod: pod, Answer: f.answer, Names: []string{r.Workload.Name, r.Owner.Name, r.Workload.Namespace},
+	}
 	for _, step := range steps {
 		if step.Match != injection.MatchesNot {
 			subject.Steps = append(subject.Steps, step.Kind+" "+step.Name)
 		}
 	}
-	return class.Of(subject)
+	return cover.FeaturesOf(subject)
 }
 
-// answer is what a finding says to the ledger of sentinels.
-func (f finding) answer() sentinel.Answer[inventory.WorkloadRef] {
+// said is what a finding says to the cover.
+func (f finding) said() cover.Answer[inventory.WorkloadRef] {
 	asked := sha256.Sum256(f.submitted)
-	a := sentinel.Answer[inventory.WorkloadRef]{
-		Workload: f.workload, Class: f.class,
-		Asked: sentinel.Sum(asked[:16]), Outcome: sentinel.Sum(f.fresh),
+	a := cover.Answer[inventory.WorkloadRef]{
+		Workload: f.workload, Features: f.features,
+		Asked: cover.Sum(asked[:16]), Outcome: cover.Sum(f.fresh),
 		Restless: f.restless,
 	}
 	switch {

@@ -1,0 +1,161 @@
+package acceptance
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/injector"
+)
+
+// counting is an auditor whose dry runs are counted.
+func counting(t *testing.T, c *cluster.Cluster, namespaces ...string) (*standing, func() int) {
+	t.Helper()
+	var asked atomic.Int64
+	a, err := auditor.NewAuditor(auditorConfig(t, c), auditor.Options{
+		Selection: inventory.Selection{IncludeNamespaces: namespaces}, Concurrency: 4, Log: logr.Discard(),
+		Asked: func(string) { asked.Add(1) },
+	}, auditor.Sweep{Interval: time.Minute, Full: 100 * time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { a.Run(ctx); close(ended) }()
+	t.Cleanup(func() { stop(); <-ended })
+	return &standing{a, t}, func() int { return int(asked.Swap(0)) }
+}
+
+// What changed is asked about whom it concerns, and nobody else: a namespace's annotation
+// by which an injector decides, as Linkerd's does, and an object that a webhook is of.
+func TestConcerns(t *testing.T) {
+	t.Parallel()
+	c := fenced(t)
+	namespace, running := startOwnInjector(t, c, addsProxy("proxy:1"))
+	var reviewed atomic.Int64
+	elsewhere, _ := startOwnInjector(t, c, func(r injector.Request) []injector.Operation {
+		reviewed.Add(1)
+		return addsProxy("proxy:1")(r)
+	})
+	running.Inject(injector.WhereAnnotated("mesh.example.com/inject", "enabled", addsProxy("proxy:1")))
+	deployAtOnce(t, c, namespace, "web", "api")
+	deployAtOnce(t, c, elsewhere, "far", "farther", "farthest")
+	s, asked := counting(t, c, namespace, elsewhere)
+	s.round(auditor.Everything)
+	if n := asked(); n < 5 {
+		t.Fatalf("%d dry runs at first", n)
+	}
+
+	if _, err := c.Kubectl(t.Context(), "", "annotate", "namespace", namespace, "mesh.example.com/inject=enabled"); err != nil {
+		t.Fatal(err)
+	}
+	with := func(concern auditor.Concern) auditor.Round {
+		t.Helper()
+		r, err := s.Round(t.Context(), auditor.Changes, concern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := s.round(auditor.Changes); r.Asked != 0 {
+		t.Errorf("nobody said that something changed, and %d are asked", r.Asked)
+	}
+	reviewed.Store(0)
+	r := with(auditor.Concern{Namespace: namespace})
+	if r.Asked < 2 || r.Report.Summary.Pods[verdict.Missing] != 2 || r.Report.Summary.Pods[verdict.InSync] != 3 {
+		t.Errorf("of the namespace: asked about %d, found %v", r.Asked, r.Report.Summary.Pods)
+	}
+	if n := reviewed.Load(); n > 0 {
+		t.Errorf("of the namespace: %d dry runs elsewhere", n)
+	}
+
+	running.Inject(addsProxy("proxy:2"))
+	if r = with(auditor.Concern{Object: "MutatingWebhookConfiguration/none-of-ours"}); r.Asked != 0 {
+		t.Errorf("of a configuration that matches nobody: asked about %d", r.Asked)
+	}
+	configurations, err := c.Kubectl(t.Context(), "", "get", "mutatingwebhookconfigurations", "-o", "name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := ""
+	for line := range strings.Lines(configurations) {
+		if name := strings.TrimSpace(line[strings.Index(line, "/")+1:]); strings.Contains(name, namespace) {
+			own = name
+		}
+	}
+	reviewed.Store(0)
+	if r = with(auditor.Concern{Object: "MutatingWebhookConfiguration/" + own}); r.Asked < 2 {
+		t.Errorf("of %s: asked about %d, want the two that it matches", own, r.Asked)
+	}
+	if n := reviewed.Load(); n > 0 {
+		t.Errorf("of %s: %d dry runs elsewhere", own, n)
+	}
+}
+
+// A Pod without a controller that is like one before but for its name is not asked about,
+// as long as it is like that one in sync; one that is otherwise is.
+func TestKnownShapes(t *testing.T) {
+	t.Parallel()
+	c := fenced(t)
+	namespace, running := startOwnInjector(t, c, addsProxy("proxy:1"))
+	pod := func(name, image string) {
+		t.Helper()
+		apply(t, c, namespace, fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: %s, labels: {app: %[1]s}}
+spec: {containers: [{name: app, image: "%s"}]}
+`, name, image))
+	}
+	s, asked := counting(t, c, namespace)
+	known := func(pods int) func(t *testing.T, states ...string) {
+		t.Helper()
+		var r auditor.Round
+		err := cluster.Poll(t.Context(), fmt.Sprintf("%d Pods", pods), func(context.Context) error {
+			r = s.round(auditor.Changes)
+			n := 0
+			for _, of := range r.Report.Summary.Pods {
+				n += of
+			}
+			if n != pods {
+				return fmt.Errorf("there are %d", n)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func(t *testing.T, states ...string) { t.Helper(); checkStates(t, r.Report, states...) }
+	}
+	pod("one", "app:1")
+	known(1)(t, "Pod/one InSync 1")
+	if n := asked(); n == 0 {
+		t.Fatal("no dry run at first")
+	}
+	pod("two", "app:1")
+	known(2)(t, "Pod/one InSync 1", "Pod/two InSync 1")
+	if n := asked(); n != 0 {
+		t.Errorf("%d dry runs for those that are like others", n)
+	}
+	pod("other", "app:2")
+	known(3)
+	if n := asked(); n == 0 {
+		t.Error("nobody is asked about a Pod that is like none")
+	}
+	// Injected otherwise than what is known: it is asked about.
+	running.Inject(addsProxy("proxy:2"))
+	pod("three", "app:1")
+	known(4)
+	if n := asked(); n == 0 {
+		t.Error("nobody is asked about a Pod that was injected otherwise")
+	}
+}
