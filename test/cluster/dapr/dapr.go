@@ -188,11 +188,12 @@ func (i *Injector) Configure(ctx context.Context, opts Options) error {
 // Stop stops the injector and leaves its webhook registered: from here on the API
 // server creates Pods without it.
 func (i *Injector) Stop() error {
+	err := i.process.Stop()
 	// Dapr gives connections five seconds, and exits with 1 where one stays open.
-	if exit := (*exec.ExitError)(nil); !errors.As(i.process.Stop(), &exit) || exit.ExitCode() == 1 {
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 1 {
 		return nil
 	}
-	return fmt.Errorf("stop Dapr's injector (logs in %s): %w", i.cluster.LogDir(), exit)
+	return err
 }
 
 // Restart starts a stopped injector again, on its port, and returns when it injects.
