@@ -74,7 +74,10 @@ type Options struct {
 	// Progress is told how many revisions are done of how many; never
 	// concurrently. Nil is told nothing.
 	Progress func(done, total int)
-	Log      logr.Logger
+	// SoFar is told what an Auditor's first round has found so far, every few seconds;
+	// never concurrently. Nil is told nothing.
+	SoFar func(*report.Report)
+	Log   logr.Logger
 }
 
 func (o Options) limiter() *pace.Limiter {

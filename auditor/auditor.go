@@ -36,6 +36,7 @@ type Auditor struct {
 	askers   *askers
 	as       *injection.Identities
 	read     time.Time // when these were begun anew
+	first    firstRound
 	// autoscalers are those that were read last.
 	autoscalers *inventory.Autoscalers
 }

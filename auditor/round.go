@@ -60,11 +60,12 @@ func (a *Auditor) round(ctx context.Context, scope Scope, concerns []Concern) (R
 	if scope != Everything {
 		this.results.progress = nil
 	}
-	this.results.found = a.take(live)
+	this.results.found = a.take(live, notJudged)
 	asked, err := q.ask(ctx, this)
 	if err != nil {
 		return Round{}, err
 	}
+	a.first.ended = true
 	learned := a.ledger.End(time.Now())
 	if err := this.results.refused(); err != nil {
 		return Round{}, err
@@ -140,7 +141,7 @@ func (a *Auditor) behind(before map[inventory.Key]bool) []inventory.Key {
 }
 
 // take keeps findings as they come; of what could not be asked, what is known already.
-func (a *Auditor) take(live map[inventory.Key]inventory.Group) func(inventory.Revision, finding) {
+func (a *Auditor) take(live map[inventory.Key]inventory.Group, notJudged int) func(inventory.Revision, finding) {
 	return func(r inventory.Revision, f finding) {
 		last, has := a.findings[r.Key]
 		f.restless = f.restless || last.restless
@@ -162,6 +163,7 @@ func (a *Auditor) take(live map[inventory.Key]inventory.Group) func(inventory.Re
 			}
 		}
 		a.findings[r.Key] = known{f, pods}
+		a.sayWhatIsKnown(notJudged)
 	}
 }
 

@@ -219,6 +219,12 @@ func (l *loop) audit(ctx context.Context, due request) error {
 	return nil
 }
 
+// soFar shows what the first audit has found so far.
+func (l *loop) soFar(found *report.Report) {
+	judged, of := l.first.far()
+	l.page.partly(found, judged, of)
+}
+
 // podCounts are the Pods by state as values of a log line: drifted=12.
 func podCounts(found *report.Report) []any {
 	var values []any

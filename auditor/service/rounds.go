@@ -50,7 +50,7 @@ func (r *rounds) round(ctx context.Context, c config.Configuration, due request)
 func (r *rounds) begin(ctx context.Context, c config.Configuration) error {
 	r.stop()
 	of := r.audits.options(c, nil)
-	of.Progress = r.audits.judged
+	of.Progress, of.SoFar = r.audits.judged, r.audits.soFar
 	next, err := auditor.NewAuditor(r.cluster, of, auditor.Sweep{
 		Interval: c.Interval.Duration, Full: c.FullInterval.Duration,
 	})

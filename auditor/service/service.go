@@ -196,7 +196,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
 	l.kept = &lastReport{objects: client.CoreV1().ConfigMaps(options.Namespace), name: options.Name + lastReportSuffix, masker: l.page.masker}
-	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, judged: l.first.judged, restless: &restless.Ledger{}, log: options.Logger}
+	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, judged: l.first.judged, soFar: l.soFar, restless: &restless.Ledger{}, log: options.Logger}
 	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes}
 	l.round = rounds.round
 	around, polite := &auditor.Surroundings{}, &rollout.Courtesy{}
@@ -322,6 +322,7 @@ type audits struct {
 	fenced   func(ctx context.Context, user string) error
 	asked    func(outcome string)
 	judged   func(done, total int)
+	soFar    func(*report.Report) // what the first round has found
 	restless *restless.Ledger
 	log      logr.Logger
 }
