@@ -57,17 +57,49 @@ demo-says:
 demo-down: ## Stop the cluster that `make demo KEEP=1` left up.
 	@go run ./test/demo -down $(if $(DEMO_KUBECONFIG),-kubeconfig '$(DEMO_KUBECONFIG)')
 
+# What is run beside each other, as much of it waits: the longest first. Programs of tests
+# are linked without what debuggers need, which halves that.
+JOBS      := --jobs 4 --keep-going --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+GOTEST    := go test -ldflags='-s -w'
+ON_ITSELF := acceptance-rollouts acceptance-others integration unit
+WITH_MORE := test-release test-image test-monitoring test-ui docs-site
+
 .PHONY: test
 test: control-plane helm ## Run every test that needs nothing but Go, on a real cluster where one is needed.
-	go test -timeout 75m -parallel 8 ./...
+	@$(MAKE) $(JOBS) $(ON_ITSELF)
+
+.PHONY: test-all
+test-all: control-plane helm ## Run every test that there is: Chromium, Prometheus, buildah and Node.js are needed.
+	@$(MAKE) $(JOBS) $(ON_ITSELF) $(WITH_MORE)
+
+# What starts no goroutines, tests included, has nothing to race, and takes five times as
+# long with the detector. What it guards for others' goroutines, they race. And with it
+# memory is not what it is, and the programs of scripts, one a line, start slowly.
+CONCURRENT = grep -rlE '^\s+go [a-z]|\.Go\(' --include=*.go auditor certs cmd internal webhook | \
+	xargs -n1 dirname | sort -u | sed 's|^|$(MODULE)/|'
 
 .PHONY: unit
-unit: ## Run the tests that need no cluster, with the race detector.
-	go test -race $$(go list ./... | grep -v /test/)
+unit: ## Run the tests that need no cluster, with the race detector where there is something to race.
+	$(GOTEST) -race -skip '^TestScripts$$' $$($(CONCURRENT))
+	$(GOTEST) $$(go list ./... | grep -v /test/ | grep -vxF "$$($(CONCURRENT))")
+	$(GOTEST) ./internal/cli ./webhook -run '^(TestScripts|TestAllocations|TestFlood)$$'
+
+.PHONY: integration
+integration: control-plane helm # All other tests that need nothing but Go.
+	$(GOTEST) -timeout 60m $$(go list ./test/... | grep -v /test/acceptance)
 
 .PHONY: acceptance
-acceptance: control-plane ## Run the acceptance tests on a real cluster.
-	go test -timeout 40m -parallel 8 ./test/acceptance/...
+acceptance: ## Run the acceptance tests on a real cluster.
+	@$(MAKE) $(JOBS) acceptance-rollouts acceptance-others
+
+# Two clusters: on each, tests run one after the other that cannot share it.
+.PHONY: acceptance-rollouts
+acceptance-rollouts: control-plane
+	$(GOTEST) -timeout 60m -parallel 12 ./test/acceptance -run '^TestRollout'
+
+.PHONY: acceptance-others
+acceptance-others: control-plane
+	$(GOTEST) -timeout 60m -parallel 12 ./test/acceptance -skip '^TestRollout'
 
 .PHONY: test-ui
 test-ui: control-plane ## Test the HTML page, and the daemon's on a real cluster, in Chromium.

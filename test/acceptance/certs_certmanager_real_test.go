@@ -221,7 +221,7 @@ func (f *certManagerFixture) takesOver(t *testing.T) {
 		f.install(t, onLoopback)
 		f.ours()
 		return inOrder(ctx,
-			f.kubectl("-n", installation, "wait", "certificate/"+authorityName, "certificate/"+servingName, "--for=condition=Ready", "--timeout=2m"),
+			f.kubectl("-n", installation, "wait", "certificate/"+authorityName, "certificate/"+servingName, "--for=condition=Ready", "--timeout=5m"),
 			f.inUse, f.serves(before),
 			func(ctx context.Context) error { return f.mountedLate(ctx, f.renew(servingName), f.injected(2)) },
 		)

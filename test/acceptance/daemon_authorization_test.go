@@ -17,6 +17,7 @@ import (
 // With --require-authorization metrics and page are for those who may get them,
 // by their token, over TLS.
 func serveRequiresAuthorization(t *testing.T) {
+	t.Parallel()
 	c := fenced(t)
 	rights, err := os.ReadFile("../../manifests/components/authorization/rbac.yaml")
 	if err != nil {
@@ -46,7 +47,7 @@ items:
 		t.Fatal(err)
 	}
 	pprof := fmt.Sprintf("127.0.0.1:%d", port)
-	d := startDaemon(t, c, "--require-authorization", "--cert-dir", certDir, "--include-namespace", namespace, "--pprof-bind-address", pprof)
+	d := newHome(t, c).audits(t, "--require-authorization", "--cert-dir", certDir, "--include-namespace", namespace, "--pprof-bind-address", pprof)
 
 	trusted := x509.NewCertPool()
 	if !trusted.AppendCertsFromPEM(cert.CA) {
@@ -71,7 +72,7 @@ items:
 		}
 		return response.StatusCode, response.Body.Close()
 	}
-	// Another one may still hold the Lease.
+	// Whether it has audited already is not the question.
 	page := []int{http.StatusOK, http.StatusServiceUnavailable}
 	for _, tt := range []struct {
 		address, account string

@@ -16,15 +16,15 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/test/injector"
 )
 
-// byCauses is rollsOutAlways with some patience for what does not start, and in a window of
-// its own: what fails here must stop nothing of other tests.
-var byCauses = strings.Replace(rollsOutAlways, `end: "24:00"`, `end: "24:00", timeZone: Etc/UTC`, 1) + `  timeout: 20s
+// byCauses is rollsOutAlways with some patience for what does not start.
+const byCauses = rollsOutAlways + `  timeout: 20s
 `
 
 // What fails in two namespaces for two causes is nothing that they share: others' workloads
 // are rolled out with the same change. Where one cause recurs in another namespace, no more
 // of that change is.
 func serveCountsFailuresByCause(t *testing.T) {
+	t.Parallel()
 	c := fenced(t)
 	var mu sync.Mutex
 	how := map[string]func(injector.Request) []injector.Operation{} // by namespace
@@ -52,12 +52,11 @@ func serveCountsFailuresByCause(t *testing.T) {
 		mu.Unlock()
 		return answer(r)
 	})
-	kubeconfig := rolloutKubeconfig(t, c)
 	file := filepath.Join(t.TempDir(), "configuration.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, byCauses, strings.Join(namespaces, ", "), 1000), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d := runDaemon(t, c, kubeconfig, "--config", file, "--lease-duration", "10s")
+	d := newHome(t, c).rollsOut(t, "--config", file, "--lease-duration", "10s")
 	becomes(t, 0, "sidecar_drift_ratio", nil, d)
 
 	rollouts := func(result string) model.LabelSet {

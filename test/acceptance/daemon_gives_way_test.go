@@ -12,13 +12,13 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
 // A person's run goes before the daemon's next workload: it waits for the one that is under
 // way, is told which that is, and goes on by itself; then the daemon does. A wish that
 // somebody left behind stops nothing for good.
 func serveGivesWay(t *testing.T) {
+	t.Parallel()
 	c := fenced(t)
 	namespace, setImage := ownInjector(t, c)
 	names := strings.Fields("a b c d e z")
@@ -38,17 +38,17 @@ spec:
 	for _, name := range names {
 		rolledOut(t, c, namespace, "deployment/"+name)
 	}
-	kubeconfig := rolloutKubeconfig(t, c)
+	home := newHome(t, c)
 	file := filepath.Join(t.TempDir(), "configuration.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, rollsOutAlways, namespace, 1000), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d := runDaemon(t, c, kubeconfig, "--config", file, "--lease-duration", "10s")
+	d := home.rollsOut(t, "--config", file, "--lease-duration", "10s")
 	becomes(t, 0, "sidecar_drift_ratio", nil, d)
 	setImage("proxy:2")
 
 	awaitRestarted(t, c, namespace, 1)
-	person := startRollout(t, c, "deployment/z", "-n", namespace, "--confirm", "-o", "json")
+	person := startRollout(t, c, "deployment/z", "-n", namespace, "--lock-namespace", home.namespace, "--confirm", "-o", "json")
 	person.end(t, 0)
 	var done report.Report
 	if err := json.Unmarshal(person.out.Bytes(), &done); err != nil {
@@ -71,7 +71,7 @@ spec:
 
 	awaitRestarted(t, c, namespace, 4)
 	// As one leaves it that was killed while it waited.
-	if _, err := c.Kubectl(t.Context(), "", "-n", install.Namespace, "annotate", "--overwrite", "lease", rollout.LeaseName,
+	if _, err := c.Kubectl(t.Context(), "", "-n", home.namespace, "annotate", "--overwrite", "lease", rollout.LeaseName,
 		`sidecar-drift.io/rollout-wanted={"holder":"somebody","time":"2999-01-01T00:00:00Z"}`); err != nil {
 		t.Fatal(err)
 	}

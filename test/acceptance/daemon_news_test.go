@@ -32,6 +32,7 @@ notify:
 // The daemon that only audits tells once of what cannot be re-created any more, and of an
 // injector that is gone, and again when either comes back after it was well.
 func serveTellsOfTrouble(t *testing.T) {
+	t.Parallel()
 	c := fenced(t)
 	namespace, running := startOwnInjector(t, c, addsProxy("proxy:1"))
 	deployWeb(t, c, namespace, 1, "one", "two")
@@ -42,7 +43,7 @@ func serveTellsOfTrouble(t *testing.T) {
 	if err := os.WriteFile(file, fmt.Appendf(nil, tellsOfTrouble, namespace, server.URL+"/"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := startDaemon(t, c, "--config", file, "--lease-duration", "10s")
+	d := newHome(t, c).audits(t, "--config", file, "--lease-duration", "10s")
 	becomes(t, 0, "sidecar_drift_ratio", nil, d)
 
 	// Injectors are the cluster's: those of other tests come and go, too.

@@ -29,10 +29,11 @@ notify:
 // The daemon tells a webhook what it finds and does, in CloudEvents that are what the
 // published schema says; a sink that nobody answers keeps nothing up.
 func serveNotifies(t *testing.T) {
+	t.Parallel()
 	c := fenced(t)
 	namespace, setImage := ownInjector(t, c)
 	deployWeb(t, c, namespace, 2, "one", "two")
-	kubeconfig := rolloutKubeconfig(t, c)
+	home := newHome(t, c)
 	told := make(chan notify.CloudEvent, 100)
 	server := httptest.NewServer(takesEvents(t, told))
 	t.Cleanup(server.Close)
@@ -45,7 +46,7 @@ func serveNotifies(t *testing.T) {
 	if err := os.WriteFile(file, fmt.Appendf(nil, notifies, namespace, 50, where), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d := runDaemon(t, c, kubeconfig, "--config", file, "--lease-duration", "10s", "--cluster-name", "test")
+	d := home.rollsOut(t, "--config", file, "--lease-duration", "10s", "--cluster-name", "test")
 	becomes(t, 0, "sidecar_drift_ratio", nil, d)
 	setImage("proxy:2")
 
@@ -54,7 +55,7 @@ func serveNotifies(t *testing.T) {
 	var started, ended int
 	for len(finished) < 2 {
 		e := nextEvent(t, told)
-		if want := "/clusters/test/namespaces/sidecar-drift/auditors/sidecar-drift-auditor"; e.Source != want {
+		if want := "/clusters/test/namespaces/" + home.namespace + "/auditors/sidecar-drift-auditor"; e.Source != want {
 			t.Errorf("source %s, want %s", e.Source, want)
 		}
 		for _, w := range e.Data.Workloads {
@@ -124,7 +125,7 @@ func nextEvent(t *testing.T, told <-chan notify.CloudEvent) notify.CloudEvent {
 	select {
 	case e := <-told:
 		return e
-	case <-time.After(2 * time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatal("nothing more is told")
 	}
 	return notify.CloudEvent{}

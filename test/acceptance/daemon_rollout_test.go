@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
 // rollsOutAlways is a policy whose window never closes.
@@ -33,10 +32,11 @@ autoRollout:
 // configuration is taken over, an invalid one is not; and the next replica does
 // not roll out again what is done.
 func serveRollsOut(t *testing.T) {
+	t.Parallel()
 	c := fenced(t)
 	namespace, setImage := ownInjector(t, c)
 	deployWeb(t, c, namespace, 2, "one", "two")
-	kubeconfig := rolloutKubeconfig(t, c)
+	home := newHome(t, c)
 	file := filepath.Join(t.TempDir(), "configuration.yaml")
 	configure := func(format string, budget int) {
 		t.Helper()
@@ -46,7 +46,7 @@ func serveRollsOut(t *testing.T) {
 	}
 	configure(rollsOutAlways, 1)
 	args := []string{"--config", file, "--lease-duration", "10s"}
-	d := runDaemon(t, c, kubeconfig, args...)
+	d := home.rollsOut(t, args...)
 	becomes(t, 0, "sidecar_drift_ratio", nil, d)
 	setImage("proxy:2")
 	rolled := model.LabelSet{"kind": "Deployment", "strategy": "restart", "result": "RolledOut"}
@@ -56,7 +56,7 @@ func serveRollsOut(t *testing.T) {
 	configure("kind: Configuration\nbudgets: %[2]d # %[1]s", 2)
 	becomes(t, 0, "sidecar_drift_config_reload_success", nil, d)
 	err := cluster.Poll(t.Context(), "an Event about the configuration", func(ctx context.Context) error {
-		list, err := c.Client().EventsV1().Events(install.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=InvalidConfiguration"})
+		list, err := c.Client().EventsV1().Events(home.namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=InvalidConfiguration"})
 		if err == nil && len(list.Items) == 0 {
 			err = errors.New("none")
 		}
@@ -74,7 +74,7 @@ func serveRollsOut(t *testing.T) {
 	// The next one finds nothing to do.
 	before := versionsIn(t, c, namespace)
 	d.Kill()
-	next := runDaemon(t, c, kubeconfig, args...)
+	next := home.rollsOut(t, args...)
 	becomes(t, 0, "sidecar_drift_ratio", nil, next)
 	if _, absent, err := next.value(t.Context(), "sidecar_drift_rollouts_total", rolled); err != nil || !absent {
 		t.Errorf("it rolls out again (%v)", err)
@@ -82,20 +82,4 @@ func serveRollsOut(t *testing.T) {
 	if diff := cmp.Diff(before, versionsIn(t, c, namespace)); diff != "" {
 		t.Errorf("something has changed (-before +after):\n%s", diff)
 	}
-}
-
-// rolloutKubeconfig is that of the identity that may restart workloads, by which a daemon
-// that rolls out runs, with the rights that the overlay gives it.
-func rolloutKubeconfig(t *testing.T, c *cluster.Cluster) string {
-	t.Helper()
-	overlay, err := os.ReadFile("../../manifests/components/auto-rollout/rbac.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	clusterWide(t, c, string(overlay))
-	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), install.Namespace, install.RolloutAccount)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kubeconfig
 }

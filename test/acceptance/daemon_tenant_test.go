@@ -21,8 +21,8 @@ const memoryLimit = 512 << 20
 // elsewhere: no round fails, the other namespace's numbers stay true, and what drifts
 // in it is rolled out.
 func serveStandsATenant(t *testing.T) {
+	t.Parallel()
 	n := startNeighbours(t)
-	kubeconfig := rolloutKubeconfig(t, n.cluster)
 	file := filepath.Join(t.TempDir(), "configuration.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, `
 apiVersion: sidecar-drift.io/v1alpha1
@@ -33,11 +33,11 @@ autoRollout:
   enabled: true
   windows: [{start: "00:00", end: "24:00"}]
   minimumAge: 1s
-  budget: 50 # of which other daemons of the day spent some
+  budget: 50
 `, n.shop), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d := runDaemon(t, n.cluster, kubeconfig, "--config", file, "--lease-duration", "10s")
+	d := newHome(t, n.cluster).rollsOut(t, "--config", file, "--lease-duration", "10s")
 	pods := func(state string) model.LabelSet {
 		return model.LabelSet{"namespace": model.LabelValue(n.shop), "state": model.LabelValue(state)}
 	}

@@ -132,8 +132,8 @@ func checkPage(t *testing.T, url string, status int, part string) {
 	}
 }
 
-// TestServe runs daemons one after the other, since they share the Lease of the
-// installation, beside other tests, since they mostly wait.
+// TestServe runs daemons beside each other, since they mostly wait: the first in the
+// installation's namespace, the others each in a namespace of its own.
 func TestServe(t *testing.T) {
 	t.Parallel()
 	t.Run("audits and hands over", serveAudits)
@@ -187,6 +187,7 @@ func isNotInjected(pod *corev1.Pod) bool { return !isInjected(pod) }
 // The daemon audits when what it watches changes, exports what it finds, and hands
 // over to another replica, which knows the ages of drift.
 func serveAudits(t *testing.T) {
+	t.Parallel()
 	c := fenced(t)
 	namespace, setImage := ownInjector(t, c)
 	apply(t, c, namespace, `

@@ -33,10 +33,12 @@ autoRollout:
 // The daemon rolls out a change wave by wave: the second one waits until the first one
 // has soaked, of which people can read.
 func serveRollsOutInWaves(t *testing.T) {
+	t.Parallel()
 	c := fenced(t)
 	namespace, setImage := ownInjector(t, c)
 	deployWeb(t, c, namespace, 1, "first", "last")
-	kubeconfig := rolloutKubeconfig(t, c)
+	home := newHome(t, c)
+	kubeconfig := home.kubeconfig(t)
 	file := filepath.Join(t.TempDir(), "configuration.yaml")
 	configure := func(soak string) {
 		t.Helper()
@@ -47,7 +49,7 @@ func serveRollsOutInWaves(t *testing.T) {
 	says := func(want ...string) {
 		t.Helper()
 		err := cluster.Poll(t.Context(), strings.Join(want, ", "), func(ctx context.Context) error {
-			out, err := exec.CommandContext(ctx, testProduct(t).CLI, "waves", "--kubeconfig", kubeconfig).CombinedOutput()
+			out, err := exec.CommandContext(ctx, testProduct(t).CLI, "waves", "--kubeconfig", kubeconfig, "--installation-namespace", home.namespace).CombinedOutput()
 			for _, text := range want {
 				if err == nil && !strings.Contains(string(out), text) {
 					err = fmt.Errorf("%q is not in %q", text, out)
@@ -60,7 +62,7 @@ func serveRollsOutInWaves(t *testing.T) {
 		}
 	}
 	configure("1h")
-	d := runDaemon(t, c, kubeconfig, "--config", file, "--lease-duration", "10s")
+	d := home.rollsOut(t, "--config", file, "--lease-duration", "10s")
 	becomes(t, 0, "sidecar_drift_ratio", nil, d)
 	last := podsOf(t, c, namespace, "app=last")[0].UID
 	setImage("proxy:2")

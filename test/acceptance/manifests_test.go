@@ -332,7 +332,7 @@ func TestManifestsLeaveTheBundleToItsController(t *testing.T) {
 func TestManifestsDeploymentsRollOut(t *testing.T) {
 	c := fenced(t)
 	for _, name := range []string{"sidecar-drift-webhook", "sidecar-drift-certs", "sidecar-drift-auditor"} {
-		if _, err := c.Kubectl(t.Context(), "", "rollout", "status", "deployment/"+name, "-n", installation, "--timeout=2m"); err != nil {
+		if _, err := c.Kubectl(t.Context(), "", "rollout", "status", "deployment/"+name, "-n", installation, "--timeout=5m"); err != nil {
 			t.Error(err)
 		}
 	}

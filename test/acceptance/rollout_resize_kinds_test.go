@@ -162,6 +162,7 @@ autoRollout:
 // The daemon resizes by itself: with auto it re-creates what has no room, with resize it
 // leaves that as it was, and says why.
 func serveResizes(t *testing.T) {
+	t.Parallel()
 	c := fenced(t)
 	namespace, running := startOwnInjector(t, c, proxyWith(sized("100m", "128Mi"), sized("50m", "128Mi")))
 	kubelets := resizesPods(t, c, namespace)
@@ -178,7 +179,7 @@ func serveResizes(t *testing.T) {
 		}
 	}
 	configure("auto")
-	d := runDaemon(t, c, rolloutKubeconfig(t, c), "--config", file, "--lease-duration", "10s")
+	d := newHome(t, c).rollsOut(t, "--config", file, "--lease-duration", "10s")
 	becomes(t, 0, "sidecar_drift_ratio", nil, d)
 	rolled := func(kind, strategy, result string) model.LabelSet {
 		return model.LabelSet{"kind": model.LabelValue(kind), "strategy": model.LabelValue(strategy), "result": model.LabelValue(result)}

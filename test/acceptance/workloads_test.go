@@ -53,7 +53,7 @@ func apply(t *testing.T, c *cluster.Cluster, namespace, yaml string) {
 func rolledOut(t *testing.T, c *cluster.Cluster, namespace string, workloads ...string) {
 	t.Helper()
 	for _, workload := range workloads {
-		if _, err := c.Kubectl(t.Context(), "", "-n", namespace, "rollout", "status", workload, "--timeout", "2m"); err != nil {
+		if _, err := c.Kubectl(t.Context(), "", "-n", namespace, "rollout", "status", workload, "--timeout", "5m"); err != nil {
 			t.Fatal(err)
 		}
 	}

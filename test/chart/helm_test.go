@@ -143,7 +143,7 @@ func testDoctor(t *testing.T, h helm, product *install.Product) {
 	c := testCluster
 	tested := make(chan error, 1)
 	go func() {
-		_, err := h.run(t.Context(), "test", release, "-n", namespace, "--timeout", "2m")
+		_, err := h.run(t.Context(), "test", release, "-n", namespace, "--timeout", "5m")
 		tested <- err
 	}()
 	pods := c.Client().CoreV1().Pods(namespace)

@@ -167,18 +167,25 @@ func (c *Cluster) connect(kubeconfig string) error {
 	return nil
 }
 
-// pollTimeout bounds every wait for something that normally takes seconds.
-const pollTimeout = 2 * time.Minute
+// pollTimeout bounds every wait for something that normally takes seconds: on a machine
+// that does much else meanwhile, too.
+const pollTimeout = 5 * time.Minute
 
-// Poll calls condition, 40 times a second, until it returns nil, one of the
-// needed processes has ended, ctx is done or two minutes have passed. The error
-// holds condition's last one; what completes the sentence "wait for …".
+// Who has waited for long asks less often: what is asked, and asking, costs as much of the
+// processors as that which is waited for.
+const (
+	pollFirst = 25 * time.Millisecond
+	pollLast  = 500 * time.Millisecond
+)
+
+// Poll calls condition, at first 40 times a second and then less and less often, down to
+// twice, until it returns nil, one of the needed processes has ended, ctx is done or five
+// minutes have passed. The error holds condition's last one; what completes the sentence
+// "wait for …".
 func Poll(ctx context.Context, what string, condition func(context.Context) error, needed ...*Process) error {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	tick := time.NewTicker(25 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	for wait := pollFirst; ; wait = min(wait*5/4, pollLast) {
 		last := condition(ctx)
 		if last == nil {
 			return nil
@@ -193,7 +200,7 @@ func Poll(ctx context.Context, what string, condition func(context.Context) erro
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w; last: %w", what, ctx.Err(), last)
-		case <-tick.C:
+		case <-time.After(wait):
 		}
 	}
 }

@@ -90,12 +90,12 @@ func TestWorkloadsRollOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, command := range []string{
-		"rollout status deployment/web --timeout=2m",
-		"rollout status daemonset/agent --timeout=2m",
-		"rollout status statefulset/db --timeout=2m",
-		"wait --for=condition=complete job/once --timeout=2m",
+		"rollout status deployment/web --timeout=5m",
+		"rollout status daemonset/agent --timeout=5m",
+		"rollout status statefulset/db --timeout=5m",
+		"wait --for=condition=complete job/once --timeout=5m",
 		"rollout restart deployment/web",
-		"rollout status deployment/web --timeout=2m",
+		"rollout status deployment/web --timeout=5m",
 	} {
 		if _, err := shared.Kubectl(ctx, "", append(strings.Fields(command), "--namespace=workloads")...); err != nil {
 			t.Fatal(err)

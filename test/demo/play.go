@@ -104,7 +104,7 @@ func (s *stage) setUp(ctx context.Context) (*istio.Injector, error) {
 		"payments deployment/api", "legacy deployment/reports",
 	} {
 		namespace, name, _ := strings.Cut(workload, " ")
-		if _, err := s.cluster.Kubectl(ctx, "", "-n", namespace, "rollout", "status", name, "--timeout", "2m"); err != nil {
+		if _, err := s.cluster.Kubectl(ctx, "", "-n", namespace, "rollout", "status", name, "--timeout", "5m"); err != nil {
 			return nil, err
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
@@ -27,33 +26,6 @@ const (
 	RolloutAccount       = "sidecar-drift-rollout"
 	certsAccount         = "sidecar-drift-certs"
 )
-
-// Binaries are the product's programs, built from this checkout.
-type Binaries struct {
-	CLI, Webhook string
-}
-
-// Build builds this checkout's programs into dir.
-func Build(ctx context.Context, dir string) (Binaries, error) {
-	root, err := Root()
-	if err != nil {
-		return Binaries{}, err
-	}
-	return build(ctx, root, dir)
-}
-
-// build builds a checkout's programs into dir.
-func build(ctx context.Context, checkout, dir string) (Binaries, error) {
-	build := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator), "./cmd/...")
-	build.Dir = checkout
-	if output, err := build.CombinedOutput(); err != nil {
-		return Binaries{}, fmt.Errorf("build the product: %w\n%s", err, output)
-	}
-	return Binaries{
-		CLI:     filepath.Join(dir, "sidecar-drift"),
-		Webhook: filepath.Join(dir, "sidecar-drift-webhook"),
-	}, nil
-}
 
 // Root returns the top of the checkout that holds the working directory.
 func Root() (string, error) {

@@ -17,7 +17,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/test/injector"
 )
 
-var full = flag.Bool("full", false, "run every generated row, not one in sixteen")
+var full = flag.Bool("full", false, "run every generated row, not one in 64")
 
 // leafOf begins the groups of generated rows.
 const leafOf = "every leaf of "
@@ -28,7 +28,7 @@ func generatedRows() []row {
 	count := map[string]int{}
 	return slices.DeleteFunc(allGeneratedRows(), func(r row) bool {
 		count[r.group]++
-		return !*full && count[r.group]%16 != 1
+		return !*full && count[r.group]%64 != 1
 	})
 }
 

@@ -235,7 +235,7 @@ func (w *workload) restart(ctx context.Context) error {
 }
 
 func (w *workload) rolledOut(ctx context.Context, pods int) error {
-	if err := w.kubectl(ctx, "rollout", "status", "deployment/NAME", "--timeout=2m"); err != nil {
+	if err := w.kubectl(ctx, "rollout", "status", "deployment/NAME", "--timeout=5m"); err != nil {
 		return err
 	}
 	return w.waitFor(ctx, pods)

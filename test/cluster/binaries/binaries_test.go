@@ -153,7 +153,7 @@ func TestFailedBuildSaysWhyAndLeavesNothing(t *testing.T) {
 
 func TestWaitForTheLockEndsWithItsContext(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := lock(t.Context(), path, func() { t.Error("waited for a free lock") })
+	unlock, err := Lock(t.Context(), path, func() { t.Error("waited for a free lock") })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestWaitForTheLockEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	waited := false
-	if _, err := lock(ctx, path, func() { waited = true }); err == nil {
+	if _, err := Lock(ctx, path, func() { waited = true }); err == nil {
 		t.Error("the lock was taken twice")
 	}
 	if !waited {

@@ -42,7 +42,7 @@ func (m module) ensure(ctx context.Context, cache string, progress io.Writer) (*
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return nil, err
 	}
-	unlock, err := lock(ctx, set.Dir+".lock", func() {
+	unlock, err := Lock(ctx, set.Dir+".lock", func() {
 		fmt.Fprintf(progress, "building %s: waiting for another process that builds it\n", m.name)
 	})
 	if err != nil {
@@ -149,9 +149,9 @@ func (r *recipe) goBuild(ctx context.Context, bin string, progress io.Writer) er
 	}
 }
 
-// lock takes an exclusive lock on a file, which the kernel releases should the
+// Lock takes an exclusive lock on a file, which the kernel releases should the
 // process die. It calls waiting once if somebody else holds it.
-func lock(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
+func Lock(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err

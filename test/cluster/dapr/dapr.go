@@ -164,7 +164,7 @@ func (i *Injector) install(ctx context.Context) error {
 	if _, err := i.cluster.Kubectl(ctx, rights, "apply", "--server-side", "--namespace", Namespace, "-f", "-"); err != nil {
 		return err
 	}
-	if _, err := i.cluster.Kubectl(ctx, "", "wait", "--for=condition=Established", "--timeout=2m",
+	if _, err := i.cluster.Kubectl(ctx, "", "wait", "--for=condition=Established", "--timeout=5m",
 		"crd/components.dapr.io", "crd/configurations.dapr.io"); err != nil {
 		return err
 	}

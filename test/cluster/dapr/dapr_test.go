@@ -63,7 +63,7 @@ spec:
 `); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := shared.Kubectl(t.Context(), "", "rollout", "status", "--namespace=shop", "deployment/web", "--timeout=2m"); err != nil {
+	if _, err := shared.Kubectl(t.Context(), "", "rollout", "status", "--namespace=shop", "deployment/web", "--timeout=5m"); err != nil {
 		t.Fatal(err)
 	}
 	pods, err := shared.Client().CoreV1().Pods("shop").List(t.Context(), metav1.ListOptions{LabelSelector: "app=web"})
