@@ -65,12 +65,8 @@ ON_ITSELF := acceptance-rollouts acceptance-others integration unit
 WITH_MORE := test-release test-image test-monitoring test-ui docs-site
 
 .PHONY: test
-test: control-plane helm ## Run every test that needs nothing but Go, on a real cluster where one is needed.
-	@$(MAKE) $(JOBS) $(ON_ITSELF)
-
-.PHONY: test-all
-test-all: control-plane helm ## Run every test that there is: Chromium, Prometheus, buildah and Node.js are needed.
-	@$(MAKE) $(JOBS) $(ON_ITSELF) $(WITH_MORE)
+test: control-plane helm ## Run every test that needs nothing but Go, on a real cluster where one is needed. ALL=1: what needs more, too.
+	@$(MAKE) $(JOBS) $(ON_ITSELF) $(if $(ALL),$(WITH_MORE))
 
 # What starts no goroutines, tests included, has nothing to race, and takes five times as
 # long with the detector. What it guards for others' goroutines, they race. And with it
