@@ -220,7 +220,7 @@ func TestUpgradesLeaveNothingBehind(t *testing.T) {
 		t.Run(fmt.Sprint(rounds, " rounds"), func(t *testing.T) {
 			w := kinds()
 			before := w.Sizes()
-			for upgrade := range byte(20) {
+			for upgrade := range byte(8) {
 				w.set(2+upgrade, all)
 				w.mixed = true
 				asked := w.rounds(rounds)
