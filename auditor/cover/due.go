@@ -211,7 +211,7 @@ func (p *picker[K, W]) another(i int) *entry[K, W] {
 	n := &p.index.needs[i]
 	skip := 0
 	if n.entries > looked {
-		skip = int(p.round) * looked % (n.entries - looked + 1)
+		skip = p.round * looked % (n.entries - looked + 1)
 	}
 	n.each(func(e *entry[K, W]) bool {
 		if skip > 0 {

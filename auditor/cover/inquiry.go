@@ -161,7 +161,7 @@ func (l *Ledger[K, W]) toConfirm() []K {
 			if first == nil {
 				first = e
 			}
-		case e.evidence == stayed:
+		case e.evidence == stayed && len(others) < looked:
 			others = append(others, e)
 		}
 	}
