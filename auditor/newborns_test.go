@@ -100,7 +100,7 @@ func TestALatePodOfAnUpgradeTeachesNothing(t *testing.T) {
 	first := []inventory.Pod{old}
 	// Before the upgrade: in sync with v1.
 	a.askRound(t, first, func() finding { return found(1, 500, first, nil) })
-	// The upgrade was seen by a sentinel.
+	// The upgrade was seen by the cover.
 	live := map[inventory.Key]inventory.Group{{}: {Pods: first}}
 	a.take(live, 0)(inventory.Revision{Pods: first}, found(2, 1000, first, differs))
 	both := []inventory.Pod{old, late}

@@ -12,7 +12,7 @@ import (
 type inquiry[K, W comparable] struct {
 	open   bool
 	number int
-	rounds int // it has taken so many
+	mixes  int // so many rounds were mixed
 	calm   int // the last so many changed nothing
 	// mixed: somebody answered otherwise when asked again in this round. Replicas of an
 	// injector that is being upgraded do, and then nobody's answer tells anything of
@@ -21,6 +21,7 @@ type inquiry[K, W comparable] struct {
 	lastMixed       int  // round
 	changed         bool // an answer has moved, or moved back, in this round
 	pending         bool // somebody is to be asked yet
+	unfinished      bool // and was, when the last round ended
 	confirmed       int  // how often those of this round were asked again
 
 	// Of each feature, by number, in this round:
@@ -32,7 +33,7 @@ const (
 	// settling is how many rounds must change nothing before a change is believed to be
 	// over.
 	settling = 2
-	// longest is how many rounds an inquiry may take that finds no rest.
+	// longest is how many rounds an inquiry waits for answers that are not mixed.
 	longest = 200
 	// confirmations is how often some answers of a round are asked for again, and of how
 	// many that moved and that stayed.
@@ -40,10 +41,10 @@ const (
 )
 
 func (q *inquiry[K, W]) begin(features int) {
+	q.unfinished = q.pending
 	q.mixed, q.changed, q.pending, q.confirmed = false, false, false, 0
 	q.far = far[K, W]{}
 	if q.open {
-		q.rounds++
 		q.moved, q.stayed = make([]int32, features), make([]int32, features)
 	}
 }
@@ -160,7 +161,7 @@ func (l *Ledger[K, W]) toConfirm() []K {
 			if first == nil {
 				first = e
 			}
-		case e.evidence == stayed:
+		case e.evidence == stayed && len(others) < looked:
 			others = append(others, e)
 		}
 	}
@@ -252,13 +253,14 @@ func (l *Ledger[K, W]) conclude(now time.Time) int {
 	}
 	switch {
 	case q.mixed:
+		q.mixes++
 		q.wasMixed, q.lastMixed, q.calm = true, l.round, 0
 	case q.changed || q.pending || l.anySuspect():
 		q.calm = 0
 	case slices.ContainsFunc(l.asked, func(e *entry[K, W]) bool { return e.evidence != none }):
 		q.calm++ // where nobody was asked, nothing is known
 	}
-	if q.calm < settling && q.rounds < longest {
+	if q.calm < settling && q.mixes < longest {
 		return 0
 	}
 	n := 0

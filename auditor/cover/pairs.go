@@ -20,6 +20,8 @@ const (
 	// firstBatch is how many are asked first, leastFar how many at least in vain, and
 	// farShare, one of so many of all, at most.
 	firstBatch, leastFar, farShare = 8, 100, 8
+	// chance: what one of so many that moved have may be so by chance.
+	chance = 8
 	// mostPairs is how many pairs are learned of one inquiry.
 	mostPairs = 8
 	// compared is how many of those that moved are compared to choose a pair.
@@ -91,21 +93,24 @@ func (p *pairs) within(mask []uint64) int {
 // all that somebody has who moved; the most alike first.
 func (l *Ledger[K, W]) farther() []K {
 	f := &l.inquiry.far
-	var from []*set[K, W]
-	var stays []*set[K, W]
 	all := 0
+	for _, e := range l.asked {
+		if e.evidence == moved {
+			all++
+		}
+	}
+	// A feature that few of them have may have moved as a whole by chance.
+	responsible := func(id uint32) bool { return l.pure(id) && int(at(l.inquiry.moved, id)) >= max(2, all/chance) }
+	var from, stays []*set[K, W]
 	for _, e := range l.asked {
 		switch {
 		case e.evidence == stayed:
 			stays = append(stays, e.set)
-		case e.evidence == moved:
-			all++
-			if !slices.ContainsFunc(e.set.ids, l.pure) {
-				from = append(from, e.set)
-			}
+		case e.evidence == moved && !slices.ContainsFunc(e.set.ids, responsible):
+			from = append(from, e.set)
 		}
 	}
-	if len(from) == 0 || !l.inquiry.changed {
+	if len(from) == 0 || !l.inquiry.changed && !l.inquiry.unfinished {
 		return nil
 	}
 	if f.batch *= 2; f.batch == 0 {

@@ -29,12 +29,12 @@ type standing struct {
 	t *testing.T
 }
 
-// startAuditor starts one whose sweep takes ten rounds.
+// startAuditor starts one whose sweep takes ten rounds, of which none ends by time.
 func startAuditor(t *testing.T, config *rest.Config, namespace string) *standing {
 	t.Helper()
 	a, err := auditor.NewAuditor(config, auditor.Options{
 		Selection: inventory.Selection{Namespace: namespace}, Concurrency: 4, Log: logr.Discard(),
-	}, auditor.Sweep{Interval: time.Minute, Full: 10 * time.Minute})
+	}, auditor.Sweep{Interval: 10 * time.Minute, Full: 100 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -220,7 +220,7 @@ func datadogPopulation(services int) *simulated {
 }
 
 func commitPopulation(services int) *simulated {
-	return goldenPopulation("commit", services, func(d draw, i int) []string {
+	return goldenPopulation("commit", services, func(d draw, _ int) []string {
 		return []string{"deploy.corp.example/commit", fmt.Sprintf("%016x", d.Uint64()), "deploy.corp.example/tier", d.of("gold", "silver", "silver", "bronze", "bronze", "bronze")}
 	})
 }
