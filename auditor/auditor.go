@@ -75,6 +75,8 @@ type Round struct {
 	Learned int
 	// Features numbers those that the cover asks for.
 	Features int
+	// Classes numbers the groups of revisions that have all features in common.
+	Classes int
 	// Detection is the promise that was kept: the longest that a feature had not been
 	// asked for when it was.
 	Detection time.Duration

@@ -182,9 +182,9 @@ func (a *Auditor) result(this *audit, notJudged, asked int) Round {
 	a.autoscalers = this.autoscaling.known
 	found.DryRunAs, found.Probes = string(a.as.Asked()), this.results.probes
 	found.Notes = append(found.Notes, this.unread(a.pods.Unread())...)
-	now := time.Now()
+	now, sizes := time.Now(), a.ledger.Sizes()
 	return Round{
-		Report: found, Asked: asked, Features: a.ledger.Sizes().Features, Detection: a.ledger.Detection(now),
+		Report: found, Asked: asked, Features: sizes.Features, Classes: sizes.Sets, Detection: a.ledger.Detection(now),
 		OldestFeature: now.Add(-a.ledger.Age(now)), OldestAnswer: now.Add(-a.ledger.Oldest(now)),
 	}
 }

@@ -69,6 +69,8 @@ var (
 		"Share of the workloads' revisions that the first audit has judged, 0 to 1; 1 from its end on, and absent where another replica audits.", nil, nil)
 	featuresDesc = prometheus.NewDesc("sidecar_drift_features",
 		"Features that several workloads share, of all that injection may go by or gives: somebody who has it is asked about for each, at every interval.", nil, nil)
+	classesDesc = prometheus.NewDesc("sidecar_drift_classes",
+		"Classes of workloads' revisions, those of one having all features in common.", nil, nil)
 	detectionDesc = prometheus.NewDesc("sidecar_drift_detection_seconds",
 		"The longest that any feature has not been asked for, as measured: so soon is a change known that reaches several workloads.", nil, nil)
 	answerDesc = prometheus.NewDesc("sidecar_drift_oldest_answer_seconds",
@@ -112,8 +114,8 @@ func New(registry prometheus.Registerer) *Metrics {
 		Help: "1 if the configuration file is the one in force, 0 if it is invalid and an earlier one is.",
 	})
 	m.learned = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "sidecar_drift_features_learned_total",
-		Help: "Features that were learned, as admission changed for some workloads and not for others, and no known feature told them apart.",
+		Name: "sidecar_drift_class_splits_total",
+		Help: "Times that admission changed for some workloads and not for others, and no known feature told them apart: one was learned that does.",
 	})
 	m.reload.Set(1)
 	for _, reason := range []string{Forbidden, Timeout, Unavailable, OtherReason} {
@@ -145,6 +147,8 @@ func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Ti
 type Cover struct {
 	// Features numbers those that it asks for, Learned those that were learned in the round.
 	Features, Learned int
+	// Classes numbers the groups of revisions that have all features in common.
+	Classes int
 	// Detection is the longest that a feature had not been asked for when it was.
 	Detection time.Duration
 	// OldestFeature and OldestAnswer are when a feature, and when a workload, was last
@@ -167,6 +171,7 @@ func (m *Metrics) covered(metrics chan<- prometheus.Metric) {
 	now := m.now()
 	for d, value := range map[*prometheus.Desc]float64{
 		featuresDesc:  float64(c.Features),
+		classesDesc:   float64(c.Classes),
 		detectionDesc: max(c.Detection, now.Sub(c.OldestFeature)).Seconds(),
 		answerDesc:    now.Sub(c.OldestAnswer).Seconds(),
 	} {
@@ -214,7 +219,7 @@ func (m *Metrics) Notified(sink, result string) { m.notified.WithLabelValues(sin
 
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, detectionDesc, answerDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, classesDesc, detectionDesc, answerDesc} {
 		descriptions <- d
 	}
 }

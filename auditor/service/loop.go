@@ -186,7 +186,7 @@ func (l *loop) audit(ctx context.Context, due request) error {
 	}
 	l.metrics.Audited(found, l.memory.oldest(), took, c.WorkloadMetrics)
 	l.metrics.Covered(metrics.Cover{
-		Features: round.Features, Learned: round.Learned,
+		Features: round.Features, Learned: round.Learned, Classes: round.Classes,
 		Detection: round.Detection, OldestFeature: round.OldestFeature, OldestAnswer: round.OldestAnswer,
 	})
 	l.first.end()
