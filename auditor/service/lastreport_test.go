@@ -81,7 +81,7 @@ func pageData(t *testing.T, r *recorded) string {
 // everything.
 func TestALargeReportIsKeptInPart(t *testing.T) {
 	cluster := fake.NewClientset()
-	kept := &lastReport{objects: cluster.CoreV1().ConfigMaps("sidecar-drift"), name: "r", masker: func() *mask.Masker { return mask.Off() }}
+	kept := &lastReport{objects: cluster.CoreV1().ConfigMaps("sidecar-drift"), name: "r", masker: mask.Off}
 	var items []report.Item
 	for i := range 20_000 {
 		random := fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, i))) // which hardly gets smaller
