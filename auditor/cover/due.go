@@ -26,23 +26,6 @@ const (
 	looked = 256
 )
 
-const (
-	// coverOf and sweepOf are the shares of a round's budget, one of so many; the rest is
-	// for those whose answers are to be expected to have moved.
-	coverOf, sweepOf = 2, 4
-	// hurried is how much less the cover is given while some of those wait, and the sweep
-	// that by that.
-	hurried = 2
-)
-
-// hurry is how much less is asked of others as some wait to be asked about a change.
-func (l *Ledger[K, W]) hurry() int {
-	if l.inquiry.open && (l.inquiry.pending || l.inquiry.unfinished) {
-		return hurried
-	}
-	return 1
-}
-
 // picker chooses revisions.
 type picker[K, W comparable] struct {
 	*Ledger[K, W]
@@ -63,7 +46,7 @@ func (l *Ledger[K, W]) Due(now time.Time, plan Plan) []K {
 	}
 	limit := len(l.list)
 	if plan.Budget > 0 {
-		limit = max(1, plan.Budget/coverOf/l.hurry())
+		limit = max(1, plan.Budget/2)
 	}
 	p.cover(limit)
 	p.sweep(plan)
@@ -305,7 +288,7 @@ func (p *picker[K, W]) sweep(plan Plan) {
 	turn := (len(p.list) + rounds - 1) / rounds
 	most := 2 * turn
 	if plan.Budget > 0 && plan.Rounds > 1 {
-		turn = min(turn, max(1, plan.Budget/sweepOf/p.hurry()/p.hurry()))
+		turn = min(turn, max(1, plan.Budget/4))
 		most = turn
 	}
 	interval := plan.Sweep / time.Duration(max(1, plan.Rounds))
