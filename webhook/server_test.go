@@ -6,7 +6,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -79,16 +81,29 @@ func startReady(t *testing.T, changes ...func(*Options)) *stamper {
 	dir := t.TempDir()
 	s := startStamper(t, dir, 0, changes...)
 	s.authority.issue(t, dir, 1)
-	eventually(t, func() bool { return s.isReady(t) })
+	eventually(t, func() bool {
+		select {
+		case err := <-s.ended:
+			s.ended <- err
+			t.Fatalf("Run: %v", err)
+		default:
+		}
+		return s.isReady(t)
+	})
 	return s
 }
 
+// freeAddress is one that nobody listens on. No system takes its port for an outgoing
+// connection, as it does with those of port 0, and no test cluster has it.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	must(t, listener.Close())
-	return listener.Addr().String()
+	for {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 30000+rand.IntN(2768)))
+		if err == nil {
+			must(t, listener.Close())
+			return listener.Addr().String()
+		}
+	}
 }
 
 // wait returns when the stamper has ended; the test's cleanup judges how.

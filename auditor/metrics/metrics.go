@@ -89,7 +89,7 @@ func New(registry prometheus.Registerer) *Metrics {
 		now: time.Now,
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "sidecar_drift_audit_duration_seconds",
-			Help:    "Time that rounds took which ended well: of the cover, at the interval, or of everything.",
+			Help:    "Time that rounds took which ended well: of the cover, at the interval, of what a change concerns, or of everything.",
 			Buckets: prometheus.ExponentialBuckets(0.25, 2, 14), // to 34 minutes
 		}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -128,8 +128,8 @@ func New(registry prometheus.Registerer) *Metrics {
 	return m
 }
 
-// Audited publishes what a round found; took is 0 for one that only looked at what
-// had changed. driftingSince is when the oldest drift of a namespace
+// Audited publishes what a round found; took is 0 for one that only looked at Pods that
+// came or changed. driftingSince is when the oldest drift of a namespace
 // was first seen. With each, every workload has series of its own.
 func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Time, took time.Duration, each bool) {
 	next := &audit{report: found, oldest: driftingSince, each: each}

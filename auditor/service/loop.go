@@ -181,7 +181,7 @@ func (l *loop) audit(ctx context.Context, due request) error {
 	l.last = found
 	fresh := l.memory.update(found, begin)
 	took := time.Since(begin)
-	if due.scope == auditor.Changes {
+	if due.scope == auditor.Changes && len(due.concerns) == 0 {
 		took = 0
 	}
 	l.metrics.Audited(found, l.memory.oldest(), took, c.WorkloadMetrics)
