@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,12 @@ func runDaemon(t *testing.T, c *cluster.Cluster, kubeconfig string, args ...stri
 		}
 		addresses[i] = fmt.Sprintf("127.0.0.1:%d", port)
 	}
-	process, err := c.Run("sidecar-drift-serve", testProduct(t).CLI, append([]string{
+	// Replicas write into one log, and daemons of other namespaces into theirs.
+	log := "sidecar-drift-serve"
+	if at := slices.Index(args, "--namespace"); at >= 0 {
+		log += "-" + args[at+1]
+	}
+	process, err := c.Run(log, testProduct(t).CLI, append([]string{
 		"serve", "--kubeconfig", kubeconfig, "--health-probe-bind-address", "0", "--metrics-bind-address", addresses[0], "--page-bind-address", addresses[1],
 	}, args...), nil)
 	if err != nil {
