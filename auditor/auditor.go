@@ -125,8 +125,10 @@ func (a *Auditor) Changed() <-chan struct{} { return a.pods.Changed() }
 func (a *Auditor) Round(ctx context.Context, scope Scope, concerns ...Concern) (Round, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	before := a.askers
 	r, err := a.round(ctx, scope, concerns)
 	if err != nil {
+		a.askers = before // which the next attempt has to know whom a change concerned
 		return Round{}, fmt.Errorf("audit: %w", err)
 	}
 	return r, nil

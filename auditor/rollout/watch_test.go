@@ -44,6 +44,18 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	next(w) // which may take its time
 }
 
+// cluster is served by the script.
+func (s *script) cluster(t *testing.T) *cluster {
+	t.Helper()
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	c, err := connect(&rest.Config{Host: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func web(uid, version string, settled bool) map[string]any {
 	return map[string]any{
 		"apiVersion": "apps/v1", "kind": "Deployment",
@@ -142,13 +154,8 @@ func TestAwait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &script{steps: test.steps}
-			server := httptest.NewServer(s)
-			defer server.Close()
-			c, err := connect(&rest.Config{Host: server.URL})
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = c.await(t.Context(), &unstructured.Unstructured{Object: web("1", "5", false)}, &versions{}, func(seen *unstructured.Unstructured) (bool, error) {
+			c := s.cluster(t)
+			err := c.await(t.Context(), &unstructured.Unstructured{Object: web("1", "5", false)}, &versions{}, func(seen *unstructured.Unstructured) (bool, error) {
 				if seen.GetResourceVersion() == "broken" {
 					return false, errBroken
 				}
@@ -212,12 +219,7 @@ func TestLook(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &script{steps: test.steps}
-			server := httptest.NewServer(s)
-			defer server.Close()
-			c, err := connect(&rest.Config{Host: server.URL})
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := s.cluster(t)
 			object, v, err := c.look(t.Context(), inventory.WorkloadRef{Kind: "Deployment", Namespace: "shop", Name: "web"})
 			defer v.end()
 			if err == nil {

@@ -66,7 +66,10 @@ func (l *lastReport) load(ctx context.Context) (*report.Report, error) {
 		return nil, fmt.Errorf("read the last report: ConfigMap %s: %s: %w", l.name, lastReportKey, err)
 	}
 	found := report.New(report.DriftReport, kept.GeneratedAt, kept.Items, 0)
-	found.DryRunAs, found.Summary, found.Outages, found.Waves = kept.DryRunAs, kept.Summary, kept.Outages, kept.Waves
+	if kept.Summary.Workloads != nil && kept.Summary.Pods != nil {
+		found.Summary = kept.Summary // of all, of which only some are kept
+	}
+	found.DryRunAs, found.Outages, found.Waves = kept.DryRunAs, kept.Outages, kept.Waves
 	found.Notes, found.IgnoredPaths = kept.Notes, kept.IgnoredPaths
 	return found, nil
 }

@@ -21,18 +21,10 @@ import (
 func counting(t *testing.T, c *cluster.Cluster, namespaces ...string) (*standing, func() int) {
 	t.Helper()
 	var asked atomic.Int64
-	a, err := auditor.NewAuditor(auditorConfig(t, c), auditor.Options{
+	return stand(t, auditorConfig(t, c), auditor.Options{
 		Selection: inventory.Selection{IncludeNamespaces: namespaces}, Concurrency: 4, Log: logr.Discard(),
 		Asked: func(string) { asked.Add(1) },
-	}, auditor.Sweep{Interval: 10 * time.Minute, Full: 1000 * time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { a.Run(ctx); close(ended) }()
-	t.Cleanup(func() { stop(); <-ended })
-	return &standing{a, t}, func() int { return int(asked.Swap(0)) }
+	}, auditor.Sweep{Interval: 10 * time.Minute, Full: 1000 * time.Minute}), func() int { return int(asked.Swap(0)) }
 }
 
 // What changed is asked about whom it concerns, and nobody else: a namespace's annotation

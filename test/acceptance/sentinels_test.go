@@ -32,9 +32,15 @@ type standing struct {
 // startAuditor starts one whose sweep takes ten rounds, of which none ends by time.
 func startAuditor(t *testing.T, config *rest.Config, namespace string) *standing {
 	t.Helper()
-	a, err := auditor.NewAuditor(config, auditor.Options{
+	return stand(t, config, auditor.Options{
 		Selection: inventory.Selection{Namespace: namespace}, Concurrency: 4, Log: logr.Discard(),
 	}, auditor.Sweep{Interval: 10 * time.Minute, Full: 100 * time.Minute})
+}
+
+// stand has an auditor watch until the test ends.
+func stand(t *testing.T, config *rest.Config, options auditor.Options, sweep auditor.Sweep) *standing {
+	t.Helper()
+	a, err := auditor.NewAuditor(config, options, sweep)
 	if err != nil {
 		t.Fatal(err)
 	}
