@@ -129,7 +129,7 @@ bench-%:
 .PHONY: chaos
 chaos: control-plane ## Break the stamper, the auditor and rollouts in every way known, into docs/reliability.md.
 	go test -count=1 -timeout 30m ./test/chaos -full -reliability $(CURDIR)/docs/reliability.md
-	go test -count=1 -timeout 10m -tags chaos ./test/upgrade
+	go test -count=1 -timeout 10m -tags chaos ./test/chaos/upgrade
 	go test -count=1 -timeout 60m -parallel 8 -tags chaos ./test/acceptance -full \
 	  -run 'ManyDeployments|Killed|Interrupted|Faults|APIServerRestarts|LosesARace|Deleted|LoseASidecar|BreakingChange|IllCanary|Deadlocks|APIServerIsAway|ComeAndGo|ComesAndGoes|SlowInjector|ThousandRefusals|PriorityAndFairness|ChangesOfTheAuthority|KilledWhile|ConvergeOnce|TestServe$$|Tenant'
 
@@ -139,7 +139,7 @@ matrix: control-plane ## Measure false alarms and misses on a real cluster, into
 
 .PHONY: month
 month: control-plane ## Compare restarting by drift with other ways, over three months of changes, into docs/performance.md.
-	go test -count=1 -timeout 90m ./test/month -full -performance $(CURDIR)/docs/performance.md
+	go test -count=1 -timeout 90m ./test/bench/month -full -performance $(CURDIR)/docs/performance.md
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (10s, or a number of inputs: 1000x) each.

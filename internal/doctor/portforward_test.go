@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/certs"
-	"github.com/sidecar-drift/sidecar-drift/test/kubelet"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/kubelet"
 )
 
 // apiServer forwards to ports of this machine, by the older of the two protocols.

@@ -19,8 +19,8 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 // A VerticalPodAutoscaler sizes each Pod anew: such differences are reported,

@@ -26,7 +26,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
 // counted counts requests, and those of them that were answered with a status.

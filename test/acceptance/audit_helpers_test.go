@@ -17,7 +17,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 // auditorConfig is the configuration of the auditor's own ServiceAccount.

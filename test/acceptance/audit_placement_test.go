@@ -14,7 +14,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
 // Whose a pull secret is follows from the ServiceAccount. Where that cannot be read nothing

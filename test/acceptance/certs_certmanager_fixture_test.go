@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sidecar-drift/sidecar-drift/certs"
-	"github.com/sidecar-drift/sidecar-drift/test/churn"
+	"github.com/sidecar-drift/sidecar-drift/test/chaos/churn"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/certmanager"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/certs"
-	"github.com/sidecar-drift/sidecar-drift/test/churn"
+	"github.com/sidecar-drift/sidecar-drift/test/chaos/churn"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/certmanager"
 )
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 // home is a namespace where the daemons of one test keep what an installation has one of:

@@ -17,7 +17,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/binaries"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 // reportIn returns the Report sidecar-drift of a namespace; nil if there is none.

@@ -16,8 +16,8 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 // daemon is a running "serve", as the manifests run it.

@@ -16,7 +16,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/doctor"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 // The doctor, on a cluster of its own that is first bare, then well, then damaged.

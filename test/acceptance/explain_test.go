@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
 func explainCommand(t *testing.T, c *cluster.Cluster, args ...string) string {

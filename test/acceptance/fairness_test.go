@@ -21,8 +21,8 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 // auditLevel is the name of both objects of the component fairness.

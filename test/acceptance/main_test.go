@@ -13,8 +13,8 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
 var (

@@ -11,7 +11,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
 // tellsDryRuns is an injector that looks at something which no rule knows of: it tells

@@ -18,7 +18,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/test/kubelet"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/kubelet"
 )
 
 // together notes which workloads were under way at the same time.

@@ -19,7 +19,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/fence"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
 // applied is a workload as server-side apply wants it: with one field of its spec.

@@ -19,8 +19,8 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
-	"github.com/sidecar-drift/sidecar-drift/test/kubelet"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/kubelet"
 )
 
 // killing is one way to roll out, again and again, with a run that is killed each time.

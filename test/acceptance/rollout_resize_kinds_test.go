@@ -15,7 +15,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/kubelet"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/kubelet"
 )
 
 // deploySets makes StatefulSets db, and waits, which changes no Pod by itself, and a

@@ -12,7 +12,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/kubelet"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/kubelet"
 )
 
 // runContainers says of the Pods on a Node that their containers run.

@@ -13,9 +13,9 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
-	"github.com/sidecar-drift/sidecar-drift/test/kubelet"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/kubelet"
 )
 
 // resizesPods gives the rollout identity the right to resize, and has kubelets of the

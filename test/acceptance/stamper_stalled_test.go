@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 // TestStalledReviews: a client begins reviews and does not end them, by streams of

@@ -15,8 +15,8 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
 var stampPattern = regexp.MustCompile(`^v1:[0-9a-f]{64}$`)

@@ -22,7 +22,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 // In each round as many Pods are created behind each webhook, one at a time, the

@@ -17,8 +17,8 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
 const (

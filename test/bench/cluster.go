@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
 // onCluster measures on a cluster with Istio's injector, the product installed,

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 const (

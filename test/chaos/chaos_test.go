@@ -8,10 +8,10 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/sidecar-drift/sidecar-drift/test/churn"
+	"github.com/sidecar-drift/sidecar-drift/test/chaos/churn"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 var (

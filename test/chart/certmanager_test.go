@@ -13,7 +13,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/certmanager"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 // trust is what vouches for the stamper: the certificates' Secrets and the caBundle.

@@ -13,8 +13,8 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/dapr"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
 // TestDapr is the matrix for Dapr, on a cluster of its own, as its webhook is asked

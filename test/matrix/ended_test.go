@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
 // endedRows are injected init containers that have run to their end, beside a sidecar:

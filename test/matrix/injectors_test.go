@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
 // withEnv is a Deployment whose app has variables and a volume of its own.

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
 const placed = "where a Pod runs, and what is handed to its node"

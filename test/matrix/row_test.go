@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
 // row is one line of the matrix: a workload is made under one admission and

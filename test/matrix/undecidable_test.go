@@ -2,7 +2,7 @@ package matrix
 
 import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
 // undecidableRows are what an audit cannot know, and how it says so: an injector

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
 // varyingRows are injectors of whose answers some places are other ones each time: these

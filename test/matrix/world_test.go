@@ -18,9 +18,9 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
 )
 
 // plain is the namespace of rows that name none.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 // shop is a namespace with an injector, and a Deployment that it has injected.

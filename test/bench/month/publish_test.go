@@ -29,7 +29,7 @@ func publish(t *testing.T, played []month) {
 	t.Helper()
 	page := *performance
 	if page == "" {
-		page = "../../docs/performance.md"
+		page = "../../../docs/performance.md"
 	}
 	text, err := os.ReadFile(page)
 	if err != nil {

@@ -2,7 +2,7 @@
 // an older kube-apiserver store a Pod, with sidecars that an injector adds, and
 // the test cluster's make the same Pod anew in a dry run, with the same injector.
 //
-//	go run ./test/capture -apiserver PATH -out auditor/verdict/testdata
+//	go run ./test/cluster/capture -apiserver PATH -out auditor/verdict/testdata
 //
 // It writes golden folders of auditor/verdict: api-server-MAJOR.MINOR and, where
 // the fresh Pod's sidecar has another image as well, api-server-MAJOR.MINOR-drifted.
@@ -29,7 +29,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/injector"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
 var (

@@ -12,10 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidecar-drift/sidecar-drift/test/churn"
+	"github.com/sidecar-drift/sidecar-drift/test/chaos/churn"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 // The installation of the commit that BASE names is upgraded to this one, and that
@@ -84,7 +84,7 @@ func base(t *testing.T) string {
 		t.Fatal(err)
 	}
 	archive := exec.CommandContext(t.Context(), "git", "archive", "--format=tar", strings.TrimSpace(string(commit)))
-	archive.Dir = "../.."
+	archive.Dir = "../../.."
 	var files, said bytes.Buffer
 	archive.Stdout, archive.Stderr = &files, &said
 	if err := archive.Run(); err != nil {

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 )
 
-//go:generate go run . ../../docs/performance/scale.csv ../../docs/performance
+//go:generate go run . ../../../docs/performance/scale.csv ../../../docs/performance
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {

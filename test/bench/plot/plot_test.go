@@ -34,17 +34,17 @@ func TestChartsLookAsInTheGoldenFiles(t *testing.T) {
 		}
 		want, err := os.ReadFile(path)
 		if err != nil {
-			t.Fatalf("%v; run go test ./test/plot -update", err)
+			t.Fatalf("%v; run go test ./test/bench/plot -update", err)
 		}
 		if diff := cmp.Diff(string(want), string(got)); diff != "" {
-			t.Errorf("%s differs (-want +got); look at it, then run go test ./test/plot -update:\n%s", path, diff)
+			t.Errorf("%s differs (-want +got); look at it, then run go test ./test/bench/plot -update:\n%s", path, diff)
 		}
 	}
 }
 
 // What is published is drawn from what was measured.
 func TestChartsAreCurrent(t *testing.T) {
-	const docs = "../../docs/performance"
+	const docs = "../../../docs/performance"
 	file, err := os.Open(filepath.Join(docs, "scale.csv"))
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func TestChartsAreCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if string(got) != c.svg(rows) {
-			t.Errorf("%s.svg is not drawn from scale.csv: run go generate ./test/plot", c.name)
+			t.Errorf("%s.svg is not drawn from scale.csv: run go generate ./test/bench/plot", c.name)
 		}
 	}
 }

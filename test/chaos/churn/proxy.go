@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
-	"github.com/sidecar-drift/sidecar-drift/test/install"
+	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
 
 // lookEvery is how often the proxy asks replicas whether they are ready. A cluster
