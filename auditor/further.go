@@ -9,8 +9,8 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/fingerprint"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 // further is what another answer tells of places where a Pod differs from the first one

@@ -17,7 +17,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 // finding is what became of one revision.

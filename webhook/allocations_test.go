@@ -16,7 +16,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec/podtest"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec/podtest"
 )
 
 // TestAllocations: a review takes memory for what is injected into the Pod, and

@@ -11,8 +11,8 @@ import (
 	"gomodules.xyz/jsonpatch/v2"
 	admissionv1 "k8s.io/api/admission/v1"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec/podtest"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec/podtest"
 )
 
 // FuzzReview: whatever a body holds, it is refused as no AdmissionReview, or

@@ -16,8 +16,8 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/fingerprint"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 // past as a deadline ends reading or writing at once, for another goroutine.

@@ -20,8 +20,8 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/fingerprint"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 const fixture = "testdata/admissionreview-istio-1.27.json"

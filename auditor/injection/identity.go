@@ -17,8 +17,8 @@ import (
 	"k8s.io/client-go/transport"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 	"github.com/sidecar-drift/sidecar-drift/internal/kind"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 // DryRunAs says as whom dry runs are made: webhooks, policies and admission plugins

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/fingerprint"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 // Pod is what is kept of a live Pod.

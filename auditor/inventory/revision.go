@@ -3,7 +3,7 @@ package inventory
 import (
 	"context"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 // Revision is one revision of a workload that has live Pods, with what its

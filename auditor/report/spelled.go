@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/internal/meaning"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/meaning"
 )
 
 const (

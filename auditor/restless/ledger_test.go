@@ -8,7 +8,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"strings"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 // appArmorAnnotation, with a container's name behind it, is where API servers before 1.30

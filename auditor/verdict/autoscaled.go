@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 // Autoscaler is which containers of a workload something sizes anew all the time, such as

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 // Whoever may create a Pod decides how large its values are, and its keys: of 1.2

@@ -3,8 +3,8 @@ package verdict
 import (
 	"fmt"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 // state decides by what was found. Containers come first: what else admission gives

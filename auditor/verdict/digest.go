@@ -3,8 +3,8 @@ package verdict
 import (
 	"crypto/sha256"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 // Digest is a hash of all of a Pod that may decide, without noise. Pods of one revision

@@ -5,7 +5,7 @@ package verdict
 import (
 	"encoding/json"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 // Change is one difference between a live Pod and a fresh one.

@@ -3,7 +3,7 @@ package verdict
 import (
 	"time"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 // Evidence is what the cluster says, now, of those that set a Pod's placement besides

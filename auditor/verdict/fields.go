@@ -4,7 +4,7 @@ import (
 	"iter"
 	"strings"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 func (c *comparison) podFields() {

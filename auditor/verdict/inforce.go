@@ -5,7 +5,7 @@ import (
 	"maps"
 	"strconv"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 // inForce returns a Pod with the CPU and memory that its containers have, where its node

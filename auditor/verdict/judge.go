@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 // Judge compares a live Pod with a fresh one. What is no Pod is an error.

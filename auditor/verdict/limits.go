@@ -3,7 +3,7 @@ package verdict
 import (
 	"maps"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 // limited returns the resources ("requests/cpu") of an app's container that are

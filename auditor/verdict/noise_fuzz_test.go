@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec/podtest"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec/podtest"
 )
 
 // FuzzJudgeNoise: what no injector is answerable for changes no verdict, and

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 // placement compares the fields of [podspec.View.Placement], which others than injectors

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec/podtest"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec/podtest"
 )
 
 // created is when the live Pods of these tests were.

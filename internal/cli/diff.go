@@ -20,9 +20,9 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 

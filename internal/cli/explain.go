@@ -17,9 +17,9 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/fingerprint"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 // explainOptions are those of "explain".

@@ -12,7 +12,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
-	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/fingerprint"
 )
 
 // fingerprintOptions are those of "fingerprint".

@@ -12,8 +12,8 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
-	"github.com/sidecar-drift/sidecar-drift/internal/jsontree"
 	"github.com/sidecar-drift/sidecar-drift/internal/kind"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 // addTemplate adds the flag to a command that reads Pods from files.

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
-	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/fingerprint"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
 )
 

@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
 	"github.com/sidecar-drift/sidecar-drift/internal/memorylimit"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/fingerprint"
 )
 
 // rendered returns the base's objects of a kind, by name.

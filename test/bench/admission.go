@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/fingerprint"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/fingerprint"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )

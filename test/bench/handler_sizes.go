@@ -8,7 +8,7 @@ import (
 	"runtime"
 	"slices"
 
-	"github.com/sidecar-drift/sidecar-drift/internal/podspec/podtest"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec/podtest"
 )
 
 // The sizes of reviews, by their index: without a sidecar's containers, as
