@@ -194,10 +194,21 @@ type audit struct {
 	lenders     lenders
 	askers      *askers
 
-	// wanted has a revision left out that nobody wants asked about; nil: all are wanted.
-	wanted func(context.Context, inventory.Revision) bool
-	// shaped returns what is known of one of the same shape; nil: everyone is asked about.
-	shaped func(inventory.Revision, finding) (finding, bool)
+	// observer is told of each finding at once, and none is kept; nil: all revisions are
+	// asked about, and what is found is wanted at the end.
+	observer observer
+}
+
+// observer has an audit ask less, and is given what it finds at once. Several goroutines
+// call its methods at a time.
+type observer interface {
+	// Wanted reports whether a revision is to be asked about.
+	Wanted(context.Context, inventory.Revision) bool
+	// Known returns what is known already of a revision, about which what the finding has
+	// as submitted is about to be asked.
+	Known(inventory.Revision, finding) (_ finding, known bool)
+	// Found is given what became of a revision.
+	Found(context.Context, inventory.Revision, finding)
 }
 
 func newAudit(client rest.Interface, opts Options, as *injection.Identities, health *injection.Health) *audit {
@@ -260,7 +271,7 @@ func (a *audit) judgeAll(ctx context.Context, pods *inventory.Inventory) error {
 	for range max(1, a.opts.Concurrency) {
 		group.Go(func() error {
 			for r := range revisions {
-				if a.wanted != nil && !a.wanted(ctx, r) {
+				if a.observer != nil && !a.observer.Wanted(ctx, r) {
 					room.Release(weight(r))
 					continue
 				}
@@ -268,13 +279,10 @@ func (a *audit) judgeAll(ctx context.Context, pods *inventory.Inventory) error {
 				if err != nil {
 					return err
 				}
-				if a.results.found != nil {
-					if f.asShaped.IsZero() {
-						f.features = a.featuresOf(ctx, r, f)
-					}
-					f.scope = a.scopeOf(ctx, r, f.submitted)
+				if a.observer != nil {
+					a.observer.Found(ctx, r, f)
 				}
-				a.results.add(r, f)
+				a.results.add(r, f, a.observer == nil)
 				room.Release(weight(r))
 				a.opts.Log.V(1).Info("Judged revision", "namespace", r.Workload.Namespace,
 					"workload", r.Workload.Name, "revision", r.Name, "state", f.revision.State)
@@ -290,8 +298,6 @@ type results struct {
 	total    int
 	progress func(done, total int)
 	compared func(Comparison)
-	// found is given each finding at once; nil: they are wanted at the end.
-	found func(inventory.Revision, finding)
 
 	mu        sync.Mutex
 	done      int
@@ -303,12 +309,9 @@ type results struct {
 	allowed   bool
 }
 
-func (r *results) add(of inventory.Revision, f finding) {
+func (r *results) add(of inventory.Revision, f finding, keep bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.found != nil {
-		r.found(of, f)
-	}
 	r.done++
 	r.gone += f.gone
 	switch {
@@ -317,9 +320,9 @@ func (r *results) add(of inventory.Revision, f finding) {
 	default:
 		r.forbidden = f.refusal
 	}
-	if r.found == nil && f.revision.Pods > 0 {
+	if keep && f.revision.Pods > 0 {
 		r.doubt(of, f)
-		f.submitted, f.answer, f.judged, f.differs = nil, jsontree.Node{}, nil, nil // for those who are given it at once
+		f.submitted, f.answer, f.judged, f.differs = nil, jsontree.Node{}, nil, nil // for an observer
 		r.findings = append(r.findings, f)
 	}
 	if r.progress != nil {

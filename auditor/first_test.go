@@ -24,7 +24,7 @@ func TestWhatAFirstRoundHasFound(t *testing.T) {
 		find := func() {
 			f := found(1, 1000, pods, nil)
 			f.revision.Pods = 1
-			take(inventory.Revision{Pods: pods}, f)
+			take(inventory.Revision{Pods: pods}, f, nil, shape{})
 		}
 		for range 12 {
 			find()

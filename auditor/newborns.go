@@ -57,7 +57,7 @@ func (a *Auditor) contradict(last known, born []inventory.Pod) {
 		return
 	}
 	for _, pod := range born {
-		if pod.Created >= last.since && (last.judged[pod.Alike] == verdict.InSync || pod.Digest == last.fresh) {
+		if pod.Created >= last.past.since && (last.judged[pod.Alike] == verdict.InSync || pod.Digest == last.fresh) {
 			a.lessons.Forget(last.scope)
 		}
 	}
@@ -68,32 +68,34 @@ const formerAnswers = 4
 
 // learn takes from a revision that was asked about again what its newborn Pods teach: a
 // Pod that was created while the answer was the same, before and after, and that differs
-// from it.
-func (a *Auditor) learn(r inventory.Revision, f *finding, pods []inventory.Pod) {
+// from it. It returns what is to be remembered.
+func (a *Auditor) learn(r inventory.Revision, f *finding, pods []inventory.Pod) past {
 	last, asked := a.findings[r.Key]
-	f.lastAnswer, f.former = last.lastAnswer, last.former
+	// What came while nothing could be asked proves nothing, so that this has no since.
+	now := past{last: last.past.last, former: last.past.former}
 	if f.judged == nil || f.unasked || f.scope == (newborn.Scope{}) || f.answered == 0 {
-		return // and what is known of the answer before waits for the next one
+		return now // and what is known of the answer before waits for the next one
 	}
-	f.lastAnswer, f.since = f.fresh, f.answered
+	now.last, now.since = f.fresh, f.answered
 	switch {
-	case !asked || last.scope != f.scope || last.lastAnswer == (verdict.Digest{}):
-		return
-	case last.lastAnswer != f.fresh:
-		f.former = append(slices.Clone(last.former), last.lastAnswer)
-		f.former = f.former[max(0, len(f.former)-formerAnswers):]
+	case !asked || last.scope != f.scope || last.past.last == (verdict.Digest{}):
+		return now
+	case last.past.last != f.fresh:
+		now.former = append(slices.Clone(last.past.former), last.past.last)
+		now.former = now.former[max(0, len(now.former)-formerAnswers):]
 		a.lessons.ForgetWhere(f.scope, func(place string) bool {
 			before, now := answerAt(last.revision, place), answerAt(f.revision, place)
 			return !bytes.Equal(before, now)
 		})
-		return
-	case last.judged == nil || last.since == 0:
-		return
+		return now
+	case last.judged == nil || last.past.since == 0:
+		return now
 	}
-	f.since = last.since
+	now.since = last.past.since
 	for _, pod := range last.newborn(pods) {
-		a.teach(r, f, pods, pod)
+		a.teach(r, f, pods, pod, now)
 	}
+	return now
 }
 
 // answerAt is what a dry run answers at a place where Pods of the revision differ; nil
@@ -108,18 +110,18 @@ func answerAt(r report.Revision, place string) []byte {
 }
 
 // teach takes from one newborn what it teaches.
-func (a *Auditor) teach(r inventory.Revision, f *finding, pods []inventory.Pod, pod inventory.Pod) {
+func (a *Auditor) teach(r inventory.Revision, f *finding, pods []inventory.Pod, pod inventory.Pod, past past) {
 	switch {
-	case pod.Created < f.since+settled:
+	case pod.Created < past.since+settled:
 		return
 	case f.judged[pod.Alike] == verdict.InSync && len(f.differs) > 0:
 		a.lessons.Forget(f.scope)
 		return
-	case len(f.differs[pod.Alike]) == 0, slices.Contains(f.former, pod.Digest):
+	case len(f.differs[pod.Alike]) == 0, slices.Contains(past.former, pod.Digest):
 		return // the latter is a replica's of an injector that is being upgraded
 	}
 	lesson := newborn.Lesson{
-		Pod: pod.Name, Born: time.Unix(pod.Created, 0), Since: time.Unix(f.since, 0), Places: pathsOf(f.differs[pod.Alike]),
+		Pod: pod.Name, Born: time.Unix(pod.Created, 0), Since: time.Unix(past.since, 0), Places: pathsOf(f.differs[pod.Alike]),
 		Alone: !slices.ContainsFunc(pods, func(older inventory.Pod) bool {
 			return older.Alike == pod.Alike && older.Created > 0 && older.Created <= pod.Created-settled
 		}),

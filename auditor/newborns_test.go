@@ -69,7 +69,7 @@ func (a *Auditor) askRound(t *testing.T, pods []inventory.Pod, ask func() findin
 	live := map[inventory.Key]inventory.Group{{}: {Pods: pods}}
 	a.forget(live)
 	if len(a.unknown(live)) > 0 {
-		a.take(live, 0)(inventory.Revision{Pods: pods, Workload: inventory.WorkloadRef{Namespace: "shop"}}, ask())
+		a.take(live, 0)(inventory.Revision{Pods: pods, Workload: inventory.WorkloadRef{Namespace: "shop"}}, ask(), nil, shape{})
 	}
 	return a.withLessons(a.findings[inventory.Key{}].finding).revision
 }
@@ -102,7 +102,7 @@ func TestALatePodOfAnUpgradeTeachesNothing(t *testing.T) {
 	a.askRound(t, first, func() finding { return found(1, 500, first, nil) })
 	// The upgrade was seen by the cover.
 	live := map[inventory.Key]inventory.Group{{}: {Pods: first}}
-	a.take(live, 0)(inventory.Revision{Pods: first}, found(2, 1000, first, differs))
+	a.take(live, 0)(inventory.Revision{Pods: first}, found(2, 1000, first, differs), nil, shape{})
 	both := []inventory.Pod{old, late}
 	got := a.askRound(t, both, func() finding { return found(2, 1103, both, differs) })
 	if got.State != verdict.Drifted {
@@ -146,7 +146,7 @@ func TestAnAnswerThatChangedDuringAnOutage(t *testing.T) {
 	// It is up again, as v3.
 	v3 := []verdict.Change{changeAt("container/istio-proxy", "image", "v1", "v3")}
 	live := map[inventory.Key]inventory.Group{{}: {Pods: both}}
-	a.take(live, 0)(inventory.Revision{Pods: both}, found(4, 3000, both, map[byte][]verdict.Change{1: v3, 7: {changeAt("container/istio-proxy", "", "", "{}")}}))
+	a.take(live, 0)(inventory.Revision{Pods: both}, found(4, 3000, both, map[byte][]verdict.Change{1: v3, 7: {changeAt("container/istio-proxy", "", "", "{}")}}), nil, shape{})
 	if _, biased, _ := a.lessons.Split(inShop, v3); biased != nil {
 		t.Errorf("v1 → v3 is hidden by a lesson about the answer v2: %v", biased)
 	}
@@ -180,7 +180,7 @@ func TestAnUnrelatedAnswerEndsNoLesson(t *testing.T) {
 				if f.fresh, err = verdict.DigestOf(node); err != nil {
 					t.Fatal(err)
 				}
-				a.take(live, 0)(inventory.Revision{Pods: pods}, f)
+				a.take(live, 0)(inventory.Revision{Pods: pods}, f, nil, shape{})
 			}
 			if _, left, _ := a.lessons.Split(inShop, []verdict.Change{changeAt("container/proxy", "env[MODE].value", "real", "dry")}); left == nil {
 				t.Error("what newborns taught about MODE is forgotten, though no answer changed there")

@@ -3,6 +3,7 @@ package auditor
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/cover"
@@ -22,6 +23,16 @@ type questions struct {
 	concerned func(context.Context, inventory.Revision) bool
 	// listed: all owners were read by lists, which happens once a round at most.
 	listed bool
+	// wanted reports whether a revision is asked about whose owner was read with all
+	// others; nil: all are.
+	wanted func(context.Context, inventory.Revision) bool
+	// takesOver: newcomers take the answer about others of their shape over.
+	takesOver bool
+
+	answers sync.Mutex // over what follows, and what the Auditor knows
+	shapeOf map[inventory.Key]shape
+	take    func(inventory.Revision, finding, []cover.Feature, shape)
+	session *audit
 }
 
 // few revisions are read by name, and so is one in so many of all: a list has all of
@@ -117,20 +128,14 @@ func (q *questions) run(ctx context.Context, this *audit) error {
 	many := len(ask) > q.few()
 	if q.concerned != nil || many && len(ask) < len(q.live) && q.ledger.Inquiring() {
 		ask, many = q.live, true
-		this.wanted = q.wanted(this)
+		q.wanted = q.suspects()
 	}
 	q.listed = q.listed || many
 	this.results.total = this.results.judged() + len(q.certain)
-	if !q.ledger.Inquiring() {
-		this.shaped = func(r inventory.Revision, f finding) (finding, bool) {
-			this.results.mu.Lock()
-			defer this.results.mu.Unlock()
-			return q.shaped(r, f)
-		}
-	}
+	q.session, q.takesOver, q.shapeOf = this, !q.ledger.Inquiring(), map[inventory.Key]shape{}
 	pods := q.pods.Of(inList(ask), !many)
 	err := this.run(ctx, pods)
-	this.wanted, this.shaped = nil, nil
+	q.wanted = nil
 	for _, key := range pods.Disowned {
 		q.pods.Disown(key)
 		delete(q.findings, key)
@@ -138,15 +143,44 @@ func (q *questions) run(ctx context.Context, this *audit) error {
 	return err
 }
 
-// wanted reports whether a revision is asked about whose owner was read with all others.
-func (q *questions) wanted(this *audit) func(context.Context, inventory.Revision) bool {
+// Wanted reports whether a revision is asked about.
+func (q *questions) Wanted(ctx context.Context, r inventory.Revision) bool {
+	return q.wanted == nil || q.wanted(ctx, r)
+}
+
+// Known returns the answer that is known of another one of a newcomer's shape.
+func (q *questions) Known(r inventory.Revision, f finding) (_ finding, known bool) {
+	if !q.takesOver {
+		return f, false
+	}
+	shape := shapeOf(r, f.submitted)
+	q.answers.Lock()
+	defer q.answers.Unlock()
+	q.shapeOf[r.Key] = shape
+	return q.shaped(r, shape, f)
+}
+
+// Found takes a finding down.
+func (q *questions) Found(ctx context.Context, r inventory.Revision, f finding) {
+	var features []cover.Feature
+	if f.takenOver.IsZero() {
+		features = featuresOf(ctx, q.session, r, f)
+	}
+	f.scope = q.session.scopeOf(ctx, r, f.submitted)
+	q.answers.Lock()
+	defer q.answers.Unlock()
+	q.take(r, f, features, q.shapeOf[r.Key])
+}
+
+// suspects reports whether a revision is asked about whose owner was read with all others.
+func (q *questions) suspects() func(context.Context, inventory.Revision) bool {
 	certain, concerned := q.certain, q.concerned
 	return func(ctx context.Context, r inventory.Revision) bool {
 		if _, is := certain[r.Key]; is || concerned != nil && concerned(ctx, r) {
 			return true
 		}
-		this.results.mu.Lock() // which the ledger's answers are given under
-		defer this.results.mu.Unlock()
+		q.answers.Lock()
+		defer q.answers.Unlock()
 		return time.Since(q.begin) < q.sweep.Interval && q.ledger.Suspect(r.Key)
 	}
 }

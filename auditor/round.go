@@ -5,16 +5,26 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/cover"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
-// known is a finding and the Pods that it is about.
+// known is a finding, the Pods that it is about, and what was answered before.
 type known struct {
 	finding
 	about []inventory.Pod
+	past  past
+}
+
+// past is what is remembered of a revision's answers for as long as it has Pods.
+type past struct {
+	since  int64            // when answers began to be the last one, as far as is known; as Pod.Created
+	last   verdict.Digest   // the last one that could be judged
+	former []verdict.Digest // those before it
 }
 
 // isAbout reports whether the finding is about these very Pods. A slice of an
@@ -60,7 +70,7 @@ func (a *Auditor) round(ctx context.Context, scope Scope, concerns []Concern) (R
 	if scope != Everything {
 		this.results.progress = nil
 	}
-	this.results.found = a.take(live, notJudged)
+	this.observer, q.take = q, a.take(live, notJudged)
 	asked, err := q.ask(ctx, this)
 	if err != nil {
 		return Round{}, err
@@ -118,7 +128,7 @@ func (a *Auditor) unknown(live map[inventory.Key]inventory.Group) map[inventory.
 		}
 		if has && !last.disproved(born) && !last.newlyDrifting(born) && !last.behind(a.opts.Restless) {
 			if again, judged := last.recount(a.opts.ofSidecars(group.Pods, last.named)); judged {
-				a.findings[key] = known{again, group.Pods}
+				a.findings[key] = known{again, group.Pods, last.past}
 				continue
 			}
 		}
@@ -141,28 +151,28 @@ func (a *Auditor) behind(before map[inventory.Key]bool) []inventory.Key {
 }
 
 // take keeps findings as they come; of what could not be asked, what is known already.
-func (a *Auditor) take(live map[inventory.Key]inventory.Group, notJudged int) func(inventory.Revision, finding) {
-	return func(r inventory.Revision, f finding) {
+func (a *Auditor) take(live map[inventory.Key]inventory.Group, notJudged int) func(inventory.Revision, finding, []cover.Feature, shape) {
+	return func(r inventory.Revision, f finding, features []cover.Feature, as shape) {
 		last, has := a.findings[r.Key]
 		f.restless = f.restless || last.restless
 		f.again = last.again || last.behind(a.opts.Restless)
+		var remembered past
 		pods := live[r.Key].Pods
-		if f.asShaped.IsZero() {
-			a.ledger.Answered(r.Key, f.said(), time.Now())
-			a.learn(r, &f, pods)
-			a.shapes.keep(f)
+		if f.takenOver.IsZero() {
+			a.ledger.Answered(r.Key, answerOf(f, features), time.Now())
+			remembered = a.learn(r, &f, pods)
+			a.shapes.keep(as, f)
 		} else {
-			a.ledger.Answered(r.Key, f.said(), f.asShaped)
+			a.ledger.Answered(r.Key, answerOf(f, features), f.takenOver)
 		}
-		f.submitted, f.answer, f.features, f.differs = nil, jsontree.Node{}, nil, nil
+		f.submitted, f.answer, f.differs = nil, jsontree.Node{}, nil
 		if has && f.unasked {
 			if again, judged := last.stale(a.opts, pods, f.revision.Reason, time.Now()); judged {
-				again.since = 0 // what came while nothing could be asked proves nothing
 				again.again = f.again
 				f = again
 			}
 		}
-		a.findings[r.Key] = known{f, pods}
+		a.findings[r.Key] = known{f, pods, remembered}
 		a.sayWhatIsKnown(notJudged)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 // shape sums up what was asked about a Pod, up to its own names.
@@ -42,20 +43,20 @@ func shapeOf(r inventory.Revision, submitted []byte) shape {
 }
 
 // keep takes a finding down for others of its shape, if it is in sync.
-func (s shapes) keep(f finding) {
-	if f.shape == (shape{}) {
+func (s shapes) keep(of shape, f finding) {
+	if of == (shape{}) {
 		return
 	}
-	delete(s, f.shape)
+	delete(s, of)
 	if state := f.revision.State; f.judged == nil || f.restless || state != verdict.InSync && state != verdict.NotInjected {
 		return
 	}
 	if len(s) >= mostShapes {
 		clear(s)
 	}
-	f.submitted, f.differs, f.former = nil, nil, nil
+	f.submitted, f.differs, f.answer = nil, nil, jsontree.Node{}
 	f.none()
-	s[f.shape] = shaped{f, time.Now()}
+	s[of] = shaped{f, time.Now()}
 }
 
 // forget drops what was asked about longer ago than that.
@@ -69,11 +70,11 @@ func (s shapes) forget(age time.Duration) {
 
 // shaped returns the finding of a newcomer whose shape is known and whose Pods are like
 // those that were in sync.
-func (q *questions) shaped(r inventory.Revision, f finding) (finding, bool) {
-	if !q.newcomers[r.Key] || f.shape == (shape{}) {
+func (q *questions) shaped(r inventory.Revision, of shape, f finding) (finding, bool) {
+	if !q.newcomers[r.Key] || of == (shape{}) {
 		return f, false
 	}
-	known, has := q.shapes[f.shape]
+	known, has := q.shapes[of]
 	if !has {
 		return f, false
 	}
@@ -81,7 +82,7 @@ func (q *questions) shaped(r inventory.Revision, f finding) (finding, bool) {
 	if state := g.revision.State; !judged || state != verdict.InSync && state != verdict.NotInjected {
 		return f, false
 	}
-	g.workload, g.group, g.as, g.submitted, g.shape, g.asShaped = f.workload, f.group, f.as, f.submitted, f.shape, known.at
+	g.workload, g.group, g.as, g.submitted, g.takenOver = f.workload, f.group, f.as, f.submitted, known.at
 	g.revision.Name, g.revision.AskedAs = f.revision.Name, f.revision.AskedAs
 	return g, true
 }

@@ -43,17 +43,16 @@ func TestWhoTakesAnAnswerOver(t *testing.T) {
 	old := []inventory.Pod{numbered("tick-1-a", 1, 100)}
 	ask := func(answer finding, next []inventory.Pod, newcomer bool) (finding, bool) {
 		a := standingAuditor()
-		answer.shape = shapeOf(first, submitted)
-		a.shapes.keep(answer)
+		a.shapes.keep(shapeOf(first, submitted), answer)
 		r, submitted := jobOf(2, "app:1")
 		r.Pods = next
 		q := &questions{Auditor: a, newcomers: map[inventory.Key]bool{r.Key: newcomer}}
-		return q.shaped(r, finding{workload: r.Workload, shape: shapeOf(r, submitted), submitted: submitted})
+		return q.shaped(r, shapeOf(r, submitted), finding{workload: r.Workload, submitted: submitted})
 	}
 	inSync := found(1, 500, old, nil)
 	same, other := []inventory.Pod{numbered("tick-2-a", 1, 200)}, []inventory.Pod{numbered("tick-2-a", 2, 200)}
 	got, takes := ask(inSync, same, true)
-	if !takes || got.revision.State != verdict.InSync || got.revision.Pods != 1 || got.asShaped.IsZero() || got.revision.Members[verdict.InSync][0].Name != "tick-2-a" {
+	if !takes || got.revision.State != verdict.InSync || got.revision.Pods != 1 || got.takenOver.IsZero() || got.revision.Members[verdict.InSync][0].Name != "tick-2-a" {
 		t.Errorf("takes it over: %t, %+v", takes, got.revision)
 	}
 	if _, takes := ask(inSync, other, true); takes {
@@ -77,9 +76,7 @@ func TestShapesAreForgotten(t *testing.T) {
 	_, submitted := jobOf(1, "app:1")
 	for n := range mostShapes + 10 {
 		r, _ := jobOf(n, "")
-		f := found(1, 500, []inventory.Pod{numbered("p", 1, 1)}, nil)
-		f.shape = shapeOf(r, fmt.Append(submitted, n*7919))
-		s.keep(f)
+		s.keep(shapeOf(r, fmt.Append(submitted, n*7919)), found(1, 500, []inventory.Pod{numbered("p", 1, 1)}, nil))
 	}
 	if len(s) > mostShapes {
 		t.Errorf("%d shapes", len(s))
