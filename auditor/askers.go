@@ -59,6 +59,18 @@ func (s *askers) steps(ctx context.Context, client rest.Interface, namespace str
 	return steps, metadata
 }
 
+// passes reports whether a revision's Pods pass, or may pass, what one of the objects
+// defines.
+func (s *askers) passes(ctx context.Context, client rest.Interface, r inventory.Revision, objects []string) bool {
+	if r.Template == nil {
+		return true // its labels are not known yet
+	}
+	steps, _ := s.steps(ctx, client, r.Workload.Namespace, r.Template)
+	return steps == nil || slices.ContainsFunc(steps, func(step injection.Step) bool {
+		return step.Match != injection.MatchesNot && slices.ContainsFunc(objects, func(o string) bool { return slices.Contains(step.Objects, o) })
+	})
+}
+
 // forget has a namespace read again that has changed.
 func (s *askers) forget(namespace string) {
 	s.mu.Lock()

@@ -117,15 +117,15 @@ func Audit(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report,
 	}
 	a := newAudit(client, opts, identities, injection.NewHealth(client, cfg))
 	a.askers, a.autoscaling = asked, sizes
-	a.results.total = pods.Len()
+	a.expect(pods.Len())
 	if err := a.run(ctx, pods); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	if err := a.results.refused(); err != nil {
+	if err := a.refused(); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	found := opts.report(a.results.findings, pods.NotJudged+a.results.gone)
-	found.Probes = a.results.probes
+	found.Probes = a.probed()
 	found.DryRunAs = string(identities.Asked())
 	if len(opts.Selection.Workloads) == 0 {
 		sayOutages(found, a.outages(ctx))
@@ -331,13 +331,27 @@ func (r *results) add(of inventory.Revision, f finding, keep bool) {
 }
 
 // judged is how many revisions have been.
-func (r *results) judged() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.done
+func (a *audit) judged() int {
+	a.results.mu.Lock()
+	defer a.results.mu.Unlock()
+	return a.results.done
 }
 
-func (r *results) probed() {
+// expect has the progress reckon with so many more.
+func (a *audit) expect(more int) {
+	a.results.mu.Lock()
+	defer a.results.mu.Unlock()
+	a.results.total = a.results.done + more
+}
+
+// probed is how many dry runs asked about a difference again.
+func (a *audit) probed() int {
+	a.results.mu.Lock()
+	defer a.results.mu.Unlock()
+	return a.results.probes
+}
+
+func (r *results) probe() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.probes++
@@ -354,7 +368,8 @@ func (r *results) compare(c Comparison) {
 
 // refused is an error if RBAC refused every dry run: then the audit says
 // nothing.
-func (r *results) refused() error {
+func (a *audit) refused() error {
+	r := &a.results
 	if r.forbidden == nil || r.allowed {
 		return nil
 	}

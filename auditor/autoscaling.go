@@ -34,6 +34,17 @@ func (s *autoscaling) read(ctx context.Context, a *audit) (*inventory.Autoscaler
 	return s.known, nil
 }
 
+// autoscalersOr returns the autoscalers that the audit has read; where nothing differed, so
+// that it had to read none, the last ones, which it takes for its own.
+func (a *audit) autoscalersOr(last *inventory.Autoscalers) *inventory.Autoscalers {
+	a.autoscaling.mu.Lock()
+	defer a.autoscaling.mu.Unlock()
+	if a.autoscaling.known == nil {
+		a.autoscaling.known = last
+	}
+	return a.autoscaling.known
+}
+
 // differ judges two Pods of a revision: see input.
 func (a *audit) differ(ctx context.Context, r inventory.Revision, live, fresh, template jsontree.Node) (verdict.Verdict, error) {
 	in, err := a.input(ctx, r, live, fresh, template)

@@ -82,7 +82,7 @@ func (a *audit) judgeOnce(ctx context.Context, f *finding, r inventory.Revision,
 	f.begin()
 	e.compared = nil
 	judged := []inventory.Pod{}
-	for _, alike := range alikes(a.opts.ofSidecars(r.Pods, f.named)) {
+	for _, alike := range inventory.Alikes(a.opts.ofSidecars(r.Pods, f.named)) {
 		c, err := a.compare(ctx, f, r, alike, e)
 		if errors.Is(err, errGone) {
 			f.gone += len(alike)

@@ -13,12 +13,12 @@ import (
 
 // featuresOf returns what a revision has by what was submitted for it and what came of
 // that; none if nothing could be.
-func featuresOf(ctx context.Context, a *audit, r inventory.Revision, f finding) []cover.Feature {
+func (q *questions) featuresOf(ctx context.Context, r inventory.Revision, f finding) []cover.Feature {
 	pod, err := jsontree.Parse(f.submitted)
 	if f.submitted == nil || err != nil {
 		return nil
 	}
-	steps, namespace := a.askers.steps(ctx, a.client, r.Workload.Namespace, f.submitted)
+	steps, namespace := q.askers.steps(ctx, q.client, r.Workload.Namespace, f.submitted)
 	subject := cover.Subject{
 		NamespaceLabels: namespace.Labels, NamespaceAnnotations: namespace.Annotations,
 		Pod: pod, Answer: f.answer, Names: []string{r.Workload.Name, r.Owner.Name, r.Workload.Namespace},

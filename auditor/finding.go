@@ -174,7 +174,7 @@ func (f finding) recount(pods []inventory.Pod) (_ finding, known bool) {
 		return f, true
 	}
 	f.none()
-	for _, alike := range alikes(pods) {
+	for _, alike := range inventory.Alikes(pods) {
 		state, judged := f.judged[alike[0].Alike]
 		if !judged {
 			return f, false

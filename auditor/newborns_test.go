@@ -47,7 +47,7 @@ func found(fresh byte, answered int64, pods []inventory.Pod, differs map[byte][]
 		pods:     map[verdict.State]int{}, fresh: numberedDigest(fresh), answered: answered, scope: inShop, submitted: []byte("{}"),
 		judged: map[inventory.Alike]verdict.State{}, differs: map[inventory.Alike][]verdict.Change{},
 	}
-	for _, alike := range alikes(pods) {
+	for _, alike := range inventory.Alikes(pods) {
 		d := alike[0].Alike
 		state := verdict.InSync
 		if changes := differs[d.Digest[0]]; len(changes) > 0 {

@@ -11,23 +11,6 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
-// alikes parts Pods into those that are alike, in the order of the first of
-// each.
-func alikes(pods []inventory.Pod) [][]inventory.Pod {
-	var alike [][]inventory.Pod
-	index := map[inventory.Alike]int{}
-	for _, pod := range pods {
-		at, ok := index[pod.Alike]
-		if !ok {
-			at = len(alike)
-			index[pod.Alike] = at
-			alike = append(alike, nil)
-		}
-		alike[at] = append(alike[at], pod)
-	}
-	return alike
-}
-
 // ofSidecars returns the Pods that Selection.SidecarNames selects, given
 // whether the fresh Pod has such a container.
 func (o Options) ofSidecars(pods []inventory.Pod, freshHas bool) []inventory.Pod {

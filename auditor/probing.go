@@ -60,7 +60,7 @@ func (a *audit) probe(ctx context.Context, f *finding, r inventory.Revision, e *
 	}
 	for e.varying.asked < most {
 		e.varying.asked++
-		a.results.probed()
+		a.results.probe()
 		again, err := a.again(ctx, f, r, injection.Ordinal{})
 		if err != nil || !again.Exists() {
 			e.varying.asked = probesOfOrder // the first answer is the one there is

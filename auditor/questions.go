@@ -2,18 +2,20 @@ package auditor
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
+	"k8s.io/client-go/rest"
+
 	"github.com/sidecar-drift/sidecar-drift/auditor/cover"
-	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 )
 
 // questions are those of one round.
 type questions struct {
 	*Auditor
+	audit   *audit
+	client  rest.Interface
 	live    map[inventory.Key]inventory.Group
 	begin   time.Time
 	certain map[inventory.Key]inventory.Group // asked about whatever comes
@@ -32,7 +34,6 @@ type questions struct {
 	answers sync.Mutex // over what follows, and what the Auditor knows
 	shapeOf map[inventory.Key]shape
 	take    func(inventory.Revision, finding, []cover.Feature, shape)
-	session *audit
 }
 
 // few revisions are read by name, and so is one in so many of all: a list has all of
@@ -42,7 +43,7 @@ const few, fewOf = 100, 8
 func (q *questions) few() int { return max(few, len(q.live)/fewOf) }
 
 // of takes down what a round of the scope asks about to begin with.
-func (q *questions) of(scope Scope, concerns []Concern, this *audit) {
+func (q *questions) of(scope Scope, concerns []Concern) {
 	switch {
 	case scope == Everything:
 		q.certain = q.live
@@ -67,21 +68,9 @@ func (q *questions) of(scope Scope, concerns []Concern, this *audit) {
 		before := q.askers
 		q.Auditor.askers = &askers{}
 		q.concerned = func(ctx context.Context, r inventory.Revision) bool {
-			return before.passes(ctx, this, r, objects) || this.askers.passes(ctx, this, r, objects)
+			return before.passes(ctx, q.client, r, objects) || q.askers.passes(ctx, q.client, r, objects)
 		}
 	}
-}
-
-// passes reports whether a revision's Pods pass, or may pass, what one of the objects
-// defines.
-func (s *askers) passes(ctx context.Context, a *audit, r inventory.Revision, objects []string) bool {
-	if r.Template == nil {
-		return true // its labels are not known yet
-	}
-	steps, _ := s.steps(ctx, a.client, r.Workload.Namespace, r.Template)
-	return steps == nil || slices.ContainsFunc(steps, func(step injection.Step) bool {
-		return step.Match != injection.MatchesNot && slices.ContainsFunc(objects, func(o string) bool { return slices.Contains(step.Objects, o) })
-	})
 }
 
 // plan is how the cover and the sweep share a round.
@@ -103,15 +92,15 @@ func (q *questions) choose(keys []inventory.Key) {
 
 // ask asks, and further as answers move, until nothing is left or the round's time is
 // over. It returns how many revisions it asked about.
-func (q *questions) ask(ctx context.Context, this *audit) (asked int, err error) {
+func (q *questions) ask(ctx context.Context) (asked int, err error) {
 	q.ledger.Begin()
 	caughtUp := map[inventory.Key]bool{}
 	for len(q.certain) > 0 || q.concerned != nil {
-		begin, before := time.Now(), this.results.judged()
-		if err := q.run(ctx, this); err != nil {
+		begin, before := time.Now(), q.audit.judged()
+		if err := q.run(ctx); err != nil {
 			return asked, err
 		}
-		n := this.results.judged() - before
+		n := q.audit.judged() - before
 		asked += n
 		q.rate.add(n, time.Since(begin))
 		q.certain, q.concerned = map[inventory.Key]inventory.Group{}, nil
@@ -123,7 +112,7 @@ func (q *questions) ask(ctx context.Context, this *audit) (asked int, err error)
 
 // run asks about those who are certain, and where these are many about all who turn out
 // to be suspect as the answers come: their owners are read by lists then.
-func (q *questions) run(ctx context.Context, this *audit) error {
+func (q *questions) run(ctx context.Context) error {
 	ask := q.certain
 	many := len(ask) > q.few()
 	if q.concerned != nil || many && len(ask) < len(q.live) && q.ledger.Inquiring() {
@@ -131,10 +120,10 @@ func (q *questions) run(ctx context.Context, this *audit) error {
 		q.wanted = q.suspects()
 	}
 	q.listed = q.listed || many
-	this.results.total = this.results.judged() + len(q.certain)
-	q.session, q.takesOver, q.shapeOf = this, !q.ledger.Inquiring(), map[inventory.Key]shape{}
+	q.audit.expect(len(q.certain))
+	q.takesOver, q.shapeOf = !q.ledger.Inquiring(), map[inventory.Key]shape{}
 	pods := q.pods.Of(inList(ask), !many)
-	err := this.run(ctx, pods)
+	err := q.audit.run(ctx, pods)
 	q.wanted = nil
 	for _, key := range pods.Disowned {
 		q.pods.Disown(key)
@@ -164,9 +153,9 @@ func (q *questions) Known(r inventory.Revision, f finding) (_ finding, known boo
 func (q *questions) Found(ctx context.Context, r inventory.Revision, f finding) {
 	var features []cover.Feature
 	if f.takenOver.IsZero() {
-		features = featuresOf(ctx, q.session, r, f)
+		features = q.featuresOf(ctx, r, f)
 	}
-	f.scope = q.session.scopeOf(ctx, r, f.submitted)
+	f.scope = q.audit.scopeOf(ctx, r, f.submitted)
 	q.answers.Lock()
 	defer q.answers.Unlock()
 	q.take(r, f, features, q.shapeOf[r.Key])

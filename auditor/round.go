@@ -53,7 +53,7 @@ func (a *Auditor) round(ctx context.Context, scope Scope, concerns []Concern) (R
 		live[g.Key] = g
 	}
 	a.forget(live)
-	q := &questions{Auditor: a, live: live, begin: time.Now(), certain: a.unknown(live)}
+	q := &questions{Auditor: a, client: client, live: live, begin: time.Now(), certain: a.unknown(live)}
 	q.newcomers = a.newcomers(q.certain)
 	if scope == Everything || time.Since(a.read) >= a.sweep.Full {
 		a.askers, a.as, a.read = &askers{}, nil, time.Now()
@@ -64,27 +64,27 @@ func (a *Auditor) round(ctx context.Context, scope Scope, concerns []Concern) (R
 			return Round{}, err
 		}
 	}
-	this := newAudit(client, a.opts, a.as, injection.NewHealth(client, a.cfg))
-	q.of(scope, concerns, this)
-	this.askers = a.askers
+	q.of(scope, concerns)
+	opts := a.opts
 	if scope != Everything {
-		this.results.progress = nil
+		opts.Progress = nil
 	}
-	this.observer, q.take = q, a.take(live, notJudged)
-	asked, err := q.ask(ctx, this)
+	q.audit = newAudit(client, opts, a.as, injection.NewHealth(client, a.cfg))
+	q.audit.askers, q.audit.observer, q.take = a.askers, q, a.take(live, notJudged)
+	asked, err := q.ask(ctx)
 	if err != nil {
 		return Round{}, err
 	}
 	a.first.ended = true
 	learned := a.ledger.End(time.Now())
-	if err := this.results.refused(); err != nil {
+	if err := q.audit.refused(); err != nil {
 		return Round{}, err
 	}
-	outages := this.outages(ctx)
+	outages := q.audit.outages(ctx)
 	if len(outages) > 0 {
 		a.lessons.Outage()
 	}
-	r := a.result(this, notJudged, asked)
+	r := a.result(q.audit, notJudged, asked)
 	r.Learned = learned
 	sayOutages(r.Report, outages)
 	if stale := r.Report.Stale(); stale > 0 {
@@ -177,7 +177,7 @@ func (a *Auditor) take(live map[inventory.Key]inventory.Group, notJudged int) fu
 	}
 }
 
-func (a *Auditor) result(this *audit, notJudged, asked int) Round {
+func (a *Auditor) result(of *audit, notJudged, asked int) Round {
 	findings := make([]finding, 0, len(a.findings))
 	for _, known := range a.findings {
 		notJudged += known.gone
@@ -186,12 +186,9 @@ func (a *Auditor) result(this *audit, notJudged, asked int) Round {
 		}
 	}
 	found := a.opts.report(findings, notJudged)
-	if this.autoscaling.known == nil { // nothing differed in this round
-		this.autoscaling.known = a.autoscalers
-	}
-	a.autoscalers = this.autoscaling.known
-	found.DryRunAs, found.Probes = string(a.as.Asked()), this.results.probes
-	found.Notes = append(found.Notes, this.unread(a.pods.Unread())...)
+	a.autoscalers = of.autoscalersOr(a.autoscalers)
+	found.DryRunAs, found.Probes = string(a.as.Asked()), of.probed()
+	found.Notes = append(found.Notes, of.unread(a.pods.Unread())...)
 	now, sizes := time.Now(), a.ledger.Sizes()
 	return Round{
 		Report: found, Asked: asked, Features: sizes.Features, Classes: sizes.Sets, Detection: a.ledger.Detection(now),
