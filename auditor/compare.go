@@ -101,7 +101,7 @@ func (a *audit) judgeOnce(ctx context.Context, f *finding, r inventory.Revision,
 		}
 		judged = append(judged, alike...)
 	}
-	f.revision.State = worst(f.pods)
+	f.revision.State = verdict.WorstOf(f.pods)
 	return judged, nil
 }
 

@@ -182,7 +182,7 @@ func (f finding) recount(pods []inventory.Pod) (_ finding, known bool) {
 		f.count(alike, state)
 	}
 	f.revision.Stamps = stamps(pods)
-	f.revision.State = worst(f.pods)
+	f.revision.State = verdict.WorstOf(f.pods)
 	if f.revision.State == verdict.InSync || f.revision.State == verdict.NotInjected {
 		f.revision.Changes, f.revision.MoreChanges, f.revision.Loses = nil, 0, nil // they were of Pods that have gone
 	}

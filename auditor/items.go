@@ -36,7 +36,7 @@ func items(findings []finding) []report.Item {
 	}
 	list := make([]report.Item, 0, len(byWorkload))
 	for _, item := range byWorkload {
-		item.State = worst(item.Pods)
+		item.State = verdict.WorstOf(item.Pods)
 		slices.SortFunc(item.Revisions, func(a, b report.Revision) int {
 			return cmp.Or(cmp.Compare(a.State.Severity(), b.State.Severity()), cmp.Compare(a.Name, b.Name))
 		})

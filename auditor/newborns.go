@@ -2,7 +2,6 @@ package auditor
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -12,16 +11,6 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
-
-// scopeOf returns what the revision's newborn Pods may teach about; the zero Scope where
-// nothing is known of webhooks and policies.
-func (a *audit) scopeOf(ctx context.Context, r inventory.Revision, submitted []byte) newborn.Scope {
-	steps, _ := a.askers.steps(ctx, a.client, r.Workload.Namespace, submitted)
-	if steps == nil || r.Template == nil {
-		return newborn.Scope{}
-	}
-	return newborn.Scope{Namespace: r.Workload.Namespace, Owner: r.Owner.Kind + "." + r.Owner.Group(), Chain: newborn.ChainOf(steps)}
-}
 
 // newborn returns the Pods that the finding does not know yet.
 func (k known) newborn(pods []inventory.Pod) []inventory.Pod {

@@ -53,12 +53,12 @@ func found(fresh byte, answered int64, pods []inventory.Pod, differs map[byte][]
 		if changes := differs[d.Digest[0]]; len(changes) > 0 {
 			state = verdict.Drifted
 			f.differs[d] = changes
-			f.revision.Changes = union(f.revision.Changes, changes)
+			f.revision.Changes = append(f.revision.Changes, changes...)
 		}
 		f.judged[d] = state
 		f.count(alike, state)
 	}
-	f.revision.State = worst(f.pods)
+	f.revision.State = verdict.WorstOf(f.pods)
 	return f
 }
 

@@ -60,11 +60,3 @@ func stamps(pods []inventory.Pod) []report.StampCount {
 	})
 	return list
 }
-
-func worst(pods map[verdict.State]int) verdict.State {
-	state := verdict.NotInjected
-	for s := range pods {
-		state = verdict.Worst(state, s)
-	}
-	return state
-}

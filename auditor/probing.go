@@ -202,7 +202,7 @@ func (f *finding) restate(now func(verdict.State) verdict.State) {
 		members[now(state)] = append(members[now(state)], f.revision.Members[state]...)
 	}
 	f.pods, f.revision.Members = states, members
-	f.revision.State = worst(states)
+	f.revision.State = verdict.WorstOf(states)
 }
 
 // pathsOf names the places of changes, each once.

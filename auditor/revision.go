@@ -75,6 +75,16 @@ func (a *audit) ask(ctx context.Context, f *finding, r inventory.Revision) error
 	return a.judge(ctx, f, r, fresh)
 }
 
+// scopeOf returns what the revision's newborn Pods may teach about; the zero Scope where
+// nothing is known of webhooks and policies.
+func (a *audit) scopeOf(ctx context.Context, r inventory.Revision, submitted []byte) newborn.Scope {
+	steps, _ := a.askers.steps(ctx, a.client, r.Workload.Namespace, submitted)
+	if steps == nil || r.Template == nil {
+		return newborn.Scope{}
+	}
+	return newborn.Scope{Namespace: r.Workload.Namespace, Owner: r.Owner.Kind + "." + r.Owner.Group(), Chain: newborn.ChainOf(steps)}
+}
+
 // nameAttempts is how many names are tried for one that is free: a StatefulSet
 // that is just scaled down has Pods beyond those that it wants.
 const nameAttempts = 5
