@@ -254,7 +254,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	watchObjects := func(ctx context.Context, objectsToWatch []config.Object) {
 		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedObjects(objectsToWatch), options.Logger)
 	}
-	if err := l.reports.connect(cluster, mgr, options); err != nil {
+	if err := l.reports.Connect(cluster, mgr, options.Logger); err != nil {
 		return err
 	}
 	for _, each := range []manager.Runnable{gate, current, l.reports} {
