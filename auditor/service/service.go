@@ -198,7 +198,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
 	l.kept = &lastReport{objects: client.CoreV1().ConfigMaps(options.Namespace), name: options.Name + lastReportSuffix, masker: l.page.masker}
 	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, judged: l.first.judged, soFar: l.soFar, restless: &restless.Ledger{}, log: options.Logger}
-	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes}
+	rounds := &configuredAuditor{cluster: cluster, audits: audits, changes: l.changes}
 	l.round = rounds.round
 	around, polite := &audit.Surroundings{}, &rollout.Courtesy{}
 	healer := &healer{memory: l.memory, log: options.Logger, ended: l.metrics.RolledOut, steps: steps{
