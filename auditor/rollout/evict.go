@@ -162,7 +162,7 @@ type scene struct {
 
 func (s scene) done() bool { return len(s.remaining) == 0 && s.unavailable == 0 && s.settled }
 
-// look reads the workload and its Pods.
+// observe reads the workload and its Pods.
 func (e *eviction) observe(ctx context.Context, begun *unstructured.Unstructured) (scene, error) {
 	object, err := e.cluster.get(ctx, refTo(begun))
 	if apierrors.IsNotFound(err) || err == nil && object.GetUID() != begun.GetUID() {

@@ -55,7 +55,7 @@ func (u *undoing) finish(ctx context.Context, begun *unstructured.Unstructured, 
 	return u.undone(ctx, begun, err)
 }
 
-// look reports whether the restart has just been taken back, after which all that was done
+// observe reports whether the restart has just been taken back, after which all that was done
 // is to be done again.
 func (u *undoing) observe(ctx context.Context, seen *unstructured.Unstructured) bool {
 	if !u.at.IsZero() || u.stands(seen) {
@@ -75,7 +75,7 @@ func (u *undoing) observe(ctx context.Context, seen *unstructured.Unstructured) 
 	return true
 }
 
-// mostLooks is how often a restart looks at Pods that are gone for another reason than its own.
+// mostObserved is how often a restart looks at Pods that are gone for another reason than its own.
 const mostObserved = 3
 
 // watchOut looks at the Pods while more are away than the restart takes: those that were

@@ -269,7 +269,7 @@ func (t *task) decideBy(ctx context.Context, follow bool) (*unstructured.Unstruc
 	return object, f, d, err
 }
 
-// look reads the workload, and follows it from then on.
+// read reads the workload, and follows it from then on.
 func (t *task) read(ctx context.Context, follow bool) (object *unstructured.Unstructured, err error) {
 	t.versions.end()
 	if !follow {
