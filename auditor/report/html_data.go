@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
@@ -83,7 +84,7 @@ type pageKey struct {
 func (l *changeList) revisions(of []Revision) []pageRevision {
 	found := make([]pageRevision, len(of))
 	for i, revision := range of {
-		found[i] = pageRevision{Revision: revision, Changes: l.indices(spelledOut(revision.Changes)), Autoscaled: l.indices(revision.Autoscaled)}
+		found[i] = pageRevision{Revision: revision, Changes: l.indices(change.Spelled(revision.Changes)), Autoscaled: l.indices(revision.Autoscaled)}
 	}
 	return found
 }

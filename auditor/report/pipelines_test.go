@@ -143,7 +143,7 @@ func many(n int) *report.Report {
 func TestMarkdownFitsAComment(t *testing.T) {
 	for n, want := range map[int]string{
 		1:    "",
-		20:   "characters:** the changes of ",
+		40:   "characters:** the changes of ",
 		5000: "workloads of the table, the changes of ",
 	} {
 		r := many(n)
