@@ -88,7 +88,7 @@ func TestGroup(t *testing.T) {
 				workload("a", "web", differs("container/p", "env[API_TOKEN].value", `"hunter2-a"`, `"hunter3-a"`)),
 				workload("a", "api", differs("container/p", "env[API_TOKEN].value", `"hunter2-b"`, `"hunter3-b"`)),
 			},
-			[]string{"p env[API_TOKEN].value ***masked*** → ***masked*** | env, behaviour: a variable | 2 workloads, 4 Pods, 1 namespaces"},
+			[]string{"p env[API_TOKEN].value changed | env, behaviour: a variable | 2 workloads, 4 Pods, 1 namespaces"},
 		},
 		"a container that comes, with much of the workload's own in it": {
 			[]change.Workload{

@@ -32,10 +32,10 @@ func Spelled(changes []verdict.Change) []verdict.Change {
 		switch {
 		case becomes && c.Path == "" && kind == "container":
 		case becomes && c.Path == "" && kind == "initContainer":
-			shown = append(shown, verdict.Change{Part: c.Part, Path: BecomesNative})
+			shown = append(shown, verdict.Change{Part: c.Part, Path: BecomesNative, ID: c.ID})
 			for _, d := range differences(was, c.To) {
 				if d.Path != "restartPolicy" {
-					shown = append(shown, verdict.Change{Part: c.Part, Path: d.Path, From: d.From, To: d.To})
+					shown = append(shown, verdict.Change{Part: c.Part, Path: d.Path, From: d.From, To: d.To, ID: c.ID})
 				}
 			}
 		default:
@@ -92,7 +92,7 @@ func inside(c verdict.Change) []verdict.Change {
 		case d.Path[0] != '[' && into == c.Path && into != "":
 			d.Path = "." + d.Path
 		}
-		shown = append(shown, verdict.Change{Part: c.Part, Path: into + d.Path, From: d.From, To: d.To, OneShot: c.OneShot, Spent: c.Spent})
+		shown = append(shown, verdict.Change{Part: c.Part, Path: into + d.Path, From: d.From, To: d.To, OneShot: c.OneShot, Spent: c.Spent, ID: c.ID})
 	}
 	if len(shown) == 0 || len(shown) > MaxSpelled {
 		return whole

@@ -16,10 +16,14 @@ type Shown struct{ report *Report }
 
 // Masked returns the report with masks in the place of secrets: in the values of
 // changes, in what was previewed, and in reasons and notes, which quote others.
-// [mask.Off] leaves all as it is. The report itself stays as it is.
+// [mask.Off] leaves all as it is, but for what is told of changes. The report itself stays
+// as it is; where changes were not looked for, they are.
 func (r *Report) Masked(m *mask.Masker) Shown {
 	masked := *r
-	masked.Items = slices.Clone(r.Items)
+	if masked.Changes == nil {
+		masked.Group()
+	}
+	masked.Items = slices.Clone(masked.Items)
 	for i := range masked.Items {
 		item := &masked.Items[i]
 		item.Rollout.Reason = m.Prose(item.Rollout.Reason)

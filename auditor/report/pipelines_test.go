@@ -52,6 +52,7 @@ func TestPipelineFormatsLookAsInTheGoldenFiles(t *testing.T) {
 
 func TestMaskedHidesSecretsAndLeavesTheOriginal(t *testing.T) {
 	r := read(t, report.DriftReport, "pipelines", 0)
+	r.Group()
 	var before bytes.Buffer
 	if err := report.Marshal(&before, report.JSON, r); err != nil {
 		t.Fatal(err)
