@@ -76,11 +76,30 @@ func (item Item) differences() change.Workload {
 	return w
 }
 
+// Having returns the report with only the items that differ in one of the changes, or that
+// these cover. What it says of changes and in its summary is still of everything.
+func (r *Report) Having(named change.Named) *Report {
+	selected := *r
+	selected.Items = []Item{}
+	for _, item := range r.Items {
+		has := slices.ContainsFunc(item.Revisions, func(revision Revision) bool {
+			return slices.ContainsFunc(revision.Changes, func(c verdict.Change) bool { return c.ID != "" && named.Has(c.ID) })
+		})
+		if has || item.Covered(named) {
+			selected.Items = append(selected.Items, item)
+		}
+	}
+	return &selected
+}
+
 // Covered reports whether all that the workload differs in is of the changes that are named.
 func (item Item) Covered(named change.Named) bool { return named.Covers(item.differences()) }
 
 // Risk is the worst of all that the workload differs in, and where.
 func (item Item) Risk() (change.Risk, string) { return change.Assess(item.differences()) }
+
+// Differs reports whether something of the workload differs that is injection's.
+func (item Item) Differs() bool { return slices.ContainsFunc(item.Revisions, Revision.differs) }
 
 // differs reports whether what the revision's Pods differ in is injection's.
 func (r Revision) differs() bool { return r.State.Drift() || r.State == verdict.Modified }
