@@ -31,11 +31,7 @@ type ChangeSummary struct {
 // items are copied. Changes are of all that the report holds then: a selection of it shows
 // some of them, with their numbers.
 func (r *Report) Group() {
-	workloads := make([]change.Workload, len(r.Items))
-	for i, item := range r.Items {
-		workloads[i] = item.differences()
-	}
-	found := change.Group(workloads)
+	found := r.grouping()
 	r.Changes = make([]ChangeSummary, len(found.Changes))
 	ids := make([]string, len(found.Changes))
 	for i, c := range found.Changes {
@@ -63,6 +59,26 @@ func (r *Report) Group() {
 			}
 		}
 	}
+}
+
+func (r *Report) grouping() change.Grouping {
+	workloads := make([]change.Workload, len(r.Items))
+	for i, item := range r.Items {
+		workloads[i] = item.differences()
+	}
+	return change.Group(workloads)
+}
+
+// ChangesByRisk numbers the changes of each risk; of a risk that none has there are 0.
+func (r *Report) ChangesByRisk() map[change.Risk]int {
+	numbers := map[change.Risk]int{}
+	for _, risk := range change.Risks() {
+		numbers[risk] = 0
+	}
+	for _, c := range r.grouping().Changes {
+		numbers[c.Risk]++
+	}
+	return numbers
 }
 
 // differences are what the workload is grouped by.
