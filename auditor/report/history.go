@@ -14,6 +14,9 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
+// ChangeHistory is the kind of a History.
+const ChangeHistory = "ChangeHistory"
+
 // History is what the daemon has seen of changes, as programs read it.
 type History struct {
 	APIVersion string `json:"apiVersion"`
@@ -26,7 +29,7 @@ type History struct {
 
 // NewHistory puts one together.
 func NewHistory(entries []journal.Entry, earlier journal.Earlier) History {
-	h := History{APIVersion: APIVersion, Kind: "ChangeHistory", Changes: orEmpty(entries)}
+	h := History{APIVersion: APIVersion, Kind: ChangeHistory, Changes: orEmpty(entries)}
 	if earlier.Changes > 0 {
 		h.Earlier = &earlier
 	}
