@@ -32,9 +32,8 @@ build: ## Build both programs into bin/.
 install: ## Install the command, also as the kubectl plugin, into Go's bin directory.
 	CGO_ENABLED=0 go install -ldflags '$(LDFLAGS)' ./cmd/sidecar-drift
 	bin=$$(go env GOBIN); bin=$${bin:-$$(go env GOPATH)/bin}; \
-	ln -sf sidecar-drift "$$bin/kubectl-sidecar_drift"; \
-	printf '#!/bin/sh\nexec kubectl sidecar-drift __complete "$$@"\n' >"$$bin/kubectl_complete-sidecar_drift"; \
-	chmod +x "$$bin/kubectl_complete-sidecar_drift"; \
+	go run ./internal/cli/genrelease -date 1970-01-01T00:00:00Z bin/release; \
+	install bin/release/unix/* "$$bin"; \
 	echo "installed $$bin/sidecar-drift; with that directory on the PATH, 'kubectl sidecar-drift' works too"
 
 .PHONY: control-plane
