@@ -138,7 +138,7 @@ chaos: control-plane ## Break the stamper, the auditor and rollouts in every way
 	go test -count=1 -timeout 30m ./test/chaos -full -reliability $(CURDIR)/docs/reliability.md
 	go test -count=1 -timeout 10m -tags chaos ./test/chaos/upgrade
 	go test -count=1 -timeout 60m -parallel 8 -tags chaos ./test/acceptance -full \
-	  -run 'ManyDeployments|Killed|Interrupted|Faults|APIServerRestarts|LosesARace|Deleted|LoseASidecar|BreakingChange|IllCanary|Deadlocks|APIServerIsAway|ComeAndGo|ComesAndGoes|SlowInjector|ThousandRefusals|PriorityAndFairness|ChangesOfTheAuthority|KilledWhile|ConvergeOnce|TestServe$$|Tenant'
+	  -run 'ManyDeployments|Killed|Interrupted|Faults|APIServerRestarts|LosesARace|Deleted|LoseASidecar|BreakingChange|IllCanary|Deadlocks|APIServerIsAway|ComeAndGo|ComesAndGoes|SlowInjector|ThousandRefusals|PriorityAndFairness|ChangesOfTheAuthority|KilledWhile|ConvergeOnce|TestServe$$|Tenant|ManyConnections|MalformedReviews|OrderOfAMap'
 
 .PHONY: matrix
 matrix: control-plane ## Measure false alarms and misses on a real cluster, into docs/accuracy.md.
