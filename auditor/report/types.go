@@ -44,7 +44,10 @@ type Report struct {
 	IgnoredPaths []string `json:"ignoredPaths,omitempty"`
 	// Waves say how far changes are, where the daemon rolls them out in waves.
 	Waves []Progress `json:"waves,omitempty"`
-	Items []Item     `json:"items"`
+	// Changes are what workloads differ in, each once, those that most have first; nil where
+	// they were not looked for: see [Report.Group].
+	Changes []ChangeSummary `json:"changes,omitzero"`
+	Items   []Item          `json:"items"`
 }
 
 // Outage is a mutating webhook that does not answer.
