@@ -6,11 +6,13 @@
 package metrics
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -38,6 +40,8 @@ type audit struct {
 	oldest map[string]time.Time // since when something has drifted, by namespace
 	ended  time.Time            // of the last round that looked further than at changes
 	each   bool                 // whether workloads have series of their own
+	// changes numbers those of each risk, and is found at the first scrape.
+	changes func() map[change.Risk]int
 }
 
 // Reasons of failed audits.
@@ -59,6 +63,10 @@ var (
 		"Workloads that could not be asked about last, and whose state is the one that was known before.", nil, nil)
 	biasedDesc = prometheus.NewDesc("sidecar_drift_biased_workloads",
 		"Workloads with places that are not judged, as Pods that controllers created differ from a dry run there though injection did not change.", nil, nil)
+	changesDesc = prometheus.NewDesc("sidecar_drift_changes",
+		"Changes of the injection that workloads differ in, each once however many these are, by risk.", []string{"risk"}, nil)
+	startedDesc = prometheus.NewDesc("sidecar_drift_change_started_timestamp_seconds",
+		"When each change that workloads still differ in was first seen, in Unix time: those that most workloads have, 50 at most.", []string{"change", "risk"}, nil)
 	injectorDownDesc = prometheus.NewDesc("sidecar_drift_injector_down",
 		"1 for each mutating webhook that does not answer, CONFIGURATION/WEBHOOK: new Pods may be created without what it injects.", []string{"webhook"}, nil)
 	workloadPodsDesc = prometheus.NewDesc("sidecar_drift_workload_pods",
@@ -132,7 +140,7 @@ func New(registry prometheus.Registerer) *Metrics {
 // came or changed. driftingSince is when the oldest drift of a namespace
 // was first seen. With each, every workload has series of its own.
 func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Time, took time.Duration, each bool) {
-	next := &audit{report: found, oldest: driftingSince, each: each}
+	next := &audit{report: found, oldest: driftingSince, each: each, changes: sync.OnceValue(found.ChangesByRisk)}
 	if previous := m.last.Load(); previous != nil {
 		next.ended = previous.ended
 	}
@@ -217,9 +225,12 @@ func (m *Metrics) Sinks(names ...string) {
 // Notified counts a message by its sink's name and what became of it.
 func (m *Metrics) Notified(sink, result string) { m.notified.WithLabelValues(sink, result).Inc() }
 
+// mostStarted bounds the series of changes.
+const mostStarted = 50
+
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, classesDesc, detectionDesc, answerDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, changesDesc, startedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, classesDesc, detectionDesc, answerDesc} {
 		descriptions <- d
 	}
 }
@@ -254,6 +265,14 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 	gauge(staleDesc, float64(last.report.Stale()))
 	gauge(biasedDesc, float64(last.report.Biased().Workloads))
+	for risk, n := range last.changes() {
+		gauge(changesDesc, float64(n), string(risk))
+	}
+	for _, change := range last.report.Changes[:min(mostStarted, len(last.report.Changes))] {
+		if change.Since != nil {
+			gauge(startedDesc, float64(change.Since.Unix()), change.ID, string(change.Risk))
+		}
+	}
 	for _, outage := range last.report.Outages {
 		gauge(injectorDownDesc, 1, outage.Webhook)
 	}

@@ -31,12 +31,8 @@ type ChangeSummary struct {
 // items are copied. Changes are of all that the report holds then: a selection of it shows
 // some of them, with their numbers.
 func (r *Report) Group() {
-	workloads := make([]change.Workload, len(r.Items))
-	for i, item := range r.Items {
-		workloads[i] = item.differences()
-	}
-	found := change.Group(workloads)
-	r.Changes = make([]ChangeSummary, len(found.Changes))
+	found := r.grouping()
+	r.Changes, r.grouped = make([]ChangeSummary, len(found.Changes)), found.Changes
 	ids := make([]string, len(found.Changes))
 	for i, c := range found.Changes {
 		ids[i] = c.ID.String()
@@ -65,6 +61,31 @@ func (r *Report) Group() {
 	}
 }
 
+func (r *Report) grouping() change.Grouping {
+	workloads := make([]change.Workload, len(r.Items))
+	for i, item := range r.Items {
+		workloads[i] = item.differences()
+	}
+	return change.Group(workloads)
+}
+
+// ChangesByRisk numbers the changes of each risk; of a risk that none has there are 0.
+func (r *Report) ChangesByRisk() map[change.Risk]int {
+	numbers := map[change.Risk]int{}
+	for _, risk := range change.Risks() {
+		numbers[risk] = 0
+	}
+	for _, c := range r.Changes {
+		numbers[c.Risk]++
+	}
+	if r.Changes == nil {
+		for _, c := range r.grouping().Changes {
+			numbers[c.Risk]++
+		}
+	}
+	return numbers
+}
+
 // differences are what the workload is grouped by.
 func (item Item) differences() change.Workload {
 	w := change.Workload{Cluster: item.Cluster, Namespace: item.Namespace, Name: item.Name, Revisions: make([]change.Revision, len(item.Revisions))}
@@ -76,11 +97,30 @@ func (item Item) differences() change.Workload {
 	return w
 }
 
+// Having returns the report with only the items that differ in one of the changes, or that
+// these cover. What it says of changes and in its summary is still of everything.
+func (r *Report) Having(named change.Named) *Report {
+	selected := *r
+	selected.Items = []Item{}
+	for _, item := range r.Items {
+		has := slices.ContainsFunc(item.Revisions, func(revision Revision) bool {
+			return slices.ContainsFunc(revision.Changes, func(c verdict.Change) bool { return c.ID != "" && named.Has(c.ID) })
+		})
+		if has || item.Covered(named) {
+			selected.Items = append(selected.Items, item)
+		}
+	}
+	return &selected
+}
+
 // Covered reports whether all that the workload differs in is of the changes that are named.
 func (item Item) Covered(named change.Named) bool { return named.Covers(item.differences()) }
 
 // Risk is the worst of all that the workload differs in, and where.
 func (item Item) Risk() (change.Risk, string) { return change.Assess(item.differences()) }
+
+// Differs reports whether something of the workload differs that is injection's.
+func (item Item) Differs() bool { return slices.ContainsFunc(item.Revisions, Revision.differs) }
 
 // differs reports whether what the revision's Pods differ in is injection's.
 func (r Revision) differs() bool { return r.State.Drift() || r.State == verdict.Modified }

@@ -3,13 +3,19 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
+
+// ChangeHistory is the kind of a History.
+const ChangeHistory = "ChangeHistory"
 
 // History is what the daemon has seen of changes, as programs read it.
 type History struct {
@@ -23,7 +29,7 @@ type History struct {
 
 // NewHistory puts one together.
 func NewHistory(entries []journal.Entry, earlier journal.Earlier) History {
-	h := History{APIVersion: APIVersion, Kind: "ChangeHistory", Changes: orEmpty(entries)}
+	h := History{APIVersion: APIVersion, Kind: ChangeHistory, Changes: orEmpty(entries)}
 	if earlier.Changes > 0 {
 		h.Earlier = &earlier
 	}
@@ -35,10 +41,10 @@ const minute = "2006-01-02 15:04 UTC"
 
 // WriteTable writes a line for each change.
 func (h History) WriteTable(w io.Writer, now time.Time, o TextOptions) error {
-	g := grid{titles: []string{"WHEN", "ID", "REACH", "HEALED", "CHANGE"}}
+	g := grid{titles: []string{"WHEN (UTC)", "ID", "WORKLOADS", "HEALED", "CHANGE"}}
 	for _, e := range h.Changes {
 		g.rows = append(g.rows, row{
-			cells:   []string{e.Began.By.UTC().Format(minute), e.ID, counted(e.Reach.Workloads, "workload"), healed(e)},
+			cells:   []string{e.Began.By.UTC().Format("2006-01-02 15:04"), e.ID, fmt.Sprint(e.Reach.Workloads), healed(e)},
 			styled:  map[int]style{3: healedStyle(e)},
 			details: func(width int) []string { return []string{summaryIn(e.Summary, width)} },
 		})
@@ -62,7 +68,7 @@ func (h History) WriteTable(w io.Writer, now time.Time, o TextOptions) error {
 	return err
 }
 
-// healed says how far a change is: 12 left (74 %), rolled out in 3h.
+// healed says how far a change is: 12 left (74 %), rolled out: 3h.
 func healed(e journal.Entry) string {
 	if e.Ended == nil {
 		if e.Reach.Workloads == 0 || e.Open >= e.Reach.Workloads {
@@ -73,11 +79,11 @@ func healed(e journal.Entry) string {
 	took := duration.HumanDuration(e.Ended.At.Sub(e.Began.By))
 	switch e.Ended.How {
 	case journal.RolledOut:
-		return "rolled out in " + took
+		return "rolled out: " + took
 	case journal.TakenBack:
-		return "taken back after " + took
+		return "taken back: " + took
 	}
-	return "deleted after " + took
+	return "deleted: " + took
 }
 
 func healedStyle(e journal.Entry) style {
@@ -152,7 +158,7 @@ func began(i journal.Interval, now time.Time) string {
 func healedWhole(e journal.Entry) string {
 	text := healed(e)
 	if e.Ended != nil {
-		text += ", at " + e.Ended.At.UTC().Format(minute)
+		text += ", until " + e.Ended.At.UTC().Format(minute)
 	}
 	var of []string
 	for _, each := range []struct {
@@ -175,4 +181,66 @@ func summaryIn(summary string, width int) string {
 		return Printable(summary)
 	}
 	return truncate(Printable(summary), width)
+}
+
+// Observed is what a journal takes down of a report that is grouped: changes that drift
+// consists of, and all workloads.
+func (r *Report) Observed() ([]journal.Change, map[inventory.WorkloadRef]journal.Workload) {
+	changes, workloads := make([]journal.Change, len(r.grouped)), make(map[inventory.WorkloadRef]journal.Workload, len(r.Items))
+	index := r.index()
+	for i, c := range r.grouped {
+		changes[i] = journal.Change{ID: c.ID.String(), Summary: c.Summary(), Kind: string(c.Kind), Risk: string(c.Risk)}
+		for _, part := range c.Parts {
+			changes[i].PlaceIDs = append(changes[i].PlaceIDs, part.String())
+		}
+		for _, place := range c.Places {
+			changes[i].Places = append(changes[i].Places, journal.Place{
+				Part: place.Part, Path: place.Path,
+				From: verdict.Cut(string(place.From), longestJournalled), To: verdict.Cut(string(place.To), longestJournalled),
+			})
+		}
+	}
+	for _, item := range r.Items {
+		ref := inventory.WorkloadRef{Kind: item.Kind, Namespace: item.Namespace, Name: item.Name}
+		w := journal.Workload{Unknown: item.State == verdict.Unknown}
+		if item.OldestPod != nil {
+			w.OldestPod = *item.OldestPod
+		}
+		workloads[ref] = w
+		for at, pods := range item.driftsBy(index) {
+			changes[at].Pods += pods
+			changes[at].Workloads = append(changes[at].Workloads, ref)
+		}
+	}
+	return slices.DeleteFunc(changes, func(c journal.Change) bool { return len(c.Workloads) == 0 }), workloads
+}
+
+// longestJournalled is how many bytes of a value are kept.
+const longestJournalled = 300
+
+// driftsBy counts the Pods that drift by each change of the index.
+func (item Item) driftsBy(index map[string]int) map[int]int {
+	pods := map[int]int{}
+	for _, r := range item.Revisions {
+		if !r.State.Drift() {
+			continue
+		}
+		seen := map[string]bool{"": true}
+		for _, c := range r.Changes {
+			if at, ok := index[c.ID]; ok && !seen[c.ID] {
+				seen[c.ID] = true
+				pods[at] += r.Pods
+			}
+		}
+	}
+	return pods
+}
+
+// Began tells since when changes are known, by their IDs.
+func (r *Report) Began(since map[string]journal.Interval) {
+	for i, c := range r.Changes {
+		if known, ok := since[c.ID]; ok {
+			r.Changes[i].Since = &known.By
+		}
+	}
 }
