@@ -103,6 +103,7 @@ func (l *loop) run(ctx context.Context) {
 			continue
 		}
 		retry = firstRetry
+		c = l.config() // which may have changed during the audit
 		l.rollOut(ctx, c)
 		until := next
 		if opens := time.Now().Add(untilOpen(c, time.Now())); opens.Before(until) {
