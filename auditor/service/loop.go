@@ -190,7 +190,7 @@ func (l *loop) audit(ctx context.Context, due request) error {
 		Detection: round.Detection, OldestFeature: round.OldestFeature, OldestAnswer: round.OldestAnswer,
 	})
 	l.first.end()
-	found.Waves = l.memory.waveProgress()
+	found.Waves, found.Detection = l.memory.waveProgress(), detectionOf(round, time.Now())
 	l.page.audited(found)
 	for _, message := range fresh.messages(found, begin) {
 		l.tell(message)
