@@ -47,7 +47,7 @@ type Report struct {
 	// Detection is how soon the daemon sees a change, as measured; nil in a single audit's
 	// report, and until the daemon's first audit has ended.
 	Detection *Detection `json:"detection,omitempty"`
-	Items []Item     `json:"items"`
+	Items     []Item     `json:"items"`
 }
 
 // Detection is how soon a change of injection is seen, as measured until the report was made.

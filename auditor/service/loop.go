@@ -188,6 +188,7 @@ func (l *loop) audit(ctx context.Context, due request) error {
 	l.metrics.Covered(metrics.Cover{
 		Features: round.Features, Learned: round.Learned, Classes: round.Classes,
 		Detection: round.Detection, OldestFeature: round.OldestFeature, OldestAnswer: round.OldestAnswer,
+		Interval: c.Interval.Duration, FullInterval: c.FullInterval.Duration,
 	})
 	l.first.end()
 	found.Waves, found.Detection = l.memory.waveProgress(), detectionOf(round, time.Now())
