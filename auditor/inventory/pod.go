@@ -165,3 +165,20 @@ func (s Selection) named(spec jsontree.Node) bool {
 	}
 	return false
 }
+
+// Alikes parts Pods into those that are alike, in the order of the first of
+// each.
+func Alikes(pods []Pod) [][]Pod {
+	var alike [][]Pod
+	index := map[Alike]int{}
+	for _, pod := range pods {
+		at, ok := index[pod.Alike]
+		if !ok {
+			at = len(alike)
+			index[pod.Alike] = at
+			alike = append(alike, nil)
+		}
+		alike[at] = append(alike[at], pod)
+	}
+	return alike
+}

@@ -3,13 +3,13 @@ package service
 import (
 	"time"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 )
 
 // detectionOf is what a round tells of the time to detection, in whole seconds, rounded up:
 // a promise is not made better than it is. It is nil where there is nobody to ask about.
-func detectionOf(round auditor.Round, now time.Time) *report.Detection {
+func detectionOf(round watch.Round, now time.Time) *report.Detection {
 	if len(round.Report.Items) == 0 {
 		return nil
 	}

@@ -27,7 +27,7 @@ func TestHealerKnowsWhatIsBiased(t *testing.T) {
 			return reportOf(item), nil
 		}
 		p.healer.steps.audit = func(context.Context, config.Configuration, ...inventory.WorkloadRef) (*report.Report, error) {
-			item := drifting("Deployment", "shop", "w0") // as auditor.Audit has it
+			item := drifting("Deployment", "shop", "w0") // as audit.Run has it
 			item.Revisions = []report.Revision{{State: verdict.Drifted, Changes: []verdict.Change{mode, image}}}
 			return reportOf(item), nil
 		}

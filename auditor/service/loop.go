@@ -14,13 +14,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
 	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 )
 
 const (
@@ -36,7 +36,7 @@ const (
 // loop audits, again and again, and has what is due rolled out.
 type loop struct {
 	config  func() config.Configuration
-	round   func(context.Context, config.Configuration, request) (auditor.Round, error)
+	round   func(context.Context, config.Configuration, request) (watch.Round, error)
 	metrics *metrics.Metrics
 	page    *page
 	reports *reporter
@@ -77,11 +77,11 @@ func (l *loop) run(ctx context.Context) {
 		l.log.Error(err, "The page shows nothing before the first audit has ended")
 	}
 	retry := firstRetry
-	due := request{scope: auditor.Everything, why: "start"}
+	due := request{scope: watch.Everything, why: "start"}
 	var next time.Time // of the cover
 	for ctx.Err() == nil {
 		c := l.config()
-		if due.scope > auditor.Changes {
+		if due.scope > watch.Changes {
 			every := c.Interval.Duration
 			next = time.Now().Add(every + time.Duration((rand.Float64()-0.5)*0.2*float64(every)))
 		}
@@ -103,7 +103,7 @@ func (l *loop) run(ctx context.Context) {
 		if opens := time.Now().Add(untilOpen(c, time.Now())); opens.Before(until) {
 			until = opens
 		}
-		due = l.wait(ctx, until, request{scope: auditor.Cover, why: "interval"})
+		due = l.wait(ctx, until, request{scope: watch.Cover, why: "interval"})
 	}
 }
 
@@ -150,7 +150,7 @@ func (l *loop) wait(ctx context.Context, until time.Time, due request) request {
 	if !time.Now().Before(until) {
 		return l.changes.take(due)
 	}
-	return l.changes.take(request{scope: auditor.Changes, why: "Pods changed", concerns: due.concerns})
+	return l.changes.take(request{scope: watch.Changes, why: "Pods changed", concerns: due.concerns})
 }
 
 // settle waits until nothing has changed for a moment: an upgrade changes many
@@ -181,7 +181,7 @@ func (l *loop) audit(ctx context.Context, due request) error {
 	l.last = found
 	fresh := l.memory.update(found, begin)
 	took := time.Since(begin)
-	if due.scope == auditor.Changes && len(due.concerns) == 0 {
+	if due.scope == watch.Changes && len(due.concerns) == 0 {
 		took = 0
 	}
 	l.metrics.Audited(found, l.memory.oldest(), took, c.WorkloadMetrics)
@@ -197,7 +197,7 @@ func (l *loop) audit(ctx context.Context, due request) error {
 		l.tell(message)
 	}
 	if c.PolicyReports {
-		look := due.scope == auditor.Everything || begin.Sub(l.whole) >= c.FullInterval.Duration
+		look := due.scope == watch.Everything || begin.Sub(l.whole) >= c.FullInterval.Duration
 		if look {
 			l.whole = begin
 		}
@@ -210,7 +210,7 @@ func (l *loop) audit(ctx context.Context, due request) error {
 		l.log.Error(err, "The next leader's page begins without a report")
 	}
 	log := l.log.V(1)
-	if due.scope == auditor.Everything || len(due.concerns) > 0 || round.Learned > 0 {
+	if due.scope == watch.Everything || len(due.concerns) > 0 || round.Learned > 0 {
 		log = l.log
 	}
 	values := []any{"reason", due.why, "took", time.Since(begin).Round(time.Millisecond).String(), "asked", round.Asked,

@@ -8,9 +8,9 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 )
 
 // adviceAge is for how long it holds whether a rollout would take a workload: what decides
@@ -25,18 +25,18 @@ type rounds struct {
 	changes *changes
 	adviser rollout.Adviser
 
-	auditor *auditor.Auditor // nil before the first round
+	auditor *watch.Auditor // nil before the first round
 	by      config.Configuration
 	cancel  context.CancelFunc
 	watches sync.WaitGroup
 }
 
-func (r *rounds) round(ctx context.Context, c config.Configuration, due request) (auditor.Round, error) {
+func (r *rounds) round(ctx context.Context, c config.Configuration, due request) (watch.Round, error) {
 	if r.auditor == nil || !reflect.DeepEqual(r.by, c) {
 		if err := r.begin(ctx, c); err != nil {
-			return auditor.Round{}, err
+			return watch.Round{}, err
 		}
-		due.scope = auditor.Everything
+		due.scope = watch.Everything
 	}
 	round, err := r.auditor.Round(ctx, due.scope, due.concerns...)
 	if err != nil {
@@ -50,13 +50,14 @@ func (r *rounds) round(ctx context.Context, c config.Configuration, due request)
 func (r *rounds) begin(ctx context.Context, c config.Configuration) error {
 	r.stop()
 	of := r.audits.options(c, nil)
-	of.Progress, of.SoFar = r.audits.judged, r.audits.soFar
-	next, err := auditor.NewAuditor(r.cluster, of, auditor.Sweep{
+	of.Progress = r.audits.judged
+	next, err := watch.New(r.cluster, of, watch.Sweep{
 		Interval: c.Interval.Duration, Full: c.FullInterval.Duration,
 	})
 	if err != nil {
 		return err
 	}
+	next.SoFar = r.audits.soFar
 	ctx, r.cancel = context.WithCancel(ctx)
 	r.auditor, r.by, r.adviser = next, c, rollout.Adviser{Age: adviceAge}
 	r.watches.Go(func() { next.Run(ctx) })
@@ -66,7 +67,7 @@ func (r *rounds) begin(ctx context.Context, c config.Configuration) error {
 			case <-ctx.Done():
 				return
 			case <-next.Changed():
-				r.changes.ask(auditor.Changes, "Pods changed")
+				r.changes.ask(watch.Changes, "Pods changed")
 			}
 		}
 	})

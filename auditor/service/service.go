@@ -25,7 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/fence"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
@@ -34,6 +34,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
@@ -199,7 +200,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, judged: l.first.judged, soFar: l.soFar, restless: &restless.Ledger{}, log: options.Logger}
 	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes}
 	l.round = rounds.round
-	around, polite := &auditor.Surroundings{}, &rollout.Courtesy{}
+	around, polite := &audit.Surroundings{}, &rollout.Courtesy{}
 	healer := &healer{memory: l.memory, log: options.Logger, ended: l.metrics.RolledOut, steps: steps{
 		lock: func(ctx context.Context, namespace string) (lock, error) {
 			return rollout.Acquire(ctx, cluster, rollout.Claim{Namespace: namespace, Automatic: polite, Watching: func(held *rollout.HeldError) {
@@ -218,12 +219,12 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 			return done, err
 		},
 		audit: func(ctx context.Context, c config.Configuration, workloads ...inventory.WorkloadRef) (*report.Report, error) {
-			return auditor.Audit(ctx, cluster, audits.options(c, workloads))
+			return audit.Run(ctx, cluster, audits.options(c, workloads))
 		},
 		verify: func(ctx context.Context, c config.Configuration, w inventory.WorkloadRef, seen []byte) (*report.Item, error) {
 			of := audits.options(c, nil)
 			of.Surroundings = around
-			return auditor.Workload(ctx, cluster, of, w, seen)
+			return audit.Workload(ctx, cluster, of, w, seen)
 		},
 		traces: func(ctx context.Context, workloads []inventory.WorkloadRef) (map[inventory.WorkloadRef]rollout.Trace, error) {
 			return rollout.Traces(ctx, cluster, workloads)
@@ -250,7 +251,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	}
 	current := newReloader(options, l.metrics, &eventWriter{client, options.Logger})
 	l.config = current.config
-	watch := func(ctx context.Context, objectsToWatch []config.Object) {
+	watchObjects := func(ctx context.Context, objectsToWatch []config.Object) {
 		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedObjects(objectsToWatch), options.Logger)
 	}
 	if err := l.reports.connect(cluster, mgr, options); err != nil {
@@ -278,10 +279,10 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 		}
 		current.follow(func(before, after config.Configuration) {
 			sinks(after)
-			watch(ctx, newObjects(before.Watch, after.Watch))
-			l.changes.ask(auditor.Cover, "configuration") // of another Auditor, whose first round is of everything
+			watchObjects(ctx, newObjects(before.Watch, after.Watch))
+			l.changes.ask(watch.Cover, "configuration") // of another Auditor, whose first round is of everything
 		})
-		watch(ctx, l.config().Watch)
+		watchObjects(ctx, l.config().Watch)
 		sinks(l.config())
 		l.run(ctx)
 		told.Close()
@@ -328,10 +329,10 @@ type audits struct {
 }
 
 // options are those of an audit of everything, or of some workloads.
-func (a audits) options(c config.Configuration, workloads []inventory.WorkloadRef) auditor.Options {
+func (a audits) options(c config.Configuration, workloads []inventory.WorkloadRef) audit.Options {
 	selection := c.Selection.Inventory()
 	selection.Workloads, selection.SkipGone = workloads, true
-	return auditor.Options{
+	return audit.Options{
 		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, DryRunAs: c.DryRunAs, Fenced: a.fenced,
 		SidecarNames: c.Selection.SidecarContainerNames, IgnorePaths: c.PathPatterns(),
 		CompareAnnotations: c.CompareAnnotations, IncludeAutoscaled: c.IncludeAutoscaled,

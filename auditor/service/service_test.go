@@ -15,11 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
@@ -41,7 +41,7 @@ type recorded struct {
 	answer func() (*report.Report, error)
 }
 
-var scopes = map[auditor.Scope]string{auditor.Changes: "changes", auditor.Cover: "cover", auditor.Everything: "everything"}
+var scopes = map[watch.Scope]string{watch.Changes: "changes", watch.Cover: "cover", watch.Everything: "everything"}
 
 func newRecorded(every time.Duration) *recorded {
 	r := &recorded{begin: time.Now(), conf: config.Default(), loop: newLoop()}
@@ -54,14 +54,14 @@ func newRecorded(every time.Duration) *recorded {
 	r.first = &progress{log: r.log, metric: r.metrics.Progress}
 	r.heal = func(context.Context, config.Configuration, *report.Report) {}
 	r.loop.config = func() config.Configuration { return r.conf }
-	r.round = func(_ context.Context, _ config.Configuration, due request) (auditor.Round, error) {
+	r.round = func(_ context.Context, _ config.Configuration, due request) (watch.Round, error) {
 		audit := fmt.Sprint(time.Since(r.begin).Round(time.Second), " ", scopes[due.scope])
 		for _, concern := range due.concerns {
 			audit += " " + concern.Namespace + concern.Object
 		}
 		r.audits = append(r.audits, audit)
 		found, err := r.answer()
-		return auditor.Round{Report: found}, err
+		return watch.Round{Report: found}, err
 	}
 	return r
 }
@@ -96,16 +96,16 @@ func TestChangesAreActedUponOnceTheyAreOver(t *testing.T) {
 		r.start(t)
 		time.Sleep(time.Minute)
 		for range 5 { // an upgrade, which takes five seconds
-			r.changes.ask(auditor.Changes, "MutatingWebhookConfiguration istio", auditor.Concern{Object: "MutatingWebhookConfiguration/istio"})
-			r.changes.ask(auditor.Changes, "Namespace shop", auditor.Concern{Namespace: "shop"})
-			r.changes.ask(auditor.Changes, "Pods changed")
+			r.changes.ask(watch.Changes, "MutatingWebhookConfiguration istio", watch.Concern{Object: "MutatingWebhookConfiguration/istio"})
+			r.changes.ask(watch.Changes, "Namespace shop", watch.Concern{Namespace: "shop"})
+			r.changes.ask(watch.Changes, "Pods changed")
 			time.Sleep(time.Second)
 		}
 		time.Sleep(time.Minute)
-		r.changes.ask(auditor.Changes, "Pods changed")
+		r.changes.ask(watch.Changes, "Pods changed")
 		time.Sleep(time.Minute)
-		r.changes.ask(auditor.Changes, "Pods changed")
-		r.changes.ask(auditor.Cover, "ConfigMap istio-sidecar-injector")
+		r.changes.ask(watch.Changes, "Pods changed")
+		r.changes.ask(watch.Cover, "ConfigMap istio-sidecar-injector")
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		want := []string{"0s everything", "1m7s changes MutatingWebhookConfiguration/istio shop", "2m8s changes", "3m8s cover"}
@@ -123,7 +123,7 @@ func TestPodsThatChangeAllTheTime(t *testing.T) {
 		go func() {
 			for range 600 {
 				time.Sleep(time.Second)
-				r.changes.ask(auditor.Changes, "Pods changed")
+				r.changes.ask(watch.Changes, "Pods changed")
 			}
 		}()
 		time.Sleep(10 * time.Minute)
@@ -149,7 +149,7 @@ func TestPatienceEnds(t *testing.T) {
 		go func() {
 			for range 120 {
 				time.Sleep(time.Second)
-				r.changes.ask(auditor.Everything, "Namespace")
+				r.changes.ask(watch.Everything, "Namespace")
 			}
 		}()
 		time.Sleep(2 * time.Minute)
@@ -191,9 +191,9 @@ func TestConcernsOutliveAFailedAudit(t *testing.T) {
 		}
 		r.start(t)
 		time.Sleep(time.Minute)
-		r.changes.ask(auditor.Changes, "Namespace shop", auditor.Concern{Namespace: "shop"})
+		r.changes.ask(watch.Changes, "Namespace shop", watch.Concern{Namespace: "shop"})
 		time.Sleep(4 * time.Second)
-		r.changes.ask(auditor.Changes, "Namespace pay", auditor.Concern{Namespace: "pay"})
+		r.changes.ask(watch.Changes, "Namespace pay", watch.Concern{Namespace: "pay"})
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		want := []string{"0s everything", "1m3s changes shop", "1m7s changes shop pay", "1m17s changes shop pay", "1m37s changes shop pay"}

@@ -18,16 +18,16 @@ import (
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/cover"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 )
 
 // request is a round that is asked for, and why.
 type request struct {
-	scope    auditor.Scope
+	scope    watch.Scope
 	why      string
-	concerns []auditor.Concern
+	concerns []watch.Concern
 }
 
 // changes collect what asks for an audit. The zero value is ready for use, but for
@@ -44,7 +44,7 @@ func newChanges() *changes { return &changes{woken: make(chan struct{}, 1)} }
 
 // ask asks for a round. The widest that was asked for is the one to come, with all that
 // is of concern.
-func (c *changes) ask(scope auditor.Scope, why string, concerns ...auditor.Concern) {
+func (c *changes) ask(scope watch.Scope, why string, concerns ...watch.Concern) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.asked || scope >= c.scope && (len(concerns) > 0 || len(c.concerns) == 0 || scope > c.scope) {
@@ -57,7 +57,7 @@ func (c *changes) ask(scope auditor.Scope, why string, concerns ...auditor.Conce
 	}
 }
 
-func (r *request) add(concerns []auditor.Concern) {
+func (r *request) add(concerns []watch.Concern) {
 	for _, concern := range concerns {
 		if !slices.Contains(r.concerns, concern) {
 			r.concerns = append(r.concerns, concern)
@@ -87,8 +87,8 @@ type watched struct {
 	// updatesOnly: that an object comes or goes changes no verdict by itself.
 	updatesOnly bool
 	// scope is what a change asks for, with what is of concern; nil: nothing is besides.
-	scope   auditor.Scope
-	concern func(name string) auditor.Concern
+	scope   watch.Scope
+	concern func(name string) watch.Concern
 }
 
 // generation tells a changed specification. An object that was replaced while
@@ -112,7 +112,7 @@ func watchedKinds() []watched {
 		{
 			GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "Namespace"},
 			changed:          namespaceMetadata, updatesOnly: true,
-			concern: func(name string) auditor.Concern { return auditor.Concern{Namespace: name} },
+			concern: func(name string) watch.Concern { return watch.Concern{Namespace: name} },
 		},
 	}
 	for _, kind := range []string{
@@ -122,7 +122,7 @@ func watchedKinds() []watched {
 		kinds = append(kinds, watched{
 			GroupVersionKind: schema.GroupVersionKind{Group: admission, Version: "v1", Kind: kind},
 			changed:          generation,
-			concern:          func(name string) auditor.Concern { return auditor.Concern{Object: kind + "/" + name} },
+			concern:          func(name string) watch.Concern { return watch.Concern{Object: kind + "/" + name} },
 		})
 	}
 	return kinds
@@ -135,7 +135,7 @@ func watchedObjects(objects []config.Object) []watched {
 	for _, o := range objects {
 		kinds = append(kinds, watched{
 			GroupVersionKind: schema.FromAPIVersionAndKind(o.APIVersion, o.Kind), namespace: o.Namespace, name: o.Name,
-			scope: auditor.Cover,
+			scope: watch.Cover,
 		})
 	}
 	return kinds
@@ -189,7 +189,7 @@ func (c *changes) handler(kind watched) cache.ResourceEventHandler {
 		m, ok := object.(*metav1.PartialObjectMetadata)
 		switch {
 		case !ok:
-			c.ask(auditor.Everything, kind.Kind)
+			c.ask(watch.Everything, kind.Kind)
 		case kind.concern == nil:
 			c.ask(kind.scope, kind.Kind+" "+m.Name)
 		default:

@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 )
 
 // What changes asks for those whom it concerns.
@@ -23,11 +23,11 @@ func TestWhomAChangeConcerns(t *testing.T) {
 		return slimmed.(*metav1.PartialObjectMetadata)
 	}
 	same := func(*metav1.PartialObjectMetadata) {}
-	shop, webhook := []auditor.Concern{{Namespace: "shop"}}, []auditor.Concern{{Object: "MutatingWebhookConfiguration/shop"}}
+	shop, webhook := []watch.Concern{{Namespace: "shop"}}, []watch.Concern{{Object: "MutatingWebhookConfiguration/shop"}}
 	for name, test := range map[string]struct {
 		kind   string
 		change func(*metav1.PartialObjectMetadata)
-		want   []auditor.Concern
+		want   []watch.Concern
 	}{
 		"a namespace's label":                       {"Namespace", func(m *metav1.PartialObjectMetadata) { m.Labels["istio-injection"] = "enabled" }, shop},
 		"a namespace's annotation of an injector's": {"Namespace", func(m *metav1.PartialObjectMetadata) { m.Annotations["linkerd.io/inject"] = "enabled" }, shop},
@@ -35,7 +35,7 @@ func TestWhomAChangeConcerns(t *testing.T) {
 		"nothing of a namespace":                    {"Namespace", same, nil},
 		"a webhook":                                 {"MutatingWebhookConfiguration", func(m *metav1.PartialObjectMetadata) { m.Generation++ }, webhook},
 		"a webhook's labels":                        {"MutatingWebhookConfiguration", func(m *metav1.PartialObjectMetadata) { m.Labels["a"] = "b" }, nil},
-		"a binding": {"ValidatingAdmissionPolicyBinding", func(m *metav1.PartialObjectMetadata) { m.Generation++ }, []auditor.Concern{
+		"a binding": {"ValidatingAdmissionPolicyBinding", func(m *metav1.PartialObjectMetadata) { m.Generation++ }, []watch.Concern{
 			{Object: "ValidatingAdmissionPolicyBinding/shop"},
 		}},
 	} {
@@ -46,8 +46,8 @@ func TestWhomAChangeConcerns(t *testing.T) {
 					c.handler(kind).OnUpdate(object("shop", "1", same), object("shop", "2", test.change))
 				}
 			}
-			got := c.take(request{scope: auditor.Changes})
-			if diff := cmp.Diff(test.want, got.concerns); diff != "" || got.scope != auditor.Changes {
+			got := c.take(request{scope: watch.Changes})
+			if diff := cmp.Diff(test.want, got.concerns); diff != "" || got.scope != watch.Changes {
 				t.Errorf("scope %d, concerns (-want +got):\n%s", got.scope, diff)
 			}
 		})
@@ -57,19 +57,19 @@ func TestWhomAChangeConcerns(t *testing.T) {
 // The widest round is had, with all that is of concern, each once.
 func TestRequestsAreJoined(t *testing.T) {
 	c := newChanges()
-	c.ask(auditor.Changes, "Namespace shop", auditor.Concern{Namespace: "shop"})
-	c.ask(auditor.Changes, "Pods changed")
-	c.ask(auditor.Changes, "Namespace shop", auditor.Concern{Namespace: "shop"})
-	got := c.take(request{scope: auditor.Changes, why: "Pods changed", concerns: []auditor.Concern{{Namespace: "pay"}}})
+	c.ask(watch.Changes, "Namespace shop", watch.Concern{Namespace: "shop"})
+	c.ask(watch.Changes, "Pods changed")
+	c.ask(watch.Changes, "Namespace shop", watch.Concern{Namespace: "shop"})
+	got := c.take(request{scope: watch.Changes, why: "Pods changed", concerns: []watch.Concern{{Namespace: "pay"}}})
 	if got.why != "Namespace shop" || len(got.concerns) != 2 {
 		t.Errorf("%+v", got)
 	}
-	c.ask(auditor.Cover, "ConfigMap istio")
-	c.ask(auditor.Changes, "Namespace shop", auditor.Concern{Namespace: "shop"})
-	if got = c.take(request{scope: auditor.Changes, why: "Pods changed"}); got.scope != auditor.Cover || got.why != "ConfigMap istio" || len(got.concerns) != 1 {
+	c.ask(watch.Cover, "ConfigMap istio")
+	c.ask(watch.Changes, "Namespace shop", watch.Concern{Namespace: "shop"})
+	if got = c.take(request{scope: watch.Changes, why: "Pods changed"}); got.scope != watch.Cover || got.why != "ConfigMap istio" || len(got.concerns) != 1 {
 		t.Errorf("%+v", got)
 	}
-	if got = c.take(request{scope: auditor.Changes, why: "Pods changed"}); got.why != "Pods changed" || len(got.concerns) != 0 {
+	if got = c.take(request{scope: watch.Changes, why: "Pods changed"}); got.why != "Pods changed" || len(got.concerns) != 0 {
 		t.Errorf("the next time: %+v", got)
 	}
 }

@@ -67,3 +67,12 @@ func (s State) Drift() bool { return s == Drifted || s == Missing || s == Orphan
 // Counted reports whether Pods of this state are in the percentage's
 // denominator. Blocked Pods are counted apart.
 func (s State) Counted() bool { return s.Drift() || s == InSync || s == Modified }
+
+// WorstOf is the worst state that Pods have; NotInjected where there are none.
+func WorstOf(pods map[State]int) State {
+	state := NotInjected
+	for s := range pods {
+		state = Worst(state, s)
+	}
+	return state
+}

@@ -5,15 +5,15 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 )
 
 // advised audits, and says of every workload whether a rollout that includes its kind
 // would take it.
-func advised(ctx context.Context, config *rest.Config, options auditor.Options) (*report.Report, error) {
-	found, err := auditor.Audit(ctx, config, options)
+func advised(ctx context.Context, config *rest.Config, options audit.Options) (*report.Report, error) {
+	found, err := audit.Run(ctx, config, options)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -21,8 +21,8 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
-// auditFunc is auditor.Audit, or that with advice.
-type auditFunc func(context.Context, *rest.Config, auditor.Options) (*report.Report, error)
+// auditFunc is audit.Run, or that with advice.
+type auditFunc func(context.Context, *rest.Config, audit.Options) (*report.Report, error)
 
 // auditOptions are those of "audit".
 type auditOptions struct {
@@ -243,7 +243,7 @@ type audited struct {
 	absent []string
 }
 
-func (o *auditOptions) auditAt(ctx context.Context, config *rest.Config, options auditor.Options) (audited, error) {
+func (o *auditOptions) auditAt(ctx context.Context, config *rest.Config, options audit.Options) (audited, error) {
 	found, err := o.audit(ctx, config, options)
 	if err != nil {
 		return audited{}, err
@@ -256,8 +256,8 @@ func (o *auditOptions) auditAt(ctx context.Context, config *rest.Config, options
 }
 
 // auditing is how a cluster is audited.
-func (o *auditOptions) auditing(selected inventory.Selection, progress func(done, total int)) auditor.Options {
-	return auditor.Options{
+func (o *auditOptions) auditing(selected inventory.Selection, progress func(done, total int)) audit.Options {
+	return audit.Options{
 		Selection:          selected,
 		Concurrency:        o.selection.concurrency,
 		Gentle:             o.gentle,

@@ -20,7 +20,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -46,8 +46,8 @@ func kubeconfig(t *testing.T) {
 
 // foundBy answers an audit with workloads, and
 // keeps what it was asked.
-func foundBy(asked *auditor.Options, items ...report.Item) auditFunc {
-	return func(_ context.Context, _ *rest.Config, options auditor.Options) (*report.Report, error) {
+func foundBy(asked *audit.Options, items ...report.Item) auditFunc {
+	return func(_ context.Context, _ *rest.Config, options audit.Options) (*report.Report, error) {
 		*asked = options
 		return report.New(report.DriftReport, time.Unix(0, 0), items, 0), nil
 	}
@@ -83,7 +83,7 @@ func runAudit(t *testing.T, audit auditFunc, args ...string) ran {
 
 func TestAuditReports(t *testing.T) {
 	kubeconfig(t)
-	var asked auditor.Options
+	var asked audit.Options
 	audit := foundBy(&asked,
 		workload("Deployment", "web", verdict.Drifted, newImage),
 		workload("Deployment", "cart", verdict.InSync),
@@ -113,7 +113,7 @@ To plan a rollout (nothing is changed):
 
 func TestAuditDiffHintsAtTheRolloutOnly(t *testing.T) {
 	kubeconfig(t)
-	var asked auditor.Options
+	var asked audit.Options
 	got := runAudit(t, foundBy(&asked, workload("StatefulSet", "db", verdict.Drifted, newImage)), "--diff", "--state", "drifted", "-l", "a in (b)")
 	if want := "+ image: istio/proxyv2:1.28.0\n"; !strings.Contains(got.out, want) {
 		t.Errorf("no %q in\n%s", want, got.out)
@@ -126,7 +126,7 @@ func TestAuditDiffHintsAtTheRolloutOnly(t *testing.T) {
 
 func TestAuditJSONHoldsEverythingAndNoHint(t *testing.T) {
 	kubeconfig(t)
-	var asked auditor.Options
+	var asked audit.Options
 	got := runAudit(t, foundBy(&asked, workload("Deployment", "web", verdict.Drifted, newImage), workload("Pod", "debug", verdict.NotInjected)), "-o", "json")
 	var r report.Report
 	if err := json.Unmarshal([]byte(got.out), &r); err != nil {
@@ -143,7 +143,7 @@ func TestAuditForPipelines(t *testing.T) {
 		Part: "container/istio-proxy", Path: "env[PROXY_TOKEN].value",
 		From: json.RawMessage(`"first-secret"`), To: json.RawMessage(`"second-secret"`),
 	}
-	var asked auditor.Options
+	var asked audit.Options
 	audit := foundBy(&asked, workload("Deployment", "web", verdict.Drifted, newImage, secret), workload("Pod", "debug", verdict.NotInjected))
 	for format, want := range map[string]string{
 		"csv":          ",shop,Deployment,web,Drifted,1,",
@@ -207,7 +207,7 @@ func TestAuditExitCode(t *testing.T) {
 		{all(verdict.InSync), "--dry-run-as everybody", 2, "choose auto, controller or self"},
 		{all(verdict.NotInjected), "--exit-code", 0, ""},
 	} {
-		var asked auditor.Options
+		var asked audit.Options
 		got := runAudit(t, foundBy(&asked, test.items...), strings.Fields(test.args)...)
 		if got.code != test.code || !strings.Contains(got.errOut, test.errOut) || test.code == 1 && strings.Contains(got.errOut, "error") {
 			t.Errorf("%v with %q: exit code %d, %q; want %d, %q", test.items, test.args, got.code, got.errOut, test.code, test.errOut)
@@ -215,7 +215,7 @@ func TestAuditExitCode(t *testing.T) {
 	}
 	for _, state := range verdict.States() {
 		alarming := slices.Contains([]verdict.State{verdict.Drifted, verdict.Missing, verdict.Orphaned, verdict.Blocked}, state)
-		var asked auditor.Options
+		var asked audit.Options
 		if got := runAudit(t, foundBy(&asked, all(state, verdict.InSync)...), "--exit-code"); (got.code == 1) != alarming {
 			t.Errorf("%s with --exit-code: exit code %d", state, got.code)
 		}
@@ -224,7 +224,7 @@ func TestAuditExitCode(t *testing.T) {
 
 func TestAuditFailureIsExitCode2(t *testing.T) {
 	kubeconfig(t)
-	got := runAudit(t, func(context.Context, *rest.Config, auditor.Options) (*report.Report, error) {
+	got := runAudit(t, func(context.Context, *rest.Config, audit.Options) (*report.Report, error) {
 		return nil, errors.New("list pods: forbidden")
 	}, "--exit-code")
 	if diff := cmp.Diff(ran{errOut: "error: list pods: forbidden\n", code: 2}, got, cmp.AllowUnexported(ran{})); diff != "" {
@@ -259,12 +259,12 @@ func TestAuditSelection(t *testing.T) {
 		{[]string{"--sidecar-container-name=a,b", "--sidecar-container-name", "c"}, inventory.Selection{SidecarNames: []string{"a", "b", "c"}}},
 	} {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
-			var asked auditor.Options
+			var asked audit.Options
 			if got := runAudit(t, foundBy(&asked), tt.args...); got.code != 0 {
 				t.Fatalf("exit code %d: %s", got.code, got.errOut)
 			}
-			want := auditor.Options{Selection: tt.want, Concurrency: defaultConcurrency, DryRunAs: injection.Auto, SidecarNames: tt.want.SidecarNames}
-			ignore := cmpopts.IgnoreFields(auditor.Options{}, "Progress", "Log")
+			want := audit.Options{Selection: tt.want, Concurrency: defaultConcurrency, DryRunAs: injection.Auto, SidecarNames: tt.want.SidecarNames}
+			ignore := cmpopts.IgnoreFields(audit.Options{}, "Progress", "Log")
 			if diff := cmp.Diff(want, asked, ignore, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("asked (-want +got):\n%s", diff)
 			}
@@ -283,7 +283,7 @@ func TestAuditPace(t *testing.T) {
 		{[]string{"--gentle"}, defaultConcurrency, true},
 		{[]string{"--gentle=False", "--concurrency=3"}, 3, false},
 	} {
-		var asked auditor.Options
+		var asked audit.Options
 		if got := runAudit(t, foundBy(&asked), tt.args...); got.code != 0 {
 			t.Fatalf("%q: exit code %d: %s", tt.args, got.code, got.errOut)
 		}

@@ -20,7 +20,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -51,15 +51,15 @@ type audits struct {
 	found map[string][]report.Item // a cluster without an entry fails
 
 	mu    sync.Mutex
-	asked map[string]auditor.Options
+	asked map[string]audit.Options
 }
 
-func (a *audits) audit(_ context.Context, config *rest.Config, options auditor.Options) (*report.Report, error) {
+func (a *audits) audit(_ context.Context, config *rest.Config, options audit.Options) (*report.Report, error) {
 	name := filepath.Base(config.Host)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.asked == nil {
-		a.asked = map[string]auditor.Options{}
+		a.asked = map[string]audit.Options{}
 	}
 	a.asked[name] = options
 	items, ok := a.found[name]
@@ -165,7 +165,7 @@ func TestAuditOfSeveralClustersIsInterrupted(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	var underWay sync.WaitGroup
 	underWay.Add(2)
-	audit := func(ctx context.Context, _ *rest.Config, _ auditor.Options) (*report.Report, error) {
+	audit := func(ctx context.Context, _ *rest.Config, _ audit.Options) (*report.Report, error) {
 		underWay.Done()
 		<-ctx.Done()
 		return nil, fmt.Errorf("audit: %w", context.Cause(ctx))

@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
@@ -98,8 +98,8 @@ func (o *diffOptions) Run(ctx context.Context) error {
 		return err
 	}
 	found := audited.Masked(o.mask)
-	differing = slices.DeleteFunc(differing, func(c auditor.Comparison) bool { return len(c.Verdict.Changes) == 0 })
-	slices.SortFunc(differing, func(a, b auditor.Comparison) int {
+	differing = slices.DeleteFunc(differing, func(c audit.Comparison) bool { return len(c.Verdict.Changes) == 0 })
+	slices.SortFunc(differing, func(a, b audit.Comparison) int {
 		return strings.Compare(a.Revision+"/"+a.Pods[0].Name, b.Revision+"/"+b.Pods[0].Name)
 	})
 	for _, c := range differing {
@@ -139,7 +139,7 @@ func notCompared(found report.Shown) error {
 }
 
 // show prints one comparison.
-func (o *diffOptions) show(ctx context.Context, c auditor.Comparison) error {
+func (o *diffOptions) show(ctx context.Context, c audit.Comparison) error {
 	live, err := o.text(c.Live, c.Verdict.Changes, func(c verdict.Change) json.RawMessage { return c.From })
 	if err != nil {
 		return err
@@ -169,7 +169,7 @@ func (o *diffOptions) show(ctx context.Context, c auditor.Comparison) error {
 }
 
 // subject says which Pods are compared.
-func subject(c auditor.Comparison) string {
+func subject(c audit.Comparison) string {
 	text := fmt.Sprintf("Pod %s/%s", c.Workload.Namespace, c.Pods[0].Name)
 	if more := len(c.Pods) - 1; more > 0 {
 		text += fmt.Sprintf(" and %d alike", more)
@@ -205,7 +205,7 @@ func (o *diffOptions) text(pod jsontree.Node, changes []verdict.Change, side fun
 
 // runExternal has another program compare two files, as kubectl diff does. Its
 // exit code 1 says that it found differences.
-func (o *diffOptions) runExternal(ctx context.Context, program string, c auditor.Comparison, live, fresh string) error {
+func (o *diffOptions) runExternal(ctx context.Context, program string, c audit.Comparison, live, fresh string) error {
 	dir, err := os.MkdirTemp("", "sidecar-drift-diff-")
 	if err != nil {
 		return err

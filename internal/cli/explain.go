@@ -13,7 +13,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -75,7 +75,7 @@ func (o *explainOptions) Run(ctx context.Context) error {
 	for _, item := range found.Items() {
 		e.workload(item)
 		for _, r := range item.Revisions {
-			e.revision(r, slices.DeleteFunc(slices.Clone(compared), func(c auditor.Comparison) bool { return c.Revision != r.Name }))
+			e.revision(r, slices.DeleteFunc(slices.Clone(compared), func(c audit.Comparison) bool { return c.Revision != r.Name }))
 		}
 		if err := e.admission(ctx, config, item); err != nil {
 			return err
@@ -112,7 +112,7 @@ func (e *explanation) workload(item report.Item) {
 	e.line("  ", "Rollout", answer)
 }
 
-func (e *explanation) revision(r report.Revision, compared []auditor.Comparison) {
+func (e *explanation) revision(r report.Revision, compared []audit.Comparison) {
 	fmt.Fprintf(e, "\nRevision %s: %s\n", report.Printable(r.Name), e.style.PaintState(r.State))
 	template := "as its owner has it"
 	if r.Approximate {
@@ -145,7 +145,7 @@ func orNone(names []string) string {
 }
 
 // pod tells what a live Pod itself says, and how it differs.
-func (e *explanation) pod(c auditor.Comparison) {
+func (e *explanation) pod(c audit.Comparison) {
 	const indent = "    "
 	if c.Live.Exists() {
 		stamp := c.Live.Get("metadata", "annotations").Get(fingerprint.StampAnnotation).String()
@@ -172,7 +172,7 @@ func (e *explanation) pod(c auditor.Comparison) {
 }
 
 // besides names what differs and does not count.
-func (e *explanation) besides(indent string, c auditor.Comparison) {
+func (e *explanation) besides(indent string, c audit.Comparison) {
 	places := func(changes []verdict.Change) string {
 		var all []string
 		for _, change := range report.MaskChanges(e.mask, changes) {
@@ -185,7 +185,7 @@ func (e *explanation) besides(indent string, c auditor.Comparison) {
 }
 
 // created tells when, and what that says of a Pod that drifts.
-func (e *explanation) created(c auditor.Comparison) string {
+func (e *explanation) created(c audit.Comparison) string {
 	at := c.Live.Get("metadata", "creationTimestamp").String()
 	if !c.Verdict.State.Drift() {
 		return at
@@ -195,7 +195,7 @@ func (e *explanation) created(c auditor.Comparison) string {
 
 // owners tells who created the Pod and declared which containers, and who has
 // changed its spec since.
-func (e *explanation) owners(indent string, c auditor.Comparison) {
+func (e *explanation) owners(indent string, c audit.Comparison) {
 	managers, err := podspec.Managers(c.Live)
 	if err != nil {
 		e.line(indent, "Creator", "not known: "+err.Error())
@@ -235,7 +235,7 @@ func (e *explanation) admission(ctx context.Context, config *rest.Config, item r
 	if pod == "" {
 		return nil
 	}
-	steps, err := auditor.Admission(ctx, config, item.Namespace, pod)
+	steps, err := audit.AdmissionOf(ctx, config, item.Namespace, pod)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
@@ -13,7 +13,7 @@ func TestAuditWritesAPage(t *testing.T) {
 	kubeconfig(t)
 	const secret = "swordfish-7"
 	token := verdict.Change{Part: "container/agent", Path: "env[API_TOKEN].value", From: json.RawMessage(`"` + secret + `"`), To: json.RawMessage(`"b"`)}
-	var asked auditor.Options
+	var asked audit.Options
 	got := runAudit(t, foundBy(&asked,
 		workload("Deployment", "web", verdict.Drifted, newImage, token),
 		workload("Pod", "debug", verdict.NotInjected),

@@ -9,7 +9,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
@@ -50,7 +50,7 @@ func (i *inspection) complete(cmd *cobra.Command, args []string) error {
 }
 
 // audit audits the workloads and returns each comparison that was made, too.
-func (i *inspection) audit(ctx context.Context) (*rest.Config, *report.Report, []auditor.Comparison, error) {
+func (i *inspection) audit(ctx context.Context) (*rest.Config, *report.Report, []audit.Comparison, error) {
 	config, err := i.connection.connect(ctx)
 	if err != nil {
 		return nil, nil, nil, err
@@ -59,8 +59,8 @@ func (i *inspection) audit(ctx context.Context) (*rest.Config, *report.Report, [
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	var compared []auditor.Comparison
-	found, err := advised(ctx, config, auditor.Options{
+	var compared []audit.Comparison
+	found, err := advised(ctx, config, audit.Options{
 		Selection:          selected,
 		Concurrency:        i.selection.concurrency,
 		DryRunAs:           i.selection.dryRunAs,
@@ -70,7 +70,7 @@ func (i *inspection) audit(ctx context.Context) (*rest.Config, *report.Report, [
 		Autoscalers:        i.selection.autoscalerRules(),
 		CompareAnnotations: i.selection.annotations,
 		Log:                logr.Discard(),
-		Compared:           func(c auditor.Comparison) { compared = append(compared, c) },
+		Compared:           func(c audit.Comparison) { compared = append(compared, c) },
 	})
 	return config, found, compared, err
 }

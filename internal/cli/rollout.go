@@ -11,7 +11,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
@@ -29,7 +29,7 @@ type rolloutSteps struct {
 	lock  func(context.Context, *rest.Config, rollout.Claim) (rolloutLock, error)
 	audit auditFunc
 	// verify audits one workload that was rolled out.
-	verify func(context.Context, *rest.Config, auditor.Options, inventory.WorkloadRef, []byte) (*report.Item, error)
+	verify func(context.Context, *rest.Config, audit.Options, inventory.WorkloadRef, []byte) (*report.Item, error)
 	plan   func(context.Context, *rest.Config, *report.Report, rollout.Options) (*rollout.Plan, error)
 	run    func(context.Context, *rest.Config, *rollout.Plan, rollout.Options, rollout.AuditFunc) (*report.Report, error)
 }
@@ -72,7 +72,7 @@ type rolloutOptions struct {
 }
 
 func newRolloutCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	return newRolloutCommandWith(name, streams, rolloutSteps{acquire, auditor.Audit, auditor.Workload, rollout.MakePlan, rollout.Run})
+	return newRolloutCommandWith(name, streams, rolloutSteps{acquire, audit.Run, audit.Workload, rollout.MakePlan, rollout.Run})
 }
 
 func newRolloutCommandWith(name string, streams genericiooptions.IOStreams, steps rolloutSteps) *cobra.Command {

@@ -12,7 +12,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
@@ -114,8 +114,8 @@ func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected
 }
 
 // auditing is how workloads are compared, before and after.
-func (o *rolloutOptions) auditing() auditor.Options {
-	return auditor.Options{
+func (o *rolloutOptions) auditing() audit.Options {
+	return audit.Options{
 		Restless:           &o.restless,
 		Concurrency:        o.selection.concurrency,
 		DryRunAs:           o.selection.dryRunAs,
@@ -207,7 +207,7 @@ func (o *rolloutOptions) carryOut(ctx context.Context, config *rest.Config, plan
 	leave, stop := untilNextSignal(ctx)
 	defer stop()
 	verifying := o.auditing()
-	verifying.Log, verifying.Surroundings = options.Log, &auditor.Surroundings{}
+	verifying.Log, verifying.Surroundings = options.Log, &audit.Surroundings{}
 	return o.steps.run(leave, config, plan, options, func(ctx context.Context, workload inventory.WorkloadRef, seen []byte) (*report.Item, error) {
 		return o.steps.verify(ctx, config, verifying, workload, seen)
 	})

@@ -14,7 +14,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
@@ -44,7 +44,7 @@ func execute(t *testing.T, root *cobra.Command, streams genericiooptions.IOStrea
 type rolledOut struct {
 	planned, final report.Result
 
-	audited    auditor.Options
+	audited    audit.Options
 	verified   inventory.WorkloadRef
 	planOption rollout.Options
 	ran        bool
@@ -84,7 +84,7 @@ func (r *rolledOut) steps(items ...report.Item) rolloutSteps {
 			return r, r.held
 		},
 		audit: foundBy(&r.audited, items...),
-		verify: func(_ context.Context, _ *rest.Config, _ auditor.Options, w inventory.WorkloadRef, _ []byte) (*report.Item, error) {
+		verify: func(_ context.Context, _ *rest.Config, _ audit.Options, w inventory.WorkloadRef, _ []byte) (*report.Item, error) {
 			r.verified = w
 			return &items[0], nil
 		},

@@ -9,7 +9,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 )
@@ -60,7 +60,7 @@ func TestAuditWithoutRights(t *testing.T) {
 			namespace := namespaceWith(t, c, nil)
 			deployWeb(t, c, namespace, 1, "web")
 			config := account(t, c, namespace, test.rules...)
-			_, err := auditor.Audit(t.Context(), config, auditor.Options{
+			_, err := audit.Run(t.Context(), config, audit.Options{
 				Selection: inventory.Selection{Namespace: namespace}, Log: logr.Discard(),
 			})
 			if err == nil {
@@ -94,7 +94,7 @@ metadata: {name: dry-run}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: dry-run}
 subjects: [{kind: ServiceAccount, name: auditor, namespace: %s}]
 `, createPods, open))
-	r, err := auditor.Audit(t.Context(), config, auditor.Options{
+	r, err := audit.Run(t.Context(), config, audit.Options{
 		Selection: inventory.Selection{IncludeNamespaces: []string{open, closed}}, Log: logr.Discard(),
 	})
 	if err != nil {

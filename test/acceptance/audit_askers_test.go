@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -34,7 +34,7 @@ func TestAuditOfAPolicyThatLooksAtWhoAsks(t *testing.T) {
 		}
 	}
 
-	asController, err := auditor.Audit(t.Context(), c.RESTConfig(), auditor.Options{Selection: inventory.Selection{Namespace: namespace}})
+	asController, err := audit.Run(t.Context(), c.RESTConfig(), audit.Options{Selection: inventory.Selection{Namespace: namespace}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -75,7 +75,7 @@ func TestAuditOfPodsThatAnAutoscalerCovers(t *testing.T) {
 	installed, stranger := auditorConfig(t, c), account(t, c, namespace, readPods, readReplicaSets, createPods)
 	audit := func(config *rest.Config, counted bool) *report.Report {
 		t.Helper()
-		r, err := auditor.Audit(t.Context(), config, auditor.Options{
+		r, err := audit.Run(t.Context(), config, audit.Options{
 			Selection: inventory.Selection{Namespace: namespace}, IncludeAutoscaled: counted, Log: logr.Discard(),
 		})
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
@@ -108,7 +108,7 @@ func TestAuditThroughPriorityAndFairness(t *testing.T) {
 	audit := func(config *rest.Config) *report.Report {
 		t.Helper()
 		ctx := logr.NewContext(t.Context(), logr.Discard())
-		r, err := auditor.Audit(ctx, config, auditor.Options{Selection: inventory.Selection{Namespace: namespace}, Concurrency: 32})
+		r, err := audit.Run(ctx, config, audit.Options{Selection: inventory.Selection{Namespace: namespace}, Concurrency: 32})
 		if err != nil {
 			t.Fatal(err)
 		}

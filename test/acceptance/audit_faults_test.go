@@ -22,7 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
@@ -142,7 +142,7 @@ func numbered(name string, n int) []string {
 func auditBy(t *testing.T, config *rest.Config, namespace string) (*report.Report, error) {
 	t.Helper()
 	ctx := logr.NewContext(t.Context(), logr.Discard()) // client-go logs each fault
-	return auditor.Audit(ctx, config, auditor.Options{
+	return audit.Run(ctx, config, audit.Options{
 		Selection: inventory.Selection{Namespace: namespace}, Concurrency: 4,
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
@@ -34,7 +34,7 @@ func auditorConfig(t *testing.T, c *cluster.Cluster) *rest.Config {
 // auditOf audits what is selected, as the installed auditor would.
 func auditOf(t *testing.T, c *cluster.Cluster, selection inventory.Selection) *report.Report {
 	t.Helper()
-	r, err := auditor.Audit(t.Context(), auditorConfig(t, c), auditor.Options{
+	r, err := audit.Run(t.Context(), auditorConfig(t, c), audit.Options{
 		Selection: selection, Concurrency: 4, SidecarNames: selection.SidecarNames, Log: logr.Discard(),
 	})
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -37,7 +37,7 @@ func TestAuditOfPlacement(t *testing.T) {
 	installed, stranger := auditorConfig(t, c), account(t, c, namespace, readPods, readReplicaSets, createPods)
 	check := func(when string, config *rest.Config, annotations []string, state verdict.State, changes, undecided []string, note string) {
 		t.Helper()
-		r, err := auditor.Audit(t.Context(), config, auditor.Options{
+		r, err := audit.Run(t.Context(), config, audit.Options{
 			Selection: inventory.Selection{Namespace: namespace}, CompareAnnotations: annotations, Log: logr.Discard(),
 		})
 		if err != nil {

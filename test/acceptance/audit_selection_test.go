@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
 )
@@ -92,7 +92,7 @@ func TestAuditOfNamedWorkloads(t *testing.T) {
 				return next.RoundTrip(r)
 			})
 		})
-		r, err := auditor.Audit(t.Context(), config, auditor.Options{Selection: selection, Log: logr.Discard()})
+		r, err := audit.Run(t.Context(), config, audit.Options{Selection: selection, Log: logr.Discard()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func TestAuditOfNamedWorkloads(t *testing.T) {
 	ref := func(name string) inventory.WorkloadRef {
 		return inventory.WorkloadRef{Kind: "Deployment", Namespace: namespace, Name: name}
 	}
-	r, err := auditor.Audit(t.Context(), auditorConfig(t, c), auditor.Options{
+	r, err := audit.Run(t.Context(), auditorConfig(t, c), audit.Options{
 		Selection: inventory.Selection{Workloads: []inventory.WorkloadRef{ref("none"), ref("web")}, SkipGone: true}, Log: logr.Discard(),
 	})
 	if err != nil || len(r.Items) != 1 || r.Items[0].Name != "web" {
@@ -116,7 +116,7 @@ func TestAuditOfNamedWorkloads(t *testing.T) {
 		{Kind: "Deployment", Namespace: namespace, Name: "none"}, {Kind: "Pod", Namespace: namespace, Name: "none"},
 		{Kind: "Rollout", Namespace: namespace, Name: "none"}, {Kind: "Service", Namespace: namespace, Name: "web"},
 	} {
-		_, err := auditor.Audit(t.Context(), auditorConfig(t, c), auditor.Options{
+		_, err := audit.Run(t.Context(), auditorConfig(t, c), audit.Options{
 			Selection: inventory.Selection{Workloads: []inventory.WorkloadRef{unknown}}, Log: logr.Discard(),
 		})
 		if err == nil || !strings.Contains(err.Error(), unknown.Name) {

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -33,7 +33,7 @@ func changing(name string, values ...string) func() []corev1.EnvVar {
 // auditIgnoring audits a namespace without the differences at these paths.
 func auditIgnoring(t *testing.T, c *cluster.Cluster, namespace string, paths ...string) *report.Report {
 	t.Helper()
-	opts := auditor.Options{Selection: inventory.Selection{Namespace: namespace}, Concurrency: 1}
+	opts := audit.Options{Selection: inventory.Selection{Namespace: namespace}, Concurrency: 1}
 	for _, path := range paths {
 		pattern, err := verdict.ParsePathPattern(path)
 		if err != nil {
@@ -41,7 +41,7 @@ func auditIgnoring(t *testing.T, c *cluster.Cluster, namespace string, paths ...
 		}
 		opts.IgnorePaths = append(opts.IgnorePaths, pattern)
 	}
-	r, err := auditor.Audit(t.Context(), auditorConfig(t, c), opts)
+	r, err := audit.Run(t.Context(), auditorConfig(t, c), opts)
 	if err != nil {
 		t.Fatal(err)
 	}

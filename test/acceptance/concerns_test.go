@@ -8,9 +8,10 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
@@ -19,10 +20,10 @@ import (
 func counting(t *testing.T, c *cluster.Cluster, namespaces ...string) (*standing, func() int) {
 	t.Helper()
 	var asked atomic.Int64
-	return stand(t, auditorConfig(t, c), auditor.Options{
+	return stand(t, auditorConfig(t, c), audit.Options{
 		Selection: inventory.Selection{IncludeNamespaces: namespaces}, Concurrency: 4, Log: logr.Discard(),
 		Asked: func(string) { asked.Add(1) },
-	}, auditor.Sweep{Interval: 10 * time.Minute, Full: 1000 * time.Minute}), func() int { return int(asked.Swap(0)) }
+	}, watch.Sweep{Interval: 10 * time.Minute, Full: 1000 * time.Minute}), func() int { return int(asked.Swap(0)) }
 }
 
 // What changed is asked about whom it concerns, and nobody else: a namespace's annotation
@@ -40,14 +41,14 @@ func TestConcerns(t *testing.T) {
 	deployAtOnce(t, c, namespace, "web", "api")
 	deployAtOnce(t, c, elsewhere, "far", "farther", "farthest")
 	s, asked := counting(t, c, namespace, elsewhere)
-	s.round(auditor.Everything)
+	s.round(watch.Everything)
 	if n := asked(); n < 5 {
 		t.Fatalf("%d dry runs at first", n)
 	}
 
-	with := func(concern auditor.Concern) auditor.Round {
+	with := func(concern watch.Concern) watch.Round {
 		t.Helper()
-		r, err := s.Round(t.Context(), auditor.Changes, concern)
+		r, err := s.Round(t.Context(), watch.Changes, concern)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,13 +66,13 @@ func TestConcerns(t *testing.T) {
 	}
 	reviewed.Store(0)
 	for _, test := range []struct {
-		concern auditor.Concern
+		concern watch.Concern
 		asked   int
 	}{
-		{auditor.Concern{Namespace: namespace}, 2},
-		{auditor.Concern{Object: "MutatingWebhookConfiguration/" + own}, 2},
-		{auditor.Concern{Object: "MutatingWebhookConfiguration/none-of-ours"}, 0},
-		{auditor.Concern{Namespace: "none-of-ours"}, 0},
+		{watch.Concern{Namespace: namespace}, 2},
+		{watch.Concern{Object: "MutatingWebhookConfiguration/" + own}, 2},
+		{watch.Concern{Object: "MutatingWebhookConfiguration/none-of-ours"}, 0},
+		{watch.Concern{Namespace: "none-of-ours"}, 0},
 	} {
 		if r := with(test.concern); r.Asked != test.asked {
 			t.Errorf("%+v: asked about %d, want %d", test.concern, r.Asked, test.asked)
@@ -84,10 +85,10 @@ func TestConcerns(t *testing.T) {
 	if _, err := c.Kubectl(t.Context(), "", "annotate", "namespace", namespace, "mesh.example.com/inject=enabled"); err != nil {
 		t.Fatal(err)
 	}
-	if r := s.round(auditor.Changes); r.Asked != 0 {
+	if r := s.round(watch.Changes); r.Asked != 0 {
 		t.Errorf("nobody said that something changed, and %d are asked", r.Asked)
 	}
-	r := with(auditor.Concern{Namespace: namespace})
+	r := with(watch.Concern{Namespace: namespace})
 	if r.Report.Summary.Pods[verdict.Missing] != 2 || r.Report.Summary.Pods[verdict.InSync] != 3 {
 		t.Errorf("of the namespace: asked about %d, found %v", r.Asked, r.Report.Summary.Pods)
 	}

@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
@@ -238,7 +238,7 @@ func TestSaturatedAuditsRejectNobody(t *testing.T) {
 	ended := make(chan outcome, audits)
 	for range audits {
 		go func() {
-			r, err := auditor.Audit(logr.NewContext(t.Context(), logr.Discard()), config, auditor.Options{
+			r, err := audit.Run(logr.NewContext(t.Context(), logr.Discard()), config, audit.Options{
 				Selection: inventory.Selection{Namespace: namespace}, Concurrency: 64,
 			})
 			ended <- outcome{r, err}

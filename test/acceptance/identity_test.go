@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -112,9 +112,9 @@ func TestAuditAsTheController(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	audit := func(config *rest.Config, as injection.DryRunAs) *report.Report {
+	auditAs := func(config *rest.Config, as injection.DryRunAs) *report.Report {
 		t.Helper()
-		found, err := auditor.Audit(t.Context(), config, auditor.Options{
+		found, err := audit.Run(t.Context(), config, audit.Options{
 			Selection: inventory.Selection{IncludeNamespaces: []string{dapr, conditional}}, DryRunAs: as,
 		})
 		if err != nil {
@@ -150,21 +150,21 @@ func TestAuditAsTheController(t *testing.T) {
 		}
 	}
 
-	doubted("the auditor", audit(config, injection.Auto))
-	if _, err := auditor.Audit(t.Context(), config, auditor.Options{DryRunAs: injection.Controller}); err == nil || !strings.Contains(err.Error(), "you may not impersonate") {
+	doubted("the auditor", auditAs(config, injection.Auto))
+	if _, err := audit.Run(t.Context(), config, audit.Options{DryRunAs: injection.Controller}); err == nil || !strings.Contains(err.Error(), "you may not impersonate") {
 		t.Errorf("as the controller, without the right: %v", err)
 	}
-	certain("an administrator", audit(c.RESTConfig(), injection.Auto), verdict.InSync)
-	doubted("an administrator who wants that", audit(c.RESTConfig(), injection.Self))
+	certain("an administrator", auditAs(c.RESTConfig(), injection.Auto), verdict.InSync)
+	doubted("an administrator who wants that", auditAs(c.RESTConfig(), injection.Self))
 	nested := c.RESTConfig()
 	nested.Impersonate.UserName, nested.Impersonate.Groups = "somebody", []string{"system:masters"}
-	doubted("one who impersonates", audit(nested, injection.Auto))
+	doubted("one who impersonates", auditAs(nested, injection.Auto))
 
 	policy, rights := controllerIdentity(t, home)
 	clusterWide(t, c, policy)
 	clusterWide(t, c, rights)
 	err = cluster.Poll(t.Context(), "the component", func(context.Context) error {
-		if found := audit(config, injection.Auto); found.DryRunAs != "controller" {
+		if found := auditAs(config, injection.Auto); found.DryRunAs != "controller" {
 			return errors.New("asks as itself")
 		}
 		return nil
@@ -172,9 +172,9 @@ func TestAuditAsTheController(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certain("the auditor with the component", audit(config, injection.Auto), verdict.InSync)
+	certain("the auditor with the component", auditAs(config, injection.Auto), verdict.InSync)
 	image = "proxy:2"
-	certain("after a change", audit(config, injection.Controller), verdict.Drifted)
+	certain("after a change", auditAs(config, injection.Controller), verdict.Drifted)
 
 	thief := rest.CopyConfig(config)
 	thief.Impersonate.UserName = replicaSetController

@@ -3,9 +3,9 @@ package acceptance
 import (
 	"testing"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 )
 
 // An injector that goes and comes makes nothing drift, and takes no drift back: the
@@ -24,7 +24,7 @@ func TestAnInjectorComesAndGoes(t *testing.T) {
 	byDaemon, byAudit := map[verdict.State]int{}, map[verdict.State]int{}
 	expect := func(when string, state, audited verdict.State, stale int) {
 		t.Helper()
-		r := daemon.round(auditor.Everything)
+		r := daemon.round(watch.Everything)
 		checkStates(t, r.Report, in(state, all...)...)
 		if got := r.Report.Stale(); got != stale {
 			t.Errorf("%s: %d stale workloads, want %d", when, got, stale)

@@ -5,16 +5,16 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 )
 
 // see has rounds of what changed until there are so many Pods.
 func (s *standing) see(pods int, states ...string) {
 	s.t.Helper()
-	var r auditor.Round
+	var r watch.Round
 	err := cluster.Poll(s.t.Context(), fmt.Sprintf("%d Pods", pods), func(context.Context) error {
-		r = s.round(auditor.Changes)
+		r = s.round(watch.Changes)
 		n := 0
 		for _, of := range r.Report.Summary.Pods {
 			n += of

@@ -7,10 +7,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/newborn"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
@@ -35,9 +35,9 @@ func TestNewbornsTellTheTruth(t *testing.T) {
 	namespace, running := startOwnInjector(t, c, tellsDryRuns("proxy:1"))
 	deployWeb(t, c, namespace, 2, "web", "other")
 	s := startAuditor(t, auditorConfig(t, c), namespace)
-	stateOf := func(r auditor.Round, name string) report.Item { return itemOf(t, r.Report, "Deployment", name) }
+	stateOf := func(r watch.Round, name string) report.Item { return itemOf(t, r.Report, "Deployment", name) }
 
-	if r := s.round(auditor.Everything); stateOf(r, "web").State != verdict.Drifted || r.Report.Biased().Workloads != 0 {
+	if r := s.round(watch.Everything); stateOf(r, "web").State != verdict.Drifted || r.Report.Biased().Workloads != 0 {
 		t.Errorf("nothing is known yet: %s", details(r.Report))
 	}
 	replace := func() {
@@ -54,7 +54,7 @@ func TestNewbornsTellTheTruth(t *testing.T) {
 	replace()
 	s.until(verdict.Unknown, 2)
 
-	r := s.round(auditor.Changes)
+	r := s.round(watch.Changes)
 	for _, name := range []string{"web", "other"} {
 		item := stateOf(r, name)
 		revision := item.Revisions[0]
@@ -68,7 +68,7 @@ func TestNewbornsTellTheTruth(t *testing.T) {
 	}
 	// What changes elsewhere is judged as ever.
 	running.Inject(tellsDryRuns("proxy:2"))
-	r = s.round(auditor.Everything)
+	r = s.round(watch.Everything)
 	for _, name := range []string{"web", "other"} {
 		if item := stateOf(r, name); item.State != verdict.Drifted || len(item.Revisions[0].Changes) != 1 || len(item.Revisions[0].Biased) != 1 {
 			t.Errorf("%s, after a change: %+v", name, item)

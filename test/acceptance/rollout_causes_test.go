@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
@@ -64,7 +64,7 @@ func TestRolloutThatAQuotaStopsSilently(t *testing.T) {
 		t.Fatal(err)
 	}
 	done, err := rollout.Run(t.Context(), e.config, plan, e.opts, func(ctx context.Context, w inventory.WorkloadRef, seen []byte) (*report.Item, error) {
-		return auditor.Workload(ctx, e.config, auditor.Options{Concurrency: 2}, w, seen)
+		return audit.Workload(ctx, e.config, audit.Options{Concurrency: 2}, w, seen)
 	})
 	if err != nil {
 		t.Fatal(err)

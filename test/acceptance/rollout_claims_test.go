@@ -13,7 +13,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
@@ -219,7 +219,7 @@ func TestAutoMayResizeAndNothingElse(t *testing.T) {
 	before := podUIDs(t, e.Cluster, namespace, "app=web")
 	proxy.Inject(proxyWith(sized("200m", "128Mi"), sized("50m", "128Mi")))
 	e.limited(t, nil, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/resize"}, Verbs: []string{"patch"}})
-	found, err := auditor.Audit(t.Context(), e.RESTConfig(), auditor.Options{Selection: inventory.Selection{IncludeNamespaces: []string{namespace}}})
+	found, err := audit.Run(t.Context(), e.RESTConfig(), audit.Options{Selection: inventory.Selection{IncludeNamespaces: []string{namespace}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
@@ -30,7 +30,7 @@ func TestRolloutRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	audited, err := auditor.Audit(t.Context(), config, auditor.Options{Selection: inventory.Selection{Namespace: namespace}, Concurrency: 4})
+	audited, err := audit.Run(t.Context(), config, audit.Options{Selection: inventory.Selection{Namespace: namespace}, Concurrency: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,9 +53,9 @@ func TestRolloutRequests(t *testing.T) {
 	if planned > 4 { // what may be done, and the Deployments, namespace and budgets by lists
 		t.Errorf("the plan took %d requests", planned)
 	}
-	verifying := auditor.Options{Concurrency: 4, Surroundings: &auditor.Surroundings{}}
+	verifying := audit.Options{Concurrency: 4, Surroundings: &audit.Surroundings{}}
 	done, err := rollout.Run(t.Context(), config, plan, rollout.Options{}, func(ctx context.Context, w inventory.WorkloadRef, seen []byte) (*report.Item, error) {
-		return auditor.Workload(ctx, config, verifying, w, seen)
+		return audit.Workload(ctx, config, verifying, w, seen)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -16,31 +16,32 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
 // standing is an auditor that watches a namespace.
 type standing struct {
-	*auditor.Auditor
+	*watch.Auditor
 	t *testing.T
 }
 
 // startAuditor starts one whose sweep takes ten rounds, of which none ends by time.
 func startAuditor(t *testing.T, config *rest.Config, namespace string) *standing {
 	t.Helper()
-	return stand(t, config, auditor.Options{
+	return stand(t, config, audit.Options{
 		Selection: inventory.Selection{Namespace: namespace}, Concurrency: 4, Log: logr.Discard(),
-	}, auditor.Sweep{Interval: 10 * time.Minute, Full: 100 * time.Minute})
+	}, watch.Sweep{Interval: 10 * time.Minute, Full: 100 * time.Minute})
 }
 
 // stand has an auditor watch until the test ends.
-func stand(t *testing.T, config *rest.Config, options auditor.Options, sweep auditor.Sweep) *standing {
+func stand(t *testing.T, config *rest.Config, options audit.Options, sweep watch.Sweep) *standing {
 	t.Helper()
-	a, err := auditor.NewAuditor(config, options, sweep)
+	a, err := watch.New(config, options, sweep)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func stand(t *testing.T, config *rest.Config, options auditor.Options, sweep aud
 	return &standing{a, t}
 }
 
-func (s *standing) round(scope auditor.Scope) auditor.Round {
+func (s *standing) round(scope watch.Scope) watch.Round {
 	s.t.Helper()
 	r, err := s.Round(s.t.Context(), scope)
 	if err != nil {
@@ -65,7 +66,7 @@ func (s *standing) round(scope auditor.Scope) auditor.Round {
 func (s *standing) until(state verdict.State, pods int) (asked int) {
 	s.t.Helper()
 	err := cluster.Poll(s.t.Context(), fmt.Sprintf("%d %s Pods", pods, state), func(context.Context) error {
-		r := s.round(auditor.Changes)
+		r := s.round(watch.Changes)
 		asked += r.Asked
 		for _, item := range r.Report.Items {
 			if item.Name == "web" && item.Pods[state] == pods && len(item.Pods) == 1 {
@@ -107,11 +108,11 @@ func TestSentinels(t *testing.T) {
 	deployAtOnce(t, c, namespace, all...)
 	s := startAuditor(t, auditorConfig(t, c), namespace)
 
-	if r := s.round(auditor.Everything); r.Asked != 12 || r.Features == 0 {
+	if r := s.round(watch.Everything); r.Asked != 12 || r.Features == 0 {
 		t.Errorf("asked about %d, %d features", r.Asked, r.Features)
 	}
 	for range 5 {
-		r := s.round(auditor.Cover)
+		r := s.round(watch.Cover)
 		checkStates(t, r.Report, in(verdict.InSync, all...)...)
 		if r.Asked < 2 || r.Asked > 4 { // two of all that are alike, and whose turn it is
 			t.Errorf("the cover asks about %d", r.Asked)
@@ -119,7 +120,7 @@ func TestSentinels(t *testing.T) {
 	}
 
 	running.Inject(addsProxy("proxy:2"))
-	r := s.round(auditor.Cover)
+	r := s.round(watch.Cover)
 	checkStates(t, r.Report, in(verdict.Drifted, all...)...)
 	if r.Learned != 0 {
 		t.Errorf("a change that concerns all: %d features learned", r.Learned)
@@ -146,13 +147,13 @@ func TestSentinels(t *testing.T) {
 		return found
 	}
 	for range 13 {
-		r = s.round(auditor.Cover)
+		r = s.round(watch.Cover)
 	}
 	if got := changed("proxy:3"); !slices.Equal(got, []string{all[3], all[8]}) {
 		t.Errorf("the sweep finds %v", got)
 	}
 	running.Inject(special("proxy:4"))
-	if r = s.round(auditor.Cover); len(changed("proxy:4")) != 2 {
+	if r = s.round(watch.Cover); len(changed("proxy:4")) != 2 {
 		t.Errorf("once their answers are features of their own, the next round finds %v", changed("proxy:4"))
 	}
 }
@@ -217,7 +218,7 @@ func TestAuditorWatchesPods(t *testing.T) {
 				t.Errorf("asked about Pods that are like the others, %d times", asked)
 			}
 			running.Inject(addsProxy("proxy:2"))
-			if r := s.round(auditor.Cover); r.Report.Summary.Pods[verdict.Drifted] != 4 {
+			if r := s.round(watch.Cover); r.Report.Summary.Pods[verdict.Drifted] != 4 {
 				t.Errorf("after a change: %v", r.Report.Summary.Pods)
 			}
 			scale(t, c, namespace, 1)
@@ -237,7 +238,7 @@ func TestAuditorWatchesPods(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := cluster.Poll(t.Context(), "the workload to go", func(context.Context) error {
-				if left := s.round(auditor.Changes).Report.Items; len(left) > 0 {
+				if left := s.round(watch.Changes).Report.Items; len(left) > 0 {
 					return fmt.Errorf("%d are left", len(left))
 				}
 				return nil
@@ -289,7 +290,7 @@ func TestAuditorThatMayNotWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := startAuditor(t, config, namespace)
-	_, err = s.Round(t.Context(), auditor.Everything)
+	_, err = s.Round(t.Context(), watch.Everything)
 	if err == nil || !strings.Contains(err.Error(), "watch pods") || !strings.Contains(err.Error(), "ClusterRole sidecar-drift-audit") {
 		t.Errorf("it says: %v", err)
 	}

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 )
 
@@ -22,7 +22,7 @@ func TestDaemonKeepsWhatItKnew(t *testing.T) {
 	namespace, proxy := startOwnInjector(t, c, addsProxy("proxy:1"))
 	deployWeb(t, c, namespace, 2, "web")
 	daemon := startAuditor(t, auditorConfig(t, c), namespace)
-	round := func() *report.Report { t.Helper(); return daemon.round(auditor.Everything).Report }
+	round := func() *report.Report { t.Helper(); return daemon.round(watch.Everything).Report }
 
 	proxy.Inject(addsProxy("proxy:2"))
 	if r := round(); r.Summary.Pods[verdict.Drifted] != 2 || r.Stale() != 0 {
@@ -84,7 +84,7 @@ func TestDaemonAsksAgainWhatIsNoLongerBlocked(t *testing.T) {
 	policy := denyPolicy(namespace, "CREATE", `""`, "pods", "not now")
 	clusterWide(t, c, policy)
 	refuses(t, c, namespace, "not now")
-	if r := daemon.round(auditor.Everything).Report; r.Summary.Pods[verdict.Blocked] != 1 {
+	if r := daemon.round(watch.Everything).Report; r.Summary.Pods[verdict.Blocked] != 1 {
 		t.Fatalf("not Blocked:\n%s", details(r))
 	}
 	if _, err := c.Kubectl(t.Context(), policy, "delete", "-f", "-"); err != nil {

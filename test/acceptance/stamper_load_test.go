@@ -31,7 +31,7 @@ import (
 // they have and over new ones. When that client goes, so does all it cost.
 func TestManyConnections(t *testing.T) {
 	s := runStamper(t)
-	w := watch(t, s)
+	w := watchCertificates(t, s)
 	before := costs(t, s)
 	flood := startFlood(t, floodTarget{s.Address, s.Authority, floodSize(t)})
 	flood.opened(t)
@@ -49,7 +49,7 @@ func TestManyConnections(t *testing.T) {
 func TestMalformedReviews(t *testing.T) {
 	const senders, each = 4, 250
 	s := runStamper(t)
-	w := watch(t, s)
+	w := watchCertificates(t, s)
 	before := costs(t, s)
 	review := capturedReview(t)
 	var group errgroup.Group
@@ -120,9 +120,9 @@ type watcher struct {
 // answers are those that one client got.
 type answers struct{ count, slowest atomic.Int64 }
 
-// watch asks until the test ends, and fails it then if an answer was wrong. It
+// watchCertificates asks until the test ends, and fails it then if an answer was wrong. It
 // returns when the first answers have come.
-func watch(t *testing.T, s *install.Stamper) *watcher {
+func watchCertificates(t *testing.T, s *install.Stamper) *watcher {
 	t.Helper()
 	w := &watcher{stamper: s, review: capturedReview(t), patch: goldenPatch(t)}
 	w.asking, w.ctx = errgroup.WithContext(t.Context())

@@ -17,7 +17,7 @@ import (
 // is room for. The reviews of another are all answered, and no memory is left over.
 func TestStalledReviews(t *testing.T) {
 	s := runStamper(t)
-	w := watch(t, s)
+	w := watchCertificates(t, s)
 	before := costs(t, s)
 	announced := stallReviews(t, s, 140, 64<<10, nil)
 	wantReviews(t, s, 210)

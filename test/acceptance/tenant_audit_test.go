@@ -15,9 +15,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
@@ -44,9 +45,9 @@ func TestTenantsDoNotTouchOthers(t *testing.T) {
 	t.Parallel()
 	n := startNeighbours(t)
 	config := auditorConfig(t, n.cluster)
-	daemon, err := auditor.NewAuditor(config, auditor.Options{
+	daemon, err := watch.New(config, audit.Options{
 		Selection: n.selection(), Concurrency: 4, Log: logr.Discard(),
-	}, auditor.Sweep{Interval: time.Minute, Full: 10 * time.Minute})
+	}, watch.Sweep{Interval: time.Minute, Full: 10 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestTenantsDoNotTouchOthers(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { daemon.Run(ctx); close(ended) }()
 	t.Cleanup(func() { stop(); <-ended })
-	round := func(scope auditor.Scope) *report.Report {
+	round := func(scope watch.Scope) *report.Report {
 		t.Helper()
 		r, err := daemon.Round(t.Context(), scope)
 		if err != nil {
@@ -68,7 +69,7 @@ func TestTenantsDoNotTouchOthers(t *testing.T) {
 	if !strings.Contains(before, `"proxy:2"`) || !strings.Contains(before, `"StatefulSet"`) {
 		t.Fatalf("nothing drifted:\n%s", before)
 	}
-	if diff := cmp.Diff(before, of(t, n.shop, round(auditor.Everything))); diff != "" {
+	if diff := cmp.Diff(before, of(t, n.shop, round(watch.Everything))); diff != "" {
 		t.Fatalf("the daemon says otherwise (-audit +daemon):\n%s", diff)
 	}
 	check := func(when string, r *report.Report, pods int) {
@@ -98,7 +99,7 @@ func TestTenantsDoNotTouchOthers(t *testing.T) {
 	theirs := n.create(t, n.intruders()...) + n.createDeep(t)
 	check("an audit", auditOf(t, n.cluster, n.selection()), theirs)
 	err = cluster.Poll(t.Context(), "the daemon to see all Pods", func(context.Context) error {
-		r := round(auditor.Changes)
+		r := round(watch.Changes)
 		all := 0
 		for _, here := range r.Summary.Pods {
 			all += here
@@ -111,7 +112,7 @@ func TestTenantsDoNotTouchOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check("the daemon", round(auditor.Everything), theirs)
+	check("the daemon", round(watch.Everything), theirs)
 
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

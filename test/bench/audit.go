@@ -12,7 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/pace"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -30,14 +30,14 @@ const (
 	auditConcurrency = 16 // the command's default
 )
 
-// audit measures an audit of injected workloads, each a revision of its own,
+// auditInSyncAndDrifted measures an audit of injected workloads, each a revision of its own,
 // beside a minimal client that reads the same lists and makes the same dry runs: the
 // same bodies to the same API server through the same webhooks, as many at a time as
 // the same limiter lets through, the answers read and thrown away. It does so twice:
 // with every workload in sync and, after a change of Istio's template, with every
 // one drifted. Then the limiter itself is compared, on that minimal client, with
 // limits that are told.
-func audit(ctx context.Context, out io.Writer) error {
+func auditInSyncAndDrifted(ctx context.Context, out io.Writer) error {
 	return onCluster(ctx, auditWorkloads, func(c *cluster.Cluster, injector *istio.Injector) error {
 		return auditOn(ctx, out, c, injector)
 	})
@@ -146,7 +146,7 @@ func seconds(work func() error) (float64, error) {
 // auditOnce audits the workloads and fails unless all of them are in one state:
 // a fast audit that misses something is no audit.
 func auditOnce(ctx context.Context, config *rest.Config, want verdict.State) error {
-	found, err := auditor.Audit(ctx, config, auditor.Options{
+	found, err := audit.Run(ctx, config, audit.Options{
 		Selection:   inventory.Selection{Namespace: benchNamespace},
 		Concurrency: auditConcurrency,
 		Log:         logr.Discard(),

@@ -13,7 +13,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
@@ -145,7 +145,7 @@ func (c *creator) besideAudit(ctx context.Context, config *rest.Config, gentle b
 // auditLoop audits until the context is done.
 func auditLoop(ctx context.Context, config *rest.Config, gentle bool) error {
 	for ctx.Err() == nil {
-		_, err := auditor.Audit(ctx, config, auditor.Options{
+		_, err := audit.Run(ctx, config, audit.Options{
 			Selection: inventory.Selection{Namespace: benchNamespace}, Concurrency: auditConcurrency, Gentle: gentle, Log: logr.Discard(),
 		})
 		if err != nil && ctx.Err() == nil {

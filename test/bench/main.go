@@ -22,7 +22,7 @@ import (
 func benchmarks(s scale) map[string]func(context.Context, io.Writer) error {
 	return map[string]func(context.Context, io.Writer) error{
 		"admission-p50":   admissionBench,
-		"audit":           audit,
+		"audit":           auditInSyncAndDrifted,
 		"audit-gentle":    auditGentle,
 		"audit-replay":    s.auditReplay,
 		"audit-rss":       s.auditRSS,

@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/kubectl/pkg/polymorphichelpers"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
@@ -127,7 +127,7 @@ func withoutLimit(config *rest.Config) *rest.Config {
 
 // auditDrifted fails unless all drifted: a rollout of nothing is fast.
 func auditDrifted(ctx context.Context, config *rest.Config, thorough bool) (*report.Report, error) {
-	found, err := auditor.Audit(ctx, config, auditor.Options{
+	found, err := audit.Run(ctx, config, audit.Options{
 		Selection: inventory.Selection{Namespace: benchNamespace}, Concurrency: auditConcurrency, Thorough: thorough, Log: logr.Discard(),
 	})
 	if err != nil {
@@ -148,9 +148,9 @@ func rollOutAll(ctx context.Context, config *rest.Config, found *report.Report) 
 	if err != nil {
 		return err
 	}
-	verifying := auditor.Options{Concurrency: auditConcurrency, Log: logr.Discard(), Surroundings: &auditor.Surroundings{}}
+	verifying := audit.Options{Concurrency: auditConcurrency, Log: logr.Discard(), Surroundings: &audit.Surroundings{}}
 	done, err := rollout.Run(ctx, config, plan, opts, func(ctx context.Context, w inventory.WorkloadRef, seen []byte) (*report.Item, error) {
-		return auditor.Workload(ctx, config, verifying, w, seen)
+		return audit.Workload(ctx, config, verifying, w, seen)
 	})
 	if err != nil {
 		return err

@@ -6,7 +6,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -45,20 +45,20 @@ func (m *matrix) askers(ctx context.Context, product *install.Product) error {
 		return err
 	}
 	return cluster.Poll(ctx, "the auditor to be let ask as controllers", func(ctx context.Context) error {
-		_, err := m.controller.audit(ctx, auditor.Options{Selection: inventory.Selection{Namespace: install.Namespace}})
+		_, err := m.controller.audit(ctx, audit.Options{Selection: inventory.Selection{Namespace: install.Namespace}})
 		return err
 	})
 }
 
-func (a *asker) audit(ctx context.Context, opts auditor.Options) (*report.Report, error) {
+func (a *asker) audit(ctx context.Context, opts audit.Options) (*report.Report, error) {
 	opts.Concurrency, opts.DryRunAs = 8, a.as
-	return auditor.Audit(ctx, a.config, opts)
+	return audit.Run(ctx, a.config, opts)
 }
 
 // expect audits everything and notes what is not as it should be.
 func (a *asker) expect(t *testing.T, when string, want func(row) expectation) *report.Report {
 	t.Helper()
-	opts := auditor.Options{Selection: inventory.Selection{IncludeNamespaces: a.namespaces()}}
+	opts := audit.Options{Selection: inventory.Selection{IncludeNamespaces: a.namespaces()}}
 	if a == a.self && when == recorded && *record != "" {
 		opts.Compared = a.recorder(t)
 	}

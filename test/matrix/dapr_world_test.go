@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -122,7 +122,7 @@ func (d *daprMatrix) expectUntold(t *testing.T) {
 	admin := &asker{d.matrix, d.RESTConfig(), injection.Controller, d.controller.falseAlarms, d.controller.misses}
 	admin.expect(t, "as an administrator", before)
 	for _, a := range []*asker{d.self, d.controller} {
-		found, err := a.audit(t.Context(), auditor.Options{Selection: inventory.Selection{IncludeNamespaces: d.namespaces()}})
+		found, err := a.audit(t.Context(), audit.Options{Selection: inventory.Selection{IncludeNamespaces: d.namespaces()}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
@@ -16,14 +16,14 @@ import (
 // recorder writes the Pods of each row that is judged by two Pods alone as a
 // golden folder of auditor/verdict. Generated rows are too many, and property
 // tests there make the same changes.
-func (m *matrix) recorder(t *testing.T) func(auditor.Comparison) {
+func (m *matrix) recorder(t *testing.T) func(audit.Comparison) {
 	rows := map[string]row{}
 	for n, r := range m.rows {
 		if !r.generated() && r.state != verdict.Unstable {
 			rows[name(n)] = r
 		}
 	}
-	return func(c auditor.Comparison) {
+	return func(c audit.Comparison) {
 		id := regexp.MustCompile(`^row-\d+`).FindString(c.Workload.Name)
 		r, ok := rows[id]
 		if !ok || c.Verdict.State != r.state || !c.Live.Exists() {

@@ -5,9 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 )
 
 // sweepRounds is how many rounds of the cover ask about everything.
@@ -17,14 +18,14 @@ const sweepRounds = 10
 // same.
 type covered struct {
 	*matrix
-	auditor *auditor.Auditor
+	auditor *watch.Auditor
 }
 
 func (m *matrix) startCovered(t *testing.T) *covered {
 	t.Helper()
-	a, err := auditor.NewAuditor(m.self.config, auditor.Options{
+	a, err := watch.New(m.self.config, audit.Options{
 		Selection: inventory.Selection{IncludeNamespaces: m.namespaces()}, Concurrency: 8, DryRunAs: m.self.as,
-	}, auditor.Sweep{Interval: 10 * time.Minute, Full: sweepRounds * 10 * time.Minute}) // a round is not to end by time
+	}, watch.Sweep{Interval: 10 * time.Minute, Full: sweepRounds * 10 * time.Minute}) // a round is not to end by time
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func (m *matrix) startCovered(t *testing.T) *covered {
 	return &covered{m, a}
 }
 
-func (s *covered) round(t *testing.T, scope auditor.Scope) auditor.Round {
+func (s *covered) round(t *testing.T, scope watch.Scope) watch.Round {
 	t.Helper()
 	r, err := s.auditor.Round(t.Context(), scope)
 	if err != nil {
@@ -48,9 +49,9 @@ func (s *covered) round(t *testing.T, scope auditor.Scope) auditor.Round {
 // nothing.
 func (s *covered) before(t *testing.T) {
 	t.Helper()
-	everything := s.round(t, auditor.Everything)
+	everything := s.round(t, watch.Everything)
 	s.self.check(everything.Report, "before the change, everything by the cover", before, every)
-	r := s.round(t, auditor.Cover)
+	r := s.round(t, watch.Cover)
 	s.self.check(r.Report, "before the change, by the cover", before, every)
 	t.Logf("%d revisions have %d features; the cover asks about %d", everything.Asked, r.Features, r.Asked)
 	if r.Asked >= everything.Asked {
@@ -66,7 +67,7 @@ func (s *covered) after(t *testing.T) {
 	asked, learned := 0, 0
 	var found *report.Report
 	for n := range sweepRounds + 2 {
-		r := s.round(t, auditor.Cover)
+		r := s.round(t, watch.Cover)
 		if found = r.Report; n == 0 {
 			s.self.check(found, "by the cover's next round", after, byTheRealInjector)
 		}
@@ -85,5 +86,5 @@ func byTheRealInjector(r row) bool {
 // rolledOut: new Pods are noticed.
 func (s *covered) rolledOut(t *testing.T) {
 	t.Helper()
-	s.self.check(s.round(t, auditor.Changes).Report, "after the rollout, by the watch", rolledOut, every)
+	s.self.check(s.round(t, watch.Changes).Report, "after the rollout, by the watch", rolledOut, every)
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
@@ -149,7 +149,7 @@ func (m *matrix) rollOutBy(t *testing.T, found *report.Report, opts rollout.Opti
 		t.Fatal(err)
 	}
 	done, err := rollout.Run(t.Context(), m.self.config, plan, opts, func(ctx context.Context, w inventory.WorkloadRef, seen []byte) (*report.Item, error) {
-		return auditor.Workload(ctx, m.self.config, auditor.Options{DryRunAs: m.self.as}, w, seen)
+		return audit.Workload(ctx, m.self.config, audit.Options{DryRunAs: m.self.as}, w, seen)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@
 // Every policy has the same days: events name slots, which are a workload's Pods by
 // number, and a Pod that is re-created in a slot gets the sidecar of that day. Only
 // one policy, to re-create exactly the Pods that drifted, is carried out: by
-// auditor.Audit and package rollout, with a restart where all Pods of a workload
+// audit.Run and package rollout, with a restart where all Pods of a workload
 // drifted and by eviction where some did. The others are accounted (ledger): what a
 // Pod carries follows from the day on which it was created.
 //

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor"
+	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
@@ -58,7 +58,7 @@ func (w *world) audit(t *testing.T) (found *report.Report) {
 		names = append(names, namespace.value)
 	}
 	err := cluster.Poll(t.Context(), "an audit of all workloads", func(ctx context.Context) (err error) {
-		found, err = auditor.Audit(ctx, w.config, auditor.Options{
+		found, err = audit.Run(ctx, w.config, audit.Options{
 			Selection: inventory.Selection{IncludeNamespaces: names}, Concurrency: 4,
 		})
 		if err == nil && found.Summary.Pods[verdict.Unknown] > 0 {
@@ -89,7 +89,7 @@ func (w *world) rollOut(t *testing.T, found *report.Report, strategy rollout.Str
 		t.Fatal(err)
 	}
 	done, err := rollout.Run(t.Context(), w.config, plan, opts, func(ctx context.Context, of inventory.WorkloadRef, seen []byte) (*report.Item, error) {
-		return auditor.Workload(ctx, w.config, auditor.Options{}, of, seen)
+		return audit.Workload(ctx, w.config, audit.Options{}, of, seen)
 	})
 	if err != nil {
 		t.Fatal(err)
