@@ -10,7 +10,7 @@ import (
 )
 
 // see has rounds of what changed until there are so many Pods.
-func (s *standing) see(pods int, states ...string) {
+func (s *standing) see(pods int, states ...string) watch.Round {
 	s.t.Helper()
 	var r watch.Round
 	err := cluster.Poll(s.t.Context(), fmt.Sprintf("%d Pods", pods), func(context.Context) error {
@@ -30,6 +30,7 @@ func (s *standing) see(pods int, states ...string) {
 	if len(states) > 0 {
 		checkStates(s.t, r.Report, states...)
 	}
+	return r
 }
 
 // A Pod without a controller that is like one before but for its name is not asked about,
@@ -54,9 +55,12 @@ spec: {containers: [{name: app, image: "%s"}]}
 		t.Fatal("no dry run at first")
 	}
 	pod("two", "app:1")
-	s.see(2, "Pod/one InSync 1", "Pod/two InSync 1")
+	r := s.see(2, "Pod/one InSync 1", "Pod/two InSync 1")
 	if n := asked(); n != 0 {
 		t.Errorf("%d dry runs for those that are like others", n)
+	}
+	if r.Features == 0 {
+		t.Error("who took an answer over has none of the features of that")
 	}
 	pod("other", "app:2")
 	s.see(3)
