@@ -53,7 +53,7 @@ func (a *Adviser) Advise(ctx context.Context, cfg *rest.Config, audited *report.
 	if len(open) == 0 {
 		return nil
 	}
-	a.look(ctx, cfg, audited.Summary, open, opts)
+	a.decideByCluster(ctx, cfg, audited.Summary, open, opts)
 	for n, s := range open {
 		r := report.Rollout{Reason: s.Reason}
 		if s.Result == report.Planned {
@@ -80,8 +80,8 @@ func (a *Adviser) holds(known advice, item report.Item, now time.Time) bool {
 	return err == nil && digest == known.digest && now.Sub(known.at) < a.Age
 }
 
-// look decides about the steps by what there is in the cluster.
-func (a *Adviser) look(ctx context.Context, cfg *rest.Config, audited report.Summary, steps []Step, opts Options) {
+// decideByCluster decides about the steps by what there is in the cluster.
+func (a *Adviser) decideByCluster(ctx context.Context, cfg *rest.Config, audited report.Summary, steps []Step, opts Options) {
 	c, err := connect(cfg)
 	if err == nil {
 		err = newPlanner(c, steps, audited, opts).decideAll(ctx, steps)

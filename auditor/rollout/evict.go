@@ -107,7 +107,7 @@ func (e *eviction) finish(ctx context.Context, begun *unstructured.Unstructured,
 func (e *eviction) evictAll(ctx context.Context, begun *unstructured.Unstructured, left func(int), waiting func(string)) error {
 	var refusal time.Duration // the pause after the last refusal
 	for {
-		seen, err := e.look(ctx, begun)
+		seen, err := e.observe(ctx, begun)
 		if err != nil && !mayPass(err) {
 			return err
 		}
@@ -162,8 +162,8 @@ type scene struct {
 
 func (s scene) done() bool { return len(s.remaining) == 0 && s.unavailable == 0 && s.settled }
 
-// look reads the workload and its Pods.
-func (e *eviction) look(ctx context.Context, begun *unstructured.Unstructured) (scene, error) {
+// observe reads the workload and its Pods.
+func (e *eviction) observe(ctx context.Context, begun *unstructured.Unstructured) (scene, error) {
 	object, err := e.cluster.get(ctx, refTo(begun))
 	if apierrors.IsNotFound(err) || err == nil && object.GetUID() != begun.GetUID() {
 		return scene{}, errGone

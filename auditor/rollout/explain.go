@@ -57,7 +57,7 @@ func (t *task) explain(ctx context.Context, b begun, err error) decision {
 			t.cause = report.CauseBudget
 		}
 	}
-	reasons := slices.DeleteFunc([]string{troubleOf(pods, b.fresh, b.noneFresh()), preempted, refusal, t.lostSince(ctx)},
+	reasons := slices.DeleteFunc([]string{problemOf(pods, b.fresh, b.noneFresh()), preempted, refusal, t.lostSince(ctx)},
 		func(reason string) bool { return reason == "" })
 	if len(reasons) > 0 {
 		return failed("%v: %s", err, strings.Join(reasons, "; "))

@@ -49,7 +49,7 @@ func (p *planner) decideAll(ctx context.Context, steps []Step) error {
 // decide decides about a step. What cannot be found out about it leaves it out;
 // an error ends the plan.
 func (p *planner) decide(ctx context.Context, s *Step) error {
-	d, err := p.look(ctx, s)
+	d, err := p.decideByCluster(ctx, s)
 	switch {
 	case err == nil && d == proceed:
 		return nil
@@ -63,8 +63,8 @@ func (p *planner) decide(ctx context.Context, s *Step) error {
 	return nil
 }
 
-// look decides by what there is in the cluster, and notes what a run paces itself by.
-func (p *planner) look(ctx context.Context, s *Step) (decision, error) {
+// decideByCluster decides by what there is in the cluster, and notes what a run paces itself by.
+func (p *planner) decideByCluster(ctx context.Context, s *Step) (decision, error) {
 	ref := refOf(s.Item)
 	opts := p.opts
 	if opts.Strategy != Auto {

@@ -29,7 +29,7 @@ type undoing struct {
 	note   string // what the restart noted in the workload's own metadata
 
 	floor     int    // Pods that the restart leaves available
-	looks     int    // how often fewer were, and its Pods were looked at
+	observed  int    // how often fewer were, and its Pods were looked at
 	preempted string // which of its Pods had to go for others meanwhile
 
 	begun time.Time
@@ -46,7 +46,7 @@ func (u *undoing) finish(ctx context.Context, begun *unstructured.Unstructured, 
 	}
 	err := u.cluster.settle(ctx, begun, u.versions, u.opts.Pace, func(seen *unstructured.Unstructured) bool {
 		u.watchOut(ctx, seen)
-		return u.look(ctx, seen)
+		return u.observe(ctx, seen)
 	},
 		func(seen *unstructured.Unstructured) bool { return u.enough(ctx, seen) }, waiting)
 	if u.at.IsZero() || errors.Is(err, errGone) || ctx.Err() != nil {
@@ -55,9 +55,9 @@ func (u *undoing) finish(ctx context.Context, begun *unstructured.Unstructured, 
 	return u.undone(ctx, begun, err)
 }
 
-// look reports whether the restart has just been taken back, after which all that was done
+// observe reports whether the restart has just been taken back, after which all that was done
 // is to be done again.
-func (u *undoing) look(ctx context.Context, seen *unstructured.Unstructured) bool {
+func (u *undoing) observe(ctx context.Context, seen *unstructured.Unstructured) bool {
 	if !u.at.IsZero() || u.stands(seen) {
 		return false
 	}
@@ -75,16 +75,16 @@ func (u *undoing) look(ctx context.Context, seen *unstructured.Unstructured) boo
 	return true
 }
 
-// mostLooks is how often a restart looks at Pods that are gone for another reason than its own.
-const mostLooks = 3
+// mostObserved is how often a restart looks at Pods that are gone for another reason than its own.
+const mostObserved = 3
 
 // watchOut looks at the Pods while more are away than the restart takes: those that were
 // preempted do not stay for long.
 func (u *undoing) watchOut(ctx context.Context, seen *unstructured.Unstructured) {
-	if _, available := availability(seen); int(available) >= u.floor || u.looks == mostLooks || u.preempted != "" {
+	if _, available := availability(seen); int(available) >= u.floor || u.observed == mostObserved || u.preempted != "" {
 		return
 	}
-	u.looks++
+	u.observed++
 	if pods, err := u.cluster.pods(ctx, seen); err == nil {
 		u.preempted = preemptedOf(pods)
 	}

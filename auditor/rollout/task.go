@@ -235,7 +235,7 @@ func (t *task) decideBy(ctx context.Context, follow bool) (*unstructured.Unstruc
 		return nil, facts{}, decision{}, err
 	}
 	// Last, so that as little as possible happens between this and the start.
-	object, err := t.look(ctx, follow)
+	object, err := t.read(ctx, follow)
 	if apierrors.IsNotFound(err) {
 		return nil, facts{}, gone, nil
 	}
@@ -269,13 +269,13 @@ func (t *task) decideBy(ctx context.Context, follow bool) (*unstructured.Unstruc
 	return object, f, d, err
 }
 
-// look reads the workload, and follows it from then on.
-func (t *task) look(ctx context.Context, follow bool) (object *unstructured.Unstructured, err error) {
+// read reads the workload, and follows it from then on.
+func (t *task) read(ctx context.Context, follow bool) (object *unstructured.Unstructured, err error) {
 	t.versions.end()
 	if !follow {
 		return t.cluster.get(ctx, refOf(t.item))
 	}
-	object, t.versions, err = t.cluster.look(ctx, refOf(t.item))
+	object, t.versions, err = t.cluster.readAndWatch(ctx, refOf(t.item))
 	return object, err
 }
 

@@ -65,10 +65,10 @@ func (v *versions) json() []byte {
 	return text
 }
 
-// look reads a workload, and has it watched from then on. Where it may not be watched it is
+// readAndWatch reads a workload, and has it watched from then on. Where it may not be watched it is
 // read alone. An API server may answer a watch out of its cache, which can lag behind: what is
 // decided by that must be written with the version that it was decided by.
-func (c *cluster) look(ctx context.Context, ref inventory.WorkloadRef) (*unstructured.Unstructured, versions, error) {
+func (c *cluster) readAndWatch(ctx context.Context, ref inventory.WorkloadRef) (*unstructured.Unstructured, versions, error) {
 	watching, stop := context.WithCancel(ctx)
 	slow := time.AfterFunc(firstVersion, stop)
 	if events, err := c.watch(watching, ref, ""); err == nil {

@@ -220,7 +220,7 @@ func TestLook(t *testing.T) {
 			t.Parallel()
 			s := &script{steps: test.steps}
 			c := s.cluster(t)
-			object, v, err := c.look(t.Context(), inventory.WorkloadRef{Kind: "Deployment", Namespace: "shop", Name: "web"})
+			object, v, err := c.readAndWatch(t.Context(), inventory.WorkloadRef{Kind: "Deployment", Namespace: "shop", Name: "web"})
 			defer v.end()
 			if err == nil {
 				if object.GetResourceVersion() != "5" {

@@ -18,6 +18,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
 	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
+	"github.com/sidecar-drift/sidecar-drift/auditor/policyreport"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
@@ -39,7 +40,7 @@ type loop struct {
 	round   func(context.Context, config.Configuration, request) (watch.Round, error)
 	metrics *metrics.Metrics
 	page    *page
-	reports *reporter
+	reports *policyreport.Writer
 	first   *progress
 	memory  *memory
 	kept    *lastReport
@@ -55,7 +56,7 @@ type loop struct {
 }
 
 func newLoop() *loop {
-	l := &loop{tell: func(notify.Message) {}, changes: newChanges(), reports: newReporter(), healed: make(chan struct{}, 1)}
+	l := &loop{tell: func(notify.Message) {}, changes: newChanges(), reports: policyreport.New(), healed: make(chan struct{}, 1)}
 	l.healed <- struct{}{}
 	return l
 }
@@ -201,7 +202,7 @@ func (l *loop) audit(ctx context.Context, due request) error {
 		if look {
 			l.whole = begin
 		}
-		l.reports.audited(found, look)
+		l.reports.Audited(found, look)
 	}
 	if err := l.memory.save(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not kept")

@@ -198,7 +198,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
 	l.kept = &lastReport{objects: client.CoreV1().ConfigMaps(options.Namespace), name: options.Name + lastReportSuffix, masker: l.page.masker}
 	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, judged: l.first.judged, soFar: l.soFar, restless: &restless.Ledger{}, log: options.Logger}
-	rounds := &rounds{cluster: cluster, audits: audits, changes: l.changes}
+	rounds := &configuredAuditor{cluster: cluster, audits: audits, changes: l.changes}
 	l.round = rounds.round
 	around, polite := &audit.Surroundings{}, &rollout.Courtesy{}
 	healer := &healer{memory: l.memory, log: options.Logger, ended: l.metrics.RolledOut, steps: steps{
@@ -254,7 +254,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	watchObjects := func(ctx context.Context, objectsToWatch []config.Object) {
 		l.changes.watch(ctx, objects, mgr.GetRESTMapper(), watchedObjects(objectsToWatch), options.Logger)
 	}
-	if err := l.reports.connect(cluster, mgr, options); err != nil {
+	if err := l.reports.Connect(cluster, mgr, options.Logger); err != nil {
 		return err
 	}
 	for _, each := range []manager.Runnable{gate, current, l.reports} {

@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -39,8 +40,10 @@ const (
 
 // rolloutBench measures a rollout of drifted Deployments, from an audit's report to
 // the verified end, beside a client that restarts the same Deployments with the same
-// parallelism by a patch and polls until kubectl's rules call each done. Before
-// each round Istio's template changes, so that all drift anew.
+// parallelism by a patch and polls until kubectl's rules call each done. A second such
+// client then asks for one fresh injection of each, too, which is the least that tells
+// whether the restart was of use. Before each round Istio's template changes, so that all
+// drift anew.
 func rolloutBench(ctx context.Context, out io.Writer) error {
 	return onCluster(ctx, rolloutWorkloads, func(c *cluster.Cluster, injector *istio.Injector) error {
 		return rolloutOn(ctx, out, c, injector)
@@ -69,12 +72,19 @@ func rolloutOn(ctx context.Context, out io.Writer, c *cluster.Cluster, injector 
 		v.sent, v.config = newTally(), rest.CopyConfig(config)
 		v.config.Wrap(v.sent.count)
 	}
-	var theirs []float64
+	var theirs, verifying []float64
 	for round := range rolloutRounds {
 		if err := drift(); err != nil {
 			return err
 		}
-		b, err := seconds(func() error { return restartAll(ctx, floor) })
+		b, err := seconds(func() error { return restartAll(ctx, floor, false) })
+		if err != nil {
+			return err
+		}
+		if err := drift(); err != nil {
+			return err
+		}
+		verified, err := seconds(func() error { return restartAll(ctx, floor, true) })
 		if err != nil {
 			return err
 		}
@@ -97,10 +107,11 @@ func rolloutOn(ctx context.Context, out io.Writer, c *cluster.Cluster, injector 
 			v.ratios, v.took = append(v.ratios, a/b), append(v.took, a)
 		}
 		if round > 0 {
-			theirs = append(theirs, b)
+			theirs, verifying = append(theirs, b), append(verifying, verified)
 		}
 	}
 	fmt.Fprintf(out, "%d Deployments, %d at a time, patched and polled alone: %.1f s (median of %d rounds)\n", rolloutWorkloads, rolloutParallel, median(theirs), len(theirs))
+	fmt.Fprintf(out, "the same, and a dry run of each afterwards: %.1f s, %.2f times as long\n", median(verifying), median(verifying)/median(theirs))
 	for _, v := range variants {
 		fmt.Fprintf(out, "rolled out from the plan on, and each audited afterwards, %s: %.1f s\n", v.how, median(v.took))
 		each := v.sent.each(out, len(v.took)*rolloutWorkloads)
@@ -163,8 +174,9 @@ func rollOutAll(ctx context.Context, config *rest.Config, found *report.Report) 
 	return nil
 }
 
-// restartAll is the least that a script does.
-func restartAll(ctx context.Context, client kubernetes.Interface) error {
+// restartAll is the least that a script does and, where it verifies, the least that tells
+// more than a script.
+func restartAll(ctx context.Context, client kubernetes.Interface, verify bool) error {
 	deployments := client.AppsV1().Deployments(benchNamespace)
 	list, err := deployments.List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -184,7 +196,11 @@ func restartAll(ctx context.Context, client kubernetes.Interface) error {
 				if err != nil {
 					return err
 				}
-				if done, err := settled(seen); done || err != nil {
+				done, err := settled(seen)
+				if done && verify {
+					return injectOnce(ctx, client, d.Spec.Template)
+				}
+				if done || err != nil {
 					return err
 				}
 				select {
@@ -196,6 +212,14 @@ func restartAll(ctx context.Context, client kubernetes.Interface) error {
 		})
 	}
 	return group.Wait()
+}
+
+// injectOnce asks for a fresh injection of a Pod of the template.
+func injectOnce(ctx context.Context, client kubernetes.Interface, template corev1.PodTemplateSpec) error {
+	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
+	pod.GenerateName = "floor-"
+	_, err := client.CoreV1().Pods(benchNamespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	return err
 }
 
 func settled(d *appsv1.Deployment) (bool, error) {

@@ -1,4 +1,4 @@
-package service
+package policyreport
 
 import (
 	"context"
@@ -16,6 +16,14 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
+
+func workload(name string, state verdict.State) report.Item {
+	return report.Item{Namespace: "shop", Kind: "Deployment", Name: name, State: state, Pods: map[verdict.State]int{state: 1}}
+}
+
+func reportOf(items ...report.Item) *report.Report {
+	return report.New(report.DriftReport, time.Now(), items, 0)
+}
 
 // blocked is a workload whose dry run was refused; the name of the Pod that was
 // asked for ends in end.
@@ -105,14 +113,14 @@ func TestLeftOver(t *testing.T) {
 // A report that comes while another waits takes its place, and what was to be
 // looked at for the first one is looked at for it.
 func TestTheLatestReportIsWritten(t *testing.T) {
-	r := newReporter()
+	r := New()
 	last := reportOf(workload("last", verdict.InSync))
-	r.audited(reportOf(workload("first", verdict.InSync)), true)
-	r.audited(last, false)
+	r.Audited(reportOf(workload("first", verdict.InSync)), true)
+	r.Audited(last, false)
 	if found, everything := r.take(); found != last || !everything {
 		t.Errorf("%+v, everything: %t", found, everything)
 	}
-	r.audited(last, false)
+	r.Audited(last, false)
 	if _, everything := r.take(); everything {
 		t.Error("everything, long after")
 	}
@@ -121,8 +129,8 @@ func TestTheLatestReportIsWritten(t *testing.T) {
 // A report is taken, and woken for, in whatever order.
 func TestNothingIsWrittenTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newReporter()
-		r.audited(reportOf(), true)
+		r := New()
+		r.Audited(reportOf(), true)
 		r.take()
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)

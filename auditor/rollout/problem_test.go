@@ -82,7 +82,7 @@ func TestTroubleOf(t *testing.T) {
 			want: "Pod a: not ready, in phase Pending"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, troubleOf(test.pods, func(p *corev1.Pod) bool {
+			if diff := cmp.Diff(test.want, problemOf(test.pods, func(p *corev1.Pod) bool {
 				return p.Annotations[markKey] == markValue
 			}, "none yet")); diff != "" {
 				t.Error(diff)

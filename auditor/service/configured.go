@@ -17,9 +17,9 @@ import (
 // about that besides what differs, as its PodDisruptionBudget, is not watched.
 const adviceAge = 5 * time.Minute
 
-// rounds are those of an Auditor, of another one when the configuration is
+// configuredAuditor is the Auditor of the present configuration, another one when that is
 // another.
-type rounds struct {
+type configuredAuditor struct {
 	cluster *rest.Config
 	audits  audits
 	changes *changes
@@ -31,7 +31,7 @@ type rounds struct {
 	watches sync.WaitGroup
 }
 
-func (r *rounds) round(ctx context.Context, c config.Configuration, due request) (watch.Round, error) {
+func (r *configuredAuditor) round(ctx context.Context, c config.Configuration, due request) (watch.Round, error) {
 	if r.auditor == nil || !reflect.DeepEqual(r.by, c) {
 		if err := r.begin(ctx, c); err != nil {
 			return watch.Round{}, err
@@ -47,7 +47,7 @@ func (r *rounds) round(ctx context.Context, c config.Configuration, due request)
 
 // begin puts an Auditor by this configuration in the place of the last one. It
 // lives until ctx is done.
-func (r *rounds) begin(ctx context.Context, c config.Configuration) error {
+func (r *configuredAuditor) begin(ctx context.Context, c config.Configuration) error {
 	r.stop()
 	of := r.audits.options(c, nil)
 	of.Progress = r.audits.judged
@@ -75,7 +75,7 @@ func (r *rounds) begin(ctx context.Context, c config.Configuration) error {
 }
 
 // stop ends the watches.
-func (r *rounds) stop() {
+func (r *configuredAuditor) stop() {
 	if r.cancel != nil {
 		r.cancel()
 	}

@@ -10,10 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// troubleOf says what keeps the new Pods of a workload from becoming ready: the
+// problemOf says what keeps the new Pods of a workload from becoming ready: the
 // first such Pod with its container and reason, and how many there are. It is
 // empty if all are ready, and none where there is no new Pod at all.
-func troubleOf(pods []corev1.Pod, fresh func(*corev1.Pod) bool, none string) string {
+func problemOf(pods []corev1.Pod, fresh func(*corev1.Pod) bool, none string) string {
 	var first string
 	var count, troubled int
 	for i := range pods {

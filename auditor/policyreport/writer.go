@@ -1,4 +1,5 @@
-package service
+// Package policyreport keeps what audits find in Reports of openreports.io.
+package policyreport
 
 import (
 	"context"
@@ -42,9 +43,9 @@ const (
 	managedBy = "sidecar-drift"
 )
 
-// reporter keeps what audits find in Reports of openreports.io. It writes beside
+// Writer keeps what audits find in Reports of openreports.io. It writes beside
 // further audits, at a pace of its own, and always the latest.
-type reporter struct {
+type Writer struct {
 	client client.Client
 	log    logr.Logger
 	woken  chan struct{} // holds one
@@ -69,12 +70,13 @@ type stored struct {
 	content [sha256.Size]byte
 }
 
-func newReporter() *reporter {
-	return &reporter{woken: make(chan struct{}, 1), left: map[types.NamespacedName]bool{}}
+// New returns a Writer, which needs to Connect, and then to Start.
+func New() *Writer {
+	return &Writer{woken: make(chan struct{}, 1), left: map[types.NamespacedName]bool{}}
 }
 
-// connect makes the reporter ready to be started.
-func (r *reporter) connect(cluster *rest.Config, mgr manager.Manager, options Options) error {
+// Connect makes the Writer ready to be started.
+func (r *Writer) Connect(cluster *rest.Config, mgr manager.Manager, log logr.Logger) error {
 	scheme := runtime.NewScheme()
 	if err := openreports.Install(scheme); err != nil {
 		return err
@@ -83,12 +85,12 @@ func (r *reporter) connect(cluster *rest.Config, mgr manager.Manager, options Op
 	cluster.QPS, cluster.Burst = reportsPerSecond, reportsPerSecond
 	var err error
 	r.client, err = client.New(cluster, client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: scheme, Mapper: mgr.GetRESTMapper()})
-	r.log = options.Logger.WithName("policyreports")
+	r.log = log.WithName("policyreports")
 	return err
 }
 
-// audited has a report written, in place of one that waits for it.
-func (r *reporter) audited(found *report.Report, everything bool) {
+// Audited has a report written, in place of one that waits for it.
+func (r *Writer) Audited(found *report.Report, everything bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.found, r.everything = found, r.everything || everything
@@ -98,7 +100,7 @@ func (r *reporter) audited(found *report.Report, everything bool) {
 	}
 }
 
-func (r *reporter) take() (found *report.Report, everything bool) {
+func (r *Writer) take() (found *report.Report, everything bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	found, everything = r.found, r.everything
@@ -108,7 +110,7 @@ func (r *reporter) take() (found *report.Report, everything bool) {
 
 // Start writes until ctx is done. What fails is said in the log, and is tried
 // again after the next audit.
-func (r *reporter) Start(ctx context.Context) error {
+func (r *Writer) Start(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -128,7 +130,7 @@ func (r *reporter) Start(ctx context.Context) error {
 
 // write brings the Reports up to date. After an audit of everything it looks at
 // what the cluster has: others may have changed it.
-func (r *reporter) write(ctx context.Context, found *report.Report, everything bool) error {
+func (r *Writer) write(ctx context.Context, found *report.Report, everything bool) error {
 	if everything || r.stored == nil {
 		why, err := r.read(ctx)
 		if err != nil {
@@ -159,7 +161,7 @@ func (r *reporter) write(ctx context.Context, found *report.Report, everything b
 }
 
 // putAll writes what is not stored as it should be, and returns how many it wrote.
-func (r *reporter) putAll(ctx context.Context, wanted []openreports.Report, everything bool) (written int, err error) {
+func (r *Writer) putAll(ctx context.Context, wanted []openreports.Report, everything bool) (written int, err error) {
 	failed, inARow := 0, 0
 	for i := range wanted {
 		key := client.ObjectKeyFromObject(&wanted[i])
@@ -193,7 +195,7 @@ const (
 
 // read takes down what the cluster has of ours, and who is to own it. It says why
 // nothing is to be written, if so.
-func (r *reporter) read(ctx context.Context) (why string, err error) {
+func (r *Writer) read(ctx context.Context) (why string, err error) {
 	found := map[types.NamespacedName]stored{}
 	list := &openreports.ReportList{}
 	for {
@@ -233,7 +235,7 @@ func (r *reporter) read(ctx context.Context) (why string, err error) {
 // put creates a Report, or has it take the place of the one that is stored. A
 // namespace that is going needs none, and what somebody else has made, or is just
 // changing, stays as it is: put is not done then.
-func (r *reporter) put(ctx context.Context, key types.NamespacedName, wanted *openreports.Report) (done bool, err error) {
+func (r *Writer) put(ctx context.Context, key types.NamespacedName, wanted *openreports.Report) (done bool, err error) {
 	if has, ok := r.stored[key]; ok {
 		wanted.ResourceVersion = has.version
 		err = r.client.Update(ctx, wanted)
@@ -261,7 +263,7 @@ func (r *reporter) put(ctx context.Context, key types.NamespacedName, wanted *op
 }
 
 // remove deletes a Report, if it still is what was read.
-func (r *reporter) remove(ctx context.Context, key types.NamespacedName) error {
+func (r *Writer) remove(ctx context.Context, key types.NamespacedName) error {
 	has := r.stored[key]
 	err := r.client.Delete(ctx, &openreports.Report{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}},
 		client.Preconditions{UID: &has.uid, ResourceVersion: &has.version})
