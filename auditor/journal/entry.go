@@ -1,0 +1,224 @@
+package journal
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+)
+
+// Entry is the history of one change, from when it was first seen until no workload had it.
+type Entry struct {
+	ID      string `json:"id"`
+	Summary string `json:"summary"`
+	Kind    string `json:"kind,omitempty"`
+	Risk    string `json:"risk,omitempty"`
+	// Began is when injection began to answer so.
+	Began Interval `json:"began"`
+	// Reach is the most workloads, Pods and namespaces that had it at a time.
+	Reach Reach `json:"reach"`
+	// Open is how many workloads still have it.
+	Open int `json:"open"`
+	// RolledOut, TakenBack and Gone are how many workloads no longer have it: their Pods are
+	// new, injection answers as before, or they were deleted.
+	RolledOut int `json:"rolledOut"`
+	TakenBack int `json:"takenBack"`
+	Gone      int `json:"gone"`
+	// Half is when half of those whom it had reached no longer had it.
+	Half *time.Time `json:"half,omitempty"`
+	// Ended is when, and how, it ended; nil while somebody has it.
+	Ended *End `json:"ended,omitempty"`
+	// Places are what it consists of, at most 40 of them, and Names some of the workloads
+	// that have it or, where it has ended, had it last.
+	Places []Place `json:"places,omitempty"`
+	Names  []Name  `json:"workloads,omitempty"`
+	// Parts name the places.
+	Parts []string `json:"parts,omitempty"`
+
+	places []string
+	of     map[inventory.WorkloadRef]time.Time // who has it, and when their oldest Pods were started
+	parted bool                                // some have but a part of it
+	moved  bool                                // all that had it have it as part of other changes
+}
+
+// Interval is a time that is not known exactly: later than After, which is zero where nothing
+// was known before, and not later than By.
+type Interval struct {
+	After time.Time `json:"after,omitzero"`
+	By    time.Time `json:"by"`
+}
+
+// Reach says how many have a change.
+type Reach struct {
+	Workloads  int `json:"workloads"`
+	Pods       int `json:"pods"`
+	Namespaces int `json:"namespaces"`
+}
+
+// End is how a change ended.
+type End struct {
+	At  time.Time `json:"at"`
+	How How       `json:"how"`
+}
+
+// How a change ended: as most of those no longer have it who had it.
+type How string
+
+// Ways to end.
+const (
+	RolledOut How = "RolledOut"
+	TakenBack How = "TakenBack"
+	Gone      How = "Gone"
+)
+
+// Name is a workload that has a change.
+type Name struct {
+	Kind      string    `json:"kind"`
+	Namespace string    `json:"namespace"`
+	Name      string    `json:"name"`
+	Oldest    time.Time `json:"oldestPod,omitzero"`
+}
+
+func (n Name) ref() inventory.WorkloadRef {
+	return inventory.WorkloadRef{Kind: n.Kind, Namespace: n.Namespace, Name: n.Name}
+}
+
+// Earlier sums up changes of which no more is kept.
+type Earlier struct {
+	Changes int       `json:"changes"`
+	Since   time.Time `json:"since,omitzero"` // the first of them
+	Until   time.Time `json:"until,omitzero"` // the last
+}
+
+func (s *Earlier) add(e *Entry) {
+	s.Changes++
+	if s.Since.IsZero() || e.Began.By.Before(s.Since) {
+		s.Since = e.Began.By
+	}
+	if e.Began.By.After(s.Until) {
+		s.Until = e.Began.By
+	}
+}
+
+// observe takes down who has it now.
+func (e *Entry) observe(c Change, workloads map[inventory.WorkloadRef]Workload) {
+	e.Summary, e.Kind, e.Risk = c.Summary, c.Kind, c.Risk
+	e.Places, e.places, e.Parts = bound(c.Places, mostPlaces), c.PlaceIDs, bound(c.PlaceIDs, mostPlaces)
+	namespaces := map[string]bool{}
+	for _, ref := range c.Workloads {
+		namespaces[ref.Namespace] = true
+		e.of[ref] = workloads[ref].OldestPod
+	}
+	e.Reach.Workloads = max(e.Reach.Workloads, len(c.Workloads))
+	e.Reach.Pods, e.Reach.Namespaces = max(e.Reach.Pods, c.Pods), max(e.Reach.Namespaces, len(namespaces))
+	if e.Half != nil && 2*len(c.Workloads) > e.Reach.Workloads {
+		e.Half = nil
+	}
+}
+
+// depart takes down who has nothing of it any more. Whoever could not be judged still has it,
+// and who has a part of it goes on with that.
+func (e *Entry) depart(having map[string]map[inventory.WorkloadRef]bool, workloads map[inventory.WorkloadRef]Workload) {
+	for ref, oldest := range e.of {
+		w, exists := workloads[ref]
+		switch {
+		case e.has(ref, having), exists && w.Unknown:
+			continue
+		case e.hasSome(ref, having):
+			e.parted = true
+		case !exists:
+			e.Gone++
+		case w.OldestPod.After(oldest):
+			e.RolledOut++
+		default:
+			e.TakenBack++
+		}
+		delete(e.of, ref)
+	}
+}
+
+// settle ends it where nobody has it any more. Where all who have it have it as part of other
+// changes, those go on with it.
+func (e *Entry) settle(present bool, having map[string]map[inventory.WorkloadRef]bool, now time.Time) {
+	if !present {
+		before := len(e.of)
+		maps.DeleteFunc(e.of, func(ref inventory.WorkloadRef, _ time.Time) bool { return e.has(ref, having) })
+		if e.moved = len(e.of) == 0 && (before > 0 || e.parted); e.moved {
+			return
+		}
+	}
+	open := len(e.of)
+	e.Names = e.names()
+	e.count(open, now)
+	if open == 0 {
+		e.Ended = &End{At: now, How: e.how()}
+	}
+}
+
+// goOn takes over what is known of a change that this is a part of, or that is a part of this.
+func (e *Entry) goOn(with *Entry) {
+	if with.Began.By.Before(e.Began.By) {
+		e.Began = with.Began
+	}
+	if with.Half != nil && (e.Half == nil || with.Half.Before(*e.Half)) {
+		e.Half = with.Half
+	}
+	e.Reach.Workloads = max(e.Reach.Workloads, with.Reach.Workloads)
+	e.Reach.Pods, e.Reach.Namespaces = max(e.Reach.Pods, with.Reach.Pods), max(e.Reach.Namespaces, with.Reach.Namespaces)
+	e.RolledOut, e.TakenBack, e.Gone = max(e.RolledOut, with.RolledOut), max(e.TakenBack, with.TakenBack), max(e.Gone, with.Gone)
+}
+
+func (e *Entry) had(ref inventory.WorkloadRef) bool {
+	_, had := e.of[ref]
+	return had
+}
+
+// has reports whether a workload has all that the change consists of.
+func (e *Entry) has(ref inventory.WorkloadRef, having map[string]map[inventory.WorkloadRef]bool) bool {
+	for _, place := range e.places {
+		if !having[place][ref] {
+			return false
+		}
+	}
+	return len(e.places) > 0
+}
+
+func (e *Entry) hasSome(ref inventory.WorkloadRef, having map[string]map[inventory.WorkloadRef]bool) bool {
+	return slices.ContainsFunc(e.places, func(place string) bool { return having[place][ref] })
+}
+
+func (e *Entry) count(open int, now time.Time) {
+	e.Open = open
+	if e.Half == nil && e.Reach.Workloads > 1 && 2*open <= e.Reach.Workloads {
+		e.Half = &now
+	}
+}
+
+func (e *Entry) how() How {
+	switch most := max(e.RolledOut, e.TakenBack, e.Gone); most {
+	case e.RolledOut:
+		return RolledOut
+	case e.TakenBack:
+		return TakenBack
+	}
+	return Gone
+}
+
+// names are some of those who have it; of one that has just ended, the last.
+func (e *Entry) names() []Name {
+	if len(e.of) == 0 {
+		return e.Names
+	}
+	refs := slices.SortedFunc(maps.Keys(e.of), func(a, b inventory.WorkloadRef) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	})
+	names := make([]Name, 0, min(len(refs), mostNames))
+	for _, ref := range bound(refs, mostNames) {
+		names = append(names, Name{ref.Kind, ref.Namespace, ref.Name, e.of[ref].UTC().Truncate(time.Second)})
+	}
+	return names
+}
+
+func bound[T any](list []T, most int) []T { return list[:min(len(list), most)] }
