@@ -41,7 +41,7 @@ func shapeOf(r inventory.Revision, submitted []byte) shape {
 			pairs = append(pairs, name, "\x00")
 		}
 	}
-	sum := sha256.Sum256([]byte(r.Workload.Namespace + "\x00" + r.Owner.Kind + "\x00" + strings.NewReplacer(pairs...).Replace(string(submitted))))
+	sum := sha256.Sum256([]byte(r.Workload.Namespace + "\x00" + r.Workload.Kind + "\x00" + r.Owner.Kind + "\x00" + strings.NewReplacer(pairs...).Replace(string(submitted))))
 	return shape(sum[:16])
 }
 

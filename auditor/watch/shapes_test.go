@@ -31,6 +31,11 @@ func TestShapeOf(t *testing.T) {
 	if shapeOf(elsewhere, submitted) == want {
 		t.Error("one of another namespace has the same shape")
 	}
+	alone := first
+	alone.Workload.Kind = "Job"
+	if shapeOf(alone, submitted) == want {
+		t.Error("one of no CronJob has the same shape")
+	}
 	deployed := first
 	deployed.Owner.Kind, deployed.Owner.APIVersion = "ReplicaSet", "apps/v1"
 	if shapeOf(deployed, submitted) != (shape{}) {
