@@ -55,8 +55,9 @@ type Detection struct {
 	// Features numbers what several workloads share that injection may go by, or gives: the
 	// cover asks about each.
 	Features int `json:"features"`
-	// SharedSeconds is the longest that nobody was asked about one of these features: so soon
-	// is a change seen that reaches what several workloads share.
+	// SharedSeconds is the longest that nobody was asked about one of these features, and the
+	// daemon's interval at least: so soon is a change seen that reaches what several workloads
+	// share.
 	SharedSeconds int `json:"sharedSeconds"`
 	// OldestAnswerSeconds is the age of the oldest answer about a workload: so soon is any
 	// change seen.

@@ -24,9 +24,13 @@ func TestDetectionOfARound(t *testing.T) {
 			watch.Round{Report: some, Features: 7, Detection: 30 * time.Second, OldestFeature: now.Add(-5 * time.Minute), OldestAnswer: now.Add(-5 * time.Minute)},
 			&report.Detection{Features: 7, SharedSeconds: 300, OldestAnswerSeconds: 300},
 		},
+		"all were asked just now": {
+			watch.Round{Report: some, Features: 7, Detection: 2 * time.Second, OldestFeature: now, OldestAnswer: now.Add(-2 * time.Second)},
+			&report.Detection{Features: 7, SharedSeconds: 30, OldestAnswerSeconds: 2},
+		},
 		"nobody is asked": {watch.Round{Report: reportOf(), OldestFeature: now, OldestAnswer: now}, nil},
 	} {
-		got := detectionOf(test.round, now)
+		got := detectionOf(test.round, 30*time.Second, now)
 		if (got == nil) != (test.want == nil) || got != nil && *got != *test.want {
 			t.Errorf("%s: %+v, want %+v", name, got, test.want)
 		}

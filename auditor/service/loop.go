@@ -192,7 +192,7 @@ func (l *loop) audit(ctx context.Context, due request) error {
 		Interval: c.Interval.Duration, FullInterval: c.FullInterval.Duration,
 	})
 	l.first.end()
-	found.Waves, found.Detection = l.memory.waveProgress(), detectionOf(round, time.Now())
+	found.Waves, found.Detection = l.memory.waveProgress(), detectionOf(round, c.Interval.Duration, time.Now())
 	l.page.audited(found)
 	for _, message := range fresh.messages(found, begin) {
 		l.tell(message)

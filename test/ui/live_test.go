@@ -135,7 +135,7 @@ func startDaemon(t *testing.T, c *cluster.Cluster) (url string) {
 	return url
 }
 
-var promise = regexp.MustCompile(`^A change that several workloads share is seen within \d+ s \(\d+ features\); every workload was asked about within \d+ s\.$`)
+var promise = regexp.MustCompile(`^A change that several workloads share is seen within \d+ s \(\d+ features?\); every workload was asked about within \d+ s\.$`)
 
 // The real daemon's page, of a real cluster: it follows what the injector does
 // while somebody looks at it.
