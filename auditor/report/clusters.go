@@ -102,6 +102,7 @@ func (r *Report) withClusters(g grid) grid {
 		return g
 	}
 	g.titles = append([]string{"CLUSTER"}, g.titles...)
+	g.named++
 	for i := range g.rows {
 		row := &g.rows[i]
 		row.cells = append([]string{r.Items[i].Cluster}, row.cells...)

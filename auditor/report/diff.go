@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 	"github.com/sidecar-drift/sidecar-drift/internal/printable"
@@ -38,7 +39,7 @@ func (r *Report) writeDiff(w io.Writer, o TextOptions) error {
 // WriteChanges renders the changes of one verdict, masked by m, as WriteDiff does.
 func WriteChanges(w io.Writer, m *mask.Masker, changes []verdict.Change, o TextOptions) error {
 	var b strings.Builder
-	o.writeChanges(&b, "", MaskChanges(m, changes))
+	o.writeChanges(&b, "", change.Masked(m, changes))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -82,7 +83,7 @@ func (o TextOptions) writeRevision(b *strings.Builder, item Item, revision Revis
 }
 
 func (o TextOptions) writeChanges(b *strings.Builder, indent string, changes []verdict.Change) {
-	changes = spelledOut(changes)
+	changes = change.Spelled(changes)
 	for len(changes) > 0 {
 		part := changes[0].Part
 		end := slices.IndexFunc(changes, func(c verdict.Change) bool { return c.Part != part })
@@ -106,7 +107,7 @@ func hasEnded(changes []verdict.Change) string {
 func (o TextOptions) writePart(b *strings.Builder, indent string, changes []verdict.Change) {
 	width := 0
 	for _, c := range changes {
-		if !composite(c.From) && !composite(c.To) {
+		if !change.IsComposite(c.From) && !change.IsComposite(c.To) {
 			width = max(width, min(cells(Printable(c.Path)), longestPath))
 		}
 	}
@@ -115,8 +116,8 @@ func (o TextOptions) writePart(b *strings.Builder, indent string, changes []verd
 			fmt.Fprintf(b, "%s%s\n", indent, o.paint(yellow, strings.TrimSpace("~ "+Printable(c.Path))+": varies from one injection to the next"))
 			continue
 		}
-		if c.Path == becomesNative && c.From == nil && c.To == nil {
-			fmt.Fprintf(b, "%s%s\n", indent, o.paint(yellow, "~ "+becomesNative))
+		if c.Path == change.BecomesNative && c.From == nil && c.To == nil {
+			fmt.Fprintf(b, "%s%s\n", indent, o.paint(yellow, "~ "+change.BecomesNative))
 		}
 		for _, text := range sideLines(c.Path, c.From, width) {
 			fmt.Fprintf(b, "%s%s\n", indent, o.paint(red, "- "+text))
@@ -134,18 +135,18 @@ func sideLines(path string, value json.RawMessage, width int) []string {
 	switch {
 	case value == nil:
 		return nil
-	case composite(value) && path == "":
+	case change.IsComposite(value) && path == "":
 		return yamlLines(value)
-	case composite(value):
+	case change.IsComposite(value):
 		lines := []string{path + ":"}
 		for _, text := range yamlLines(value) {
 			lines = append(lines, "  "+text)
 		}
 		return lines
 	case path == "":
-		return []string{displayValue(value)}
+		return []string{change.DisplayValue(value)}
 	}
-	return []string{path + ": " + strings.Repeat(" ", max(0, width-cells(path))) + displayValue(value)}
+	return []string{path + ": " + strings.Repeat(" ", max(0, width-cells(path))) + change.DisplayValue(value)}
 }
 
 // yamlLines is a composite value as YAML, and as it stands if it is no JSON.

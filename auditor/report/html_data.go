@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
@@ -54,7 +55,7 @@ func (p Page) json() ([]byte, error) {
 	}
 	distinct := changeList{all: []verdict.Change{}, index: map[pageKey]int{}}
 	for i, item := range p.Report.Items() {
-		data.Details[i] = strings.Join(details(item, 0), " ")
+		data.Details[i] = strings.Join(details(item, told{}, 0), " ")
 		data.Report.Items[i] = pageItem{Item: item, Revisions: distinct.revisions(item.Revisions)}
 	}
 	data.Changes = distinct.all
@@ -74,31 +75,48 @@ type changeList struct {
 	index map[pageKey]int
 }
 
-// pageKey tells apart what is spent in the Pods of one workload and not in another's.
+// pageKey tells apart what is spent in the Pods of one workload and not in another's, and
+// what is part of another change there.
 type pageKey struct {
 	changeKey
 	spent bool
+	id    string
 }
 
 func (l *changeList) revisions(of []Revision) []pageRevision {
 	found := make([]pageRevision, len(of))
 	for i, revision := range of {
-		found[i] = pageRevision{Revision: revision, Changes: l.indices(spelledOut(revision.Changes)), Autoscaled: l.indices(revision.Autoscaled)}
+		found[i] = pageRevision{Revision: revision, Changes: l.indices(change.Spelled(revision.Changes)), Autoscaled: l.indices(revision.Autoscaled)}
 	}
 	return found
 }
 
 func (l *changeList) indices(of []verdict.Change) []int {
 	found := make([]int, len(of))
-	for i, change := range of {
-		key := pageKey{keyOf(change), change.Spent}
-		at, known := l.index[key]
-		if !known {
-			at = len(l.all)
-			l.index[key] = at
-			l.all = append(l.all, change)
-		}
-		found[i] = at
+	for i, c := range of {
+		found[i] = l.indexOf(c)
 	}
 	return found
+}
+
+// indexOf adds a change that is not there yet. One that is part of none, as what does not
+// count, is shown as another one like it.
+func (l *changeList) indexOf(c verdict.Change) int {
+	like := pageKey{keyOf(c), c.Spent, ""}
+	key := like
+	key.id = c.ID
+	at, known := l.index[key]
+	if alike, ok := l.index[like]; !known && ok && l.all[alike].ID == "" {
+		at, known = alike, true
+		l.all[at].ID = c.ID
+	}
+	if !known {
+		at = len(l.all)
+		l.all = append(l.all, c)
+	}
+	l.index[key] = at
+	if _, ok := l.index[like]; !ok {
+		l.index[like] = at
+	}
+	return at
 }

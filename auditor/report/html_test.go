@@ -125,6 +125,10 @@ func TestHTMLDataIsTheReport(t *testing.T) {
 		t.Errorf("from %q, %v", from, err)
 	}
 	other.To = json.RawMessage(`"\u003cb\u003e"`)
+	if got.Changes[0].ID == "" || got.Changes[0].ID == got.Changes[1].ID {
+		t.Errorf("IDs %q and %q", got.Changes[0].ID, got.Changes[1].ID)
+	}
+	escaped.ID, other.ID = got.Changes[0].ID, got.Changes[1].ID
 	if diff := cmp.Diff([]verdict.Change{escaped, other}, got.Changes); diff != "" {
 		t.Errorf("changes, each once (-want +got):\n%s", diff)
 	}

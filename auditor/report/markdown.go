@@ -54,8 +54,9 @@ func (r *Report) writeMarkdown(w io.Writer) error {
 			b.WriteString(line + "\n\n")
 		}
 	}
-	clustered := r.clustered()
-	table, rows := fitting(r.Items, markdownTable, func(item Item) string { return markdownRow(item, clustered) })
+	clustered, told := r.clustered(), r.told()
+	b.WriteString(told.markdown())
+	table, rows := fitting(r.Items, markdownTable, func(item Item) string { return markdownRow(item, told, clustered) })
 	if rows > 0 {
 		header := "| Namespace | Kind | Name | State | Pods | Changes |\n|---|---|---|---|---:|---|\n"
 		if clustered {
@@ -94,7 +95,25 @@ func fitting(items []Item, limit int, render func(Item) string) (string, int) {
 	return b.String(), len(items)
 }
 
-func markdownRow(item Item, clustered bool) string {
+// markdown is a table of the changes that several workloads have.
+func (t told) markdown() string {
+	if len(t.listed) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("| | Change | Workloads | Pods | Namespaces | Risk | ID |\n|---|---|---:|---:|---:|---|---|\n")
+	for _, at := range t.listed {
+		c := t.all[at]
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %s | `%s` |\n", markdownField(fmt.Sprintf("#%d", at+1)), markdownField(c.Summary),
+			c.Workloads, c.Pods, c.Namespaces, c.Risk, c.ID)
+	}
+	if t.more > 0 {
+		fmt.Fprintf(&b, "\nand %s of several workloads\n", count(t.more, "more change"))
+	}
+	return b.String() + "\n"
+}
+
+func markdownRow(item Item, told told, clustered bool) string {
 	state := markdownField(string(item.State))
 	if item.Alarming() {
 		state = "**" + state + "**"
@@ -104,7 +123,7 @@ func markdownRow(item Item, clustered bool) string {
 	}
 	row := []string{
 		markdownField(item.Namespace), markdownField(item.Kind), markdownField(item.Name), state, podsOf(item),
-		markdownField(strings.Join(details(item, 0), " ")),
+		markdownField(strings.Join(details(item, told, 0), " ")),
 	}
 	if clustered {
 		row = append([]string{markdownField(item.Cluster)}, row...)

@@ -3,11 +3,10 @@ package report
 import (
 	"io"
 	"slices"
-	"strings"
 
 	openreports "github.com/openreports/reports-api/apis/openreports.io/v1alpha1"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
@@ -17,10 +16,14 @@ type Shown struct{ report *Report }
 
 // Masked returns the report with masks in the place of secrets: in the values of
 // changes, in what was previewed, and in reasons and notes, which quote others.
-// [mask.Off] leaves all as it is. The report itself stays as it is.
+// [mask.Off] leaves all as it is, but for what is told of changes. The report itself stays
+// as it is; where changes were not looked for, they are.
 func (r *Report) Masked(m *mask.Masker) Shown {
 	masked := *r
-	masked.Items = slices.Clone(r.Items)
+	if masked.Changes == nil {
+		masked.Group()
+	}
+	masked.Items = slices.Clone(masked.Items)
 	for i := range masked.Items {
 		item := &masked.Items[i]
 		item.Rollout.Reason = m.Prose(item.Rollout.Reason)
@@ -28,9 +31,9 @@ func (r *Report) Masked(m *mask.Masker) Shown {
 		for j := range item.Revisions {
 			revision := &item.Revisions[j]
 			revision.Reason = m.Prose(revision.Reason)
-			revision.Changes = MaskChanges(m, revision.Changes)
-			revision.Autoscaled = MaskChanges(m, revision.Autoscaled)
-			revision.Metadata = MaskChanges(m, revision.Metadata)
+			revision.Changes = change.Masked(m, revision.Changes)
+			revision.Autoscaled = change.Masked(m, revision.Autoscaled)
+			revision.Metadata = change.Masked(m, revision.Metadata)
 			revision.Biased, revision.Varies, revision.Undecided = maskPlaces(m, revision.Biased), maskPlaces(m, revision.Varies), maskPlaces(m, revision.Undecided)
 		}
 	}
@@ -46,36 +49,6 @@ func (r *Report) Masked(m *mask.Masker) Shown {
 		masked.Preview = &Preview{Labels: maskTexts(m, p.Labels), Annotations: maskTexts(m, p.Annotations)}
 	}
 	return Shown{&masked}
-}
-
-// MaskChanges returns changes with masks in the place of secrets, lists that are
-// null as they are.
-func MaskChanges(m *mask.Masker, changes []verdict.Change) []verdict.Change {
-	masked := slices.Clone(changes)
-	for i := range masked {
-		c := &masked[i]
-		for _, path := range secretsAt(c.Path) {
-			c.From, c.To = m.At(path, c.From), m.At(path, c.To)
-		}
-		c.Path = m.Prose(c.Path)
-	}
-	return masked
-}
-
-// secretsAt are the paths that may name a secret: that of a value and, of a place inside
-// of what it means, all on the way there.
-func secretsAt(path string) []string {
-	outer, inner, inside := strings.Cut(path, verdict.Inside)
-	paths := []string{outer}
-	if !inside {
-		return paths
-	}
-	for at := range len(inner) {
-		if inner[at] == '.' || inner[at] == '[' && at > 0 {
-			paths = append(paths, inner[:at])
-		}
-	}
-	return append(paths, inner)
 }
 
 func maskPlaces(m *mask.Masker, places []string) []string {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
@@ -98,7 +99,7 @@ func TestMaskedInside(t *testing.T) {
 		"env[DB_PASSWORDS].value → primary", "env[CONFIG].value → credentials.password", "env[CONFIG].value → credentials.db.word",
 		"env[CONFIG].value → [password].value", "env[CONFIG].value → a[password].value",
 	} {
-		changes := report.MaskChanges(mask.New([]byte("key")), []verdict.Change{{Part: "container/proxy", Path: path, From: json.RawMessage(`"hunter2"`), To: json.RawMessage(`"hunter3"`)}})
+		changes := change.Masked(mask.New([]byte("key")), []verdict.Change{{Part: "container/proxy", Path: path, From: json.RawMessage(`"hunter2"`), To: json.RawMessage(`"hunter3"`)}})
 		if text := fmt.Sprintf("%s %s", changes[0].From, changes[0].To); strings.Contains(text, "hunter") {
 			t.Errorf("%s: %s", path, text)
 		}

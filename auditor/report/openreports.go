@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 
 	openreports "github.com/openreports/reports-api/apis/openreports.io/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
@@ -48,9 +49,10 @@ func (r *Report) openReports() []openreports.Report {
 		)
 	})
 	var objects []openreports.Report
+	index := r.index()
 	size, part := 0, 0
 	for i, item := range items {
-		result := r.openResult(item)
+		result := r.openResult(item, index)
 		length := jsonLength(result)
 		first := i == 0 || items[i-1].Cluster != item.Cluster || items[i-1].Namespace != item.Namespace
 		if first {
@@ -108,11 +110,14 @@ func newOpenReport(item Item, part int) openreports.Report {
 	return object
 }
 
-func (r *Report) openResult(item Item) openreports.ReportResult {
+func (r *Report) openResult(item Item, index map[string]int) openreports.ReportResult {
 	result := openResultOf(item)
 	properties := map[string]string{"state": Printable(string(item.State)), "pods": podsOf(item)}
 	if approximate(item) {
 		properties["approximate"] = "true"
+	}
+	if ids, risk := r.namesOf(item, index); len(ids) > 0 {
+		properties["changes"], properties["risk"] = strings.Join(ids, ","), string(risk)
 	}
 	return openreports.ReportResult{
 		Source:    source,

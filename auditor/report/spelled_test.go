@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
@@ -22,11 +23,11 @@ func TestSpelledOut(t *testing.T) {
 		return quoted(base64.StdEncoding.EncodeToString([]byte(text)))
 	}
 	const env = "env[CONFIG].value"
-	change := func(part, path string, from, to json.RawMessage) []verdict.Change {
+	changed := func(part, path string, from, to json.RawMessage) []verdict.Change {
 		return []verdict.Change{{Part: part, Path: path, From: from, To: to}}
 	}
-	many := make([]string, 0, maxSpelled+1)
-	for i := range maxSpelled + 1 {
+	many := make([]string, 0, change.MaxSpelled+1)
+	for i := range change.MaxSpelled + 1 {
 		many = append(many, strings.Repeat("x", i+1))
 	}
 	list, _ := json.Marshal(many)
@@ -34,21 +35,21 @@ func TestSpelledOut(t *testing.T) {
 		changes []verdict.Change
 		want    string
 	}{
-		"an argument": {change("container/proxy", "args", json.RawMessage(`["proxy","--concurrency=2","--log_as_json"]`), json.RawMessage(`["proxy","--concurrency=4","--log_as_json"]`)),
+		"an argument": {changed("container/proxy", "args", json.RawMessage(`["proxy","--concurrency=2","--log_as_json"]`), json.RawMessage(`["proxy","--concurrency=4","--log_as_json"]`)),
 			"proxy: args[--concurrency] 2 → 4"},
-		"JSON in a text": {change("container/proxy", env, quoted(`{"tracing":{"sampling":1},"port":15001}`), quoted(`{"tracing":{"sampling":2},"port":15001}`)),
+		"JSON in a text": {changed("container/proxy", env, quoted(`{"tracing":{"sampling":1},"port":15001}`), quoted(`{"tracing":{"sampling":2},"port":15001}`)),
 			"proxy: env[CONFIG].value → tracing.sampling 1 → 2"},
-		"JSON in base64": {change("container/vault-agent", env, inBase64(`{"vault":{"address":"a"},"pid_file":"/p"}`), inBase64(`{"vault":{"address":"b"},"pid_file":"/p"}`)),
+		"JSON in base64": {changed("container/vault-agent", env, inBase64(`{"vault":{"address":"a"},"pid_file":"/p"}`), inBase64(`{"vault":{"address":"b"},"pid_file":"/p"}`)),
 			"vault-agent: env[CONFIG].value → vault.address a → b"},
-		"an object": {change("volumes", "[v].projected.sources", json.RawMessage(`[{"name":"a","path":"token-of-the-mesh"}]`), json.RawMessage(`[{"name":"a","path":"token-of-another-mesh"}]`)),
+		"an object": {changed("volumes", "[v].projected.sources", json.RawMessage(`[{"name":"a","path":"token-of-the-mesh"}]`), json.RawMessage(`[{"name":"a","path":"token-of-another-mesh"}]`)),
 			"volumes: [v].projected.sources[a].path token-of-the-mesh → token-of-another-mesh"},
-		"a text that means no more than it says": {change("container/proxy", env, quoted("a text that is long enough"), quoted("and another one that is as long")), "proxy: env[CONFIG].value changed"},
-		"another form of the same":               {change("container/proxy", env, quoted(`{"a":1, "b":[1,2,3,4,5]}`), quoted(`{"a":1,  "b":[1,2,3,4,5]}`)), "proxy: env[CONFIG].value changed"},
-		"too much":                               {change("container/proxy", "args", json.RawMessage(`["other","arguments","altogether"]`), list), "proxy: args changed"},
-		"the order of containers":                {change("order", "", json.RawMessage(`["istio-proxy","application"]`), json.RawMessage(`["application","istio-proxy"]`)), "order changed"},
+		"a text that means no more than it says": {changed("container/proxy", env, quoted("a text that is long enough"), quoted("and another one that is as long")), "proxy: env[CONFIG].value changed"},
+		"another form of the same":               {changed("container/proxy", env, quoted(`{"a":1, "b":[1,2,3,4,5]}`), quoted(`{"a":1,  "b":[1,2,3,4,5]}`)), "proxy: env[CONFIG].value changed"},
+		"too much":                               {changed("container/proxy", "args", json.RawMessage(`["other","arguments","altogether"]`), list), "proxy: args changed"},
+		"the order of containers":                {changed("order", "", json.RawMessage(`["istio-proxy","application"]`), json.RawMessage(`["application","istio-proxy"]`)), "order changed"},
 		"a container that becomes a native sidecar": {append(
-			change("container/linkerd-proxy", "", json.RawMessage(`{"name":"linkerd-proxy","image":"proxy:1"}`), nil),
-			change("initContainer/linkerd-proxy", "", nil, json.RawMessage(`{"name":"linkerd-proxy","image":"proxy:2","restartPolicy":"Always"}`))...),
+			changed("container/linkerd-proxy", "", json.RawMessage(`{"name":"linkerd-proxy","image":"proxy:1"}`), nil),
+			changed("initContainer/linkerd-proxy", "", nil, json.RawMessage(`{"name":"linkerd-proxy","image":"proxy:2","restartPolicy":"Always"}`))...),
 			"linkerd-proxy: becomes a native sidecar, image 1 → 2"},
 		"what runs before what has ended": {
 			[]verdict.Change{
@@ -59,8 +60,8 @@ func TestSpelledOut(t *testing.T) {
 			"agent: image 1 → 2; proxy: image 1 → 2; agent-init: image 1 → 2",
 		},
 		"a container that goes, and an init container of its name": {append(
-			change("container/agent", "", json.RawMessage(`{"name":"agent"}`), nil),
-			change("initContainer/agent", "", nil, json.RawMessage(`{"name":"agent"}`))...),
+			changed("container/agent", "", json.RawMessage(`{"name":"agent"}`), nil),
+			changed("initContainer/agent", "", nil, json.RawMessage(`{"name":"agent"}`))...),
 			"agent removed, agent added"},
 	} {
 		if diff := cmp.Diff(test.want, summarizeChanges(test.changes, 0, 0, 0)); diff != "" {

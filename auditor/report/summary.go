@@ -37,7 +37,7 @@ func (r *Report) summaryText(o TextOptions) string {
 			count(r.ignored(), "difference"), Printable(strings.Join(r.IgnoredPaths, ", "))), o.Width, 0)...)
 	}
 	if hidden := r.hidden(); total(hidden) > 0 {
-		lines = append(lines, fmt.Sprintf("Not shown: %s (--state shows them).", o.byState(hidden)))
+		lines = append(lines, wrap(fmt.Sprintf("Not shown: %s (--state shows them).", o.byState(hidden)), o.Width, 0)...)
 	}
 	return strings.Join(lines, "\n") + "\n"
 }

@@ -15,42 +15,18 @@ const (
 	tableChanges = 3
 	// reasonLines is how many lines of a narrow terminal a reason may take.
 	reasonLines = 3
-	// narrowest is the least width of the last column: where a terminal has
-	// less left, lines are left to wrap.
-	narrowest = 20
-	// longestCell is the number of columns of a cell: nobody's name shall make
-	// everybody's lines long.
-	longestCell = 64
 )
-
-// A grid is lines of cells; all columns but the last are padded to their
-// widest cell, and to longestCell at most.
-type grid struct {
-	titles []string
-	rows   []row
-	// whole: longer cells are not cut, and push the rest of their own line.
-	whole bool
-}
-
-type row struct {
-	cells []string
-	// styled gives a colour to the cell of that index.
-	styled map[int]style
-	// details render the last column for the width that is left for it (0:
-	// no limit), one string a line.
-	details func(width int) []string
-}
 
 func (r *Report) writeTable(w io.Writer, o TextOptions) error {
 	if r.Kind == RolloutReport {
 		return r.writeRolloutTable(w, o)
 	}
-	g := grid{titles: []string{"NAMESPACE", "KIND", "NAME", "STATE", "PODS", "CHANGES"}}
+	g, told := grid{titles: []string{"NAMESPACE", "KIND", "NAME", "STATE", "PODS", "CHANGES"}, named: 3}, r.told()
 	for _, item := range r.Items {
 		g.rows = append(g.rows, row{
 			cells:   []string{item.Namespace, item.Kind, item.Name, string(item.State), podsOf(item)},
 			styled:  map[int]style{3: stateStyle(item.State)},
-			details: func(width int) []string { return details(item, width) },
+			details: func(width int) []string { return details(item, told, width) },
 		})
 	}
 	return r.writeGrid(w, r.withClusters(g), o)
@@ -58,6 +34,7 @@ func (r *Report) writeTable(w io.Writer, o TextOptions) error {
 
 func (r *Report) writeWide(w io.Writer, o TextOptions) error {
 	g := grid{titles: []string{"NAMESPACE", "KIND", "NAME", "STATE", "PODS", "REVISIONS", "SIDECARS", "ELIGIBLE", "CHANGES"}, whole: true}
+	told := r.told()
 	for _, item := range r.Items {
 		g.rows = append(g.rows, row{
 			cells: []string{
@@ -65,14 +42,15 @@ func (r *Report) writeWide(w io.Writer, o TextOptions) error {
 				orDash(revisionNames(item)), orDash(sidecarNames(item)), eligibility(item),
 			},
 			styled:  map[int]style{3: stateStyle(item.State)},
-			details: func(int) []string { return []string{everyDetail(item)} },
+			details: func(int) []string { return []string{everyDetail(item, told)} },
 		})
 	}
 	return r.writeGrid(w, r.withClusters(g), TextOptions{Colour: o.Colour})
 }
 
 func (r *Report) writeRolloutTable(w io.Writer, o TextOptions) error {
-	g := grid{titles: []string{"NAMESPACE", "KIND", "NAME", "STATE", "PODS", "RESULT", "DETAILS"}}
+	g := grid{titles: []string{"NAMESPACE", "KIND", "NAME", "STATE", "PODS", "RESULT", "DETAILS"}, named: 3}
+	told := r.told()
 	inWaves := slices.ContainsFunc(r.Items, func(item Item) bool { return item.Rollout.Wave != "" })
 	if inWaves {
 		g.titles = slices.Insert(g.titles, len(g.titles)-1, "WAVE")
@@ -86,7 +64,7 @@ func (r *Report) writeRolloutTable(w io.Writer, o TextOptions) error {
 			styled: map[int]style{3: stateStyle(item.State), 5: resultStyle(item.Rollout.Result)},
 			details: func(width int) []string {
 				if item.Rollout.Reason != "" && item.Rollout.Result == Planned {
-					return append(wrap(sentence(item.Rollout.Reason), width, reasonLines), details(item, width)...)
+					return append(wrap(sentence(item.Rollout.Reason), width, reasonLines), details(item, told, width)...)
 				}
 				if item.Rollout.Reason != "" {
 					return wrap(sentence(item.Rollout.Reason), width, reasonLines)
@@ -94,7 +72,7 @@ func (r *Report) writeRolloutTable(w io.Writer, o TextOptions) error {
 				if item.Rollout.Result.Success() {
 					return []string{took([]Item{item})}
 				}
-				return details(item, width)
+				return details(item, told, width)
 			},
 		})
 		if inWaves {
@@ -103,64 +81,6 @@ func (r *Report) writeRolloutTable(w io.Writer, o TextOptions) error {
 		}
 	}
 	return r.writeGrid(w, g, o)
-}
-
-// writeGrid writes the table, or nothing where it has no rows, and the
-// summary.
-func (r *Report) writeGrid(w io.Writer, g grid, o TextOptions) error {
-	var b strings.Builder
-	if len(g.rows) > 0 {
-		g.write(&b, o)
-		b.WriteByte('\n')
-	}
-	b.WriteString(r.summaryText(o))
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func (g grid) write(b *strings.Builder, o TextOptions) {
-	last := len(g.titles) - 1
-	widths := make([]int, last)
-	for i := range widths {
-		widths[i] = len(g.titles[i])
-		for _, row := range g.rows {
-			row.cells[i] = Printable(row.cells[i])
-			if !g.whole {
-				row.cells[i] = truncate(row.cells[i], longestCell)
-			}
-			widths[i] = max(widths[i], min(cells(row.cells[i]), longestCell))
-		}
-	}
-	indent := 0
-	for _, width := range widths {
-		indent += width + len("  ")
-	}
-	left := 0
-	if o.Width > 0 && o.Width-indent >= narrowest {
-		left = o.Width - indent
-	}
-	for i, title := range g.titles[:last] {
-		b.WriteString(o.paint(bold, title))
-		b.WriteString(strings.Repeat(" ", widths[i]-len(title)+2))
-	}
-	b.WriteString(o.paint(bold, g.titles[last]))
-	b.WriteByte('\n')
-	for _, row := range g.rows {
-		var line strings.Builder
-		for i, cell := range row.cells {
-			line.WriteString(o.paint(row.styled[i], cell))
-			line.WriteString(strings.Repeat(" ", max(0, widths[i]-cells(cell))+2))
-		}
-		for i, detail := range row.details(left) {
-			if i > 0 {
-				line.WriteString(strings.Repeat(" ", indent))
-			}
-			line.WriteString(detail)
-			b.WriteString(strings.TrimRight(line.String(), " "))
-			b.WriteByte('\n')
-			line.Reset()
-		}
-	}
 }
 
 // podsOf is the number of Pods, or "3/4" where only three of four are in the
@@ -175,17 +95,34 @@ func podsOf(item Item) string {
 
 // details is what the table says of a workload beside its state. It is never
 // empty, so that each row has a line.
-func details(item Item, width int) []string {
+func details(item Item, told told, width int) []string {
 	changes, more, reason := worstOf(item)
 	if reasonFirst(item.State) && reason != "" || len(changes) == 0 {
 		return wrap(reason, width, reasonLines)
 	}
-	return []string{summarizeChanges(changes, more, tableChanges, width)}
+	named, own := told.split(changes)
+	if named == "" {
+		return []string{summarizeChanges(own, more, tableChanges, width)}
+	}
+	if len(own) == 0 && more == 0 {
+		return wrap(named, width, reasonLines)
+	}
+	if room := width - cells(named) - len("; "); width > 0 && room < narrowest {
+		lines := wrap(named+";", width, reasonLines)
+		return append(lines, summarizeChanges(own, more, tableChanges, width))
+	} else if width > 0 {
+		return []string{named + "; " + summarizeChanges(own, more, tableChanges, room)}
+	}
+	return []string{named + "; " + summarizeChanges(own, more, tableChanges, 0)}
 }
 
-func everyDetail(item Item) string {
+func everyDetail(item Item, told told) string {
 	changes, more, reason := worstOf(item)
-	texts := []string{summarizeChanges(changes, more, 0, 0), reason}
+	named, _ := told.split(changes)
+	if named != "" {
+		named += ": "
+	}
+	texts := []string{named + summarizeChanges(changes, more, 0, 0), reason}
 	if reasonFirst(item.State) {
 		slices.Reverse(texts)
 	}

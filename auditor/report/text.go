@@ -2,7 +2,6 @@ package report
 
 import (
 	"strings"
-	"unicode/utf8"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/printable"
@@ -115,25 +114,10 @@ func sentence(s string) string {
 
 // cells is the number of columns that printable text takes; the sequences that
 // colour it take none.
-func cells(s string) int {
-	n := 0
-	for _, piece := range strings.Split(s, "\x1b[") {
-		n += utf8.RuneCountInString(piece)
-	}
-	for _, piece := range strings.Split(s, "\x1b[")[1:] {
-		n -= strings.IndexByte(piece, 'm') + 1
-	}
-	return n
-}
+func cells(s string) int { return printable.Width(s) }
 
 // truncate shortens text to the given number of columns.
-func truncate(s string, width int) string {
-	if width <= 0 || cells(s) <= width {
-		return s
-	}
-	runes := []rune(s)
-	return strings.TrimRight(string(runes[:width-1]), " ") + "…"
-}
+func truncate(s string, width int) string { return printable.Cut(s, width) }
 
 // wrap breaks text at spaces into at most limit lines (0: as many as it takes)
 // of the given width; the last line is cut if something is left over.

@@ -47,7 +47,10 @@ type Report struct {
 	// Detection is how soon the daemon sees a change, as measured; nil in a single audit's
 	// report, and until the daemon's first audit has ended.
 	Detection *Detection `json:"detection,omitempty"`
-	Items     []Item     `json:"items"`
+	// Changes are what workloads differ in, each once, those that most have first; nil where
+	// they were not looked for: see [Report.Group].
+	Changes []ChangeSummary `json:"changes,omitzero"`
+	Items   []Item          `json:"items"`
 }
 
 // Detection is how soon a change of injection is seen, as measured until the report was made.

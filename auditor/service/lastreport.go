@@ -145,7 +145,7 @@ func (l *lastReport) encode(found *report.Report) (text []byte, says [sha256.Siz
 
 // shownItem is a workload as outputs show it.
 func shownItem(item report.Item, m *mask.Masker) (json.RawMessage, error) {
-	return json.Marshal((&report.Report{Items: []report.Item{item}}).Masked(m).Items()[0])
+	return json.Marshal((&report.Report{Changes: []report.ChangeSummary{}, Items: []report.Item{item}}).Masked(m).Items()[0])
 }
 
 // about is what the report says besides its workloads, of which so many are kept.

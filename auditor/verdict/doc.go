@@ -31,6 +31,9 @@ type Change struct {
 	// that what still runs depends on: a re-creation of the Pod alone would heal that, and
 	// nothing is gained by it.
 	Spent bool `json:"spent,omitempty"`
+	// ID names the change that the difference is part of, which others may have, too; empty
+	// where changes were not looked for, and of what is part of none.
+	ID string `json:"id,omitempty"`
 	// OneShot: the part is an init container that runs to its end, in both Pods as far as
 	// they have it.
 	OneShot bool `json:"-"`

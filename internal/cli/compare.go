@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -158,7 +159,7 @@ func (o *compareOptions) write(judged verdict.Verdict) error {
 	masker := o.secrets.masker()
 	if o.format != report.Table {
 		return report.Marshal(o.Out, o.format, printedVerdict{
-			judged.State, report.MaskChanges(masker, judged.Changes), report.MaskChanges(masker, judged.Undecided), report.MaskChanges(masker, judged.Metadata),
+			judged.State, change.Masked(masker, judged.Changes), change.Masked(masker, judged.Undecided), change.Masked(masker, judged.Metadata),
 		})
 	}
 	if _, err := io.WriteString(o.Out, string(judged.State)+"\n"); err != nil {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
@@ -187,7 +188,7 @@ func (o *diffOptions) text(pod jsontree.Node, changes []verdict.Change, side fun
 		return "", err
 	}
 	besides := map[string]json.RawMessage{}
-	for _, c := range report.MaskChanges(o.mask, changes) {
+	for _, c := range change.Masked(o.mask, changes) {
 		if value := side(c); value != nil && c.BesidesSpec() {
 			besides[c.Path] = value
 		}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -175,8 +176,8 @@ func (e *explanation) pod(c audit.Comparison) {
 func (e *explanation) besides(indent string, c audit.Comparison) {
 	places := func(changes []verdict.Change) string {
 		var all []string
-		for _, change := range report.MaskChanges(e.mask, changes) {
-			all = append(all, change.Place())
+		for _, c := range change.Masked(e.mask, changes) {
+			all = append(all, c.Place())
 		}
 		return strings.Join(all, ", ")
 	}

@@ -1,6 +1,7 @@
-package report
+package change
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -10,17 +11,19 @@ import (
 )
 
 const (
-	// becomesNative is the path of a change that is shown in the place of two: a container
+	// BecomesNative is the path of a change that is shown in the place of two: a container
 	// that goes, and an init container of its name that comes and keeps running.
-	becomesNative = "becomes a native sidecar"
-	// maxSpelled is how many places of a value are shown; where more differ, all of it is.
-	maxSpelled = 20
+	BecomesNative = "becomes a native sidecar"
+	// MaxSpelled is how many places of a value are shown; where more differ, all of it is.
+	MaxSpelled = 20
+	// shortValue is the number of bytes up to which a value is shown as it is.
+	shortValue = 24
 )
 
-// spelledOut returns changes as people are shown them: of a list of arguments, JSON, YAML
+// Spelled returns changes as people are shown them: of a list of arguments, JSON, YAML
 // or certificates what changed in it, and a container that becomes a native sidecar as
 // one change, and what else of it does; the most telling first. Values are masked already.
-func spelledOut(changes []verdict.Change) []verdict.Change {
+func Spelled(changes []verdict.Change) []verdict.Change {
 	native := nativeSidecars(changes)
 	shown := make([]verdict.Change, 0, len(changes))
 	for _, c := range changes {
@@ -29,10 +32,10 @@ func spelledOut(changes []verdict.Change) []verdict.Change {
 		switch {
 		case becomes && c.Path == "" && kind == "container":
 		case becomes && c.Path == "" && kind == "initContainer":
-			shown = append(shown, verdict.Change{Part: c.Part, Path: becomesNative})
+			shown = append(shown, verdict.Change{Part: c.Part, Path: BecomesNative, ID: c.ID})
 			for _, d := range differences(was, c.To) {
 				if d.Path != "restartPolicy" {
-					shown = append(shown, verdict.Change{Part: c.Part, Path: d.Path, From: d.From, To: d.To})
+					shown = append(shown, verdict.Change{Part: c.Part, Path: d.Path, From: d.From, To: d.To, ID: c.ID})
 				}
 			}
 		default:
@@ -74,7 +77,7 @@ func runs(container json.RawMessage) bool {
 // inside is a change as what differs inside of the value, or as it is.
 func inside(c verdict.Change) []verdict.Change {
 	whole := []verdict.Change{c}
-	if c.Unstable || c.Part == "order" || c.From == nil || c.To == nil || len(c.From) <= longestValue && len(c.To) <= longestValue {
+	if c.Unstable || c.Part == "order" || c.From == nil || c.To == nil || len(c.From) <= shortValue && len(c.To) <= shortValue {
 		return whole
 	}
 	into := c.Path
@@ -89,9 +92,9 @@ func inside(c verdict.Change) []verdict.Change {
 		case d.Path[0] != '[' && into == c.Path && into != "":
 			d.Path = "." + d.Path
 		}
-		shown = append(shown, verdict.Change{Part: c.Part, Path: into + d.Path, From: d.From, To: d.To, OneShot: c.OneShot, Spent: c.Spent})
+		shown = append(shown, verdict.Change{Part: c.Part, Path: into + d.Path, From: d.From, To: d.To, OneShot: c.OneShot, Spent: c.Spent, ID: c.ID})
 	}
-	if len(shown) == 0 || len(shown) > maxSpelled {
+	if len(shown) == 0 || len(shown) > MaxSpelled {
 		return whole
 	}
 	return shown
@@ -104,4 +107,45 @@ func differences(from, to json.RawMessage) []meaning.Difference {
 	}
 	found, _ := meaning.Diff(a, b, meaning.Variation{})
 	return found
+}
+
+func mostTellingFirst(a, b verdict.Change) int {
+	return cmp.Or(
+		cmp.Compare(partRank(a), partRank(b)),
+		cmp.Compare(a.Part, b.Part),
+		UnstableLast(a, b),
+		cmp.Compare(pathRank(a.Path), pathRank(b.Path)),
+	)
+}
+
+// UnstableLast orders changes by whether they are stable alone.
+func UnstableLast(a, b verdict.Change) int {
+	switch {
+	case a.Unstable == b.Unstable:
+		return 0
+	case a.Unstable:
+		return 1
+	}
+	return -1
+}
+
+// partRank puts what keeps running before what has ended.
+func partRank(c verdict.Change) int {
+	kind, _, _ := strings.Cut(c.Part, "/")
+	if kind == "initContainer" && c.OneShot {
+		kind = "oneShot"
+	}
+	return slices.Index([]string{"container", "initContainer", "oneShot", "app", "pod", "metadata", "volumes", "order"}, kind)
+}
+
+func pathRank(path string) int {
+	switch {
+	case path == BecomesNative:
+		return -1
+	case path == "", path == "image":
+		return 0
+	case strings.HasPrefix(path, "resources."):
+		return 1
+	}
+	return 2
 }

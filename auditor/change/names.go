@@ -1,0 +1,92 @@
+package change
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// shortestName is how long a name must be to be told from other text.
+const shortestName = 3
+
+// names are a workload's own, which no place holds.
+type names []own
+
+type own struct {
+	name, instead string
+	// qualified: it is taken for the name only beside a dot or a slash.
+	qualified bool
+}
+
+func ownNames(w Workload) names {
+	var all names
+	for _, n := range []own{{name: w.Name, instead: "{name}"}, {name: w.Namespace, instead: "{namespace}"}} {
+		switch {
+		case len(n.name) < shortestName || !strings.ContainsFunc(n.name, isLetter):
+			continue
+		case n.name == "default" || n.name == "true" || n.name == "false" || n.name == "null":
+			n.qualified = true
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+// without puts what stands for a name into its place, where it is a word of the text.
+func (n names) without(text string) string {
+	for _, own := range n {
+		if strings.Contains(text, own.name) {
+			text = own.without(text)
+		}
+	}
+	return text
+}
+
+func (n names) withoutIn(value json.RawMessage) json.RawMessage {
+	if value == nil {
+		return nil
+	}
+	text := string(value)
+	if shorter := n.without(text); shorter != text {
+		return json.RawMessage(shorter)
+	}
+	return value
+}
+
+func (o own) without(text string) string {
+	var b strings.Builder
+	for done := 0; ; {
+		at := strings.Index(text[done:], o.name)
+		if at < 0 {
+			b.WriteString(text[done:])
+			return b.String()
+		}
+		start, end := done+at, done+at+len(o.name)
+		b.WriteString(text[done:start])
+		if o.standsAt(text, start, end) {
+			b.WriteString(o.instead)
+		} else {
+			b.WriteString(o.name)
+		}
+		done = end
+	}
+}
+
+// standsAt reports whether the name at a place of the text is a word.
+func (o own) standsAt(text string, start, end int) bool {
+	before, after := byte('"'), byte('"')
+	if start > 0 {
+		before = text[start-1]
+	}
+	if end < len(text) {
+		after = text[end]
+	}
+	if isWord(rune(before)) || isWord(rune(after)) {
+		return false
+	}
+	qualifies := func(c byte) bool { return c == '.' || c == '/' }
+	return !o.qualified || qualifies(before) || qualifies(after)
+}
+
+func isLetter(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' }
+
+func isWord(r rune) bool { return isLetter(r) || r >= '0' && r <= '9' }

@@ -1,0 +1,123 @@
+package report
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// ChangeSummary is one thing that workloads differ in alike: see docs/changes.md. Nothing in it is
+// of one workload, and secrets are always masked.
+type ChangeSummary struct {
+	// ID is of the content: the same change has it tomorrow and elsewhere.
+	ID      string      `json:"id"`
+	Summary string      `json:"summary"`
+	Kind    change.Kind `json:"kind"`
+	// Risk is the worst of its places, and RiskReason by which rule.
+	Risk       change.Risk `json:"risk"`
+	RiskReason string      `json:"riskReason"`
+	// Webhook that makes it, CONFIGURATION/WEBHOOK; empty where that is not known.
+	Webhook    string `json:"webhook"`
+	Workloads  int    `json:"workloads"`
+	Pods       int    `json:"pods"`
+	Namespaces int    `json:"namespaces"`
+	// Since when it is known; nil where nothing tells.
+	Since *time.Time `json:"since,omitempty"`
+}
+
+// Group finds the changes among all items, and gives each difference its change's ID. The
+// items are copied. Changes are of all that the report holds then: a selection of it shows
+// some of them, with their numbers.
+func (r *Report) Group() {
+	workloads := make([]change.Workload, len(r.Items))
+	for i, item := range r.Items {
+		workloads[i] = item.differences()
+	}
+	found := change.Group(workloads)
+	r.Changes = make([]ChangeSummary, len(found.Changes))
+	ids := make([]string, len(found.Changes))
+	for i, c := range found.Changes {
+		ids[i] = c.ID.String()
+		r.Changes[i] = ChangeSummary{
+			ID: ids[i], Summary: c.Summary(), Kind: c.Kind, Risk: c.Risk, RiskReason: c.Reason,
+			Workloads: c.Workloads, Pods: c.Pods, Namespaces: c.Namespaces,
+		}
+	}
+	r.Items = slices.Clone(r.Items)
+	for i := range r.Items {
+		item := &r.Items[i]
+		item.Revisions = slices.Clone(item.Revisions)
+		for j := range item.Revisions {
+			revision := &item.Revisions[j]
+			revision.Changes = slices.Clone(revision.Changes)
+			for k := range revision.Changes {
+				revision.Changes[k].ID = ""
+				if !revision.differs() {
+					continue
+				}
+				if at := found.Of(i, j, k); at >= 0 {
+					revision.Changes[k].ID = ids[at]
+				}
+			}
+		}
+	}
+}
+
+// differences are what the workload is grouped by.
+func (item Item) differences() change.Workload {
+	w := change.Workload{Cluster: item.Cluster, Namespace: item.Namespace, Name: item.Name, Revisions: make([]change.Revision, len(item.Revisions))}
+	for i, r := range item.Revisions {
+		if r.differs() {
+			w.Revisions[i] = change.Revision{Pods: r.Pods, Changes: r.Changes, More: r.MoreChanges, Sidecars: r.Sidecars, Loses: r.Loses}
+		}
+	}
+	return w
+}
+
+// Covered reports whether all that the workload differs in is of the changes that are named.
+func (item Item) Covered(named change.Named) bool { return named.Covers(item.differences()) }
+
+// Risk is the worst of all that the workload differs in, and where.
+func (item Item) Risk() (change.Risk, string) { return change.Assess(item.differences()) }
+
+// differs reports whether what the revision's Pods differ in is injection's.
+func (r Revision) differs() bool { return r.State.Drift() || r.State == verdict.Modified }
+
+// index is the place of each change among all.
+func (r *Report) index() map[string]int {
+	index := make(map[string]int, len(r.Changes))
+	for i, c := range r.Changes {
+		index[c.ID] = i
+	}
+	return index
+}
+
+// changesOf are the places of a workload's changes in the index, sorted.
+func (item Item) changesOf(index map[string]int) []int {
+	var found []int
+	for _, r := range item.Revisions {
+		for _, c := range r.Changes {
+			if at, ok := index[c.ID]; ok && !slices.Contains(found, at) {
+				found = append(found, at)
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// namesOf are the IDs of a workload's changes, at most manyNames, and the worst risk of all.
+func (r *Report) namesOf(item Item, index map[string]int) (ids []string, risk change.Risk) {
+	for _, at := range item.changesOf(index) {
+		c := r.Changes[at]
+		if risk == "" || c.Risk.Exceeds(risk) {
+			risk = c.Risk
+		}
+		if len(ids) < manyNames {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids, risk
+}
