@@ -35,10 +35,10 @@ const minute = "2006-01-02 15:04 UTC"
 
 // WriteTable writes a line for each change.
 func (h History) WriteTable(w io.Writer, now time.Time, o TextOptions) error {
-	g := grid{titles: []string{"WHEN", "ID", "REACH", "HEALED", "CHANGE"}}
+	g := grid{titles: []string{"WHEN (UTC)", "ID", "WORKLOADS", "HEALED", "CHANGE"}}
 	for _, e := range h.Changes {
 		g.rows = append(g.rows, row{
-			cells:   []string{e.Began.By.UTC().Format(minute), e.ID, counted(e.Reach.Workloads, "workload"), healed(e)},
+			cells:   []string{e.Began.By.UTC().Format("2006-01-02 15:04"), e.ID, fmt.Sprint(e.Reach.Workloads), healed(e)},
 			styled:  map[int]style{3: healedStyle(e)},
 			details: func(width int) []string { return []string{summaryIn(e.Summary, width)} },
 		})
@@ -62,7 +62,7 @@ func (h History) WriteTable(w io.Writer, now time.Time, o TextOptions) error {
 	return err
 }
 
-// healed says how far a change is: 12 left (74 %), rolled out in 3h.
+// healed says how far a change is: 12 left (74 %), rolled out: 3h.
 func healed(e journal.Entry) string {
 	if e.Ended == nil {
 		if e.Reach.Workloads == 0 || e.Open >= e.Reach.Workloads {
@@ -73,11 +73,11 @@ func healed(e journal.Entry) string {
 	took := duration.HumanDuration(e.Ended.At.Sub(e.Began.By))
 	switch e.Ended.How {
 	case journal.RolledOut:
-		return "rolled out in " + took
+		return "rolled out: " + took
 	case journal.TakenBack:
-		return "taken back after " + took
+		return "taken back: " + took
 	}
-	return "deleted after " + took
+	return "deleted: " + took
 }
 
 func healedStyle(e journal.Entry) style {
@@ -152,7 +152,7 @@ func began(i journal.Interval, now time.Time) string {
 func healedWhole(e journal.Entry) string {
 	text := healed(e)
 	if e.Ended != nil {
-		text += ", at " + e.Ended.At.UTC().Format(minute)
+		text += ", until " + e.Ended.At.UTC().Format(minute)
 	}
 	var of []string
 	for _, each := range []struct {
