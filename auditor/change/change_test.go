@@ -83,6 +83,17 @@ func TestGroup(t *testing.T) {
 			[]change.Workload{workload("istio", "proxy", image), workload("a", "web", image)},
 			[]string{"istio-proxy image 1.28.0 → 1.29.0 | image, version: another minor version | 2 workloads, 4 Pods, 2 namespaces"},
 		},
+		"a name that is a field's": {
+			[]change.Workload{workload("requests", "cpu", cpu), workload("a", "web", cpu)},
+			[]string{"istio-proxy cpu 150m → 200m | resources, tuning: CPU and memory | 2 workloads, 4 Pods, 2 namespaces"},
+		},
+		"a name that is a key's": {
+			[]change.Workload{
+				workload("a", "name", differs("app/x", "env[A]", "", `{"name":"A","value":"b"}`)),
+				workload("a", "web", differs("app/x", "env[A]", "", `{"name":"A","value":"b"}`)),
+			},
+			[]string{"app env[A] added | env, behaviour: a variable | 2 workloads, 4 Pods, 1 namespaces"},
+		},
 		"secrets": {
 			[]change.Workload{
 				workload("a", "web", differs("container/p", "env[API_TOKEN].value", `"hunter2-a"`, `"hunter3-a"`)),

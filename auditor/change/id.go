@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -61,6 +62,14 @@ func Name(ids ...ID) Named {
 
 // Any reports whether there are some.
 func (n Named) Any() bool { return len(n.ids) > 0 }
+
+// Equal reports whether the same changes are named, in the same order.
+func (n Named) Equal(o Named) bool { return slices.Equal(n.ids, o.ids) }
+
+// Has reports whether a change is named, by its ID as text.
+func (n Named) Has(id string) bool {
+	return slices.ContainsFunc(n.ids, func(own ID) bool { return own.String() == id })
+}
 
 // Covers reports whether all that the workload differs in is of these changes. It need not
 // be grouped with others: wherever changes are found, those of a workload sum up to what it

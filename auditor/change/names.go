@@ -41,6 +41,15 @@ func (n names) without(text string) string {
 	return text
 }
 
+// withoutInKeys does so in the keys of a path's items, which alone may have a name in them.
+func (n names) withoutInKeys(path string) string {
+	outer, inner, isItem := strings.Cut(path, "[")
+	if !isItem {
+		return path
+	}
+	return outer + "[" + n.without(inner)
+}
+
 func (n names) withoutIn(value json.RawMessage) json.RawMessage {
 	if value == nil {
 		return nil
@@ -82,6 +91,9 @@ func (o own) standsAt(text string, start, end int) bool {
 	}
 	if isWord(rune(before)) || isWord(rune(after)) {
 		return false
+	}
+	if strings.HasPrefix(text[end:], `":`) {
+		return false // the key of a value
 	}
 	qualifies := func(c byte) bool { return c == '.' || c == '/' }
 	return !o.qualified || qualifies(before) || qualifies(after)

@@ -68,7 +68,7 @@ func (p *places) numbers(w Workload, r Revision) []int {
 // number is that of one difference's place.
 func (p *places) number(own names, sidecars []string, c verdict.Change, lost bool) int {
 	c = p.mask(c)
-	c.Path = own.without(c.Path)
+	c.Path = own.withoutInKeys(c.Path)
 	switch kind, _, _ := strings.Cut(c.Part, "/"); {
 	case c.Path == BecomesNative:
 	case c.Part == "order":

@@ -5,6 +5,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 )
@@ -27,6 +28,7 @@ func Default() Configuration {
 			Strategy:         rollout.Restart,
 			ParallelRollouts: 1,
 			OrderBy:          rollout.ByName,
+			MaxRisk:          change.Loss,
 			MaxUnavailable:   1,
 			Timeout:          metav1.Duration{Duration: rollout.DefaultTimeout},
 			MaxDuration:      metav1.Duration{Duration: time.Hour},

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
@@ -173,7 +174,7 @@ func TestTheExampleIsUsed(t *testing.T) {
 	}
 	if diff := cmp.Diff(rollout.Options{
 		Strategy: rollout.Evict,
-		Select:   rollout.Selection{IncludeStatefulSet: true, SidecarNames: []string{}},
+		Select:   rollout.Selection{IncludeStatefulSet: true, SidecarNames: []string{}, MaxRisk: change.Behaviour},
 		Pace: rollout.Pace{Parallel: 1, Order: rollout.ByName, Canary: 2, Soak: 10 * time.Minute, MaxFailures: 1,
 			MaxUnavailable: 1, MaxUnavailablePercent: 5, Timeout: 5 * time.Minute, MaxDuration: 2 * time.Hour},
 		Mark: rollout.Mark{AnnotationPrefix: "sidecarRollout", FieldManager: "sidecar-drift"},

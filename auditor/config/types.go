@@ -3,6 +3,7 @@ package config
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/internal/kind"
@@ -188,6 +189,10 @@ type AutoRollout struct {
 	IncludeSidecarless bool `json:"includeSidecarless,omitempty"`
 	// Also workloads that differ only in how init containers ran that have ended.
 	IncludeSpent bool `json:"includeSpent,omitempty"`
+	// Leave out what differs in something riskier than this (docs/changes.md): cosmetic,
+	// tuning, version, behaviour or loss, which sets no limit. A loss needs allowOrphaned
+	// besides.
+	MaxRisk change.Risk `json:"maxRisk,omitempty"`
 	// Also where a restart leaves no Pod available for a while, or hangs until one goes.
 	AllowDowntime bool `json:"allowDowntime,omitempty"`
 	// Prefix, without a slash, of the annotations PREFIX.rollout.timestamp and

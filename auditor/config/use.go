@@ -55,6 +55,7 @@ func (c Configuration) RolloutOptions() rollout.Options {
 			SidecarNames:       c.Selection.SidecarContainerNames,
 			IncludeSidecarless: a.IncludeSidecarless,
 			IncludeSpent:       a.IncludeSpent,
+			MaxRisk:            a.MaxRisk,
 		},
 		Guards: rollout.Guards{AllowOrphaned: a.AllowOrphaned, AllowDowntime: a.AllowDowntime},
 		Pace: rollout.Pace{

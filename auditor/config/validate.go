@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -169,6 +170,7 @@ func (p *problems) pace(path string, a AutoRollout) {
 	choose(p, path+".strategy", a.Strategy, Strategies())
 	p.atLeast(path+".parallelRollouts", a.ParallelRollouts, 1)
 	choose(p, path+".orderBy", a.OrderBy, Orders())
+	choose(p, path+".maxRisk", a.MaxRisk, change.Risks())
 	p.atLeast(path+".canary", a.Canary, 0)
 	p.notNegative(path+".soak", a.Soak.Duration)
 	if a.Soak.Duration > 0 && a.Canary == 0 {

@@ -6,11 +6,13 @@
 package metrics
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -38,6 +40,8 @@ type audit struct {
 	oldest map[string]time.Time // since when something has drifted, by namespace
 	ended  time.Time            // of the last round that looked further than at changes
 	each   bool                 // whether workloads have series of their own
+	// changes numbers those of each risk, and is found at the first scrape.
+	changes func() map[change.Risk]int
 }
 
 // Reasons of failed audits.
@@ -59,6 +63,8 @@ var (
 		"Workloads that could not be asked about last, and whose state is the one that was known before.", nil, nil)
 	biasedDesc = prometheus.NewDesc("sidecar_drift_biased_workloads",
 		"Workloads with places that are not judged, as Pods that controllers created differ from a dry run there though injection did not change.", nil, nil)
+	changesDesc = prometheus.NewDesc("sidecar_drift_changes",
+		"Changes of the injection that workloads differ in, each once however many these are, by risk.", []string{"risk"}, nil)
 	injectorDownDesc = prometheus.NewDesc("sidecar_drift_injector_down",
 		"1 for each mutating webhook that does not answer, CONFIGURATION/WEBHOOK: new Pods may be created without what it injects.", []string{"webhook"}, nil)
 	workloadPodsDesc = prometheus.NewDesc("sidecar_drift_workload_pods",
@@ -136,7 +142,7 @@ func New(registry prometheus.Registerer) *Metrics {
 // came or changed. driftingSince is when the oldest drift of a namespace
 // was first seen. With each, every workload has series of its own.
 func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Time, took time.Duration, each bool) {
-	next := &audit{report: found, oldest: driftingSince, each: each}
+	next := &audit{report: found, oldest: driftingSince, each: each, changes: sync.OnceValue(found.ChangesByRisk)}
 	if previous := m.last.Load(); previous != nil {
 		next.ended = previous.ended
 	}
@@ -228,7 +234,7 @@ func (m *Metrics) Notified(sink, result string) { m.notified.WithLabelValues(sin
 
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, classesDesc, detectionDesc, answerDesc, intervalDesc, fullIntervalDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, changesDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, classesDesc, detectionDesc, answerDesc, intervalDesc, fullIntervalDesc} {
 		descriptions <- d
 	}
 }
@@ -263,6 +269,9 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 	gauge(staleDesc, float64(last.report.Stale()))
 	gauge(biasedDesc, float64(last.report.Biased().Workloads))
+	for risk, n := range last.changes() {
+		gauge(changesDesc, float64(n), string(risk))
+	}
 	for _, outage := range last.report.Outages {
 		gauge(injectorDownDesc, 1, outage.Webhook)
 	}

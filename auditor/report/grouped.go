@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/change"
-	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
-	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
@@ -33,11 +31,7 @@ type ChangeSummary struct {
 // items are copied. Changes are of all that the report holds then: a selection of it shows
 // some of them, with their numbers.
 func (r *Report) Group() {
-	workloads := make([]change.Workload, len(r.Items))
-	for i, item := range r.Items {
-		workloads[i] = item.differences()
-	}
-	found := change.Group(workloads)
+	found := r.grouping()
 	r.Changes, r.grouped = make([]ChangeSummary, len(found.Changes)), found.Changes
 	ids := make([]string, len(found.Changes))
 	for i, c := range found.Changes {
@@ -67,66 +61,29 @@ func (r *Report) Group() {
 	}
 }
 
-// Observed is what a journal takes down of a report that is grouped: changes that drift
-// consists of, and all workloads.
-func (r *Report) Observed() ([]journal.Change, map[inventory.WorkloadRef]journal.Workload) {
-	changes, workloads := make([]journal.Change, len(r.grouped)), make(map[inventory.WorkloadRef]journal.Workload, len(r.Items))
-	index := r.index()
-	for i, c := range r.grouped {
-		changes[i] = journal.Change{ID: c.ID.String(), Summary: c.Summary(), Kind: string(c.Kind), Risk: string(c.Risk)}
-		for _, part := range c.Parts {
-			changes[i].PlaceIDs = append(changes[i].PlaceIDs, part.String())
-		}
-		for _, place := range c.Places {
-			changes[i].Places = append(changes[i].Places, journal.Place{
-				Part: place.Part, Path: place.Path,
-				From: verdict.Cut(string(place.From), longestJournalled), To: verdict.Cut(string(place.To), longestJournalled),
-			})
-		}
+func (r *Report) grouping() change.Grouping {
+	workloads := make([]change.Workload, len(r.Items))
+	for i, item := range r.Items {
+		workloads[i] = item.differences()
 	}
-	for _, item := range r.Items {
-		ref := inventory.WorkloadRef{Kind: item.Kind, Namespace: item.Namespace, Name: item.Name}
-		w := journal.Workload{Unknown: item.State == verdict.Unknown}
-		if item.OldestPod != nil {
-			w.OldestPod = *item.OldestPod
-		}
-		workloads[ref] = w
-		for at, pods := range item.driftsBy(index) {
-			changes[at].Pods += pods
-			changes[at].Workloads = append(changes[at].Workloads, ref)
-		}
-	}
-	return slices.DeleteFunc(changes, func(c journal.Change) bool { return len(c.Workloads) == 0 }), workloads
+	return change.Group(workloads)
 }
 
-// longestJournalled is how many bytes of a value are kept.
-const longestJournalled = 300
-
-// driftsBy counts the Pods that drift by each change of the index.
-func (item Item) driftsBy(index map[string]int) map[int]int {
-	pods := map[int]int{}
-	for _, r := range item.Revisions {
-		if !r.State.Drift() {
-			continue
-		}
-		seen := map[string]bool{"": true}
-		for _, c := range r.Changes {
-			if at, ok := index[c.ID]; ok && !seen[c.ID] {
-				seen[c.ID] = true
-				pods[at] += r.Pods
-			}
+// ChangesByRisk numbers the changes of each risk; of a risk that none has there are 0.
+func (r *Report) ChangesByRisk() map[change.Risk]int {
+	numbers := map[change.Risk]int{}
+	for _, risk := range change.Risks() {
+		numbers[risk] = 0
+	}
+	for _, c := range r.Changes {
+		numbers[c.Risk]++
+	}
+	if r.Changes == nil {
+		for _, c := range r.grouping().Changes {
+			numbers[c.Risk]++
 		}
 	}
-	return pods
-}
-
-// Began tells since when changes are known, by their IDs.
-func (r *Report) Began(since map[string]journal.Interval) {
-	for i, c := range r.Changes {
-		if known, ok := since[c.ID]; ok {
-			r.Changes[i].Since = &known.By
-		}
-	}
+	return numbers
 }
 
 // differences are what the workload is grouped by.
@@ -140,11 +97,30 @@ func (item Item) differences() change.Workload {
 	return w
 }
 
+// Having returns the report with only the items that differ in one of the changes, or that
+// these cover. What it says of changes and in its summary is still of everything.
+func (r *Report) Having(named change.Named) *Report {
+	selected := *r
+	selected.Items = []Item{}
+	for _, item := range r.Items {
+		has := slices.ContainsFunc(item.Revisions, func(revision Revision) bool {
+			return slices.ContainsFunc(revision.Changes, func(c verdict.Change) bool { return c.ID != "" && named.Has(c.ID) })
+		})
+		if has || item.Covered(named) {
+			selected.Items = append(selected.Items, item)
+		}
+	}
+	return &selected
+}
+
 // Covered reports whether all that the workload differs in is of the changes that are named.
 func (item Item) Covered(named change.Named) bool { return named.Covers(item.differences()) }
 
 // Risk is the worst of all that the workload differs in, and where.
 func (item Item) Risk() (change.Risk, string) { return change.Assess(item.differences()) }
+
+// Differs reports whether something of the workload differs that is injection's.
+func (item Item) Differs() bool { return slices.ContainsFunc(item.Revisions, Revision.differs) }
 
 // differs reports whether what the revision's Pods differ in is injection's.
 func (r Revision) differs() bool { return r.State.Drift() || r.State == verdict.Modified }

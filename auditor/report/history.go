@@ -3,12 +3,15 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // History is what the daemon has seen of changes, as programs read it.
@@ -175,4 +178,66 @@ func summaryIn(summary string, width int) string {
 		return Printable(summary)
 	}
 	return truncate(Printable(summary), width)
+}
+
+// Observed is what a journal takes down of a report that is grouped: changes that drift
+// consists of, and all workloads.
+func (r *Report) Observed() ([]journal.Change, map[inventory.WorkloadRef]journal.Workload) {
+	changes, workloads := make([]journal.Change, len(r.grouped)), make(map[inventory.WorkloadRef]journal.Workload, len(r.Items))
+	index := r.index()
+	for i, c := range r.grouped {
+		changes[i] = journal.Change{ID: c.ID.String(), Summary: c.Summary(), Kind: string(c.Kind), Risk: string(c.Risk)}
+		for _, part := range c.Parts {
+			changes[i].PlaceIDs = append(changes[i].PlaceIDs, part.String())
+		}
+		for _, place := range c.Places {
+			changes[i].Places = append(changes[i].Places, journal.Place{
+				Part: place.Part, Path: place.Path,
+				From: verdict.Cut(string(place.From), longestJournalled), To: verdict.Cut(string(place.To), longestJournalled),
+			})
+		}
+	}
+	for _, item := range r.Items {
+		ref := inventory.WorkloadRef{Kind: item.Kind, Namespace: item.Namespace, Name: item.Name}
+		w := journal.Workload{Unknown: item.State == verdict.Unknown}
+		if item.OldestPod != nil {
+			w.OldestPod = *item.OldestPod
+		}
+		workloads[ref] = w
+		for at, pods := range item.driftsBy(index) {
+			changes[at].Pods += pods
+			changes[at].Workloads = append(changes[at].Workloads, ref)
+		}
+	}
+	return slices.DeleteFunc(changes, func(c journal.Change) bool { return len(c.Workloads) == 0 }), workloads
+}
+
+// longestJournalled is how many bytes of a value are kept.
+const longestJournalled = 300
+
+// driftsBy counts the Pods that drift by each change of the index.
+func (item Item) driftsBy(index map[string]int) map[int]int {
+	pods := map[int]int{}
+	for _, r := range item.Revisions {
+		if !r.State.Drift() {
+			continue
+		}
+		seen := map[string]bool{"": true}
+		for _, c := range r.Changes {
+			if at, ok := index[c.ID]; ok && !seen[c.ID] {
+				seen[c.ID] = true
+				pods[at] += r.Pods
+			}
+		}
+	}
+	return pods
+}
+
+// Began tells since when changes are known, by their IDs.
+func (r *Report) Began(since map[string]journal.Interval) {
+	for i, c := range r.Changes {
+		if known, ok := since[c.ID]; ok {
+			r.Changes[i].Since = &known.By
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -88,6 +89,11 @@ type Selection struct {
 	IncludeSpent bool
 	// All selects every workload that has the sidecar, drifted or not.
 	All bool
+	// Changes, where some are named, leave out what differs in any other, too.
+	Changes change.Named
+	// MaxRisk leaves out what differs in something riskier; empty sets no limit. A loss needs
+	// the guard against it lifted besides.
+	MaxRisk change.Risk
 }
 
 // AnyKind selects workloads of every kind that can be rolled out, by these sidecars.

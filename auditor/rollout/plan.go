@@ -65,6 +65,7 @@ func (p *Plan) Report() *report.Report {
 		Probes:      p.Audited.Probes,
 
 		IgnoredPaths: p.Audited.IgnoredPaths,
+		Changes:      p.Audited.Changes,
 		Items:        make([]report.Item, len(p.Steps)),
 	}
 	for i, s := range p.Steps {

@@ -78,6 +78,9 @@ func choose(item report.Item, opts Options) decision {
 	if images := item.ImageChanges(); images != "" && !opts.Guards.AllowAppImage {
 		return skip("would bring up another image of the app than runs (%s): where that is meant, --allow-app-image", images)
 	}
+	if reason := sel.exceeds(item); reason != "" {
+		return skip("%s", reason)
+	}
 	return proceed
 }
 

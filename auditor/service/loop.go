@@ -183,6 +183,9 @@ func (l *loop) audit(ctx context.Context, due request) error {
 		return err
 	}
 	found := round.Report
+	found.Group()
+	observed, workloads := found.Observed()
+	found.Began(l.history.audited(observed, workloads, begin))
 	l.last = found
 	fresh := l.memory.update(found, begin)
 	took := time.Since(begin)
@@ -197,9 +200,6 @@ func (l *loop) audit(ctx context.Context, due request) error {
 	})
 	l.first.end()
 	found.Waves, found.Detection = l.memory.waveProgress(), detectionOf(round, c.Interval.Duration, time.Now())
-	found.Group()
-	observed, workloads := found.Observed()
-	found.Began(l.history.audited(observed, workloads, begin))
 	l.page.audited(found)
 	for _, message := range fresh.messages(found, begin) {
 		l.tell(message)

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -34,6 +35,7 @@ type auditOptions struct {
 	labels     []string
 	texts      []string // annotations
 	preview    injection.Metadata
+	changes    []change.ID
 	gentle     bool
 	diff       bool
 	secrets    secrets
@@ -55,6 +57,10 @@ func newAuditCommandWith(name string, streams genericiooptions.IOStreams, audit 
 		Short: "Say which workloads' sidecars drifted, and how",
 		Long: `Ask the API server, for each workload that has Pods, what its Pods would look like
 if they were re-created now (a dry run: nothing is created), and compare.
+
+What several workloads differ in alike is a change, which the table begins with: its number,
+by which rows name it, what it is, how far it reaches, how risky it is (cosmetic, tuning,
+version, behaviour or loss, docs/changes.md), and its ID for --change.
 
 States, worst first:
   Blocked      admission refuses the Pod: the workload cannot be re-created at all
@@ -84,7 +90,7 @@ others: the report says so, and the exit code is 2.
 Exit codes:
   0  the audit completed; with --exit-code or --fail-on: and all that was selected is well
   1  with --exit-code: a workload is Drifted, Missing, Orphaned or Blocked; with --fail-on:
-     one is in a state that it names
+     one is in a state that it names, or differs in something as risky as it names
   2  an error, also if it is one cluster's of several, whatever the others show; with either
      flag also, where it is not 1, if nothing could be judged, a namespace that was named does
      not exist, or, without --allow-unknown, a workload is Unknown`,
@@ -107,6 +113,9 @@ NAME audit --contexts eu,us
 # In a pipeline: fail if anything drifted or could not be re-created
 NAME audit --exit-code --output junit > drift.xml
 
+# In a pipeline: fail if something would change that is riskier than another version
+NAME audit --fail-on behaviour,Blocked
+
 # A comment for a pull request
 NAME audit --output markdown > drift.md
 
@@ -124,6 +133,7 @@ NAME audit --output policyreport | kubectl apply --server-side -f -`),
 	}
 	o.selection.addFlags(cmd, "Only workloads in these `states`, comma-separated.", verdict.States())
 	group(cmd, "Selection", func(flags *pflag.FlagSet) {
+		addChanges(flags, &o.changes, "Only workloads that differ in the change of this `ID`, as the report has it.")
 		addSwitch(flags, &o.gentle, "gentle", "Take time, so that other requests to the API server take hardly longer for the audit.")
 	})
 	group(cmd, "Preview", func(flags *pflag.FlagSet) {
@@ -276,6 +286,8 @@ func (o *auditOptions) auditing(selected inventory.Selection, progress func(done
 // shown leaves out what was not asked for: other states than the given ones
 // and, in a table, workloads that have to do with no sidecar.
 func (o *auditOptions) shown(found *report.Report) *report.Report {
+	found.Group() // before anything is left out
+	found = selectChanges(found, o.changes)
 	if len(o.selection.states) > 0 {
 		return found.Select(o.selection.states...)
 	}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -21,13 +22,14 @@ import (
 // gate is what an audit fails on, for pipelines.
 type gate struct {
 	exitCode     bool
-	failOn       []verdict.State // none: those that Item.Alarming has
+	failOn       []verdict.State // none, nor a risk: those that Item.Alarming has
+	failOnRisk   change.Risk     // and worse; empty: none
 	allowUnknown bool
 }
 
 func (g *gate) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&g.exitCode, "exit-code", false, "Exit with 1 if a selected workload is Drifted, Missing, Orphaned or Blocked, with 2 if one is Unknown, or nothing could be judged.")
-	flags.Var(&statesValue{&g.failOn, verdict.States()}, "fail-on", "Exit with 1 if a workload is in one of these `states`, comma-separated, instead. Implies --exit-code.")
+	flags.Var(&gateValue{&g.failOn, &g.failOnRisk}, "fail-on", "Exit with 1 if a workload is in one of these `states`, or differs in a change of this risk or a worse one (cosmetic, tuning, version, behaviour, loss), instead. Comma-separated. Implies --exit-code.")
 	addSwitch(flags, &g.allowUnknown, "allow-unknown", "With --exit-code: workloads that are Unknown are no reason to fail.")
 }
 
@@ -44,7 +46,7 @@ func (g *gate) validate(selected []verdict.State) error {
 	return nil
 }
 
-func (g *gate) on() bool { return g.exitCode || len(g.failOn) > 0 }
+func (g *gate) on() bool { return g.exitCode || len(g.failOn) > 0 || g.failOnRisk != "" }
 
 // judge ends the command by what an audit found, and selected of that. Drift is the
 // outcome even beside what is not known.
@@ -72,10 +74,17 @@ func (g *gate) judge(found, selected *report.Report, absent []string) error {
 }
 
 func (g *gate) fails(item report.Item) bool {
-	if len(g.failOn) > 0 {
-		return slices.Contains(g.failOn, item.State)
+	if len(g.failOn) == 0 && g.failOnRisk == "" {
+		return item.Alarming()
 	}
-	return item.Alarming()
+	if slices.Contains(g.failOn, item.State) {
+		return true
+	}
+	if g.failOnRisk == "" || !item.Differs() {
+		return false
+	}
+	risk, _ := item.Risk()
+	return !g.failOnRisk.Exceeds(risk)
 }
 
 // absentNamespaces are those of the named ones that have no Pods, as they do not

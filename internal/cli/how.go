@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 )
@@ -24,6 +25,7 @@ type how struct {
 	includeSidecarless              *bool
 	includeSpent                    *bool
 	allowOrphaned, allowDowntime    *bool
+	maxRisk                         *change.Risk
 }
 
 func howOfCommand(o *rollout.Options, lockNamespace *string) how {
@@ -35,6 +37,7 @@ func howOfCommand(o *rollout.Options, lockNamespace *string) how {
 		prefix: &o.Mark.AnnotationPrefix, reason: &o.Mark.Reason, manager: &o.Mark.FieldManager, lockIn: lockNamespace,
 		includeSidecarless: &o.Select.IncludeSidecarless, includeSpent: &o.Select.IncludeSpent,
 		allowOrphaned: &o.Guards.AllowOrphaned, allowDowntime: &o.Guards.AllowDowntime,
+		maxRisk: &o.Select.MaxRisk,
 	}
 }
 
@@ -47,6 +50,7 @@ func howOfConfiguration(a *config.AutoRollout) how {
 		prefix: &a.AnnotationPrefix, reason: &a.RolloutReason, manager: &a.FieldManager, lockIn: &a.LockNamespace,
 		includeSidecarless: &a.IncludeSidecarless, includeSpent: &a.IncludeSpent,
 		allowOrphaned: &a.AllowOrphaned, allowDowntime: &a.AllowDowntime,
+		maxRisk: &a.MaxRisk,
 	}
 }
 
@@ -55,6 +59,7 @@ func (h how) addGuards(flags *pflag.FlagSet) {
 	addSwitch(flags, h.includeSpent, "include-spent", "Also workloads that differ only in how init containers ran that have ended.")
 	addSwitch(flags, h.allowOrphaned, "allow-orphaned", "Also where a sidecar would be lost. Make sure that the injector is up.")
 	addSwitch(flags, h.allowDowntime, "allow-downtime", "Also where a restart leaves no Pod available for a while, or hangs until one goes.")
+	addChoice(flags, h.maxRisk, "max-risk", "", "Leave out what differs in something riskier than this, %s, by the rules of docs/changes.md; the last sets no limit, and still needs --allow-orphaned.", change.Risks()...)
 }
 
 func (h how) addPace(flags *pflag.FlagSet) {

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
@@ -59,6 +60,7 @@ type rolloutOptions struct {
 	hints      hints
 
 	startedBefore time.Time
+	changes       []change.ID
 	confirm       bool
 	strict        bool
 	lockNamespace string
@@ -83,6 +85,7 @@ func newRolloutCommandWith(name string, streams genericiooptions.IOStreams, step
 		format:     report.Table,
 		rollout: rollout.Options{
 			Strategy: rollout.Restart,
+			Select:   rollout.Selection{MaxRisk: change.Loss},
 			Pace:     rollout.Pace{Parallel: 1, Order: rollout.ByName, MaxUnavailable: 1, Timeout: rollout.DefaultTimeout, MaxFailures: 1},
 			Mark:     rollout.Mark{AnnotationPrefix: rollout.DefaultAnnotationPrefix, FieldManager: rollout.DefaultFieldManager},
 		},
@@ -134,6 +137,12 @@ NAME rollout --canary 3 --soak 10m --parallel-rollouts 10 --confirm
 # What is labelled for tests first, and production only if all of that ended well
 NAME rollout --wave-by env=dev,staging,production --soak 10m --parallel-rollouts 10 --confirm
 
+# What the audit shows as change 32882d92bf, and nothing else
+NAME rollout --change 32882d92bf --confirm
+
+# Only what is no riskier than another version of the sidecar
+NAME rollout --max-risk version --confirm
+
 # Pod by Pod, at the pace that PodDisruptionBudgets allow; the templates stay as they are
 NAME rollout --strategy evict --confirm`),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -158,6 +167,7 @@ func (o *rolloutOptions) addFlags(cmd *cobra.Command) {
 		addSwitch(flags, &o.rollout.Select.IncludeDaemonSet, "include-daemonset", "Roll out DaemonSets too.")
 		addSwitch(flags, &o.rollout.Select.IncludeStatefulSet, "include-statefulset", "Roll out StatefulSets too.")
 		addSwitch(flags, &o.rollout.Select.ExcludeDeployment, "exclude-deployment", "Leave Deployments out.")
+		addChanges(flags, &o.changes, "Only workloads all of whose changes are named by this `ID`, as the audit has it: a re-created Pod takes over all that admission does today.")
 		addSwitch(flags, &o.rollout.Select.All, "all", "Roll out every selected workload that has the sidecar, drifted or not.")
 		how.addGuards(flags)
 		addSwitch(flags, &o.rollout.Guards.AllowAppImage, "allow-app-image", "Also where the new Pods would have another image of the app than runs, as one that a policy resolved to another digest.")
@@ -210,7 +220,7 @@ func (o *rolloutOptions) Complete(cmd *cobra.Command, args []string) error {
 	}
 	o.maxUnavailableGiven = cmd.Flags().Changed("max-unavailable")
 	o.rollout.Guards.RestartOwned = cmd.Flags().Changed("strategy") && o.rollout.Strategy == rollout.Restart
-	choose.States = o.selection.states
+	choose.States, choose.Changes = o.selection.states, change.Name(o.changes...)
 	choose.SidecarNames = o.selection.sidecarNames
 	return nil
 }
@@ -245,6 +255,9 @@ func (o *rolloutOptions) Validate() error {
 	}
 	if o.rollout.Select.All && len(o.rollout.Select.States) > 0 {
 		return misuse("--all and --state contradict each other: --all rolls out workloads in any state")
+	}
+	if o.rollout.Select.All && len(o.changes) > 0 {
+		return misuse("--all and --change contradict each other: --all rolls out what differs in nothing, too")
 	}
 	for _, state := range o.rollout.Select.States {
 		switch {

@@ -100,6 +100,7 @@ func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected
 	if err != nil {
 		return nil, err
 	}
+	audited.Group()
 	bar.show("Planning …")
 	planning := o.rollout
 	planning.Log = log

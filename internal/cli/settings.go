@@ -64,7 +64,7 @@ func settingKeys() map[string]string {
 		"rollout-include-namespace": "autoRollout.includeNamespaces", "rollout-exclude-namespace": "autoRollout.excludeNamespaces",
 		"rollout-kind": "autoRollout.kinds", "rollout-budget": "autoRollout.budget", "minimum-age": "autoRollout.minimumAge",
 		"prometheus-url": "autoRollout.prometheusURL", "block-on-prometheus-query": "autoRollout.blockOnPrometheusQueries",
-		"include-sidecarless": "autoRollout.includeSidecarless", "include-spent": "autoRollout.includeSpent",
+		"include-sidecarless": "autoRollout.includeSidecarless", "include-spent": "autoRollout.includeSpent", "max-risk": "autoRollout.maxRisk",
 		"allow-orphaned": "autoRollout.allowOrphaned", "allow-downtime": "autoRollout.allowDowntime",
 		"strategy": "autoRollout.strategy", "parallel-rollouts": "autoRollout.parallelRollouts", "order-by": "autoRollout.orderBy",
 		"canary": "autoRollout.canary", "soak": "autoRollout.soak", "max-unavailable": "autoRollout.maxUnavailable",

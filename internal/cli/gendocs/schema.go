@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
@@ -61,6 +62,7 @@ var (
 	durationType = reflect.TypeFor[metav1.Duration]()
 	choices      = map[reflect.Type][]string{
 		reflect.TypeFor[rollout.Strategy]():    texts(config.Strategies()),
+		reflect.TypeFor[change.Risk]():         texts(change.Risks()),
 		reflect.TypeFor[injection.DryRunAs]():  texts(injection.DryRunAsValues),
 		reflect.TypeFor[rollout.Order]():       texts(config.Orders()),
 		reflect.TypeFor[config.WorkloadKind](): texts(config.WorkloadKinds()),
