@@ -17,7 +17,7 @@ MODULES := . tools tools/actionlint test/ui test/image test/release \
 LINT    := go tool -modfile=tools/go.mod golangci-lint
 BENCHES := admission-p50 audit audit-gentle detection handler rollout webhook-rss
 # These take from minutes to an hour, by how many Pods the machine can create.
-SCALE   := audit-replay audit-rss daemon-dry-runs daemon-rss
+SCALE   := audit-replay audit-rss daemon-churn daemon-dry-runs daemon-rss
 FUZZTIME ?= 10s
 
 .PHONY: help
