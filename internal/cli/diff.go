@@ -177,7 +177,7 @@ func leastBesides(found *report.Report, named change.Named) (least report.Item, 
 	fewest := 0
 	for _, item := range found.Having(named).Items {
 		has, others := item.InChanges(named)
-		if has < named.Len() && !item.Covered(named) {
+		if has < named.Len() && !(has == 0 && item.Covered(named)) {
 			continue
 		}
 		of++
