@@ -39,7 +39,9 @@ type Change struct {
 	// Places are without what is a workload's own, and with masks in the place of secrets,
 	// the most telling first. A part that is a container of the app is "app", and an image
 	// that several containers have is named once.
-	Places     []verdict.Change
+	Places []verdict.Change
+	// Parts are the places' own IDs, in no order, of which ID is the sum.
+	Parts      []ID
 	Kind       Kind // of the most telling place
 	Risk       Risk // the worst of its places
 	Reason     string
@@ -150,7 +152,7 @@ func (g *grouper) changes(workloads []Workload, class []int) (changes []Change, 
 		}
 		place := g.all[p]
 		f.ID = f.ID.plus(place.id)
-		f.Places = append(f.Places, place.shown)
+		f.Places, f.Parts = append(f.Places, place.shown), append(f.Parts, place.id)
 		f.kind, f.risk = moreTelling(f.kind, place.assessed), worse(f.risk, place.assessed)
 	}
 	for w, workload := range workloads {

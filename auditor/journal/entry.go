@@ -2,6 +2,7 @@ package journal
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -222,3 +223,18 @@ func (e *Entry) names() []Name {
 }
 
 func bound[T any](list []T, most int) []T { return list[:min(len(list), most)] }
+
+// String is PART:PATH FROM → TO.
+func (p Place) String() string {
+	place := p.Part
+	if p.Path != "" {
+		place += ":" + p.Path
+	}
+	switch {
+	case p.From == "":
+		return place + " is added: " + p.To
+	case p.To == "":
+		return place + " is taken away: " + p.From
+	}
+	return fmt.Sprintf("%s %s → %s", place, p.From, p.To)
+}

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -35,5 +37,30 @@ sidecar_drift_changes{risk="version"} 0
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "sidecar_drift_changes"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Of each change that is open it is known since when it is, of no more than fifty.
+func TestChangesStarted(t *testing.T) {
+	since := time.Unix(1767355200, 0)
+	r := found()
+	r.Changes = []report.ChangeSummary{{ID: "3f0c29d1aa", Risk: change.Version, Since: &since}, {ID: "of unknown age", Risk: change.Loss}}
+	registry := prometheus.NewPedanticRegistry()
+	m := New(registry)
+	m.Audited(r, nil, time.Second, false)
+	const name = "sidecar_drift_change_started_timestamp_seconds"
+	want := `
+# HELP ` + name + ` When each change that workloads still differ in was first seen, in Unix time: those that most workloads have, 50 at most.
+# TYPE ` + name + ` gauge
+` + name + `{change="3f0c29d1aa",risk="version"} 1.7673552e+09
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), name); err != nil {
+		t.Error(err)
+	}
+	for n := range 2 * mostStarted {
+		r.Changes = append(r.Changes, report.ChangeSummary{ID: fmt.Sprint(n), Risk: change.Version, Since: &since})
+	}
+	if n, err := testutil.GatherAndCount(registry, name); err != nil || n != mostStarted-1 {
+		t.Errorf("%d series of %d changes, %v", n, len(r.Changes), err)
 	}
 }

@@ -65,6 +65,8 @@ var (
 		"Workloads with places that are not judged, as Pods that controllers created differ from a dry run there though injection did not change.", nil, nil)
 	changesDesc = prometheus.NewDesc("sidecar_drift_changes",
 		"Changes of the injection that workloads differ in, each once however many these are, by risk.", []string{"risk"}, nil)
+	startedDesc = prometheus.NewDesc("sidecar_drift_change_started_timestamp_seconds",
+		"When each change that workloads still differ in was first seen, in Unix time: those that most workloads have, 50 at most.", []string{"change", "risk"}, nil)
 	injectorDownDesc = prometheus.NewDesc("sidecar_drift_injector_down",
 		"1 for each mutating webhook that does not answer, CONFIGURATION/WEBHOOK: new Pods may be created without what it injects.", []string{"webhook"}, nil)
 	workloadPodsDesc = prometheus.NewDesc("sidecar_drift_workload_pods",
@@ -223,9 +225,12 @@ func (m *Metrics) Sinks(names ...string) {
 // Notified counts a message by its sink's name and what became of it.
 func (m *Metrics) Notified(sink, result string) { m.notified.WithLabelValues(sink, result).Inc() }
 
+// mostStarted bounds the series of changes.
+const mostStarted = 50
+
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, changesDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, classesDesc, detectionDesc, answerDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, changesDesc, startedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, classesDesc, detectionDesc, answerDesc} {
 		descriptions <- d
 	}
 }
@@ -262,6 +267,11 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	gauge(biasedDesc, float64(last.report.Biased().Workloads))
 	for risk, n := range last.changes() {
 		gauge(changesDesc, float64(n), string(risk))
+	}
+	for _, change := range last.report.Changes[:min(mostStarted, len(last.report.Changes))] {
+		if change.Since != nil {
+			gauge(startedDesc, float64(change.Since.Unix()), change.ID, string(change.Risk))
+		}
 	}
 	for _, outage := range last.report.Outages {
 		gauge(injectorDownDesc, 1, outage.Webhook)

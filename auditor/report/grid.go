@@ -83,7 +83,7 @@ func (g grid) widths(o TextOptions) (widths []int, left int) {
 // shorten makes the widest columns of names narrower, down to a least width, until the sum of
 // all is what it may be, and returns that.
 func (g grid) shorten(widths []int, sum, may, least int) int {
-	for ; sum > may; sum-- {
+	for ; sum > may && g.named > 0; sum-- {
 		longest := 0
 		for i := range g.named {
 			if widths[i] > widths[longest] {

@@ -32,7 +32,7 @@ type ChangeSummary struct {
 // some of them, with their numbers.
 func (r *Report) Group() {
 	found := r.grouping()
-	r.Changes = make([]ChangeSummary, len(found.Changes))
+	r.Changes, r.grouped = make([]ChangeSummary, len(found.Changes)), found.Changes
 	ids := make([]string, len(found.Changes))
 	for i, c := range found.Changes {
 		ids[i] = c.ID.String()
@@ -75,8 +75,13 @@ func (r *Report) ChangesByRisk() map[change.Risk]int {
 	for _, risk := range change.Risks() {
 		numbers[risk] = 0
 	}
-	for _, c := range r.grouping().Changes {
+	for _, c := range r.Changes {
 		numbers[c.Risk]++
+	}
+	if r.Changes == nil {
+		for _, c := range r.grouping().Changes {
+			numbers[c.Risk]++
+		}
 	}
 	return numbers
 }

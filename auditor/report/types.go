@@ -5,6 +5,7 @@ package report
 import (
 	"time"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
@@ -47,6 +48,7 @@ type Report struct {
 	// Changes are what workloads differ in, each once, those that most have first; nil where
 	// they were not looked for: see [Report.Group].
 	Changes []ChangeSummary `json:"changes,omitzero"`
+	grouped []change.Change // as Changes
 	Items   []Item          `json:"items"`
 }
 

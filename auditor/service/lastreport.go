@@ -2,17 +2,14 @@ package service
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -74,22 +71,9 @@ func (l *lastReport) load(ctx context.Context) (*report.Report, error) {
 	return found, nil
 }
 
-// unfolded reads a report. Whoever may write the ConfigMap could have written anything, and a
-// few bytes of JSON can become hundreds in memory.
 func unfolded(gzipped []byte) (*report.Report, error) {
-	r, err := gzip.NewReader(bytes.NewReader(gzipped))
-	if err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(io.LimitReader(r, mostUnfolded+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(text) > mostUnfolded, bytes.Count(text, []byte("{")) > mostObjects:
-		return nil, errors.New("it is larger than any that is kept")
-	}
 	var kept report.Report
-	return &kept, json.Unmarshal(text, &kept)
+	return &kept, unfold(gzipped, mostUnfolded, mostObjects, &kept)
 }
 
 // save keeps a report, unless it is too soon.
@@ -107,15 +91,7 @@ func (l *lastReport) save(ctx context.Context, found *report.Report, now time.Ti
 	if says == l.says && now.Sub(l.at) < lastReportConfirm {
 		return nil
 	}
-	object := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: l.name, Labels: map[string]string{"app.kubernetes.io/component": "auditor"}},
-		BinaryData: map[string][]byte{lastReportKey: text},
-	}
-	_, err = l.objects.Update(ctx, object, metav1.UpdateOptions{})
-	if apierrors.IsNotFound(err) {
-		_, err = l.objects.Create(ctx, object, metav1.CreateOptions{})
-	}
-	if err != nil {
+	if err := keep(ctx, l.objects, l.name, map[string][]byte{lastReportKey: text}); err != nil {
 		return fmt.Errorf("keep the last report: %w", err)
 	}
 	l.at, l.says = now, says

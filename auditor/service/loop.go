@@ -44,6 +44,7 @@ type loop struct {
 	first   *progress
 	memory  *memory
 	kept    *lastReport
+	history *history
 	changes *changes
 	heal    func(context.Context, config.Configuration, *report.Report)
 	tell    func(notify.Message)
@@ -70,6 +71,9 @@ func (l *loop) run(ctx context.Context) {
 	l.first.begin()
 	if err := l.memory.load(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not known")
+	}
+	if err := l.history.load(ctx); err != nil && ctx.Err() == nil {
+		l.log.Error(err, "The history of changes begins anew")
 	}
 	switch last, err := l.kept.load(ctx); {
 	case last != nil:
@@ -179,6 +183,9 @@ func (l *loop) audit(ctx context.Context, due request) error {
 		return err
 	}
 	found := round.Report
+	found.Group()
+	observed, workloads := found.Observed()
+	found.Began(l.history.audited(observed, workloads, begin))
 	l.last = found
 	fresh := l.memory.update(found, begin)
 	took := time.Since(begin)
@@ -205,6 +212,9 @@ func (l *loop) audit(ctx context.Context, due request) error {
 	}
 	if err := l.memory.save(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not kept")
+	}
+	if err := l.history.save(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		l.log.Error(err, "The history of changes is not kept")
 	}
 	if err := l.kept.save(ctx, found, time.Now()); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "The next leader's page begins without a report")

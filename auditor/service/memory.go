@@ -256,15 +256,7 @@ func (m *memory) save(ctx context.Context) error {
 	if same(now, m.saved) {
 		return nil
 	}
-	object := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: m.name, Labels: map[string]string{"app.kubernetes.io/component": "auditor"}},
-		BinaryData: now,
-	}
-	_, err := m.objects.Update(ctx, object, metav1.UpdateOptions{})
-	if apierrors.IsNotFound(err) {
-		_, err = m.objects.Create(ctx, object, metav1.CreateOptions{})
-	}
-	if err != nil {
+	if err := keep(ctx, m.objects, m.name, now); err != nil {
 		return fmt.Errorf("keep since when workloads have drifted: %w", err)
 	}
 	m.saved = now

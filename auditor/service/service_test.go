@@ -50,6 +50,7 @@ func newRecorded(every time.Duration) *recorded {
 	r.metrics, r.log = metrics.New(prometheus.NewRegistry()), logr.Discard()
 	r.memory = newMemory(fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor")
 	r.page = &page{masker: mask.Constant}
+	r.history = newHistory(fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), DefaultName)
 	r.kept = &lastReport{objects: fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), name: "sidecar-drift-auditor-report", masker: mask.Constant}
 	r.first = &progress{log: r.log, metric: r.metrics.Progress}
 	r.heal = func(context.Context, config.Configuration, *report.Report) {}

@@ -30,6 +30,9 @@ func helpText(cmd *cobra.Command, width int) string {
 	}
 	fmt.Fprintf(&b, "%s\n\nUsage:\n", strings.TrimSpace(about))
 	if cmd.HasAvailableSubCommands() {
+		if cmd.HasParent() && cmd.Runnable() {
+			fmt.Fprintf(&b, "  %s\n", cmd.UseLine())
+		}
 		fmt.Fprintf(&b, "  %s COMMAND [flags]\n\nCommands:\n", cmd.CommandPath())
 		for _, sub := range cmd.Commands() {
 			if sub.IsAvailableCommand() || sub.Name() == "help" {

@@ -59,6 +59,7 @@ NAME rollout --namespace shop --confirm`),
 		newCertsCommand(name, streams),
 		newDoctorCommand(name, streams),
 		newWavesCommand(name, streams),
+		newHistoryCommand(name, streams),
 		newVersionCommand(name, streams),
 	)
 	addCompletion(root)

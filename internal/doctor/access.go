@@ -68,6 +68,7 @@ func serviceRights(home string) []authorizationv1.ResourceAttributes {
 		within(home, "", rights("", "create", "configmaps")),
 		within(home, auditor, rights("", "get update", "configmaps")),
 		within(home, auditor+"-report", rights("", "get update", "configmaps")),
+		within(home, auditor+"-journal", rights("", "get update", "configmaps")),
 		within(home, "", rights("", "create", "events")),
 		within(home, "", rights("events.k8s.io", "create", "events")),
 	)

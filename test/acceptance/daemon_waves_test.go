@@ -31,7 +31,7 @@ autoRollout:
 `
 
 // The daemon rolls out a change wave by wave: the second one waits until the first one
-// has soaked, of which people can read.
+// has soaked, of which people can read, and afterwards of all that came of the change.
 func serveRollsOutInWaves(t *testing.T) {
 	t.Parallel()
 	c := fenced(t)
@@ -46,10 +46,10 @@ func serveRollsOutInWaves(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	says := func(want ...string) {
+	says := func(command string, want ...string) {
 		t.Helper()
 		err := cluster.Poll(t.Context(), strings.Join(want, ", "), func(ctx context.Context) error {
-			out, err := exec.CommandContext(ctx, testProduct(t).CLI, "waves", "--kubeconfig", kubeconfig, "--installation-namespace", home.namespace).CombinedOutput()
+			out, err := exec.CommandContext(ctx, testProduct(t).CLI, command, "--kubeconfig", kubeconfig, "--installation-namespace", home.namespace).CombinedOutput()
 			for _, text := range want {
 				if err == nil && !strings.Contains(string(out), text) {
 					err = fmt.Errorf("%q is not in %q", text, out)
@@ -66,7 +66,7 @@ func serveRollsOutInWaves(t *testing.T) {
 	becomes(t, 0, "sidecar_drift_ratio", nil, d)
 	last := podsOf(t, c, namespace, "app=last")[0].UID
 	setImage("proxy:2")
-	says("container/proxy:image", "first   soaking      1 of 1, until", "second  waiting      0 of 1")
+	says("waves", "container/proxy:image", "first   soaking      1 of 1, until", "second  waiting      0 of 1")
 	becomes(t, 0.5, "sidecar_drift_ratio", nil, d)
 	if now := podsOf(t, c, namespace, "app=last"); len(now) != 1 || now[0].UID != last {
 		t.Error("the second wave is rolled out while the first one soaks")
@@ -75,5 +75,6 @@ func serveRollsOutInWaves(t *testing.T) {
 	configure("1s")
 	becomes(t, 0, "sidecar_drift_ratio", nil, d)
 	becomes(t, 2, "sidecar_drift_rollouts_total", model.LabelSet{"kind": "Deployment", "strategy": "restart", "result": "RolledOut"}, d)
-	says("No change is on its way")
+	says("waves", "No change is on its way")
+	says("history", "proxy image 1 → 2", "2          rolled out: ", "1 change, 0 of them not rolled out everywhere")
 }

@@ -121,7 +121,7 @@ func (g generator) object(t reflect.Type, defaults reflect.Value) *schema {
 	}
 	for field := range t.Fields() {
 		name, modes, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "-" {
+		if name == "-" || !field.IsExported() {
 			continue
 		}
 		var value reflect.Value

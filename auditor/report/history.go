@@ -1,0 +1,246 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+)
+
+// ChangeHistory is the kind of a History.
+const ChangeHistory = "ChangeHistory"
+
+// History is what the daemon has seen of changes, as programs read it.
+type History struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Changes, the last that began first.
+	Changes []journal.Entry `json:"changes"`
+	// Earlier sums up changes of which no more is kept.
+	Earlier *journal.Earlier `json:"earlier,omitempty"`
+}
+
+// NewHistory puts one together.
+func NewHistory(entries []journal.Entry, earlier journal.Earlier) History {
+	h := History{APIVersion: APIVersion, Kind: ChangeHistory, Changes: orEmpty(entries)}
+	if earlier.Changes > 0 {
+		h.Earlier = &earlier
+	}
+	return h
+}
+
+// minute is how points in time are written for people.
+const minute = "2006-01-02 15:04 UTC"
+
+// WriteTable writes a line for each change.
+func (h History) WriteTable(w io.Writer, now time.Time, o TextOptions) error {
+	g := grid{titles: []string{"WHEN (UTC)", "ID", "WORKLOADS", "HEALED", "CHANGE"}}
+	for _, e := range h.Changes {
+		g.rows = append(g.rows, row{
+			cells:   []string{e.Began.By.UTC().Format("2006-01-02 15:04"), e.ID, fmt.Sprint(e.Reach.Workloads), healed(e)},
+			styled:  map[int]style{3: healedStyle(e)},
+			details: func(width int) []string { return []string{summaryIn(e.Summary, width)} },
+		})
+	}
+	var b strings.Builder
+	if len(g.rows) > 0 {
+		g.write(&b, o)
+	}
+	open := 0
+	for _, e := range h.Changes {
+		if e.Ended == nil {
+			open++
+		}
+	}
+	fmt.Fprintf(&b, "\n%s, %d of them not rolled out everywhere", counted(len(h.Changes), "change"), open)
+	if h.Earlier != nil {
+		fmt.Fprintf(&b, "; %d before %s", h.Earlier.Changes, h.Earlier.Until.UTC().Format(minute))
+	}
+	b.WriteString(".\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// healed says how far a change is: 12 left (74 %), rolled out: 3h.
+func healed(e journal.Entry) string {
+	if e.Ended == nil {
+		if e.Reach.Workloads == 0 || e.Open >= e.Reach.Workloads {
+			return "no"
+		}
+		return fmt.Sprintf("%d left (%d %%)", e.Open, 100*(e.Reach.Workloads-e.Open)/e.Reach.Workloads)
+	}
+	took := duration.HumanDuration(e.Ended.At.Sub(e.Began.By))
+	switch e.Ended.How {
+	case journal.RolledOut:
+		return "rolled out: " + took
+	case journal.TakenBack:
+		return "taken back: " + took
+	}
+	return "deleted: " + took
+}
+
+func healedStyle(e journal.Entry) style {
+	switch {
+	case e.Ended == nil:
+		return yellow
+	case e.Ended.How == journal.RolledOut:
+		return green
+	}
+	return dim
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// WriteChange writes all that is known of one change.
+func WriteChange(w io.Writer, e journal.Entry, now time.Time, o TextOptions) error {
+	var b strings.Builder
+	b.WriteString(o.paint(bold, e.Summary) + "\n\n")
+	line := func(title, text string) { fmt.Fprintf(&b, "%-10s %s\n", title, Printable(text)) }
+	line("ID", e.ID)
+	if e.Kind != "" {
+		line("Kind", fmt.Sprintf("%s, risk %s", e.Kind, e.Risk))
+	}
+	line("Began", began(e.Began, now))
+	line("Reach", fmt.Sprintf("%s, %s, %s at a time", counted(e.Reach.Workloads, "workload"), counted(e.Reach.Pods, "Pod"), counted(e.Reach.Namespaces, "namespace")))
+	if e.Half != nil {
+		line("Half", fmt.Sprintf("of them no longer had it at %s, after %s", e.Half.UTC().Format(minute), duration.HumanDuration(e.Half.Sub(e.Began.By))))
+	}
+	line("Healed", healedWhole(e))
+	if len(e.Places) > 0 {
+		b.WriteString("\nWhat differs:\n")
+		for _, p := range e.Places {
+			fmt.Fprintf(&b, "  %s\n", Printable(p.String()))
+		}
+	}
+	if len(e.Names) > 0 {
+		b.WriteString("\n" + o.paint(bold, names(e)) + "\n")
+		for _, n := range e.Names {
+			fmt.Fprintf(&b, "  %s\n", Printable(fmt.Sprintf("%s %s/%s", n.Kind, n.Namespace, n.Name)))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func names(e journal.Entry) string {
+	what := "Workloads that have it"
+	if e.Ended != nil {
+		what = "Workloads that had it last"
+	} else if e.Open > len(e.Names) {
+		what = fmt.Sprintf("Workloads that have it, %d of %d", len(e.Names), e.Open)
+	}
+	return what + ":"
+}
+
+func began(i journal.Interval, now time.Time) string {
+	ago := duration.HumanDuration(now.Sub(i.By)) + " ago"
+	switch {
+	case i.After.IsZero():
+		return fmt.Sprintf("before %s, %s: it was there at the first audit", i.By.UTC().Format(minute), ago)
+	case i.By.Sub(i.After) < time.Minute:
+		return fmt.Sprintf("%s, %s", i.By.UTC().Format(minute), ago)
+	}
+	return fmt.Sprintf("between %s and %s, %s", i.After.UTC().Format(minute), i.By.UTC().Format(minute), ago)
+}
+
+func healedWhole(e journal.Entry) string {
+	text := healed(e)
+	if e.Ended != nil {
+		text += ", until " + e.Ended.At.UTC().Format(minute)
+	}
+	var of []string
+	for _, each := range []struct {
+		n    int
+		what string
+	}{{e.RolledOut, "rolled out"}, {e.TakenBack, "as before, as injection is"}, {e.Gone, "deleted"}} {
+		if each.n > 0 {
+			of = append(of, fmt.Sprintf("%d %s", each.n, each.what))
+		}
+	}
+	if len(of) > 0 {
+		text += ": " + strings.Join(of, ", ")
+	}
+	return text
+}
+
+// summaryIn is a summary in so many columns; 0 sets no limit.
+func summaryIn(summary string, width int) string {
+	if width <= 0 {
+		return Printable(summary)
+	}
+	return truncate(Printable(summary), width)
+}
+
+// Observed is what a journal takes down of a report that is grouped: changes that drift
+// consists of, and all workloads.
+func (r *Report) Observed() ([]journal.Change, map[inventory.WorkloadRef]journal.Workload) {
+	changes, workloads := make([]journal.Change, len(r.grouped)), make(map[inventory.WorkloadRef]journal.Workload, len(r.Items))
+	index := r.index()
+	for i, c := range r.grouped {
+		changes[i] = journal.Change{ID: c.ID.String(), Summary: c.Summary(), Kind: string(c.Kind), Risk: string(c.Risk)}
+		for _, part := range c.Parts {
+			changes[i].PlaceIDs = append(changes[i].PlaceIDs, part.String())
+		}
+		for _, place := range c.Places {
+			changes[i].Places = append(changes[i].Places, journal.Place{
+				Part: place.Part, Path: place.Path,
+				From: verdict.Cut(string(place.From), longestJournalled), To: verdict.Cut(string(place.To), longestJournalled),
+			})
+		}
+	}
+	for _, item := range r.Items {
+		ref := inventory.WorkloadRef{Kind: item.Kind, Namespace: item.Namespace, Name: item.Name}
+		w := journal.Workload{Unknown: item.State == verdict.Unknown}
+		if item.OldestPod != nil {
+			w.OldestPod = *item.OldestPod
+		}
+		workloads[ref] = w
+		for at, pods := range item.driftsBy(index) {
+			changes[at].Pods += pods
+			changes[at].Workloads = append(changes[at].Workloads, ref)
+		}
+	}
+	return slices.DeleteFunc(changes, func(c journal.Change) bool { return len(c.Workloads) == 0 }), workloads
+}
+
+// longestJournalled is how many bytes of a value are kept.
+const longestJournalled = 300
+
+// driftsBy counts the Pods that drift by each change of the index.
+func (item Item) driftsBy(index map[string]int) map[int]int {
+	pods := map[int]int{}
+	for _, r := range item.Revisions {
+		if !r.State.Drift() {
+			continue
+		}
+		seen := map[string]bool{"": true}
+		for _, c := range r.Changes {
+			if at, ok := index[c.ID]; ok && !seen[c.ID] {
+				seen[c.ID] = true
+				pods[at] += r.Pods
+			}
+		}
+	}
+	return pods
+}
+
+// Began tells since when changes are known, by their IDs.
+func (r *Report) Began(since map[string]journal.Interval) {
+	for i, c := range r.Changes {
+		if known, ok := since[c.ID]; ok {
+			r.Changes[i].Since = &known.By
+		}
+	}
+}

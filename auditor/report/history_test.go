@@ -1,0 +1,54 @@
+package report_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+)
+
+func TestHistory(t *testing.T) {
+	now := time.Date(2026, 1, 13, 14, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	half := ago(20 * time.Hour)
+	entries := []journal.Entry{
+		{
+			ID: "3f0c29d1aa", Summary: "istio-proxy image 1.28.0 → 1.29.0, cpu 150m → 200m", Kind: "image", Risk: "version",
+			Began: journal.Interval{After: ago(26*time.Hour + 4*time.Second), By: ago(26 * time.Hour)}, Reach: journal.Reach{Workloads: 46, Pods: 98, Namespaces: 12},
+			Open: 12, RolledOut: 33, Gone: 1, Half: &half,
+			Places: []journal.Place{
+				{Part: "container/istio-proxy", Path: "image", From: `"istio/proxyv2:1.28.0"`, To: `"istio/proxyv2:1.29.0"`},
+				{Part: "container/istio-proxy", Path: "resources.requests.cpu", From: `"150m"`, To: `"200m"`},
+				{Part: "container/istio-proxy", Path: "env[NEW]", To: `{"name":"NEW"}`}, {Part: "pod", Path: "hostNetwork", From: "true"},
+			},
+			Names: []journal.Name{{Kind: "Deployment", Namespace: "shop", Name: "web\x1b[31m"}, {Kind: "StatefulSet", Namespace: "shop", Name: "db"}},
+		},
+		{
+			ID: "aa0c29d1ff", Summary: "daprd is added\x1b[2J", Kind: "container added", Risk: "behaviour", Began: journal.Interval{By: ago(72 * time.Hour)},
+			Reach: journal.Reach{Workloads: 1, Pods: 1, Namespaces: 1}, RolledOut: 1, Ended: &journal.End{At: ago(70 * time.Hour), How: journal.RolledOut},
+		},
+		{
+			ID: "bb0c29d1ff", Summary: "istio-proxy log level", Began: journal.Interval{After: ago(100 * time.Hour), By: ago(99 * time.Hour)},
+			Reach: journal.Reach{Workloads: 3, Pods: 3, Namespaces: 1}, TakenBack: 3, Ended: &journal.End{At: ago(98 * time.Hour), How: journal.TakenBack},
+			Names: []journal.Name{{Kind: "Deployment", Namespace: "shop", Name: "web"}},
+		},
+	}
+	earlier := journal.Earlier{Changes: 7, Since: ago(2000 * time.Hour), Until: ago(1000 * time.Hour)}
+	for name, width := range map[string]int{"history.txt": 0, "history-80.txt": 80} {
+		var out bytes.Buffer
+		if err := report.NewHistory(entries, earlier).WriteTable(&out, now, report.TextOptions{Width: width}); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name, out.Bytes())
+	}
+	var out bytes.Buffer
+	for _, e := range entries {
+		if err := report.WriteChange(&out, e, now, report.TextOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		out.WriteString("--\n")
+	}
+	golden(t, "history-show.txt", out.Bytes())
+}

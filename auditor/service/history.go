@@ -1,0 +1,143 @@
+package service
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
+)
+
+const (
+	// journalSuffix follows the auditor's name in the name of the ConfigMap, which is one of
+	// its own, as others have no room for it.
+	journalSuffix = "-journal"
+	entriesKey    = "changes.json.gz" // a list of journal.Entry, the last that began first
+	// mostJournal and mostJournalObjects bound what is kept: an entry has at most some sixty
+	// objects.
+	mostJournal        = 800 << 10
+	mostJournalObjects = 70 * journal.MostEntries
+	aboutKey           = "about.json" // an aboutJournal
+	// The journal is kept at most every journalPause, and where it says the same as before at
+	// most every journalConfirm: then the next leader knows later until when it said so.
+	journalPause   = time.Minute
+	journalConfirm = time.Hour
+)
+
+// aboutJournal is what is kept besides the entries.
+type aboutJournal struct {
+	At      time.Time       `json:"at"` // of the last audit
+	Earlier journal.Earlier `json:"earlier"`
+}
+
+// history keeps the journal of changes beyond an auditor's life. It may be used
+// concurrently.
+type history struct {
+	objects corev1client.ConfigMapInterface
+	name    string
+
+	mu      sync.Mutex
+	journal *journal.Journal
+	at      time.Time // of the last audit
+	looked  time.Time // when it was tried to keep it
+	kept    time.Time // when that succeeded
+	says    [sha256.Size]byte
+}
+
+func newHistory(objects corev1client.ConfigMapInterface, name string) *history {
+	return &history{objects: objects, name: name + journalSuffix, journal: &journal.Journal{}}
+}
+
+// load reads what an earlier leader kept; nothing if there is none. What cannot be read begins
+// anew.
+func (h *history) load(ctx context.Context) error {
+	entries, about, err := readJournal(ctx, h.objects, h.name)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the journal of changes: %w", err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.journal = journal.Restore(entries, about.Earlier, about.At)
+	return nil
+}
+
+// audited takes down what an audit found, and returns since when changes are open, by their
+// IDs.
+func (h *history) audited(changes []journal.Change, workloads map[inventory.WorkloadRef]journal.Workload, now time.Time) map[string]journal.Interval {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.journal.Observe(changes, workloads, now)
+	h.at = now.UTC().Truncate(time.Second)
+	return h.journal.Since()
+}
+
+// save keeps it for the next leader, if it changed, unless it is too soon.
+func (h *history) save(ctx context.Context, now time.Time) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now.Sub(h.looked) < journalPause {
+		return nil
+	}
+	h.looked = now
+	entries, earlier := h.journal.Entries()
+	list, err1 := encode(entries, mostJournal)
+	about, err2 := json.Marshal(aboutJournal{h.at, earlier})
+	if err := errors.Join(err1, err2); err != nil {
+		return fmt.Errorf("keep the journal of changes: %w", err)
+	}
+	says := sha256.Sum256(list)
+	if says == h.says && now.Sub(h.kept) < journalConfirm {
+		return nil
+	}
+	if err := keep(ctx, h.objects, h.name, map[string][]byte{entriesKey: list, aboutKey: about}); err != nil {
+		return fmt.Errorf("keep the journal of changes: %w", err)
+	}
+	h.kept, h.says = now, says
+	return nil
+}
+
+func readJournal(ctx context.Context, objects corev1client.ConfigMapInterface, name string) (entries []journal.Entry, about aboutJournal, err error) {
+	object, err := objects.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, about, err
+	}
+	if text, ok := object.BinaryData[aboutKey]; ok {
+		err = json.Unmarshal(text, &about)
+	}
+	if text, ok := object.BinaryData[entriesKey]; ok {
+		err = errors.Join(err, unfold(text, mostJournal, mostJournalObjects, &entries))
+	}
+	if err != nil {
+		return nil, aboutJournal{}, fmt.Errorf("ConfigMap %s: %w", name, err)
+	}
+	return entries, about, nil
+}
+
+// ReadHistory returns the changes that the auditor which is installed in a namespace has
+// seen, the last that began first, and of which no more is known. The error says what to
+// do.
+func ReadHistory(ctx context.Context, client kubernetes.Interface, namespace string) ([]journal.Entry, journal.Earlier, error) {
+	entries, about, err := readJournal(ctx, client.CoreV1().ConfigMaps(namespace), DefaultName+journalSuffix)
+	switch {
+	case apierrors.IsNotFound(err):
+		err = fmt.Errorf("the auditor has not kept a journal in namespace %s: check that it runs (sidecar-drift doctor), or give --installation-namespace: %w", namespace, err)
+	case apierrors.IsForbidden(err):
+		err = fmt.Errorf("read the journal that the auditor keeps: %w; it takes the right to get that one ConfigMap", err)
+	case err != nil:
+		err = fmt.Errorf("read the journal that the auditor keeps: %w", err)
+	}
+	return entries, about.Earlier, err
+}
