@@ -40,7 +40,7 @@ type Change struct {
 	// the most telling first. A part that is a container of the app is "app", and an image
 	// that several containers have is named once.
 	Places []verdict.Change
-	// Parts are the places' own IDs, in no order, of which ID is the sum.
+	// Parts are the places' own IDs, sorted, of which ID is the sum.
 	Parts      []ID
 	Kind       Kind // of the most telling place
 	Risk       Risk // the worst of its places
@@ -178,6 +178,7 @@ func (g *grouper) changes(workloads []Workload, class []int) (changes []Change, 
 	for _, f := range byClass {
 		f.Namespaces = len(f.namespaces)
 		slices.SortFunc(f.Places, compare)
+		slices.Sort(f.Parts)
 		f.Kind, f.Risk, f.Reason = f.kind.kind, f.risk.risk, f.risk.reason
 		all = append(all, f)
 	}

@@ -250,7 +250,7 @@ func (o *auditOptions) auditCluster(ctx context.Context) (found audited, failed,
 	if err != nil {
 		return audited{}, nil, err
 	}
-	bar := newProgress(o.ErrOut, "Auditing")
+	bar := newProgress(o.ErrOut)
 	defer bar.erase()
 	found, err = o.auditAt(ctx, config, o.auditing(selected, bar.count))
 	return found, nil, o.hints.openWays(ctx, config, selected, err)

@@ -150,7 +150,7 @@ func (o *diffOptions) choose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bar := newProgress(o.ErrOut, "Auditing")
+	bar := newProgress(o.ErrOut)
 	defer bar.erase()
 	options := o.options(selected)
 	options.Progress = bar.count
@@ -177,7 +177,7 @@ func leastBesides(found *report.Report, named change.Named) (least report.Item, 
 	fewest := 0
 	for _, item := range found.Having(named).Items {
 		has, others := item.InChanges(named)
-		if has < named.Len() && !(has == 0 && item.Covered(named)) {
+		if has < named.Len() && (has > 0 || !item.Covered(named)) {
 			continue
 		}
 		of++

@@ -11,7 +11,7 @@ func TestAuditGroups(t *testing.T) {
 		"namespace": {"NAMESPACE  WORKLOADS  PODS  DRIFT   STATES               CHANGES", "shop       4          4     75.0 %  3 Drifted, 1 InSync  #1 and 1 of their own"},
 		"workload":  {"NAMESPACE  KIND        NAME", "db    Drifted  1     #1; p: ports[80] added"},
 	} {
-		out, _, err := runAuditOf(t, twoChanges(), "--group-by", by)
+		out, err := runAuditOf(t, twoChanges(), "--group-by", by)
 		if err != nil {
 			t.Fatalf("--group-by %s: %v", by, err)
 		}
@@ -35,7 +35,7 @@ func TestViewsAreChecked(t *testing.T) {
 		"--label-columns team,-x":         `--label-columns "-x": `,
 		"--group-by workload -L team/a/b": `--label-columns "team/a/b": `,
 	} {
-		if _, _, err := runAuditOf(t, nil, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := runAuditOf(t, nil, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("audit %s: %v, want %s", args, err, want)
 		}
 	}
