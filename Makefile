@@ -17,7 +17,7 @@ MODULES := . tools tools/actionlint test/ui test/image test/release \
 LINT    := go tool -modfile=tools/go.mod golangci-lint
 BENCHES := admission-p50 audit audit-gentle detection handler rollout webhook-rss
 # These take from minutes to an hour, by how many Pods the machine can create.
-SCALE   := audit-replay audit-rss daemon-dry-runs daemon-rss
+SCALE   := audit-replay audit-rss daemon-churn daemon-dry-runs daemon-rss
 FUZZTIME ?= 10s
 
 .PHONY: help
@@ -32,9 +32,8 @@ build: ## Build both programs into bin/.
 install: ## Install the command, also as the kubectl plugin, into Go's bin directory.
 	CGO_ENABLED=0 go install -ldflags '$(LDFLAGS)' ./cmd/sidecar-drift
 	bin=$$(go env GOBIN); bin=$${bin:-$$(go env GOPATH)/bin}; \
-	ln -sf sidecar-drift "$$bin/kubectl-sidecar_drift"; \
-	printf '#!/bin/sh\nexec kubectl sidecar-drift __complete "$$@"\n' >"$$bin/kubectl_complete-sidecar_drift"; \
-	chmod +x "$$bin/kubectl_complete-sidecar_drift"; \
+	go run ./internal/cli/genrelease -date 1970-01-01T00:00:00Z bin/release; \
+	install bin/release/unix/* "$$bin"; \
 	echo "installed $$bin/sidecar-drift; with that directory on the PATH, 'kubectl sidecar-drift' works too"
 
 .PHONY: control-plane
@@ -58,9 +57,12 @@ demo-down: ## Stop the cluster that `make demo KEEP=1` left up.
 	@go run ./test/demo -down $(if $(DEMO_KUBECONFIG),-kubeconfig '$(DEMO_KUBECONFIG)')
 
 # What is run beside each other, as much of it waits: the longest first. Programs of tests
-# are linked without what debuggers need, which halves that.
+# are linked without what debuggers need, which halves that, and by Go's own linker: without
+# cgo, as the product is, or, as the race detector needs it, by saying so.
 JOBS      := --jobs 4 --keep-going --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-GOTEST    := go test -ldflags='-s -w'
+GOTEST    := CGO_ENABLED=0 go test -ldflags='-s -w'
+GOVET     := CGO_ENABLED=0 go vet ./...
+RACETEST  := go test -race -ldflags='-s -w -linkmode=internal'
 ON_ITSELF := acceptance-rollouts acceptance-others integration unit
 WITH_MORE := test-release test-image test-monitoring test-ui docs-site
 
@@ -70,15 +72,20 @@ test: control-plane helm ## Run every test that needs nothing but Go, on a real 
 
 # What starts no goroutines, tests included, has nothing to race, and takes five times as
 # long with the detector. What it guards for others' goroutines, they race. And with it
-# memory is not what it is, and the programs of scripts, one a line, start slowly.
+# memory is not what it is, and the programs of scripts, one a line, start slowly. The tests
+# UNRACED repeat by the thousand what others race.
 CONCURRENT = grep -rlE '^\s+go [a-z]|\.Go\(' --include=*.go auditor certs cmd internal webhook | \
 	xargs -n1 dirname | sort -u | sed 's|^|$(MODULE)/|'
+LARGE      := TestForgedReviews|TestStalledReviews|TestALargeReportIsKeptInPart|TestADriftStormIsKept|TestMemory[A-Za-z]*
+NIGHTS     := TestOneNamespaceStopsNobodyElse|TestAutomaticRollout(ThatIsBlocked|InWindows|InWaves)|TestWavesThatDoNotGoOn
+UNRACED    := TestScripts|TestAllocations|TestFlood|FuzzChangesOfTheAuthority|$(LARGE)|$(NIGHTS)
+THEIRS      = grep -rlE '^func ($(UNRACED))\(' --include=*_test.go auditor certs cmd internal webhook | xargs -n1 dirname | sort -u | sed 's|^|./|'
 
 .PHONY: unit
 unit: ## Run the tests that need no cluster, with the race detector where there is something to race.
-	$(GOTEST) -race -skip '^TestScripts$$' $$($(CONCURRENT))
+	$(RACETEST) -skip '^($(UNRACED))$$' $$($(CONCURRENT))
 	$(GOTEST) $$(go list ./... | grep -v /test/ | grep -vxF "$$($(CONCURRENT))")
-	$(GOTEST) ./internal/cli ./webhook -run '^(TestScripts|TestAllocations|TestFlood)$$'
+	$(GOTEST) -run '^($(UNRACED))$$' $$($(THEIRS))
 
 .PHONY: integration
 integration: control-plane helm # All other tests that need nothing but Go.
@@ -99,19 +106,19 @@ acceptance-others: control-plane
 
 .PHONY: test-ui
 test-ui: control-plane ## Test the HTML page, and the daemon's on a real cluster, in Chromium.
-	cd test/ui && go vet ./... && go test -count=1 -timeout 10m ./...
+	cd test/ui && $(GOVET) && $(GOTEST) -count=1 -timeout 10m ./...
 
 .PHONY: test-monitoring
 test-monitoring: control-plane ## Run dashboards and alerts against a real Prometheus.
-	go test -count=1 -timeout 20m -tags monitoring ./test/monitoring
+	$(GOTEST) -count=1 -timeout 20m -tags monitoring ./test/monitoring
 
 .PHONY: test-image
 test-image: ## Build the image without an engine and, from the Dockerfile, by buildah; push, pull and run it.
-	cd test/image && go vet ./... && go test -count=1 -timeout 60m ./...
+	cd test/image && $(GOVET) && $(GOTEST) -count=1 -timeout 60m ./...
 
 .PHONY: test-release
 test-release: control-plane ## Make a release's files; unpack, run and install them. FULL=1: for all architectures, twice.
-	cd test/release && go vet ./... && go test -count=1 -timeout 60m . $(if $(FULL),-full)
+	cd test/release && $(GOVET) && $(GOTEST) -count=1 -timeout 60m . $(if $(FULL),-full)
 
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCHES)) ## Run every benchmark; bench-NAME runs one. DURATION=30s shortens webhook-rss.
@@ -131,7 +138,7 @@ chaos: control-plane ## Break the stamper, the auditor and rollouts in every way
 	go test -count=1 -timeout 30m ./test/chaos -full -reliability $(CURDIR)/docs/reliability.md
 	go test -count=1 -timeout 10m -tags chaos ./test/chaos/upgrade
 	go test -count=1 -timeout 60m -parallel 8 -tags chaos ./test/acceptance -full \
-	  -run 'ManyDeployments|Killed|Interrupted|Faults|APIServerRestarts|LosesARace|Deleted|LoseASidecar|BreakingChange|IllCanary|Deadlocks|APIServerIsAway|ComeAndGo|ComesAndGoes|SlowInjector|ThousandRefusals|PriorityAndFairness|ChangesOfTheAuthority|KilledWhile|ConvergeOnce|TestServe$$|Tenant'
+	  -run 'ManyDeployments|Killed|Interrupted|Faults|APIServerRestarts|LosesARace|Deleted|LoseASidecar|BreakingChange|IllCanary|Deadlocks|APIServerIsAway|ComeAndGo|ComesAndGoes|SlowInjector|ThousandRefusals|PriorityAndFairness|ChangesOfTheAuthority|KilledWhile|ConvergeOnce|TestServe$$|Tenant|ManyConnections|MalformedReviews|OrderOfAMap'
 
 .PHONY: matrix
 matrix: control-plane ## Measure false alarms and misses on a real cluster, into docs/accuracy.md.

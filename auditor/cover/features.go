@@ -21,6 +21,10 @@ type Subject struct {
 	Steps []string
 	// NamespaceLabels and NamespaceAnnotations are those of the Pod's namespace.
 	NamespaceLabels, NamespaceAnnotations map[string]string
+	// Kind is the workload's, which is not always that of the Pod's owner: an injector may
+	// look for who controls that, as Linkerd's does. How many replicas it has, none sees
+	// that is asked about a Pod.
+	Kind string
 	// Pod is what is submitted, Answer what would be stored; the zero Node if admission
 	// refuses it.
 	Pod, Answer jsontree.Node
@@ -42,6 +46,7 @@ func FeaturesOf(s Subject) []Feature {
 	for owner := range metadata.Get("ownerReferences").Children() {
 		f.add(owner.Get("kind").String(), "owner")
 	}
+	f.add(s.Kind, "workload")
 	f.traits(s.Pod.Get("spec"))
 	f.answer(s.Answer.Get("spec"), s.Pod.Get("spec"))
 	slices.SortFunc(f.found, compareFeatures)

@@ -49,6 +49,7 @@ func features(t *testing.T, pod, answer string, change func(*Subject)) []Feature
 		Steps:                []string{"MutatingWebhook istio/rev"},
 		NamespaceLabels:      map[string]string{"team": "a", "istio.io/rev": "stable", "kubernetes.io/metadata.name": "shop"},
 		NamespaceAnnotations: map[string]string{"linkerd.io/inject": "enabled", "note": "x"},
+		Kind:                 "Deployment",
 		Pod:                  parse(pod), Answer: parse(answer),
 		Names: []string{"web", "web-5d4", "shop"},
 	}
@@ -153,6 +154,7 @@ func TestWhatMakesAFeature(t *testing.T) {
 		"another webhook":             func(s *Subject) { s.Steps = append(s.Steps, "MutatingWebhook b/b") },
 		"the namespace's labels":      func(s *Subject) { s.NamespaceLabels["istio.io/rev"] = "canary" },
 		"the namespace's annotations": func(s *Subject) { s.NamespaceAnnotations["linkerd.io/inject"] = "disabled" },
+		"another kind of workload":    func(s *Subject) { s.Kind = "Rollout" },
 		"a refusal":                   func(s *Subject) { s.Answer = jsontree.Node{} },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -273,6 +273,9 @@ func (l *Live) Of(groups []Group, few bool) *Inventory {
 	}
 	if few {
 		i.workloads = l.workloads
+		l.mu.Lock()
+		l.workloads.forOwners(len(l.groups))
+		l.mu.Unlock()
 		i.named = &named{uids: map[string]bool{}}
 	}
 	for _, g := range groups {

@@ -24,6 +24,11 @@ type workloads struct {
 	mu     sync.Mutex
 	known  map[claim]bool     // where it is not there, it was looked for
 	listed map[resource]error // the kinds that were read, and why one could not be
+
+	// Of those that are read by name: as many as most were read or asked for since the
+	// others, which are in before and will be forgotten next.
+	most   int
+	before map[claim]bool
 }
 
 func newWorkloads(client rest.Interface, selection Selection, few bool) *workloads {
@@ -58,6 +63,10 @@ func (w *workloads) existOf(ctx context.Context, kind resource, c claim) (bool, 
 	if there, known := w.known[c]; known {
 		return there, nil
 	}
+	if there, known := w.before[c]; known {
+		w.remember(c, there)
+		return there, nil
+	}
 	if w.few {
 		return w.get(ctx, kind, c)
 	}
@@ -72,16 +81,28 @@ func (w *workloads) existOf(ctx context.Context, kind resource, c claim) (bool, 
 	return w.known[c], err
 }
 
-// maxKnown bounds what is kept of workloads that come and go.
-const maxKnown = 100_000
+// leastMost is how many are remembered though fewer Pods' owners live.
+const leastMost = 1_000
+
+// forOwners says how many owners of Pods there are: so many workloads are remembered, twice
+// as many at most.
+func (w *workloads) forOwners(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.most = max(n, leastMost)
+}
+
+func (w *workloads) remember(c claim, there bool) {
+	if len(w.known) >= w.most {
+		w.before, w.known = w.known, map[claim]bool{}
+	}
+	w.known[c] = there
+}
 
 func (w *workloads) get(ctx context.Context, kind resource, c claim) (bool, error) {
-	if len(w.known) >= maxKnown {
-		clear(w.known)
-	}
 	raw, err := get(ctx, w.client, kind, c.namespace, c.owner.name)
 	if apierrors.IsNotFound(err) {
-		w.known[c] = false
+		w.remember(c, false)
 		return false, nil
 	}
 	if err != nil {
@@ -91,9 +112,9 @@ func (w *workloads) get(ctx context.Context, kind resource, c claim) (bool, erro
 	if err != nil {
 		return false, fmt.Errorf("%s %s/%s: %w", kind.kind, c.namespace, c.owner.name, err)
 	}
-	w.known[c] = false
-	w.add(kind, object)
-	return w.known[c], nil
+	there := claimOf(kind, object) == c
+	w.remember(c, there)
+	return there, nil
 }
 
 // list reads the metadata of all objects of a kind.
@@ -118,7 +139,10 @@ func (w *workloads) list(ctx context.Context, kind resource) error {
 	return nil
 }
 
-func (w *workloads) add(kind resource, object jsontree.Node) {
+func (w *workloads) add(kind resource, object jsontree.Node) { w.known[claimOf(kind, object)] = true }
+
+// claimOf is what is said of an object by those that it controls.
+func claimOf(kind resource, object jsontree.Node) claim {
 	metadata := object.Get("metadata")
-	w.known[claim{metadata.Get("namespace").String(), ownerFrom(metadata, kind).key()}] = true
+	return claim{metadata.Get("namespace").String(), ownerFrom(metadata, kind).key()}
 }

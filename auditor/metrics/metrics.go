@@ -83,6 +83,10 @@ var (
 		"The longest that any feature has not been asked for, as measured: so soon is a change known that reaches several workloads.", nil, nil)
 	answerDesc = prometheus.NewDesc("sidecar_drift_oldest_answer_seconds",
 		"Age of the oldest answer about a workload: so soon is a change known whatever it reaches.", nil, nil)
+	intervalDesc = prometheus.NewDesc("sidecar_drift_interval_seconds",
+		"The configured time between two rounds of the cover, within which each feature is to be asked for.", nil, nil)
+	fullIntervalDesc = prometheus.NewDesc("sidecar_drift_full_interval_seconds",
+		"The configured time within which every workload is to be asked about.", nil, nil)
 	lastSuccessDesc = prometheus.NewDesc("sidecar_drift_audit_last_success_timestamp_seconds",
 		"When the last round of an audit ended well, in Unix time.", nil, nil)
 )
@@ -162,6 +166,9 @@ type Cover struct {
 	// OldestFeature and OldestAnswer are when a feature, and when a workload, was last
 	// asked for that has not been for the longest time.
 	OldestFeature, OldestAnswer time.Time
+	// Interval and FullInterval are what Detection, and the age of the oldest answer, are to
+	// be: as configured.
+	Interval, FullInterval time.Duration
 }
 
 // Covered tells what the cover is like after a round.
@@ -178,10 +185,12 @@ func (m *Metrics) covered(metrics chan<- prometheus.Metric) {
 	}
 	now := m.now()
 	for d, value := range map[*prometheus.Desc]float64{
-		featuresDesc:  float64(c.Features),
-		classesDesc:   float64(c.Classes),
-		detectionDesc: max(c.Detection, now.Sub(c.OldestFeature)).Seconds(),
-		answerDesc:    now.Sub(c.OldestAnswer).Seconds(),
+		featuresDesc:     float64(c.Features),
+		classesDesc:      float64(c.Classes),
+		detectionDesc:    max(c.Detection, now.Sub(c.OldestFeature)).Seconds(),
+		answerDesc:       now.Sub(c.OldestAnswer).Seconds(),
+		intervalDesc:     c.Interval.Seconds(),
+		fullIntervalDesc: c.FullInterval.Seconds(),
 	} {
 		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
 	}
@@ -230,7 +239,7 @@ const mostStarted = 50
 
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, changesDesc, startedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, classesDesc, detectionDesc, answerDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, changesDesc, startedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, classesDesc, detectionDesc, answerDesc, intervalDesc, fullIntervalDesc} {
 		descriptions <- d
 	}
 }

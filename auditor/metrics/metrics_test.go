@@ -88,18 +88,25 @@ sidecar_drift_workloads{kind="StatefulSet",namespace="pay",state="Blocked"} 1
 	}
 
 	// Between rounds, what was not asked about gets older.
-	m.Covered(Cover{Features: 7, Learned: 1, Detection: 31 * time.Second, OldestFeature: now, OldestAnswer: now.Add(-time.Minute)})
+	m.Covered(Cover{Features: 7, Learned: 1, Detection: 31 * time.Second, OldestFeature: now, OldestAnswer: now.Add(-time.Minute), Interval: 30 * time.Second, FullInterval: time.Hour})
 	covered := `
 # HELP sidecar_drift_detection_seconds The longest that any feature has not been asked for, as measured: so soon is a change known that reaches several workloads.
 # TYPE sidecar_drift_detection_seconds gauge
 sidecar_drift_detection_seconds %d
+# HELP sidecar_drift_full_interval_seconds The configured time within which every workload is to be asked about.
+# TYPE sidecar_drift_full_interval_seconds gauge
+sidecar_drift_full_interval_seconds 3600
+# HELP sidecar_drift_interval_seconds The configured time between two rounds of the cover, within which each feature is to be asked for.
+# TYPE sidecar_drift_interval_seconds gauge
+sidecar_drift_interval_seconds 30
 # HELP sidecar_drift_oldest_answer_seconds Age of the oldest answer about a workload: so soon is a change known whatever it reaches.
 # TYPE sidecar_drift_oldest_answer_seconds gauge
 sidecar_drift_oldest_answer_seconds %d
 `
 	for _, test := range []struct{ after, detection, answer int }{{0, 31, 60}, {20, 31, 80}, {40, 60, 120}} {
 		now = now.Add(time.Duration(test.after) * time.Second)
-		err := testutil.GatherAndCompare(registry, strings.NewReader(fmt.Sprintf(covered, test.detection, test.answer)), "sidecar_drift_detection_seconds", "sidecar_drift_oldest_answer_seconds")
+		err := testutil.GatherAndCompare(registry, strings.NewReader(fmt.Sprintf(covered, test.detection, test.answer)), "sidecar_drift_detection_seconds", "sidecar_drift_oldest_answer_seconds",
+			"sidecar_drift_interval_seconds", "sidecar_drift_full_interval_seconds")
 		if err != nil {
 			t.Error(err)
 		}

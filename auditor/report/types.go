@@ -45,11 +45,28 @@ type Report struct {
 	IgnoredPaths []string `json:"ignoredPaths,omitempty"`
 	// Waves say how far changes are, where the daemon rolls them out in waves.
 	Waves []Progress `json:"waves,omitempty"`
+	// Detection is how soon the daemon sees a change, as measured; nil in a single audit's
+	// report, and until the daemon's first audit has ended.
+	Detection *Detection `json:"detection,omitempty"`
 	// Changes are what workloads differ in, each once, those that most have first; nil where
 	// they were not looked for: see [Report.Group].
 	Changes []ChangeSummary `json:"changes,omitzero"`
 	grouped []change.Change // as Changes
 	Items   []Item          `json:"items"`
+}
+
+// Detection is how soon a change of injection is seen, as measured until the report was made.
+type Detection struct {
+	// Features numbers what several workloads share that injection may go by, or gives: the
+	// cover asks about each.
+	Features int `json:"features"`
+	// SharedSeconds is the longest that nobody was asked about one of these features, and the
+	// daemon's interval at least: so soon is a change seen that reaches what several workloads
+	// share.
+	SharedSeconds int `json:"sharedSeconds"`
+	// OldestAnswerSeconds is the age of the oldest answer about a workload: so soon is any
+	// change seen.
+	OldestAnswerSeconds int `json:"oldestAnswerSeconds"`
 }
 
 // Outage is a mutating webhook that does not answer.

@@ -103,6 +103,7 @@ func (l *loop) run(ctx context.Context) {
 			continue
 		}
 		retry = firstRetry
+		c = l.config() // which may have changed during the audit
 		l.rollOut(ctx, c)
 		until := next
 		if opens := time.Now().Add(untilOpen(c, time.Now())); opens.Before(until) {
@@ -196,9 +197,10 @@ func (l *loop) audit(ctx context.Context, due request) error {
 	l.metrics.Covered(metrics.Cover{
 		Features: round.Features, Learned: round.Learned, Classes: round.Classes,
 		Detection: round.Detection, OldestFeature: round.OldestFeature, OldestAnswer: round.OldestAnswer,
+		Interval: c.Interval.Duration, FullInterval: c.FullInterval.Duration,
 	})
 	l.first.end()
-	found.Waves = l.memory.waveProgress()
+	found.Waves, found.Detection = l.memory.waveProgress(), detectionOf(round, c.Interval.Duration, time.Now())
 	l.page.audited(found)
 	for _, message := range fresh.messages(found, begin) {
 		l.tell(message)

@@ -22,7 +22,7 @@ func (q *questions) featuresOf(ctx context.Context, r inventory.Revision, f audi
 	steps, namespace := q.admission.Steps(ctx, q.client, r.Workload.Namespace, f.Submitted)
 	subject := cover.Subject{
 		NamespaceLabels: namespace.Labels, NamespaceAnnotations: namespace.Annotations,
-		Pod: pod, Answer: f.Answer, Names: []string{r.Workload.Name, r.Owner.Name, r.Workload.Namespace},
+		Kind: r.Workload.Kind, Pod: pod, Answer: f.Answer, Names: []string{r.Workload.Name, r.Owner.Name, r.Workload.Namespace},
 	}
 	for _, step := range steps {
 		if step.Match != injection.MatchesNot {

@@ -163,9 +163,9 @@ func (a *Auditor) take(live map[inventory.Key]inventory.Group, notJudged int) fu
 		if f.TakenOver.IsZero() {
 			a.ledger.Answered(r.Key, answerOf(f, features), time.Now())
 			remembered = a.learn(r, &f, pods)
-			a.shapes.keep(as, f)
+			a.shapes.keep(as, f, features)
 		} else {
-			a.ledger.Answered(r.Key, answerOf(f, features), f.TakenOver)
+			a.ledger.Answered(r.Key, answerOf(f, a.shapes[as].features), f.TakenOver)
 		}
 		f.Submitted, f.Answer, f.Differs = nil, jsontree.Node{}, nil
 		if has && f.Unasked {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
+	"github.com/sidecar-drift/sidecar-drift/auditor/cover"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
@@ -21,7 +22,8 @@ type shapes map[shape]shaped
 
 type shaped struct {
 	audit.Finding
-	at time.Time
+	features []cover.Feature
+	at       time.Time
 }
 
 // mostShapes bounds how many are kept.
@@ -39,12 +41,12 @@ func shapeOf(r inventory.Revision, submitted []byte) shape {
 			pairs = append(pairs, name, "\x00")
 		}
 	}
-	sum := sha256.Sum256([]byte(r.Workload.Namespace + "\x00" + r.Owner.Kind + "\x00" + strings.NewReplacer(pairs...).Replace(string(submitted))))
+	sum := sha256.Sum256([]byte(r.Workload.Namespace + "\x00" + r.Workload.Kind + "\x00" + r.Owner.Kind + "\x00" + strings.NewReplacer(pairs...).Replace(string(submitted))))
 	return shape(sum[:16])
 }
 
 // keep takes a finding down for others of its shape, if it is in sync.
-func (s shapes) keep(of shape, f audit.Finding) {
+func (s shapes) keep(of shape, f audit.Finding, features []cover.Feature) {
 	if of == (shape{}) {
 		return
 	}
@@ -57,7 +59,7 @@ func (s shapes) keep(of shape, f audit.Finding) {
 	}
 	f.Submitted, f.Differs, f.Answer = nil, nil, jsontree.Node{}
 	f.DropPods()
-	s[of] = shaped{f, time.Now()}
+	s[of] = shaped{f, features, time.Now()}
 }
 
 // forget drops what was asked about longer ago than that.

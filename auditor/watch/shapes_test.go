@@ -31,6 +31,11 @@ func TestShapeOf(t *testing.T) {
 	if shapeOf(elsewhere, submitted) == want {
 		t.Error("one of another namespace has the same shape")
 	}
+	alone := first
+	alone.Workload.Kind = "Job"
+	if shapeOf(alone, submitted) == want {
+		t.Error("one of no CronJob has the same shape")
+	}
 	deployed := first
 	deployed.Owner.Kind, deployed.Owner.APIVersion = "ReplicaSet", "apps/v1"
 	if shapeOf(deployed, submitted) != (shape{}) {
@@ -44,7 +49,7 @@ func TestWhoTakesAnAnswerOver(t *testing.T) {
 	old := []inventory.Pod{numbered("tick-1-a", 1, 100)}
 	ask := func(answer audit.Finding, next []inventory.Pod, newcomer bool) (audit.Finding, bool) {
 		a := standingAuditor()
-		a.shapes.keep(shapeOf(first, submitted), answer)
+		a.shapes.keep(shapeOf(first, submitted), answer, nil)
 		r, submitted := jobOf(2, "app:1")
 		r.Pods = next
 		q := &questions{Auditor: a, newcomers: map[inventory.Key]bool{r.Key: newcomer}}
@@ -77,7 +82,7 @@ func TestShapesAreForgotten(t *testing.T) {
 	_, submitted := jobOf(1, "app:1")
 	for n := range mostShapes + 10 {
 		r, _ := jobOf(n, "")
-		s.keep(shapeOf(r, fmt.Append(submitted, n*7919)), found(1, 500, []inventory.Pod{numbered("p", 1, 1)}, nil))
+		s.keep(shapeOf(r, fmt.Append(submitted, n*7919)), found(1, 500, []inventory.Pod{numbered("p", 1, 1)}, nil), nil)
 	}
 	if len(s) > mostShapes {
 		t.Errorf("%d shapes", len(s))

@@ -40,7 +40,7 @@ type clusters struct {
 func (c *clusters) addFlags(cmd *cobra.Command) {
 	group(cmd, "Several clusters", func(flags *pflag.FlagSet) {
 		flags.StringSliceVar(&c.contexts, "contexts", nil, "Audit the clusters of these `contexts` of the kubeconfig side by side, comma-separated.")
-		addSwitch(flags, &c.all, "all-contexts", "Audit the clusters of all contexts of the kubeconfig; one that several contexts are of, once.")
+		addSwitch(flags, &c.all, "all-contexts", "Audit the clusters of all contexts of the kubeconfig. A cluster that several contexts name is audited once.")
 	})
 }
 

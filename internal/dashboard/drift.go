@@ -56,20 +56,23 @@ var audited = fmt.Sprintf(`sidecar_drift_pods{%s}`, inNamespace)
 func now() section {
 	return section{"Now", []Panel{
 		stat("Blocked workloads", "Time bombs: admission refuses their Pods, so they are gone for good when their node is. Below, by namespace; sidecar-drift audit --state Blocked names them and says why.",
-			6, 7, style{unit: "short", steps: from(green, at(1, red))},
+			5, 7, style{unit: "short", steps: from(green, at(1, red))},
 			query{expr: "sum(" + workloads("Blocked") + ")" + zeroWhere(audited)}),
 		stat("Drift", "Share of the injected Pods that would get another sidecar, or none, if they were re-created now.",
-			5, 7, style{unit: "percentunit", steps: from(green, at(0.01, orange), at(0.2, red))},
+			4, 7, style{unit: "percentunit", steps: from(green, at(0.01, orange), at(0.2, red))},
 			query{expr: share("")}),
 		stat("Drifted workloads", "Workloads that are Drifted, Missing or Orphaned.",
 			4, 7, style{unit: "short", steps: from(green, at(1, orange))},
 			query{expr: "sum(" + workloads(drift) + ")" + zeroWhere(audited)}),
 		stat("Oldest drift", "For how long the workload that drifted first has drifted.",
-			5, 7, style{unit: "dtdurations", steps: from(green, at(1, orange), at(7*24*3600, red))},
+			4, 7, style{unit: "dtdurations", steps: from(green, at(1, orange), at(7*24*3600, red))},
 			query{expr: fmt.Sprintf("max(sidecar_drift_oldest_drift_seconds{%s})", inNamespace) + zeroWhere(audited)}),
 		stat("Last good audit", "How old the numbers are: the age of the last round that ended well, in the cluster where it is oldest.",
-			4, 7, style{unit: "dtdurations", steps: from(green, at(1800, orange), at(3600, red))},
+			3, 7, style{unit: "dtdurations", steps: from(green, at(1800, orange), at(3600, red))},
 			query{expr: fmt.Sprintf("time() - min(max by (cluster) (sidecar_drift_audit_last_success_timestamp_seconds{%s}))", inCluster)}),
+		stat("Time to detection", "So soon is a change of injection known that reaches several workloads, as measured, in the cluster where it takes longest. Four intervals for half an hour raise SidecarDriftDetectionSlow.",
+			4, 7, style{unit: "dtdurations", steps: from(grey)},
+			query{expr: fmt.Sprintf("max(sidecar_drift_detection_seconds{%s})", inCluster)}),
 	}}
 }
 

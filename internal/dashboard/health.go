@@ -26,7 +26,7 @@ func audits() section {
 		graph("Failed audits by reason", "Audits that failed as a whole in the last 15 minutes; each is tried again soon, and later and later.",
 			5, 8, style{unit: "short", steps: from("transparent", at(1, red)), limit: true},
 			query{fmt.Sprintf("sum by (reason) (increase(sidecar_drift_audit_errors_total{%s}[15m]))", inCluster), "{{reason}}"}),
-		graph("Time to detection", "The longest that a feature that workloads share, and that a workload, has not been asked for: so soon is a change known that reaches several, and whatever it reaches. Longer than --interval and --full-interval: the API server gives fewer dry runs than that takes.",
+		graph("Time to detection", "The longest that a feature that workloads share, and that a workload, has not been asked for: so soon is a change known that reaches several, and whatever it reaches. Longer than --interval and --full-interval: the API server gives fewer dry runs than that takes; four times --interval raises SidecarDriftDetectionSlow.",
 			4, 8, style{unit: "s", steps: from(grey)},
 			query{fmt.Sprintf("max by (cluster) (sidecar_drift_detection_seconds{%s})", inCluster), "what several share {{cluster}}"},
 			query{fmt.Sprintf("max by (cluster) (sidecar_drift_oldest_answer_seconds{%s})", inCluster), "any workload {{cluster}}"}),

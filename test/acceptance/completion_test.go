@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/cli/plugin"
 )
 
 // What the shell completes is what the cluster has, for the command and as kubectl's
@@ -18,10 +20,10 @@ func TestCompletion(t *testing.T) {
 	namespace := injectedNamespace(t, c, 1)
 	deployWeb(t, c, namespace, 1, "web")
 	plugins := t.TempDir()
-	for name, text := range map[string]string{
-		"kubectl-sidecar_drift":          "#!/bin/sh\nexec " + testProduct(t).CLI + ` "$@"` + "\n",
-		"kubectl_complete-sidecar_drift": "#!/bin/sh\nexec kubectl sidecar-drift __complete \"$@\"\n",
-	} {
+	if err := os.Symlink(testProduct(t).CLI, filepath.Join(plugins, plugin.Program)); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range plugin.Scripts() {
 		if err := os.WriteFile(filepath.Join(plugins, name), []byte(text), 0o755); err != nil { //nolint:gosec // it is run
 			t.Fatal(err)
 		}

@@ -1,8 +1,6 @@
 package acceptance
 
 import (
-	"context"
-	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -93,64 +91,5 @@ func TestConcerns(t *testing.T) {
 	r := with(watch.Concern{Namespace: namespace})
 	if r.Report.Summary.Pods[verdict.Missing] != 2 || r.Report.Summary.Pods[verdict.InSync] != 3 {
 		t.Errorf("of the namespace: asked about %d, found %v", r.Asked, r.Report.Summary.Pods)
-	}
-}
-
-// A Pod without a controller that is like one before but for its name is not asked about,
-// as long as it is like that one in sync; one that is otherwise is.
-func TestKnownShapes(t *testing.T) {
-	t.Parallel()
-	c := fenced(t)
-	namespace, running := startOwnInjector(t, c, addsProxy("proxy:1"))
-	pod := func(name, image string) {
-		t.Helper()
-		apply(t, c, namespace, fmt.Sprintf(`
-apiVersion: v1
-kind: Pod
-metadata: {name: %s, labels: {app: %[1]s}}
-spec: {containers: [{name: app, image: "%s"}]}
-`, name, image))
-	}
-	s, asked := counting(t, c, namespace)
-	known := func(pods int) func(t *testing.T, states ...string) {
-		t.Helper()
-		var r watch.Round
-		err := cluster.Poll(t.Context(), fmt.Sprintf("%d Pods", pods), func(context.Context) error {
-			r = s.round(watch.Changes)
-			n := 0
-			for _, of := range r.Report.Summary.Pods {
-				n += of
-			}
-			if n != pods {
-				return fmt.Errorf("there are %d", n)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return func(t *testing.T, states ...string) { t.Helper(); checkStates(t, r.Report, states...) }
-	}
-	pod("one", "app:1")
-	known(1)(t, "Pod/one InSync 1")
-	if n := asked(); n == 0 {
-		t.Fatal("no dry run at first")
-	}
-	pod("two", "app:1")
-	known(2)(t, "Pod/one InSync 1", "Pod/two InSync 1")
-	if n := asked(); n != 0 {
-		t.Errorf("%d dry runs for those that are like others", n)
-	}
-	pod("other", "app:2")
-	known(3)
-	if n := asked(); n == 0 {
-		t.Error("nobody is asked about a Pod that is like none")
-	}
-	// Injected otherwise than what is known: it is asked about.
-	running.Inject(addsProxy("proxy:2"))
-	pod("three", "app:1")
-	known(4)
-	if n := asked(); n == 0 {
-		t.Error("nobody is asked about a Pod that was injected otherwise")
 	}
 }

@@ -15,7 +15,7 @@ var full = flag.Bool("full", false, "run long tests in their full length")
 // Many workloads (300 in full) are rolled out ten at a time, each once, none
 // left.
 func TestRolloutOfManyDeployments(t *testing.T) {
-	manyDeployments := 60
+	manyDeployments := 24
 	if *full {
 		manyDeployments = 300
 	}

@@ -30,7 +30,6 @@ type floodTarget struct {
 }
 
 const (
-	floodConnections = 10_000
 	// floodSource is another address than that of good clients: the stamper may
 	// well bound what one address gets.
 	floodSource = "127.0.0.2"
@@ -95,17 +94,22 @@ func (f *flooder) end(t *testing.T) {
 	}
 }
 
-// floodSize is how many connections a process may hold here, and the stamper
-// answer: both raise their own limit of open files to the hard one.
+// floodSize is how many connections are opened, many times what the stamper holds of one
+// address: 10,000 in full, or as many as a process may hold here, and the stamper answer.
+// Both raise their own limit of open files to the hard one.
 func floodSize(t *testing.T) int {
 	t.Helper()
+	floodConnections := uint64(2_000)
+	if *full {
+		floodConnections = 10_000
+	}
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
 	const besides = 500 // other files
 	if limit.Max >= floodConnections+besides {
-		return floodConnections
+		return int(floodConnections)
 	}
 	t.Logf("the hard limit of open files (ulimit -Hn) is %d: fewer than %d connections are opened", limit.Max, floodConnections)
 	return int(limit.Max) - besides

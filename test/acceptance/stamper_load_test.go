@@ -47,7 +47,11 @@ func TestManyConnections(t *testing.T) {
 // TestMalformedReviews: whatever a body holds, its request is refused or its
 // object allowed, and API servers are answered meanwhile.
 func TestMalformedReviews(t *testing.T) {
-	const senders, each = 4, 250
+	const senders = 4
+	each := 4 * len(malformations)
+	if *full {
+		each = 250
+	}
 	s := runStamper(t)
 	w := watchCertificates(t, s)
 	before := costs(t, s)

@@ -26,6 +26,7 @@ func benchmarks(s scale) map[string]func(context.Context, io.Writer) error {
 		"audit-gentle":    auditGentle,
 		"audit-replay":    s.auditReplay,
 		"audit-rss":       s.auditRSS,
+		"daemon-churn":    s.daemonChurn,
 		"daemon-dry-runs": s.daemonDryRuns,
 		"daemon-rss":      s.daemonRSS,
 		"detection":       detectionBench,
@@ -52,7 +53,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	var s scale
 	flags.DurationVar(&s.duration, "duration", 5*time.Minute, "how long webhook-rss sends reviews, and daemon-* watch a daemon")
-	flags.IntVar(&s.pods, "pods", 20_000, "the most Pods of audit-rss and daemon-*")
+	flags.IntVar(&s.pods, "pods", 20_000, "the most Pods of audit-rss and daemon-*; five times as many come and go of daemon-churn")
 	flags.StringVar(&s.script, "script", "", "the original script's file, of script")
 	flags.StringVar(&s.csv, "csv", "", "the file to which these add what they measure; empty: none")
 	if err := flags.Parse(args); err != nil {

@@ -25,16 +25,16 @@ type daemon struct {
 }
 
 // serve starts the daemon and returns when it has published its first audit.
-func (s site) serve(ctx context.Context) (*daemon, error) {
+func (s site) serve(ctx context.Context, args ...string) (*daemon, error) {
 	port, err := cluster.FreePort()
 	if err != nil {
 		return nil, err
 	}
 	d := &daemon{metrics: fmt.Sprintf("127.0.0.1:%d", port)}
-	d.Process, err = s.Run("sidecar-drift-serve", s.command, []string{
+	d.Process, err = s.Run("sidecar-drift-serve", s.command, append([]string{
 		"serve", "--kubeconfig", s.kubeconfig, "--interval", interval.String(),
 		"--metrics-bind-address", d.metrics, "--page-bind-address", "0", "--health-probe-bind-address", "0",
-	}, nil)
+	}, args...), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -26,9 +26,9 @@ type controlPlane struct {
 	tokens  map[string]string // user → bearer token
 }
 
-// seldom has a Go program collect its garbage less often: a machine that tests has
+// Seldom has a Go program collect its garbage less often: a machine that tests has
 // memory, and lacks processors. Measured: an eighth of all that tests take.
-const seldom = "GOGC=400"
+const Seldom = "GOGC=400"
 
 // Users that the components and the administrator authenticate as; the API
 // server's own bootstrap roles know the first two.
@@ -61,12 +61,12 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		return err
 	}
 
-	etcd, err := c.Run("etcd", kubernetes.Path("etcd"), plane.etcdArgs(c.etcdDir()), []string{seldom})
+	etcd, err := c.Run("etcd", kubernetes.Path("etcd"), plane.etcdArgs(c.etcdDir()), []string{Seldom})
 	if err != nil {
 		return err
 	}
 	c.runAPIServer = func() (*Process, error) {
-		return c.Run("kube-apiserver", kubernetes.Path("kube-apiserver"), plane.apiserverArgs(), []string{seldom})
+		return c.Run("kube-apiserver", kubernetes.Path("kube-apiserver"), plane.apiserverArgs(), []string{Seldom})
 	}
 	apiserver, err := c.runAPIServer()
 	if err != nil {
@@ -77,11 +77,11 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		return err
 	}
 	if _, err := c.Run("kube-controller-manager", kubernetes.Path("kube-controller-manager"),
-		plane.controllerManagerArgs(kubeconfigs[controllerManagerUser]), []string{seldom}); err != nil {
+		plane.controllerManagerArgs(kubeconfigs[controllerManagerUser]), []string{Seldom}); err != nil {
 		return err
 	}
 	if _, err := c.Run("kube-scheduler", kubernetes.Path("kube-scheduler"),
-		plane.schedulerArgs(kubeconfigs[schedulerUser]), []string{seldom}); err != nil {
+		plane.schedulerArgs(kubeconfigs[schedulerUser]), []string{Seldom}); err != nil {
 		return err
 	}
 	_, err = c.Run("kwok", kwok.Path("kwok"), []string{
@@ -89,7 +89,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		"--config=" + filepath.Join(kwok.Dir, binaries.StagesFile),
 		"--manage-nodes-with-annotation-selector=" + fakeNodeAnnotation + "=fake",
 		"--node-lease-duration-seconds=40",
-	}, []string{seldom, "KWOK_WORKDIR=" + c.dir})
+	}, []string{Seldom, "KWOK_WORKDIR=" + c.dir})
 	return err
 }
 

@@ -20,7 +20,7 @@ func (c *Cluster) KubectlPath() string { return c.kubectl }
 func (c *Cluster) Kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, c.kubectl, args...)
-	cmd.Env = append(os.Environ(), seldom,
+	cmd.Env = append(os.Environ(), Seldom,
 		"KUBECONFIG="+c.kubeconfig,
 		"KUBECACHEDIR="+filepath.Join(c.dir, "kubectl-cache"),
 	)

@@ -29,10 +29,11 @@ func TestMatrix(t *testing.T) {
 	m := newMatrix(t, selected(rows()))
 	m.inject(func(r row) answers { return r.before })
 	m.create(t)
-	for range 2 {
+	m.self.expect(t, "before the change", before)
+	if *full { // else what is not the same each time is found by the cover's audit of everything
 		m.self.expect(t, "before the change", before)
+		m.expectAsController(t, "before the change", before, func(a asked) expectation { return a.before })
 	}
-	m.expectAsController(t, "before the change", before, func(a asked) expectation { return a.before })
 	covered := m.startCovered(t)
 	covered.before(t)
 	m.inject(func(r row) answers { return r.then })
@@ -42,7 +43,9 @@ func TestMatrix(t *testing.T) {
 	m.expectAsController(t, "after the change", after, func(a asked) expectation { return a.after })
 	m.rollOut(t, found)
 	m.self.expect(t, "after the rollout", rolledOut)
-	m.expectAsController(t, "after the rollout", rolledOut, func(a asked) expectation { return a.rolledOut })
+	if *full {
+		m.expectAsController(t, "after the rollout", rolledOut, func(a asked) expectation { return a.rolledOut })
+	}
 	covered.rolledOut(t)
 
 	for _, a := range []*asker{m.self, m.controller} {

@@ -11,8 +11,14 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/watch"
 )
 
-// sweepRounds is how many rounds of the cover ask about everything.
-const sweepRounds = 10
+// sweepRounds is how many rounds of the cover ask about everything. Many find what few
+// do, and ask for the cover each time.
+func sweepRounds() int {
+	if *full {
+		return 10
+	}
+	return 3
+}
 
 // covered is the daemon's auditor beside the single audits: it must find the
 // same.
@@ -25,7 +31,7 @@ func (m *matrix) startCovered(t *testing.T) *covered {
 	t.Helper()
 	a, err := watch.New(m.self.config, audit.Options{
 		Selection: inventory.Selection{IncludeNamespaces: m.namespaces()}, Concurrency: 8, DryRunAs: m.self.as,
-	}, watch.Sweep{Interval: 10 * time.Minute, Full: sweepRounds * 10 * time.Minute}) // a round is not to end by time
+	}, watch.Sweep{Interval: 10 * time.Minute, Full: time.Duration(sweepRounds()) * 10 * time.Minute}) // a round is not to end by time
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +72,7 @@ func (s *covered) after(t *testing.T) {
 	t.Helper()
 	asked, learned := 0, 0
 	var found *report.Report
-	for n := range sweepRounds + 2 {
+	for n := range sweepRounds() + 2 {
 		r := s.round(t, watch.Cover)
 		if found = r.Report; n == 0 {
 			s.self.check(found, "by the cover's next round", after, byTheRealInjector)
@@ -74,7 +80,7 @@ func (s *covered) after(t *testing.T) {
 		asked, learned = asked+r.Asked, learned+r.Learned
 	}
 	s.self.check(found, "by the sweep", after, every)
-	t.Logf("after the change %d were asked about in %d rounds, and %d features were learned", asked, sweepRounds+2, learned)
+	t.Logf("after the change %d were asked about in %d rounds, and %d features were learned", asked, sweepRounds()+2, learned)
 }
 
 // byTheRealInjector: rows whose namespace is labelled anew apart, which the daemon is

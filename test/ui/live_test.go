@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -134,6 +135,8 @@ func startDaemon(t *testing.T, c *cluster.Cluster) (url string) {
 	return url
 }
 
+var promise = regexp.MustCompile(`^A change that several workloads share is seen within \d+ s \(\d+ features?\); every workload was asked about within \d+ s\.$`)
+
 // The real daemon's page, of a real cluster: it follows what the injector does
 // while somebody looks at it.
 func TestTheDaemonsPageFollowsTheCluster(t *testing.T) {
@@ -146,6 +149,9 @@ func TestTheDaemonsPageFollowsTheCluster(t *testing.T) {
 	}
 	if got := b.names(); got != "cart web" {
 		t.Errorf("the table holds %s", got)
+	}
+	if got := eval[string](b, `document.getElementById('detection').innerText`); !promise.MatchString(got) {
+		t.Errorf("it promises %q", got)
 	}
 	b.slash()
 	b.press("shop web")

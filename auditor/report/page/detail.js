@@ -50,6 +50,14 @@ function relative(time) {
   return 'just now';
 }
 
+// span is a time in whole units of which there are two or more, rounded up.
+function span(seconds) {
+  for (const [unit, size] of [['days', 86400], ['h', 3600], ['min', 60]]) {
+    if (seconds > 2 * size) return `${Math.ceil(seconds / size)} ${unit}`;
+  }
+  return `${Math.max(1, Math.ceil(seconds))} s`;
+}
+
 // The states that this build knows, worst first, and last how to show others.
 let states = [];
 const known = (name) => states.find((state) => state.name === name) || states.at(-1);

@@ -55,6 +55,20 @@ function drawHistory() {
 function drawTime() {
   const time = page.report.generatedAt;
   $('generated').replaceChildren('Audited ', el('time', { datetime: time }, `${absolute(time)}, ${relative(time)}`));
+  drawDetection();
+}
+
+// drawDetection says how soon the daemon sees a change. What was measured grows while no
+// audit ends.
+function drawDetection() {
+  const { detection, generatedAt } = page.report;
+  $('detection').hidden = !detection;
+  if (!detection) return;
+  const since = Math.max(0, (Date.now() - Date.parse(generatedAt)) / 1000);
+  const shared = detection.features === 0 ? '' :
+    `A change that several workloads share is seen within ${span(Math.max(detection.sharedSeconds, since))} (${count(detection.features, 'feature')}); `;
+  const each = `every workload was asked about within ${span(detection.oldestAnswerSeconds + since)}.`;
+  $('detection').textContent = shared + (shared ? each : each[0].toUpperCase() + each.slice(1));
 }
 
 function draw() {

@@ -19,14 +19,10 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/cli"
+	"github.com/sidecar-drift/sidecar-drift/internal/cli/plugin"
 )
 
-const (
-	name   = "sidecar-drift"
-	plugin = "kubectl-sidecar_drift"
-	// completer is what kubectl asks to complete the plugin's arguments.
-	completer = "kubectl_complete-sidecar_drift"
-)
+const name = plugin.Program
 
 func main() {
 	version := flag.String("version", "unknown", "`version` that the man pages are of")
@@ -91,20 +87,15 @@ func manPages(dir, version string, date time.Time) error {
 	}, dir)
 }
 
-// plugins are what kubectl finds on the PATH beside the program: its name as a plugin,
-// and who completes that. They are no symbolic links, with which krew refuses archives.
+// plugins are what kubectl finds on the PATH beside the program.
 func plugins(dir string) error {
-	for file, call := range map[string]string{plugin: "", completer: "__complete "} {
-		script := fmt.Sprintf(`#!/bin/sh
-program=$(dirname -- "$0")/%[1]s
-[ -x "$program" ] || program=%[1]s
-exec "$program" %[2]s"$@"
-`, name, call)
-		if err := writeFile(filepath.Join(dir, "unix", file), []byte(script), 0o755); err != nil {
+	for file, text := range plugin.Scripts() {
+		if err := writeFile(filepath.Join(dir, "unix", file), []byte(text), 0o755); err != nil {
 			return err
 		}
-		batch := fmt.Sprintf("@\"%%~dp0%s.exe\" %s%%*\r\n", name, call)
-		if err := writeFile(filepath.Join(dir, "windows", file+".cmd"), []byte(batch), 0o644); err != nil {
+	}
+	for file, text := range plugin.Batches() {
+		if err := writeFile(filepath.Join(dir, "windows", file), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}

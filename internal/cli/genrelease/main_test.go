@@ -95,7 +95,7 @@ echo "${COMPREPLY[@]}"`
 func TestPluginCallsTheProgram(t *testing.T) {
 	unix := filepath.Join(generated(t), "unix")
 	elsewhere := t.TempDir() // as links of package managers are
-	for file, want := range map[string]string{plugin: ": audit -n shop", completer: ": __complete audit -n shop"} {
+	for file, want := range map[string]string{"kubectl-sidecar_drift": ": audit -n shop", "kubectl_complete-sidecar_drift": ": __complete audit -n shop"} {
 		link := filepath.Join(elsewhere, file)
 		if err := os.Symlink(filepath.Join(unix, file), link); err != nil {
 			t.Fatal(err)
@@ -109,7 +109,7 @@ func TestPluginCallsTheProgram(t *testing.T) {
 			}
 		}
 	}
-	batch := read(t, filepath.Dir(unix), "windows", completer+".cmd")
+	batch := read(t, filepath.Dir(unix), "windows", "kubectl_complete-sidecar_drift.cmd")
 	if batch != "@\"%~dp0sidecar-drift.exe\" __complete %*\r\n" {
 		t.Errorf("on Windows: %q", batch)
 	}

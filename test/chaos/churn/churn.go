@@ -36,13 +36,15 @@ type Pace struct {
 	Creators int
 	// Settled is how many in a row tell that all is well.
 	Settled int
+	// Pause is how long each of the creators waits between two.
+	Pause time.Duration
 }
 
 // FullSpeed is an API server's that shares two cores with its etcd.
 func FullSpeed() Pace { return Pace{Creators: 4, Settled: 100} }
 
-// Light leaves room for other tests.
-func Light() Pace { return Pace{Creators: 1, Settled: 20} }
+// Light leaves room for other tests, and misses nothing that lasts longer than its pause.
+func Light() Pace { return Pace{Creators: 1, Settled: 20, Pause: 25 * time.Millisecond} }
 
 // Tally is what became of the Pods.
 type Tally struct {
@@ -74,7 +76,7 @@ func (p Pace) During(ctx context.Context, client kubernetes.Interface, act func(
 	defer stop()
 	var workers sync.WaitGroup
 	for range p.Creators {
-		workers.Go(func() { c.create(creating) })
+		workers.Go(func() { c.create(creating, p.Pause) })
 	}
 	err := c.settle(ctx, Stamped)
 	if err == nil {
@@ -115,7 +117,7 @@ type churn struct {
 	inARow int // well, since the last that was not
 }
 
-func (c *churn) create(ctx context.Context) {
+func (c *churn) create(ctx context.Context, pause time.Duration) {
 	for {
 		pod, err := c.client.CoreV1().Pods(Namespace).Create(ctx, gatedPod(), metav1.CreateOptions{})
 		if ctx.Err() != nil {
@@ -127,8 +129,9 @@ func (c *churn) create(ctx context.Context) {
 		default:
 		}
 		if c.created() > enough {
-			time.Sleep(slower)
+			pause = slower
 		}
+		time.Sleep(pause)
 	}
 }
 

@@ -106,7 +106,7 @@ func (m *Manager) runAs(ctx context.Context, account, command string) (*cluster.
 	if err != nil {
 		return nil, err
 	}
-	return m.cluster.Run("cert-manager-"+command, m.binary, []string{command, "--kubeconfig", kubeconfig}, nil)
+	return m.cluster.Run("cert-manager-"+command, m.binary, []string{command, "--kubeconfig", kubeconfig}, []string{cluster.Seldom})
 }
 
 // Processes are what must run for anything to be issued and injected.

@@ -223,7 +223,7 @@ func (i *Injector) serve(ctx context.Context) error {
 	i.process, err = i.cluster.Run(account, i.binary, []string{
 		"--kubeconfig", kubeconfig, "--namespace", Namespace, "--port", strconv.Itoa(i.port),
 		"--tls-cert", i.cert.CertFile, "--tls-key", i.cert.KeyFile, "--trust-anchors", trustAnchors,
-	}, i.opts.environment())
+	}, append(i.opts.environment(), cluster.Seldom))
 	return err
 }
 

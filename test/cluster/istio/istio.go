@@ -11,10 +11,8 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -67,6 +65,8 @@ type Injector struct {
 	opts    Options
 	client  *http.Client
 	process *cluster.Process
+
+	rendered map[string]rendering // by what it was rendered with
 }
 
 // Start renders Istio's charts, serves the injection template in them, registers
@@ -82,7 +82,7 @@ func Start(ctx context.Context, c *cluster.Cluster, opts Options) (*Injector, er
 	if err != nil {
 		return nil, err
 	}
-	i := &Injector{cluster: c, binary: set.Path("istio-injector"), opts: opts}
+	i := &Injector{cluster: c, binary: set.Path("istio-injector"), opts: opts, rendered: map[string]rendering{}}
 	if i.dir, err = os.MkdirTemp(c.Dir(), "istio-"); err != nil {
 		return nil, err
 	}
@@ -176,24 +176,6 @@ func (i *Injector) Uninstall(ctx context.Context) error {
 	return errors.Join(err, i.Stop())
 }
 
-// render writes the injector's files and returns the digest that the injector
-// reports once it uses them.
-func (i *Injector) render(ctx context.Context) (string, error) {
-	args := []string{"render", "--out", i.dir, "--revision", i.opts.Revision, "--proxy-configs", i.opts.ProxyConfigs}
-	for _, value := range i.opts.Set {
-		args = append(args, "--set", value)
-	}
-	out, err := exec.CommandContext(ctx, i.binary, args...).Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
-		}
-		return "", fmt.Errorf("render Istio's charts with %v: %w", i.opts.Set, err)
-	}
-	return strings.TrimSpace(string(out)), nil
-}
-
 func (i *Injector) serve() (err error) {
 	name := "istio-injector"
 	if i.opts.Revision != "" {
@@ -204,7 +186,7 @@ func (i *Injector) serve() (err error) {
 			"serve", "--dir", i.dir, "--address", "127.0.0.1:" + strconv.Itoa(i.port),
 			"--tls-cert", i.cert.CertFile, "--tls-key", i.cert.KeyFile, "--revision", i.opts.Revision,
 		},
-		[]string{"ENABLE_NATIVE_SIDECARS=" + strconv.FormatBool(i.opts.NativeSidecars)})
+		[]string{cluster.Seldom, "ENABLE_NATIVE_SIDECARS=" + strconv.FormatBool(i.opts.NativeSidecars)})
 	return err
 }
 
