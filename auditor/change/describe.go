@@ -41,7 +41,7 @@ func describe(c verdict.Change, path string) string {
 		from, to = withoutCommonRepository(from, to)
 		from, to = printable.Cut(from, longestImage), printable.Cut(to, longestImage)
 	}
-	if string(c.From) == string(c.To) || IsComposite(c.From) || IsComposite(c.To) || c.Path != "image" && max(printable.Width(from), printable.Width(to)) > longestValue {
+	if IsComposite(c.From) || IsComposite(c.To) || c.Path != "image" && max(printable.Width(from), printable.Width(to)) > longestValue {
 		return path + "changed"
 	}
 	return path + from + " → " + to

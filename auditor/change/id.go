@@ -63,6 +63,9 @@ func Name(ids ...ID) Named {
 // Any reports whether there are some.
 func (n Named) Any() bool { return len(n.ids) > 0 }
 
+// Len is how many are named.
+func (n Named) Len() int { return len(n.ids) }
+
 // Equal reports whether the same changes are named, in the same order.
 func (n Named) Equal(o Named) bool { return slices.Equal(n.ids, o.ids) }
 

@@ -160,7 +160,7 @@ func TestRulesAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	var documented, want []string
-	for _, row := range regexp.MustCompile("(?m)^\\| ([a-zA-Z]+) \\| \\*([a-z]+)\\* \\| ([^|]+) \\|").FindAllStringSubmatch(string(text), -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\| ([a-zA-Z]+) \| \*([a-z]+)\* \| ([^|]+) \|`).FindAllStringSubmatch(string(text), -1) {
 		documented = append(documented, strings.Join(row[1:], " | "))
 	}
 	add := func(kind Kind, risk Risk, reason string) {

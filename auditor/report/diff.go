@@ -16,9 +16,12 @@ import (
 // longestPath is the number of columns to which paths are padded at most.
 const longestPath = 44
 
-// writeDiff renders every change in full: see [Shown.WriteDiff].
+// writeDiff renders every change in full: see [Shown.WriteDiff]. What several workloads
+// have is shown once, as the first of them has it.
 func (r *Report) writeDiff(w io.Writer, o TextOptions) error {
 	var b strings.Builder
+	told := r.told()
+	told.write(&b, o, func(at, _ int) []string { return r.example(told.all[at].ID, o) })
 	for _, item := range r.Items {
 		blocks := differing(item)
 		if len(blocks) == 0 {
@@ -27,13 +30,34 @@ func (r *Report) writeDiff(w io.Writer, o TextOptions) error {
 		name := Printable(fmt.Sprintf("%s %s/%s", item.Kind, item.group(), item.Name))
 		fmt.Fprintf(&b, "%s: %s\n", o.paint(bold, name), o.paint(stateStyle(item.State), Printable(string(item.State))))
 		for _, revision := range blocks {
-			o.writeRevision(&b, item, revision)
+			o.writeRevision(&b, item, revision, told)
 		}
 		b.WriteByte('\n')
 	}
 	b.WriteString(r.summaryText(o))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// example are the lines of a change in the first workload that has it.
+func (r *Report) example(id string, o TextOptions) []string {
+	for _, item := range r.Items {
+		var of []verdict.Change
+		for _, revision := range item.Revisions {
+			for _, c := range revision.Changes {
+				if c.ID == id && !slices.ContainsFunc(of, func(other verdict.Change) bool { return keyOf(other) == keyOf(c) }) {
+					of = append(of, c)
+				}
+			}
+		}
+		if len(of) > 0 {
+			var b strings.Builder
+			fmt.Fprintf(&b, "as in %s\n", Printable(fmt.Sprintf("%s %s/%s", item.Kind, item.group(), item.Name)))
+			o.writeChanges(&b, "  ", of)
+			return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+		}
+	}
+	return nil
 }
 
 // WriteChanges renders the changes of one verdict, masked by m, as WriteDiff does.
@@ -55,7 +79,7 @@ func differing(item Item) []Revision {
 	return found
 }
 
-func (o TextOptions) writeRevision(b *strings.Builder, item Item, revision Revision) {
+func (o TextOptions) writeRevision(b *strings.Builder, item Item, revision Revision, told told) {
 	title := count(revision.Pods, "Pod")
 	if revision.Name != "" && revision.Name != item.Name {
 		title = fmt.Sprintf("revision %s, %s", Printable(revision.Name), title)
@@ -76,7 +100,11 @@ func (o TextOptions) writeRevision(b *strings.Builder, item Item, revision Revis
 			fmt.Fprintf(b, "    %s\n", line)
 		}
 	}
-	o.writeChanges(b, "    ", revision.Changes)
+	named, own := told.split(revision.Changes)
+	if named != "" {
+		fmt.Fprintf(b, "    %s\n", o.paint(bold, named))
+	}
+	o.writeChanges(b, "    ", own)
 	if revision.MoreChanges > 0 {
 		fmt.Fprintf(b, "    and %s that the report leaves out\n", count(revision.MoreChanges, "more change"))
 	}

@@ -34,7 +34,7 @@ func headline(item Item, width int) string {
 func excerpt(item Item, limit int) string {
 	var text strings.Builder
 	for _, revision := range differing(item) {
-		TextOptions{}.writeRevision(&text, item, revision)
+		TextOptions{}.writeRevision(&text, item, revision, told{})
 	}
 	if text.Len() == 0 {
 		return ""

@@ -45,7 +45,7 @@ type row struct {
 // no rows, and the summary.
 func (r *Report) writeGrid(w io.Writer, g grid, o TextOptions) error {
 	var b strings.Builder
-	r.told().write(&b, o)
+	r.told().write(&b, o, nothing)
 	if len(g.rows) > 0 {
 		g.write(&b, o)
 		b.WriteByte('\n')

@@ -113,6 +113,24 @@ func (r *Report) Having(named change.Named) *Report {
 	return &selected
 }
 
+// InChanges is how many of the named changes the workload differs in, and how many others.
+func (item Item) InChanges(named change.Named) (has, others int) {
+	seen := map[string]bool{}
+	for _, r := range item.Revisions {
+		for _, c := range r.Changes {
+			switch {
+			case c.ID == "" || seen[c.ID]:
+			case named.Has(c.ID):
+				has++
+			default:
+				others++
+			}
+			seen[c.ID] = true
+		}
+	}
+	return has, others
+}
+
 // Covered reports whether all that the workload differs in is of the changes that are named.
 func (item Item) Covered(named change.Named) bool { return named.Covers(item.differences()) }
 

@@ -30,12 +30,19 @@ type TextOptions struct {
 	Width int
 	// Colour allows ANSI colours.
 	Colour bool
+	// GroupBy is by what a table's rows are grouped; ByWorkload if empty.
+	GroupBy GroupBy
+	// Labels have a column each in a table.
+	Labels []string
 }
 
 // write renders the report in one of the formats: see [Shown.Write].
 func (r *Report) write(w io.Writer, format Format, o TextOptions) error {
 	switch format {
 	case Table:
+		if r.Kind == DriftReport && o.GroupBy != "" && o.GroupBy != ByWorkload {
+			return r.writeGrouped(w, o)
+		}
 		return r.writeTable(w, o)
 	case Wide:
 		return r.writeWide(w, o)

@@ -29,7 +29,7 @@ func (r *Report) writeTable(w io.Writer, o TextOptions) error {
 			details: func(width int) []string { return details(item, told, width) },
 		})
 	}
-	return r.writeGrid(w, r.withClusters(g), o)
+	return r.writeGrid(w, r.withClusters(r.withLabels(g, o.Labels)), o)
 }
 
 func (r *Report) writeWide(w io.Writer, o TextOptions) error {
@@ -45,7 +45,7 @@ func (r *Report) writeWide(w io.Writer, o TextOptions) error {
 			details: func(int) []string { return []string{everyDetail(item, told)} },
 		})
 	}
-	return r.writeGrid(w, r.withClusters(g), TextOptions{Colour: o.Colour})
+	return r.writeGrid(w, r.withClusters(r.withLabels(g, o.Labels)), TextOptions{Colour: o.Colour})
 }
 
 func (r *Report) writeRolloutTable(w io.Writer, o TextOptions) error {

@@ -29,7 +29,11 @@ type told struct {
 }
 
 // told are the changes of the items that others have, too.
-func (r *Report) told() told {
+func (r *Report) told() told { return r.tell(2, mostTold) }
+
+// tell tells of the changes of the items that at least some workloads have, and of no more
+// than most.
+func (r *Report) tell(some, most int) told {
 	t := told{all: r.Changes, number: map[string]int{}}
 	index := r.index()
 	shown := make([]bool, len(r.Changes))
@@ -40,8 +44,8 @@ func (r *Report) told() told {
 	}
 	for i, c := range r.Changes {
 		switch {
-		case c.Workloads < 2 || !shown[i]:
-		case len(t.listed) == mostTold:
+		case c.Workloads < some || !shown[i]:
+		case len(t.listed) == most:
 			t.more++
 		default:
 			t.listed = append(t.listed, i)
@@ -69,8 +73,9 @@ func (t told) split(changes []verdict.Change) (named string, own []verdict.Chang
 	return strings.Join(texts, ", "), own
 }
 
-// write writes a line a change, or two where they are too long, and an empty line.
-func (t told) write(b *strings.Builder, o TextOptions) {
+// write writes a line a change, or two where they are too long, what is to be said below
+// each, and an empty line.
+func (t told) write(b *strings.Builder, o TextOptions, below func(at, width int) []string) {
 	if len(t.listed) == 0 {
 		return
 	}
@@ -113,12 +118,18 @@ func (t told) write(b *strings.Builder, o TextOptions) {
 				b.WriteString(indent + line + "\n")
 			}
 		}
+		for _, line := range below(at, max(0, o.Width-len(indent))) {
+			b.WriteString(indent + line + "\n")
+		}
 	}
 	if t.more > 0 {
-		fmt.Fprintf(b, "%sand %s of several workloads (-o json has them all)\n", indent, count(t.more, "more change"))
+		fmt.Fprintf(b, "%sand %s (-o json has them all)\n", indent, count(t.more, "more change"))
 	}
 	b.WriteByte('\n')
 }
+
+// nothing is said below a change.
+func nothing(int, int) []string { return nil }
 
 // counts are the widths of the columns of numbers.
 func (t told) counts() (widths [4]int) {

@@ -101,6 +101,9 @@ type Item struct {
 	Name      string                `json:"name"`
 	State     verdict.State         `json:"state"`
 	Pods      map[verdict.State]int `json:"pods"`
+	// Labels are those that were asked for, of the Pod template or, where that has no such
+	// label, of the namespace.
+	Labels map[string]string `json:"labels,omitempty"`
 	// OldestPod is when the kubelet started the oldest of its Pods; nil if it
 	// has started none.
 	OldestPod *time.Time `json:"oldestPod,omitempty"`

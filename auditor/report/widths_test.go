@@ -55,6 +55,7 @@ func population(n int) *report.Report {
 		if item.State == verdict.Blocked {
 			item.Revisions[0].Reason = `admission webhook "policy.example.com" denied the request: containers must not run as root: istio-init (runAsUser 0)`
 		}
+		item.Labels = map[string]string{"example.com/team": []string{"storefront", "", "チーム"}[i%3]}
 		items[i] = item
 	}
 	return report.New(report.DriftReport, clock, items, 0)
@@ -78,6 +79,31 @@ func TestTablesFitTheTerminal(t *testing.T) {
 				}
 				if n == 24 && kind == report.DriftReport {
 					golden(t, fmt.Sprintf("population.table-%d.txt", width), out.Bytes())
+				}
+			}
+		}
+	}
+}
+
+func TestGroupedTables(t *testing.T) {
+	for _, width := range []int{0, 60, 80, 120, 200} {
+		for by, name := range map[report.GroupBy]string{report.ByChange: "change", report.ByNamespace: "namespace", report.ByLabel + "example.com/team": "label", "": "columns"} {
+			for _, n := range []int{24, 500} {
+				var out bytes.Buffer
+				options := report.TextOptions{Width: width, GroupBy: by}
+				if name == "columns" {
+					options.Labels = []string{"example.com/team"}
+				}
+				if err := population(n).Masked(mask.Constant()).Write(&out, report.Table, options); err != nil {
+					t.Fatal(err)
+				}
+				for line := range strings.Lines(out.String()) {
+					if line = strings.TrimSuffix(line, "\n"); width > 0 && printable.Width(line) > width {
+						t.Errorf("by %s: %d columns in %d: %q", name, printable.Width(line), width, line)
+					}
+				}
+				if n == 24 && width == 80 {
+					golden(t, fmt.Sprintf("population.by-%s.txt", name), out.Bytes())
 				}
 			}
 		}

@@ -29,16 +29,21 @@ func (s Selection) exceeds(item report.Item) string {
 
 // unnamed says what of a workload is in no change that is named, where the audit knows.
 func (s Selection) unnamed(item report.Item) string {
-	var other []verdict.Change
+	var other []verdict.Change // the first place of each
+	places := map[string][]string{}
 	has := false
 	for _, r := range item.Revisions {
 		for _, c := range verdict.Stable(r.Changes) {
 			switch {
 			case s.Changes.Has(c.ID):
 				has = true
-			case c.ID != "" && !slices.ContainsFunc(other, func(o verdict.Change) bool { return o.ID == c.ID }):
+				continue
+			case c.ID == "" || slices.Contains(places[c.ID], c.Place()):
+				continue
+			case places[c.ID] == nil:
 				other = append(other, c)
 			}
+			places[c.ID] = append(places[c.ID], c.Place())
 		}
 	}
 	if len(other) == 0 {
@@ -52,6 +57,10 @@ func (s Selection) unnamed(item report.Item) string {
 	if n := len(other) - 1; n > 0 {
 		more = fmt.Sprintf(" and %d more", n)
 	}
+	at := other[0].Place()
+	if n := len(places[other[0].ID]) - 1; n > 0 {
+		at += fmt.Sprintf(" and %d more", n)
+	}
 	return fmt.Sprintf("%s change %s%s (%s), which --change does not name: a re-created Pod takes over all that admission does today",
-		also, other[0].ID, more, other[0].Place())
+		also, other[0].ID, more, at)
 }

@@ -97,6 +97,12 @@ func ReadLabels(ctx context.Context, cfg *rest.Config, templates []inventory.Wor
 	return found, err
 }
 
+// Known reports whether workloads of its kind can be read, and one of its name can exist.
+func Known(ref inventory.WorkloadRef) bool {
+	_, known := workloadKinds[ref.Kind]
+	return known && impossible(ref) == ""
+}
+
 // Trace is what the last rollout of a workload left on it: when, and with which result, which
 // is Interrupted from its beginning on.
 type Trace struct {
@@ -115,8 +121,7 @@ func Traces(ctx context.Context, cfg *rest.Config, workloads []inventory.Workloa
 	}
 	traces := map[inventory.WorkloadRef]Trace{}
 	workloads = slices.DeleteFunc(slices.Clone(workloads), func(ref inventory.WorkloadRef) bool {
-		_, known := workloadKinds[ref.Kind]
-		return !known || impossible(ref) != ""
+		return !Known(ref)
 	})
 	err = c.eachOf(ctx, workloads, func(ref inventory.WorkloadRef, object *unstructured.Unstructured, err error) {
 		switch {

@@ -36,6 +36,7 @@ type auditOptions struct {
 	texts      []string // annotations
 	preview    injection.Metadata
 	changes    []change.ID
+	view       view
 	gentle     bool
 	diff       bool
 	secrets    secrets
@@ -98,6 +99,10 @@ Exit codes:
 # Everything, all namespaces
 NAME audit
 
+# Who differs in which change? And which teams?
+NAME audit --group-by change
+NAME audit --group-by label=team
+
 # What exactly would change in one workload?
 NAME audit deploy/web --namespace shop --diff
 
@@ -144,6 +149,7 @@ NAME audit --output policyreport | kubectl apply --server-side -f -`),
 		addOutput(flags, &o.format, report.Table, report.Wide, report.JSON, report.YAML,
 			report.CSV, report.Markdown, report.HTML, report.JUnit, report.PolicyReport)
 		flags.BoolVar(&o.diff, "diff", false, "Show each change as removed and added lines (json, yaml, markdown, html and junit always hold all changes).")
+		o.view.addFlags(flags)
 		o.secrets.addFlag(flags)
 		o.gate.addFlags(flags)
 	})
@@ -179,6 +185,9 @@ func (o *auditOptions) Validate() error {
 	}
 	if o.format == report.PolicyReport && len(o.labels)+len(o.texts) > 0 {
 		return misuse("--output policyreport and a preview (--with-label, --with-annotation) contradict each other: a Report in the cluster says what is")
+	}
+	if err := o.view.validate(o.format, o.diff); err != nil {
+		return err
 	}
 	if err := o.gate.validate(o.selection.states); err != nil {
 		return err
@@ -241,7 +250,7 @@ func (o *auditOptions) auditCluster(ctx context.Context) (found audited, failed,
 	if err != nil {
 		return audited{}, nil, err
 	}
-	bar := newProgress(o.ErrOut, "Auditing")
+	bar := newProgress(o.ErrOut)
 	defer bar.erase()
 	found, err = o.auditAt(ctx, config, o.auditing(selected, bar.count))
 	return found, nil, o.hints.openWays(ctx, config, selected, err)
@@ -256,6 +265,9 @@ type audited struct {
 func (o *auditOptions) auditAt(ctx context.Context, config *rest.Config, options audit.Options) (audited, error) {
 	found, err := o.audit(ctx, config, options)
 	if err != nil {
+		return audited{}, err
+	}
+	if err := o.view.label(ctx, config, found); err != nil {
 		return audited{}, err
 	}
 	absent, err := absentNamespaces(ctx, config, options.Selection, found)
@@ -306,7 +318,9 @@ func (o *auditOptions) write(found *report.Report) error {
 	if o.diff && (o.format == report.Table || o.format == report.Wide) {
 		return r.WriteDiff(o.Out, textOptions(o.Out))
 	}
-	return r.Write(o.Out, o.format, textOptions(o.Out))
+	options := textOptions(o.Out)
+	options.GroupBy, options.Labels = o.view.groupBy, o.view.labels
+	return r.Write(o.Out, o.format, options)
 }
 
 // forPeople holds for the formats that leave out what has no sidecar.

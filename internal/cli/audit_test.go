@@ -295,7 +295,7 @@ func TestAuditPace(t *testing.T) {
 
 func TestProgressIsSilentWithoutATerminal(t *testing.T) {
 	var out bytes.Buffer
-	bar := newProgress(&out, "Auditing")
+	bar := newProgress(&out)
 	bar.count(1, 2)
 	if _, err := bar.Write([]byte("a log line\n")); err != nil {
 		t.Fatal(err)
@@ -308,7 +308,7 @@ func TestProgressIsSilentWithoutATerminal(t *testing.T) {
 
 func TestProgressOnANarrowTerminal(t *testing.T) {
 	var out bytes.Buffer
-	bar := &progress{&foot{out: &out, size: func() (int, int) { return 20, 10 }}, "Auditing"}
+	bar := &progress{&foot{out: &out, size: func() (int, int) { return 20, 10 }}}
 	bar.count(1, 2)
 	bar.count(1, 2)
 	if _, err := bar.Write([]byte("log\n")); err != nil {

@@ -43,15 +43,15 @@ func idOf(t *testing.T, of verdict.Change, items ...report.Item) string {
 	return ""
 }
 
-func runAuditOf(t *testing.T, items []report.Item, args ...string) (out, errOut string, err error) {
+func runAuditOf(t *testing.T, items []report.Item, args ...string) (out string, err error) {
 	t.Helper()
 	kubeconfig(t)
-	streams, _, stdout, stderr := genericiooptions.NewTestIOStreams()
+	streams, _, stdout, _ := genericiooptions.NewTestIOStreams()
 	var asked audit.Options
 	cmd := newAuditCommandWith("sidecar-drift", streams, foundBy(&asked, items...))
 	cmd.SetArgs(args)
 	err = cmd.Execute()
-	return stdout.String(), stderr.String(), err
+	return stdout.String(), err
 }
 
 func TestAuditSelectsByChange(t *testing.T) {
@@ -66,7 +66,7 @@ func TestAuditSelectsByChange(t *testing.T) {
 		"either of two":       {[]string{"--change", port + "," + cpu}, []string{"db ", "web ", "api "}, []string{"cart"}},
 		"one that is no more": {[]string{"--change", "0123456789"}, []string{"No change found has the ID 0123456789"}, []string{"#1", "web "}},
 	} {
-		out, _, err := runAuditOf(t, twoChanges(), test.args...)
+		out, err := runAuditOf(t, twoChanges(), test.args...)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -87,13 +87,13 @@ func TestAuditFailsOnRisk(t *testing.T) {
 	for failOn, want := range map[string]bool{
 		"behaviour": true, "tuning": true, "cosmetic": true, "version": true, "Loss": false, "loss,Blocked": false, "loss,drifted": true, "InSync": true,
 	} {
-		_, _, err := runAuditOf(t, twoChanges(), "--fail-on", failOn)
+		_, err := runAuditOf(t, twoChanges(), "--fail-on", failOn)
 		failed, isOutcome := errors.AsType[*outcome](err)
 		if got := isOutcome && failed.code == codeFound; got != want || err != nil && !got {
 			t.Errorf("--fail-on %s: %v, want a failure: %v", failOn, err, want)
 		}
 	}
-	if _, _, err := runAuditOf(t, twoChanges()[:1], "--fail-on", "behaviour"); err != nil {
+	if _, err := runAuditOf(t, twoChanges()[:1], "--fail-on", "behaviour"); err != nil {
 		t.Errorf("nothing but tuning, --fail-on behaviour: %v", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestChangesAndRisksAreChecked(t *testing.T) {
 		"--change " + strings.Repeat("0123456789,", 3) + "0": `"0" is no change's ID`,
 		"--fail-on risky": `unknown state "risky": choose from Blocked, `,
 	} {
-		if _, _, err := runAuditOf(t, nil, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := runAuditOf(t, nil, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("audit %s: %v, want %s", args, err, want)
 		}
 	}

@@ -76,9 +76,11 @@ func TestAuditOfSeveralClusters(t *testing.T) {
 		"us": {workload("Deployment", "web", verdict.InSync), workload("StatefulSet", "db", verdict.Drifted, newImage)},
 	}}
 	want := ran{
-		out: `CLUSTER  NAMESPACE  KIND         NAME   STATE    PODS  CHANGES
-eu       shop       Deployment   web    Drifted  1     istio-proxy: image 1.27.0 → 1.28.0
-us       shop       StatefulSet  db     Drifted  1     istio-proxy: image 1.27.0 → 1.28.0
+		out: `#1  istio-proxy image 1.27.0 → 1.28.0  2 workloads  2 Pods  2 namespaces  version  b60c6a0c91
+
+CLUSTER  NAMESPACE  KIND         NAME   STATE    PODS  CHANGES
+eu       shop       Deployment   web    Drifted  1     #1
+us       shop       StatefulSet  db     Drifted  1     #1
 eu       shop       DaemonSet    agent  InSync   1
 us       shop       Deployment   web    InSync   1
 

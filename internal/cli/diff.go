@@ -19,6 +19,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/change"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
@@ -33,22 +34,27 @@ const externalDiff = "KUBECTL_EXTERNAL_DIFF"
 // diffOptions are those of "diff".
 type diffOptions struct {
 	inspection
+	find    auditFunc
 	secrets secrets
 	// showValues is what the flag was called before.
 	showValues bool
+	changes    []change.ID
 	mask       *mask.Masker
 }
 
 func newDiffCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	o := &diffOptions{inspection: newInspection(streams)}
+	o := &diffOptions{inspection: newInspection(streams), find: advised}
 	cmd := &cobra.Command{
-		Use:   "diff KIND/NAME ... [flags]",
+		Use:   "diff KIND/NAME ... | --change ID [flags]",
 		Short: "Show what a re-created Pod would look like beside the live one",
 		Long: `Compare the live Pods of workloads with a fresh injection of the same template, as a
 unified diff of their specs in YAML. What no injector is answerable for (node, the service
 account's token, the Pod's own name) and the API's defaults are left out. Of where the Pod
 runs (tolerations, node selector, image pull secrets and so on) and of its annotations
 there is what counts, below the specs.
+
+With --change it is enough to name a change: of the workloads that differ in it, in all
+namespaces or in --namespace, the one that differs in the least besides is shown.
 
 What looks like a secret, by its name or its form, is masked; equal masks are equal secrets.
 ` + externalDiff + ` names another program to compare with, as it does for kubectl diff; it
@@ -62,15 +68,18 @@ Exit codes:
 # What exactly would change?
 NAME diff deploy/web --namespace shop
 
+# What is it that the audit shows as change 32882d92bf?
+NAME diff --change 32882d92bf
+
 # In the diff viewer of one's choice
 `+externalDiff+`="dyff between" NAME diff sts/db`),
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return misuse("name what to compare, as in deployment/web")
-			}
-			return nil
-		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && len(o.changes) == 0 {
+				return misuse("name what to compare, as in deployment/web, or a change, by --%s", changeFlag)
+			}
+			if len(args) > 0 && len(o.changes) > 0 {
+				return misuse("KIND/NAME and --%s contradict each other: a change is looked for in all workloads of its namespaces, as IDs of changes are of all that differs alike there", changeFlag)
+			}
 			if err := o.complete(cmd, args); err != nil {
 				return err
 			}
@@ -78,6 +87,9 @@ NAME diff deploy/web --namespace shop
 		},
 	}
 	o.addSelectionFlags(cmd)
+	group(cmd, "Selection", func(flags *pflag.FlagSet) {
+		addChanges(flags, &o.changes, "Show a workload that differs in the change of this `ID`, as the audit has it, and in as little else as any.")
+	})
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
 		o.secrets.addFlag(flags)
 		flags.BoolVar(&o.showValues, "show-values", false, "The name of --show-secrets before; deprecated.")
@@ -94,6 +106,11 @@ func (o *diffOptions) Run(ctx context.Context) error {
 		o.secrets.show = true
 	}
 	o.mask = o.secrets.masker()
+	if len(o.changes) > 0 {
+		if err := o.choose(ctx); err != nil {
+			return err
+		}
+	}
 	_, audited, differing, err := o.audit(ctx)
 	if err != nil {
 		return err
@@ -120,6 +137,55 @@ func (o *diffOptions) Run(ctx context.Context) error {
 		return negative()
 	}
 	return nil
+}
+
+// choose finds the workload to show for the changes that are named.
+func (o *diffOptions) choose(ctx context.Context) error {
+	config, err := o.connection.connect(ctx)
+	if err != nil {
+		return err
+	}
+	o.selection.allNamespaces = true
+	selected, err := o.selection.resolve(o.connection)
+	if err != nil {
+		return err
+	}
+	bar := newProgress(o.ErrOut)
+	defer bar.erase()
+	options := o.options(selected)
+	options.Progress = bar.count
+	found, err := o.find(ctx, config, options)
+	if err != nil {
+		return err
+	}
+	found.Group()
+	item, of, ok := leastBesides(found, change.Name(o.changes...))
+	if !ok {
+		return fmt.Errorf("no workload differs in the change %s: it is rolled out or taken back, or it was found in other namespaces; audit shows those that there are", (*changesValue)(&o.changes))
+	}
+	bar.erase()
+	fmt.Fprintf(o.ErrOut, "%s; of these, %s differs in the least besides.\n", countOf(of, "workload differs so", "workloads differ so"),
+		report.Printable(fmt.Sprintf("%s %s/%s", item.Kind, item.Namespace, item.Name)))
+	*o.selection.namespace, o.selection.namespaceGiven = item.Namespace, true
+	o.selection.workloads = []inventory.WorkloadRef{{Kind: item.Kind, Name: item.Name}}
+	return nil
+}
+
+// leastBesides is the workload that differs in all of the changes, or in nothing else, and
+// in the fewest others; of is how many differ in all.
+func leastBesides(found *report.Report, named change.Named) (least report.Item, of int, ok bool) {
+	fewest := 0
+	for _, item := range found.Having(named).Items {
+		has, others := item.InChanges(named)
+		if has < named.Len() && (has > 0 || !item.Covered(named)) {
+			continue
+		}
+		of++
+		if !ok || others < fewest {
+			least, fewest, ok = item, others, true
+		}
+	}
+	return least, of, ok
 }
 
 // notCompared is an error if there was no fresh Pod to compare with, or no live

@@ -88,7 +88,7 @@ func (h hints) afterRollout(w io.Writer, left int) {
 // command is a command line with the user's own flags, but for those to drop,
 // for those about the output, for profiles, and for secrets.
 func (h hints) command(name string, drop []string, add ...string) string {
-	dropped := map[string]bool{"output": true, "diff": true, "exit-code": true, "fail-on": true, "allow-unknown": true, "token": true, "cpuprofile": true, "memprofile": true}
+	dropped := map[string]bool{"output": true, "diff": true, "exit-code": true, "fail-on": true, "allow-unknown": true, groupByFlag: true, labelColumnsFlag: true, "token": true, "cpuprofile": true, "memprofile": true}
 	for _, flag := range drop {
 		dropped[flag] = true
 	}

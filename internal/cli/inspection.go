@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
+	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
@@ -60,7 +61,15 @@ func (i *inspection) audit(ctx context.Context) (*rest.Config, *report.Report, [
 		return nil, nil, nil, err
 	}
 	var compared []audit.Comparison
-	found, err := advised(ctx, config, audit.Options{
+	options := i.options(selected)
+	options.Compared = func(c audit.Comparison) { compared = append(compared, c) }
+	found, err := advised(ctx, config, options)
+	return config, found, compared, err
+}
+
+// options are how workloads are audited.
+func (i *inspection) options(selected inventory.Selection) audit.Options {
+	return audit.Options{
 		Selection:          selected,
 		Concurrency:        i.selection.concurrency,
 		DryRunAs:           i.selection.dryRunAs,
@@ -70,7 +79,5 @@ func (i *inspection) audit(ctx context.Context) (*rest.Config, *report.Report, [
 		Autoscalers:        i.selection.autoscalerRules(),
 		CompareAnnotations: i.selection.annotations,
 		Log:                logr.Discard(),
-		Compared:           func(c audit.Comparison) { compared = append(compared, c) },
-	})
-	return config, found, compared, err
+	}
 }

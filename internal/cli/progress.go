@@ -9,23 +9,23 @@ import (
 // barWidth is the number of columns of the bar itself.
 const barWidth = 24
 
+// auditing is the label of all bars.
+const auditing = "Auditing"
+
 // progress is a bar at the foot of a terminal.
-type progress struct {
-	*foot
-	label string
-}
+type progress struct{ *foot }
 
 // newProgress shows the label until there is more to show.
-func newProgress(out io.Writer, label string) *progress {
-	p := &progress{newFoot(out), label}
-	p.show(label + " …")
+func newProgress(out io.Writer) *progress {
+	p := &progress{newFoot(out)}
+	p.show(auditing + " …")
 	return p
 }
 
 // count shows that done of total have been done.
 func (p *progress) count(done, total int) {
 	if total > 0 {
-		p.show(fmt.Sprintf("%s %s %d/%d", p.label, bar(done, total), done, total))
+		p.show(fmt.Sprintf("%s %s %d/%d", auditing, bar(done, total), done, total))
 	}
 }
 

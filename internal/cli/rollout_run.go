@@ -91,7 +91,7 @@ func (o *rolloutOptions) showPlan(ctx context.Context, config *rest.Config, sele
 }
 
 func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected inventory.Selection) (*rollout.Plan, error) {
-	bar := newProgress(o.ErrOut, "Auditing")
+	bar := newProgress(o.ErrOut)
 	defer bar.erase()
 	log := o.logging.logger(bar)
 	auditing := o.auditing()

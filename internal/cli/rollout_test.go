@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
@@ -213,7 +214,7 @@ func TestRolloutTakesTheOriginalScriptsCommandLine(t *testing.T) {
 	}
 	want := rollout.Options{
 		Strategy: rollout.Restart,
-		Select:   rollout.Selection{IncludeDaemonSet: true, SidecarNames: []string{"istio-proxy"}},
+		Select:   rollout.Selection{IncludeDaemonSet: true, SidecarNames: []string{"istio-proxy"}, MaxRisk: change.Loss},
 		Pace:     rollout.Pace{Parallel: 10, Order: rollout.ByName, MaxFailures: 1, MaxUnavailable: 1, Timeout: 300 * time.Second},
 		Mark:     rollout.Mark{AnnotationPrefix: "myCompany", FieldManager: "sidecar-drift"},
 	}
@@ -328,7 +329,7 @@ func TestRolloutTakesTheOriginalScriptsOptions(t *testing.T) {
 	}
 	want := rollout.Selection{
 		IncludeDaemonSet: true, IncludeStatefulSet: true, ExcludeDeployment: true,
-		SidecarNames: []string{"istio-proxy", "my-other-sidecar"},
+		SidecarNames: []string{"istio-proxy", "my-other-sidecar"}, MaxRisk: change.Loss,
 	}
 	if diff := cmp.Diff(want, r.planOption.Select); diff != "" || r.planOption.Pace.Timeout != 600*time.Second {
 		t.Errorf("timeout %s, selection (-want +got):\n%s", r.planOption.Pace.Timeout, diff)

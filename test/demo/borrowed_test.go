@@ -33,7 +33,7 @@ func TestBorrowedCluster(t *testing.T) {
 	if err := s.playBorrowed(t.Context()); err != nil {
 		t.Fatalf("%v after\n%s", err, &out)
 	}
-	for _, shown := range []string{"proxy: image 1.36 → 1.37", "requests.cpu 5m → 10m", "3 workloads: 3 RolledOut", "7 InSync; drift 0.0 %"} {
+	for _, shown := range []string{"proxy image 1.36 → 1.37", "cpu 5m → 10m", "3 workloads: 3 RolledOut", "7 InSync; drift 0.0 %"} {
 		if !strings.Contains(out.String(), shown) {
 			t.Errorf("it does not show %q:\n%s", shown, &out)
 		}

@@ -2,6 +2,8 @@
 const chunk = 100;
 // manyNamespaces is how many bars are drawn before somebody asks for all.
 const manyNamespaces = 12;
+// fewChanges is how many changes are listed before somebody asks for all.
+const fewChanges = 5;
 
 const $ = (id) => document.getElementById(id);
 const collator = new Intl.Collator('en', { numeric: true });
@@ -11,7 +13,7 @@ let page;
 let rows = [];
 const view = {
   words: [], states: new Set(), group: undefined, sort: 'state', descending: false,
-  limit: chunk, open: new Set(), pinned: undefined, allNamespaces: false,
+  limit: chunk, open: new Set(), pinned: undefined, allNamespaces: false, allChanges: false,
 };
 
 function keyOf(item) {
@@ -29,7 +31,7 @@ function textOf(row) {
     const words = [item.cluster, `${item.namespace}/${item.name}`, `${item.kind}/${item.name}`, item.state, row.details, item.rollout.reason];
     for (const revision of item.revisions) {
       words.push(revision.name, revision.reason, ...revision.sidecars);
-      for (const change of revision.changes) words.push(change.part, change.path, change.spent ? 'spent' : '', ...linesOf(change.from), ...linesOf(change.to));
+      for (const change of revision.changes) words.push(change.id || '', change.part, change.path, change.spent ? 'spent' : '', ...linesOf(change.from), ...linesOf(change.to));
     }
     row.text = words.join('\n').toLowerCase();
   }
@@ -270,6 +272,34 @@ function notes() {
   if (worstFirst(hidden).length > 0) found.push(`Left out with --state: ${byState(hidden)}.`);
   if (report.summary.notJudged > 0) found.push(`${count(report.summary.notJudged, 'Pod')} not judged: finished, being deleted or static.`);
   return found;
+}
+
+// drawChanges lists what workloads differ in, each once, those that most have first.
+function drawChanges() {
+  const changes = page.report.changes || [];
+  const shown = view.allChanges ? changes : changes.slice(0, fewChanges);
+  $('changes').hidden = changes.length === 0;
+  $('change-list').replaceChildren(...shown.map((change, i) => {
+    const reach = `${count(change.workloads, 'workload')}, ${count(change.pods, 'Pod')} in ${count(change.namespaces, 'namespace')}`;
+    return el('li', {}, el('b', {}, `#${i + 1} `), printable(change.summary),
+      el('div', { class: 'muted' },
+        el('button', { type: 'button', class: 'quiet', 'data-change': change.id, 'aria-label': `Show ${reach} with change #${i + 1}`, click: () => showChange(change.id) }, reach),
+        ` · ${printable(change.risk)}: ${printable(change.riskReason)}`,
+        change.since ? el('span', { title: absolute(change.since) }, ` · since ${relative(change.since)}`) : '',
+        ' · ', el('code', {}, printable(change.id))));
+  }));
+  $('changes-more').hidden = shown.length === changes.length;
+  $('changes-more').textContent = `Show all ${numbers.format(changes.length)}`;
+}
+
+// showChange leaves only workloads with a change in the table.
+function showChange(id) {
+  clearFilters();
+  $('search').value = id;
+  view.words = [id];
+  drawChips();
+  refilter();
+  $('table').focus();
 }
 
 // drawWaves shows how far changes are, where they are rolled out in waves.

@@ -75,6 +75,7 @@ function draw() {
   drawTime();
   drawBlocked();
   drawSummary();
+  drawChanges();
   drawWaves();
   drawHistory();
   keepFocus(drawNamespaces);
@@ -193,6 +194,10 @@ function start() {
   $('namespaces-more').addEventListener('click', () => {
     view.allNamespaces = true;
     drawNamespaces();
+  });
+  $('changes-more').addEventListener('click', () => {
+    view.allChanges = true;
+    drawChanges();
   });
   for (const button of document.querySelectorAll('[data-sort]')) button.addEventListener('click', onSort);
   $('rows').addEventListener('click', onRow);
