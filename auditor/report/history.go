@@ -40,7 +40,7 @@ func NewHistory(entries []journal.Entry, earlier journal.Earlier) History {
 const minute = "2006-01-02 15:04 UTC"
 
 // WriteTable writes a line for each change.
-func (h History) WriteTable(w io.Writer, now time.Time, o TextOptions) error {
+func (h History) WriteTable(w io.Writer, o TextOptions) error {
 	g := grid{titles: []string{"WHEN (UTC)", "ID", "WORKLOADS", "HEALED", "CHANGE"}}
 	for _, e := range h.Changes {
 		g.rows = append(g.rows, row{

@@ -38,7 +38,7 @@ func TestHistory(t *testing.T) {
 	earlier := journal.Earlier{Changes: 7, Since: ago(2000 * time.Hour), Until: ago(1000 * time.Hour)}
 	for name, width := range map[string]int{"history.txt": 0, "history-80.txt": 80} {
 		var out bytes.Buffer
-		if err := report.NewHistory(entries, earlier).WriteTable(&out, now, report.TextOptions{Width: width}); err != nil {
+		if err := report.NewHistory(entries, earlier).WriteTable(&out, report.TextOptions{Width: width}); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, name, out.Bytes())

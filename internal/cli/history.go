@@ -141,7 +141,7 @@ func (o *historyOptions) list(ctx context.Context) error {
 		fmt.Fprintf(o.ErrOut, "No change began or was open in the last %s; without --since there are %d.\n", &o.since, len(entries))
 		return nil
 	}
-	return found.WriteTable(o.Out, now, textOptions(o.Out))
+	return found.WriteTable(o.Out, textOptions(o.Out))
 }
 
 func (o *historyOptions) show(ctx context.Context, id string) error {
