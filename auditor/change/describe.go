@@ -36,12 +36,13 @@ func describe(c verdict.Change, path string) string {
 	case c.From != nil && c.To == nil:
 		return path + "removed"
 	}
+	// Two secrets have the same mask where all masks are the same.
 	from, to := DisplayValue(c.From), DisplayValue(c.To)
 	if c.Path == "image" {
 		from, to = withoutCommonRepository(from, to)
 		from, to = printable.Cut(from, longestImage), printable.Cut(to, longestImage)
 	}
-	if IsComposite(c.From) || IsComposite(c.To) || c.Path != "image" && max(printable.Width(from), printable.Width(to)) > longestValue {
+	if string(c.From) == string(c.To) || IsComposite(c.From) || IsComposite(c.To) || c.Path != "image" && max(printable.Width(from), printable.Width(to)) > longestValue {
 		return path + "changed"
 	}
 	return path + from + " → " + to

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
-	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 // longestSummary is the number of places that a summary spells out.
@@ -51,10 +50,6 @@ func (c Change) Summary() string {
 		path := place.Path
 		if short, ok := shortPaths[path]; ok {
 			path = short
-		}
-		if place.From != nil && string(place.From) == string(place.To) {
-			b.WriteString(printable.Text(path) + " changed") // all masks are the same here
-			continue
 		}
 		b.WriteString(describe(place, path))
 	}

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -75,11 +76,12 @@ type junitText struct {
 
 // writeJUnit writes a test suite a namespace and a test a workload. What
 // --exit-code fails on is a failure, Unknown an error, and what cannot be
-// judged, or has no sidecar to judge, is skipped. A cluster that could not be
+// judged, or has no sidecar to judge, is skipped. What is shown of a workload begins with its
+// risk and the IDs of its changes. A cluster that could not be
 // audited is an error in a suite of its own.
 func (r *Report) writeJUnit(w io.Writer) error {
 	all := junitSuites{Name: source}
-	items := slices.Clone(r.Items)
+	items, index := slices.Clone(r.Items), r.index()
 	slices.SortStableFunc(items, func(a, b Item) int { return strings.Compare(a.group(), b.group()) })
 	for _, item := range items {
 		last := len(all.Suites) - 1
@@ -88,7 +90,7 @@ func (r *Report) writeJUnit(w io.Writer) error {
 			last++
 		}
 		suite := &all.Suites[last]
-		tested := junitCaseOf(item)
+		tested := r.junitCaseOf(item, index)
 		suite.Cases = append(suite.Cases, tested)
 		suite.add(tested)
 		all.add(tested)
@@ -109,10 +111,13 @@ func (r *Report) writeJUnit(w io.Writer) error {
 	return err
 }
 
-func junitCaseOf(item Item) junitCase {
+func (r *Report) junitCaseOf(item Item, index map[string]int) junitCase {
 	kind, name, message := Printable(item.Kind), Printable(item.Name), headline(item, junitMessage)
 	tested := junitCase{Class: item.group() + "." + kind, Name: kind + " " + item.group() + "/" + name}
 	body := excerpt(item, junitBody)
+	if ids, risk := r.namesOf(item, index); len(ids) > 0 {
+		body = fmt.Sprintf("Risk %s, changes %s\n%s", risk, strings.Join(ids, ", "), body)
+	}
 	outcome := &junitOutcome{Message: message, Type: Printable(string(item.State)), Text: cmp.Or(body, message+"\n")}
 	switch {
 	case item.Alarming():
