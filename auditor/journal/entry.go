@@ -22,11 +22,12 @@ type Entry struct {
 	Reach Reach `json:"reach"`
 	// Open is how many workloads still have it.
 	Open int `json:"open"`
-	// RolledOut, TakenBack and Gone are how many workloads no longer have it: their Pods are
-	// new, injection answers as before, or they were deleted.
-	RolledOut int `json:"rolledOut"`
-	TakenBack int `json:"takenBack"`
-	Gone      int `json:"gone"`
+	// RolledOut, TakenBack, Superseded and Gone are how many workloads no longer have it: see
+	// How.
+	RolledOut  int `json:"rolledOut"`
+	TakenBack  int `json:"takenBack"`
+	Superseded int `json:"superseded"`
+	Gone       int `json:"gone"`
 	// Half is when half of those whom it had reached no longer had it.
 	Half *time.Time `json:"half,omitempty"`
 	// Ended is when, and how, it ended; nil while somebody has it.
@@ -40,8 +41,12 @@ type Entry struct {
 
 	places []string
 	of     map[inventory.WorkloadRef]time.Time // who has it, and when their oldest Pods were started
-	parted bool                                // some have but a part of it
-	moved  bool                                // all that had it have it as part of other changes
+	left   map[inventory.WorkloadRef]How       // who has had it
+	// unnamed is how many have it whose names were not kept.
+	unnamed int
+	// parted: some have but a part of it now; outlived: of the same Pods.
+	parted, outlived bool
+	moved            bool // all that had it have it as part of other changes
 }
 
 // Interval is a time that is not known exactly: later than After, which is zero where nothing
@@ -64,14 +69,20 @@ type End struct {
 	How How       `json:"how"`
 }
 
-// How a change ended: as most of those no longer have it who had it.
+// How a workload, or most of all whom it had reached, no longer has a change.
 type How string
 
 // Ways to end.
 const (
+	// RolledOut: its oldest Pod is a new one, and in sync.
 	RolledOut How = "RolledOut"
+	// TakenBack: it is in sync, and its Pods are those that differed: injection answers as
+	// before.
 	TakenBack How = "TakenBack"
-	Gone      How = "Gone"
+	// Superseded: it differs in something else: injection has changed once more.
+	Superseded How = "Superseded"
+	// Gone: there is no such workload with Pods any more among those that are audited.
+	Gone How = "Gone"
 )
 
 // Name is a workload that has a change.
@@ -103,13 +114,65 @@ func (s *Earlier) add(e *Entry) {
 	}
 }
 
+// counter is that of a way to leave.
+func (e *Entry) counter(how How) *int {
+	switch how {
+	case RolledOut:
+		return &e.RolledOut
+	case TakenBack:
+		return &e.TakenBack
+	case Superseded:
+		return &e.Superseded
+	}
+	return &e.Gone
+}
+
+// depart takes down who has nothing of it any more. Whoever cannot be judged still has it,
+// and who has a part of it goes on with that.
+func (e *Entry) depart(having holders, workloads map[inventory.WorkloadRef]Workload) {
+	e.parted, e.outlived = false, false
+	for ref, oldest := range e.of {
+		w, exists := workloads[ref]
+		renewed := w.OldestPod.After(oldest)
+		var how How
+		switch {
+		case e.has(ref, having), exists && w.Standing == Held, exists && w.Standing == Unclear && !renewed:
+			continue
+		case e.hasSome(ref, having):
+			e.parted, e.outlived = true, e.outlived || !renewed
+			delete(e.of, ref)
+			continue
+		case !exists:
+			how = Gone
+		case w.Standing == Drifts:
+			how = Superseded
+		case renewed:
+			how = RolledOut
+		default:
+			how = TakenBack
+		}
+		*e.counter(how)++
+		e.left[ref] = how
+		delete(e.of, ref)
+	}
+}
+
 // observe takes down who has it now.
 func (e *Entry) observe(c Change, workloads map[inventory.WorkloadRef]Workload) {
 	e.Summary, e.Kind, e.Risk = c.Summary, c.Kind, c.Risk
-	e.Places, e.places, e.Parts = bound(c.Places, mostPlaces), c.PlaceIDs, bound(c.PlaceIDs, mostPlaces)
+	e.Places, e.places, e.Parts = bound(c.Places, mostPlaces), c.PlaceIDs, bound(c.PlaceIDs, mostParts)
+	if e.of == nil { // it had ended long ago
+		e.of, e.left = map[inventory.WorkloadRef]time.Time{}, map[inventory.WorkloadRef]How{}
+	}
 	namespaces := map[string]bool{}
 	for _, ref := range c.Workloads {
 		namespaces[ref.Namespace] = true
+		if how, left := e.left[ref]; left { // it has it again
+			*e.counter(how)--
+			delete(e.left, ref)
+		} else if !e.had(ref) && e.unnamed > 0 {
+			e.unnamed--
+		}
 		e.of[ref] = workloads[ref].OldestPod
 	}
 	e.Reach.Workloads = max(e.Reach.Workloads, len(c.Workloads))
@@ -119,56 +182,60 @@ func (e *Entry) observe(c Change, workloads map[inventory.WorkloadRef]Workload) 
 	}
 }
 
-// depart takes down who has nothing of it any more. Whoever could not be judged still has it,
-// and who has a part of it goes on with that.
-func (e *Entry) depart(having map[string]map[inventory.WorkloadRef]bool, workloads map[inventory.WorkloadRef]Workload) {
-	for ref, oldest := range e.of {
-		w, exists := workloads[ref]
-		switch {
-		case e.has(ref, having), exists && w.Unknown:
-			continue
-		case e.hasSome(ref, having):
-			e.parted = true
-		case !exists:
-			e.Gone++
-		case w.OldestPod.After(oldest):
-			e.RolledOut++
-		default:
-			e.TakenBack++
-		}
-		delete(e.of, ref)
-	}
-}
-
 // settle ends it where nobody has it any more. Where all who have it have it as part of other
-// changes, those go on with it.
-func (e *Entry) settle(present bool, having map[string]map[inventory.WorkloadRef]bool, now time.Time) {
+// changes, those go on with it, unless injection has changed once more.
+func (e *Entry) settle(present, outgrown bool, having holders, workloads map[inventory.WorkloadRef]Workload, now time.Time) {
+	e.resolveUnnamed(workloads)
 	if !present {
 		before := len(e.of)
 		maps.DeleteFunc(e.of, func(ref inventory.WorkloadRef, _ time.Time) bool { return e.has(ref, having) })
-		if e.moved = len(e.of) == 0 && (before > 0 || e.parted); e.moved {
+		if len(e.of)+e.unnamed == 0 && (before > 0 || e.parted) {
+			vanished := slices.ContainsFunc(e.places, func(place string) bool { return having[place] == nil })
+			if outgrown || e.outlived && vanished {
+				e.Open, e.Ended = 0, &End{At: now, How: Superseded}
+				return
+			}
+			e.moved = true
 			return
 		}
 	}
-	open := len(e.of)
+	e.Open = len(e.of) + e.unnamed
 	e.Names = e.names()
-	e.count(open, now)
-	if open == 0 {
+	if e.Half == nil && e.Reach.Workloads > 1 && 2*e.Open <= e.Reach.Workloads {
+		e.Half = &now
+	}
+	if e.Open == 0 {
 		e.Ended = &End{At: now, How: e.how()}
 	}
 }
 
+// resolveUnnamed finds out about those whose names a former leader did not keep: as they were
+// not found to have it, they are among those that cannot be judged, or were rolled out.
+func (e *Entry) resolveUnnamed(workloads map[inventory.WorkloadRef]Workload) {
+	if e.unnamed == 0 {
+		return
+	}
+	held := 0
+	for _, w := range workloads {
+		if w.Standing == Held {
+			held++
+		}
+	}
+	still := min(e.unnamed, held)
+	e.RolledOut += e.unnamed - still
+	e.unnamed = still
+}
+
 // goOn takes over what is known of a change that this is a part of, or that is a part of this.
 func (e *Entry) goOn(with *Entry) {
-	if with.Began.By.Before(e.Began.By) {
-		e.Began = with.Began
-	}
 	if with.Half != nil && (e.Half == nil || with.Half.Before(*e.Half)) {
 		e.Half = with.Half
 	}
 	e.Reach.Workloads = max(e.Reach.Workloads, with.Reach.Workloads)
 	e.Reach.Pods, e.Reach.Namespaces = max(e.Reach.Pods, with.Reach.Pods), max(e.Reach.Namespaces, with.Reach.Namespaces)
-	e.RolledOut, e.TakenBack, e.Gone = max(e.RolledOut, with.RolledOut), max(e.TakenBack, with.TakenBack), max(e.Gone, with.Gone)
+	for _, how := range []How{RolledOut, TakenBack, Superseded, Gone} {
+		*e.counter(how) = max(*e.counter(how), *with.counter(how))
+	}
 }
 
 func (e *Entry) had(ref inventory.WorkloadRef) bool {
@@ -177,7 +244,7 @@ func (e *Entry) had(ref inventory.WorkloadRef) bool {
 }
 
 // has reports whether a workload has all that the change consists of.
-func (e *Entry) has(ref inventory.WorkloadRef, having map[string]map[inventory.WorkloadRef]bool) bool {
+func (e *Entry) has(ref inventory.WorkloadRef, having holders) bool {
 	for _, place := range e.places {
 		if !having[place][ref] {
 			return false
@@ -186,25 +253,19 @@ func (e *Entry) has(ref inventory.WorkloadRef, having map[string]map[inventory.W
 	return len(e.places) > 0
 }
 
-func (e *Entry) hasSome(ref inventory.WorkloadRef, having map[string]map[inventory.WorkloadRef]bool) bool {
+func (e *Entry) hasSome(ref inventory.WorkloadRef, having holders) bool {
 	return slices.ContainsFunc(e.places, func(place string) bool { return having[place][ref] })
 }
 
-func (e *Entry) count(open int, now time.Time) {
-	e.Open = open
-	if e.Half == nil && e.Reach.Workloads > 1 && 2*open <= e.Reach.Workloads {
-		e.Half = &now
-	}
-}
-
+// how is the way that most took.
 func (e *Entry) how() How {
-	switch most := max(e.RolledOut, e.TakenBack, e.Gone); most {
-	case e.RolledOut:
-		return RolledOut
-	case e.TakenBack:
-		return TakenBack
+	most := RolledOut
+	for _, how := range []How{TakenBack, Superseded, Gone} {
+		if *e.counter(how) > *e.counter(most) {
+			most = how
+		}
 	}
-	return Gone
+	return most
 }
 
 // names are some of those who have it; of one that has just ended, the last.

@@ -31,12 +31,37 @@ type Place struct {
 	To   string `json:"to,omitempty"`   // likewise
 }
 
-// Workload is what an audit says of a workload, whether it differs or not.
+// Workload is what an audit says of a workload, whether it has a change or not.
 type Workload struct {
 	// OldestPod is when its oldest Pod was started; zero: none was.
 	OldestPod time.Time
-	// Unknown: it could not be judged now, and is as it was.
-	Unknown bool
+	Standing  Standing
+}
+
+// Standing is how a workload stands.
+type Standing int
+
+// Standings.
+const (
+	// Held is a workload that cannot be judged now: it has what it had.
+	Held Standing = iota
+	// Drifts is one that differs from what injection answers.
+	Drifts
+	// InSync is one that does not.
+	InSync
+	// Unclear is one of which it is not known whether what differs is injection's. Where its
+	// Pods are the same, it has what it had.
+	Unclear
+)
+
+// Audit is what one found.
+type Audit struct {
+	At time.Time // when it ended
+	// Asked: workloads were asked about that stand for all; else only new Pods were looked at.
+	Asked bool
+	// Changes, those that most workloads have first.
+	Changes   []Change
+	Workloads map[inventory.WorkloadRef]Workload
 }
 
 // Journal has an entry for each change. The zero value has none. It is not for concurrent
@@ -44,7 +69,8 @@ type Workload struct {
 type Journal struct {
 	entries []*Entry // in the order in which they began
 	earlier Earlier
-	at      time.Time // of the last audit
+	at      time.Time           // of the last audit that asked
+	places  map[string]Interval // since when somebody has them
 }
 
 // Limits of what is kept.
@@ -52,21 +78,25 @@ const (
 	// MostEntries is how many changes have an entry; the oldest that have ended are counted
 	// only.
 	MostEntries = 300
+	// mostOpen is how many of those that are open; what fewer workloads have has none.
+	mostOpen = 200
 	// MostAge is for how long one that has ended has an entry.
 	MostAge = 90 * 24 * time.Hour
-	// mostPlaces and mostNames bound what an entry names.
-	mostPlaces, mostNames = 40, 20
+	// mostPlaces, mostParts and mostNames bound what an entry names.
+	mostPlaces, mostParts, mostNames = 40, 400, 20
 	// flapping is for how long a change that has ended may come back as the same one: while
 	// an injector is being upgraded, its replicas answer by turns.
 	flapping = 15 * time.Minute
 )
 
-// Observe takes down what an audit found at a time: its changes, and all workloads.
-func (j *Journal) Observe(changes []Change, workloads map[inventory.WorkloadRef]Workload, now time.Time) {
-	now = now.UTC().Truncate(time.Second)
-	present := map[string]bool{}
-	having := map[string]map[inventory.WorkloadRef]bool{} // who has a place
-	for _, c := range changes {
+// holders are who has each place.
+type holders map[string]map[inventory.WorkloadRef]bool
+
+// Observe takes down what an audit found.
+func (j *Journal) Observe(a Audit) {
+	now := a.At.UTC().Truncate(time.Second)
+	having, present := holders{}, map[string]bool{}
+	for _, c := range a.Changes {
 		present[c.ID] = true
 		for _, place := range c.PlaceIDs {
 			if having[place] == nil {
@@ -77,31 +107,75 @@ func (j *Journal) Observe(changes []Change, workloads map[inventory.WorkloadRef]
 			}
 		}
 	}
+	fresh := j.firstSeen(having, now)
+	isFresh := func(c Change) bool { return slices.ContainsFunc(c.PlaceIDs, func(p string) bool { return fresh[p] }) }
+	open := 0
 	for _, e := range j.entries {
 		if e.Ended == nil {
-			e.depart(having, workloads)
+			e.depart(having, a.Workloads)
+			open++
 		}
 	}
-	for _, c := range changes {
-		e := j.open(c.ID, now)
-		if e == nil {
-			e = j.begin(c, now)
+	var grown []Change // that began now, with what others had before
+	for _, c := range a.Changes {
+		e := j.open(c, now)
+		if e == nil && open < mostOpen {
+			e = j.begin(c, isFresh(c), now)
+			open++
+			if isFresh(c) {
+				grown = append(grown, c)
+			}
 		}
-		e.observe(c, workloads)
+		if e != nil {
+			e.observe(c, a.Workloads)
+		}
 	}
 	for _, e := range j.entries {
 		if e.Ended == nil {
-			e.settle(present[e.ID], having, now)
+			outgrown := slices.ContainsFunc(grown, func(c Change) bool { return c.ID != e.ID && within(e.places, c.PlaceIDs) })
+			e.settle(present[e.ID], outgrown, having, a.Workloads, now)
 		}
 	}
-	j.at = now
-	j.forget(now)
+	if a.Asked {
+		j.at = now
+	}
+	j.forget(having, now)
 }
 
-// open returns the entry of a change that has not ended, or only just.
-func (j *Journal) open(id string, now time.Time) *Entry {
+// firstSeen takes down since when places are, and returns those that nobody had before.
+func (j *Journal) firstSeen(having holders, now time.Time) map[string]bool {
+	fresh := map[string]bool{}
+	if j.places == nil {
+		j.places = map[string]Interval{}
+	}
+	began := Interval{After: j.at, By: now}
+	if now.Before(j.at) { // the clock was put back
+		began.After = now
+	}
+	for place := range having {
+		if _, known := j.places[place]; !known {
+			j.places[place], fresh[place] = began, true
+		}
+	}
+	return fresh
+}
+
+// began is when the last of a change's places was first seen.
+func (j *Journal) began(c Change) Interval {
+	var last Interval
+	for _, place := range c.PlaceIDs {
+		if began := j.places[place]; began.By.After(last.By) {
+			last = began
+		}
+	}
+	return last
+}
+
+// open returns the entry of a change that has not ended, or only just, or that went on as part
+// of another one since.
+func (j *Journal) open(c Change, now time.Time) *Entry {
 	for _, e := range slices.Backward(j.entries) {
-		if e.ID == id && (e.Ended == nil || now.Sub(e.Ended.At) <= flapping) {
+		if e.ID == c.ID && (e.Ended == nil || now.Sub(e.Ended.At) <= flapping || e.Ended.How == Superseded && e.Began == j.began(c)) {
 			e.Ended = nil
 			return e
 		}
@@ -109,21 +183,18 @@ func (j *Journal) open(id string, now time.Time) *Entry {
 	return nil
 }
 
-// begin adds an entry. Where all its places are some of another change's, or the other way
-// round, that one has parted, or parts have come together, as workloads are rolled out one by
-// one: this goes on with what is known of it.
-func (j *Journal) begin(c Change, now time.Time) *Entry {
-	e := &Entry{ID: c.ID, Began: Interval{After: j.at, By: now}}
-	if now.Before(j.at) { // the clock was put back
-		e.Began.After = now
-	}
+// begin adds an entry. Where nothing of it is new, and all its places are some of another
+// change's, or the other way round, that one has parted, or parts have come together, as
+// workloads are rolled out one by one: this goes on with what is known of it.
+func (j *Journal) begin(c Change, fresh bool, now time.Time) *Entry {
+	e := &Entry{ID: c.ID, Began: j.began(c)}
 	for _, other := range j.entries {
 		related := within(c.PlaceIDs, other.places) || within(other.places, c.PlaceIDs)
-		if related && other.Ended == nil && other.Began.By.Before(now) && slices.ContainsFunc(c.Workloads, other.had) {
+		if !fresh && related && other.Ended == nil && other.Began.By.Before(now) && slices.ContainsFunc(c.Workloads, other.had) {
 			e.goOn(other)
 		}
 	}
-	e.of = map[inventory.WorkloadRef]time.Time{}
+	e.of, e.left = map[inventory.WorkloadRef]time.Time{}, map[inventory.WorkloadRef]How{}
 	at, _ := slices.BinarySearchFunc(j.entries, e, inOrder)
 	j.entries = slices.Insert(j.entries, at, e)
 	return e
@@ -137,8 +208,9 @@ func within(some, all []string) bool {
 	return len(some) > 0 && !slices.ContainsFunc(some, func(s string) bool { return !slices.Contains(all, s) })
 }
 
-// forget counts the oldest that have ended, instead of keeping them.
-func (j *Journal) forget(now time.Time) {
+// forget counts the oldest that have ended, instead of keeping them, and drops places that
+// nobody has.
+func (j *Journal) forget(having holders, now time.Time) {
 	over := len(j.entries) - MostEntries
 	j.entries = slices.DeleteFunc(j.entries, func(e *Entry) bool {
 		switch {
@@ -152,9 +224,20 @@ func (j *Journal) forget(now time.Time) {
 		j.earlier.add(e)
 		return true
 	})
-	for ; over > 0 && len(j.entries) > MostEntries; over-- { // all are open
-		j.earlier.add(j.entries[0])
-		j.entries = slices.Delete(j.entries, 0, 1)
+	kept := map[string]bool{}
+	for _, e := range j.entries {
+		if e.Ended == nil {
+			for _, place := range e.places {
+				kept[place] = true
+			}
+		} else if now.Sub(e.Ended.At) > flapping {
+			e.of, e.left = nil, nil
+		}
+	}
+	for place := range j.places {
+		if having[place] == nil && !kept[place] {
+			delete(j.places, place)
+		}
 	}
 }
 
@@ -174,25 +257,30 @@ func (j *Journal) Since() map[string]Interval {
 func (j *Journal) Entries() ([]Entry, Earlier) {
 	list := make([]Entry, 0, len(j.entries))
 	for _, e := range slices.Backward(j.entries) {
-		copied := *e
-		copied.Names = slices.Clone(e.Names)
-		list = append(list, copied)
+		list = append(list, *e)
 	}
 	return list, j.earlier
 }
 
-// Restore makes a journal of what Entries returned, in whatever order it comes, and of when the
-// last audit was. Whom a change was of is not known any more, so that those who are found
-// without it later have been rolled out, as far as is known.
+// Restore makes a journal of what Entries returned, in whatever order it comes, and of when an
+// audit last asked.
 func Restore(entries []Entry, earlier Earlier, at time.Time) *Journal {
-	j := &Journal{earlier: earlier, at: at}
+	j := &Journal{earlier: earlier, at: at, places: map[string]Interval{}}
 	for _, e := range entries {
 		if e.ID == "" || e.Began.By.IsZero() {
 			continue
 		}
-		e.places, e.of = e.Parts, map[inventory.WorkloadRef]time.Time{}
-		for _, name := range e.Names {
-			e.of[name.ref()] = name.Oldest
+		e.places, e.of, e.left = e.Parts, map[inventory.WorkloadRef]time.Time{}, map[inventory.WorkloadRef]How{}
+		if e.Ended == nil {
+			for _, name := range e.Names {
+				e.of[name.ref()] = name.Oldest
+			}
+			e.unnamed = max(0, e.Open-len(e.of))
+		}
+		for _, place := range e.places {
+			if began, known := j.places[place]; (e.Ended == nil || e.Ended.How == Superseded) && (!known || e.Began.By.Before(began.By)) {
+				j.places[place] = e.Began
+			}
 		}
 		j.entries = append(j.entries, &e)
 	}

@@ -22,7 +22,7 @@ type world struct {
 	t       *testing.T
 	journal *Journal
 	now     time.Time
-	places  map[string]string    // of workloads by name: "p", "pq", ""; "?" is Unknown, and has what it had
+	places  map[string]string    // of workloads by name: "p", "pq", ""; "?" is Held, "~" Unclear, "!" Drifts in what has no entry
 	born    map[string]time.Time // their oldest Pods
 }
 
@@ -40,8 +40,12 @@ func (w *world) audit() {
 	w.now = w.now.Add(time.Minute)
 	having, workloads := map[rune][]string{}, map[inventory.WorkloadRef]Workload{}
 	for name, places := range w.places {
-		workloads[ref(name)] = Workload{OldestPod: w.born[name], Unknown: places == "?"}
-		for _, place := range strings.Trim(places, "?") {
+		standing, other := map[string]Standing{"": InSync, "?": Held, "~": Unclear}[places]
+		if !other {
+			standing = Drifts
+		}
+		workloads[ref(name)] = Workload{OldestPod: w.born[name], Standing: standing}
+		for _, place := range strings.Trim(places, "?~!") {
 			having[place] = append(having[place], name)
 		}
 	}
@@ -62,7 +66,7 @@ func (w *world) audit() {
 		changes = append(changes, c)
 	}
 	rand.Shuffle(len(changes), func(i, k int) { changes[i], changes[k] = changes[k], changes[i] })
-	w.journal.Observe(changes, workloads, w.now)
+	w.journal.Observe(Audit{At: w.now, Asked: true, Changes: changes, Workloads: workloads})
 }
 
 func ref(name string) inventory.WorkloadRef {
@@ -97,9 +101,12 @@ func (w *world) want(what string, lines ...string) {
 	}
 	for _, e := range entries {
 		line := fmt.Sprintf("%s began %s-%s reach %d/%d/%d open %d", e.ID, minutes(e.Began.After), minutes(e.Began.By), e.Reach.Workloads, e.Reach.Pods, e.Reach.Namespaces, e.Open)
-		for count, n := range map[string]int{" new %d": e.RolledOut, " back %d": e.TakenBack, " gone %d": e.Gone} {
-			if n > 0 {
-				line += fmt.Sprintf(count, n)
+		for _, count := range []struct {
+			name string
+			n    int
+		}{{"new", e.RolledOut}, {"back", e.TakenBack}, {"other", e.Superseded}, {"gone", e.Gone}} {
+			if count.n > 0 {
+				line += fmt.Sprintf(" %s %d", count.name, count.n)
 			}
 		}
 		if e.Half != nil {
@@ -145,10 +152,30 @@ func TestHowAChangeEnds(t *testing.T) {
 	w.want("injection answers as before", "p began 1-2 reach 3/6/1 open 0 back 3 half 3 TakenBack 3")
 	w.set("p", "a1", "a2", "a3")
 	w.audit()
-	w.want("and an old replica of the injector otherwise", "p began 1-2 reach 3/6/1 open 3 back 3")
+	w.want("and an old replica of the injector otherwise", "p began 1-2 reach 3/6/1 open 3")
+	w.set("q", "a1", "a2", "a3")
+	w.audit()
+	w.want("and then once more, and all differ in that", "q began 4-5 reach 3/6/1 open 3", "p began 1-2 reach 3/6/1 open 0 other 3 half 5 Superseded 5")
 	clear(w.places)
 	w.audit()
-	w.want("all are deleted", "p began 1-2 reach 3/6/1 open 0 back 3 gone 3 half 5 TakenBack 5")
+	w.want("all are deleted", "q began 4-5 reach 3/6/1 open 0 gone 3 half 6 Gone 6", "p began 1-2 reach 3/6/1 open 0 other 3 half 5 Superseded 5")
+}
+
+// However often an injector that is being upgraded answers otherwise, each workload counts
+// once.
+func TestFlapping(t *testing.T) {
+	w := newWorld(t, "a1", "a2", "a3")
+	for range 4 {
+		w.set("p", "a1", "a2", "a3")
+		w.audit()
+		w.set("", "a1", "a2", "a3")
+		w.audit()
+	}
+	w.set("p", "a1", "a2", "a3")
+	w.audit()
+	w.rollOut("a1", "a2", "a3")
+	w.audit()
+	w.want("rolled out in the end", "p began 1-2 reach 3/6/1 open 0 new 3 half 11 RolledOut 11")
 }
 
 // While an injector is away, nobody can be judged, and no change has ended.
@@ -163,6 +190,12 @@ func TestWhatIsUnknownStays(t *testing.T) {
 	w.rollOut("a2")
 	w.audit()
 	w.want("back", "p began 1-2 reach 2/4/1 open 1 new 1 half 4")
+	w.set("~", "a1")
+	w.audit()
+	w.want("it differs in something that nobody knows", "p began 1-2 reach 2/4/1 open 1 new 1 half 4")
+	w.born["a1"] = w.now
+	w.audit()
+	w.want("but its Pods are new", "p began 1-2 reach 2/4/1 open 0 new 2 half 4 RolledOut 6")
 }
 
 // A workload that has one half of a change alone parts it for all; what is known of it stays.
@@ -179,6 +212,24 @@ func TestAChangeParts(t *testing.T) {
 	w.rollOut("a2")
 	w.audit()
 	w.want("whole again", "pq began 1-2 reach 4/8/1 open 2 new 2 half 4")
+}
+
+// What comes on top of an old change is a new one, which has not begun when that did; and
+// when it is taken back, the old one goes on, and it is known that there was another.
+func TestAChangeOnTop(t *testing.T) {
+	w := newWorld(t, "a1", "a2")
+	w.set("p", "a1", "a2")
+	w.audit()
+	w.set("pq", "a1", "a2")
+	w.audit()
+	w.want("on top", "pq began 2-3 reach 2/4/1 open 2", "p began 1-2 reach 2/4/1 open 0 Superseded 3")
+	w.now = w.now.Add(time.Hour)
+	w.set("p", "a1", "a2")
+	w.audit()
+	w.want("taken back", "pq began 2-3 reach 2/4/1 open 0 Superseded 64", "p began 1-2 reach 2/4/1 open 2")
+	w.rollOut("a1", "a2")
+	w.audit()
+	w.want("rolled out", "pq began 2-3 reach 2/4/1 open 0 Superseded 64", "p began 1-2 reach 2/4/1 open 0 new 2 half 65 RolledOut 65")
 }
 
 func TestAnotherChangeOfSomeOfThem(t *testing.T) {
@@ -212,9 +263,45 @@ func TestRestore(t *testing.T) {
 	w.rollOut("a1")
 	w.set("q", "a2")
 	w.audit()
-	w.want("goes on", "q began 2-3 reach 1/2/1 open 1", "p began 1-2 reach 2/4/1 open 0 new 1 back 1 half 3 RolledOut 3")
+	w.want("goes on", "q began 2-3 reach 1/2/1 open 1", "p began 1-2 reach 2/4/1 open 0 new 1 other 1 half 3 RolledOut 3")
 	if _, err := json.Marshal(Restore([]Entry{{}, {ID: "x"}}, Earlier{}, noon).Since()); err != nil || len(Restore([]Entry{{}, {ID: "x"}}, Earlier{}, noon).entries) != 0 {
 		t.Error("entries without an ID or a beginning are taken for changes")
+	}
+}
+
+// A new leader knows few by name. Those who cannot be judged are taken for some of the others,
+// and those who are in sync have been rolled out.
+func TestRestoreOfMany(t *testing.T) {
+	names := make([]string, 50)
+	for n := range names {
+		names[n] = fmt.Sprintf("a%02d", n)
+	}
+	w := newWorld(t, names...)
+	w.set("p", names...)
+	w.audit()
+	restart := func() {
+		entries, earlier := w.journal.Entries()
+		w.journal = Restore(entries, earlier, w.now)
+	}
+	restart()
+	w.set("?", names...)
+	w.audit()
+	w.want("away", "p began 1-2 reach 50/100/1 open 50")
+	restart()
+	w.set("p", names...)
+	w.rollOut(names[10:]...)
+	w.audit()
+	w.want("rolled out meanwhile", "p began 1-2 reach 50/100/1 open 10 new 40 half 4")
+}
+
+// A round that looks at new Pods alone says nothing of when injection answered what.
+func TestARoundThatAsksNobody(t *testing.T) {
+	j, workloads := &Journal{}, map[inventory.WorkloadRef]Workload{}
+	j.Observe(Audit{At: noon, Asked: true, Workloads: workloads})
+	j.Observe(Audit{At: noon.Add(4 * time.Minute), Workloads: workloads})
+	j.Observe(Audit{At: noon.Add(5 * time.Minute), Asked: true, Workloads: workloads, Changes: []Change{{ID: "p", PlaceIDs: []string{"p"}, Workloads: []inventory.WorkloadRef{ref("w0")}}}})
+	if diff := cmp.Diff(map[string]Interval{"p": {After: noon, By: noon.Add(5 * time.Minute)}}, j.Since()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
@@ -224,29 +311,31 @@ func TestBounds(t *testing.T) {
 	workloads := map[inventory.WorkloadRef]Workload{}
 	for n := range 1000 {
 		name := fmt.Sprintf("w%d", n)
-		workloads[ref(name)] = Workload{}
+		workloads[ref(name)] = Workload{Standing: InSync}
 		first := Change{ID: "first", PlaceIDs: []string{"first"}, Workloads: []inventory.WorkloadRef{ref("w0")}}
-		j.Observe([]Change{first, {ID: name, PlaceIDs: []string{name}, Workloads: []inventory.WorkloadRef{ref(name)}}}, workloads, noon.Add(time.Duration(n)*time.Minute))
+		changes := []Change{first, {ID: name, PlaceIDs: []string{name}, Workloads: []inventory.WorkloadRef{ref(name)}}}
+		j.Observe(Audit{At: noon.Add(time.Duration(n) * time.Minute), Asked: true, Changes: changes, Workloads: workloads})
 	}
 	entries, earlier := j.Entries()
 	if len(entries) != MostEntries || earlier.Changes != 1001-MostEntries || entries[len(entries)-1].ID != "first" {
 		t.Errorf("%d entries, %d earlier, the oldest is %s", len(entries), earlier.Changes, entries[len(entries)-1].ID)
 	}
-	for n := range MostEntries + 20 {
-		var open []Change
-		for m := range n + 1 {
-			id := fmt.Sprint("open", m)
-			open = append(open, Change{ID: id, PlaceIDs: []string{id}, Workloads: []inventory.WorkloadRef{ref("w0")}})
-		}
-		j.Observe(open, workloads, noon.Add(time.Duration(2000+n)*time.Minute))
+	var open []Change
+	for m := range MostEntries + 20 {
+		id := fmt.Sprint("open", m)
+		open = append(open, Change{ID: id, PlaceIDs: []string{id}, Workloads: []inventory.WorkloadRef{ref("w0")}})
 	}
-	if entries, _ := j.Entries(); len(entries) != MostEntries {
-		t.Errorf("%d entries are kept of open changes", len(entries))
+	for n := range 5 {
+		j.Observe(Audit{At: noon.Add(time.Duration(2000+n) * time.Minute), Asked: true, Changes: open, Workloads: workloads})
+	}
+	since := j.Since()
+	if entries, _ := j.Entries(); len(entries) != MostEntries || len(since) != mostOpen || since["open0"].By != noon.Add(2000*time.Minute) {
+		t.Errorf("%d entries, %d of them open, the first since %v", len(entries), len(since), since["open0"])
 	}
 	old := &Journal{}
-	old.Observe([]Change{{ID: "x", PlaceIDs: []string{"x"}, Workloads: []inventory.WorkloadRef{ref("w0")}}}, workloads, noon)
-	old.Observe(nil, workloads, noon.Add(time.Hour))
-	if old.Observe(nil, workloads, noon.Add(MostAge+2*time.Hour)); len(old.entries) != 0 || old.earlier.Changes != 1 {
+	old.Observe(Audit{At: noon, Changes: []Change{{ID: "x", PlaceIDs: []string{"x"}, Workloads: []inventory.WorkloadRef{ref("w0")}}}, Workloads: workloads})
+	old.Observe(Audit{At: noon.Add(time.Hour), Workloads: workloads})
+	if old.Observe(Audit{At: noon.Add(MostAge + 2*time.Hour), Workloads: workloads}); len(old.entries) != 0 || old.earlier.Changes != 1 {
 		t.Errorf("after 90 days: %+v", old.entries)
 	}
 }

@@ -277,8 +277,10 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	for risk, n := range last.changes() {
 		gauge(changesDesc, float64(n), string(risk))
 	}
+	told := map[string]bool{} // as two changes may have one ID by chance, or by somebody's search
 	for _, change := range last.report.Changes[:min(mostStarted, len(last.report.Changes))] {
-		if change.Since != nil {
+		if change.Since != nil && !told[change.ID] {
+			told[change.ID] = true
 			gauge(startedDesc, float64(change.Since.Unix()), change.ID, string(change.Risk))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
@@ -82,8 +83,10 @@ func healed(e journal.Entry) string {
 		return "rolled out: " + took
 	case journal.TakenBack:
 		return "taken back: " + took
+	case journal.Superseded:
+		return "changed again: " + took
 	}
-	return "deleted: " + took
+	return "gone: " + took
 }
 
 func healedStyle(e journal.Entry) style {
@@ -164,7 +167,7 @@ func healedWhole(e journal.Entry) string {
 	for _, each := range []struct {
 		n    int
 		what string
-	}{{e.RolledOut, "rolled out"}, {e.TakenBack, "as before, as injection is"}, {e.Gone, "deleted"}} {
+	}{{e.RolledOut, "rolled out"}, {e.TakenBack, "in sync with the same Pods"}, {e.Superseded, "differ otherwise now"}, {e.Gone, "no longer there"}} {
 		if each.n > 0 {
 			of = append(of, fmt.Sprintf("%d %s", each.n, each.what))
 		}
@@ -184,35 +187,54 @@ func summaryIn(summary string, width int) string {
 }
 
 // Observed is what a journal takes down of a report that is grouped: changes that drift
-// consists of, and all workloads.
-func (r *Report) Observed() ([]journal.Change, map[inventory.WorkloadRef]journal.Workload) {
-	changes, workloads := make([]journal.Change, len(r.grouped)), make(map[inventory.WorkloadRef]journal.Workload, len(r.Items))
+// consists of, and how all workloads stand.
+func (r *Report) Observed() journal.Audit {
+	a := journal.Audit{Changes: make([]journal.Change, len(r.grouped)), Workloads: make(map[inventory.WorkloadRef]journal.Workload, len(r.Items))}
 	index := r.index()
 	for i, c := range r.grouped {
-		changes[i] = journal.Change{ID: c.ID.String(), Summary: c.Summary(), Kind: string(c.Kind), Risk: string(c.Risk)}
-		for _, part := range c.Parts {
-			changes[i].PlaceIDs = append(changes[i].PlaceIDs, part.String())
-		}
-		for _, place := range c.Places {
-			changes[i].Places = append(changes[i].Places, journal.Place{
-				Part: place.Part, Path: place.Path,
-				From: verdict.Cut(string(place.From), longestJournalled), To: verdict.Cut(string(place.To), longestJournalled),
-			})
-		}
+		a.Changes[i] = journalled(c)
 	}
 	for _, item := range r.Items {
 		ref := inventory.WorkloadRef{Kind: item.Kind, Namespace: item.Namespace, Name: item.Name}
-		w := journal.Workload{Unknown: item.State == verdict.Unknown}
+		w := journal.Workload{Standing: standing(item.State)}
 		if item.OldestPod != nil {
 			w.OldestPod = *item.OldestPod
 		}
-		workloads[ref] = w
+		a.Workloads[ref] = w
 		for at, pods := range item.driftsBy(index) {
-			changes[at].Pods += pods
-			changes[at].Workloads = append(changes[at].Workloads, ref)
+			a.Changes[at].Pods += pods
+			a.Changes[at].Workloads = append(a.Changes[at].Workloads, ref)
 		}
 	}
-	return slices.DeleteFunc(changes, func(c journal.Change) bool { return len(c.Workloads) == 0 }), workloads
+	a.Changes = slices.DeleteFunc(a.Changes, func(c journal.Change) bool { return len(c.Workloads) == 0 })
+	return a
+}
+
+func journalled(c change.Change) journal.Change {
+	j := journal.Change{ID: c.ID.String(), Summary: c.Summary(), Kind: string(c.Kind), Risk: string(c.Risk)}
+	for _, part := range c.Parts {
+		j.PlaceIDs = append(j.PlaceIDs, part.String())
+	}
+	for _, place := range c.Places {
+		j.Places = append(j.Places, journal.Place{
+			Part: place.Part, Path: place.Path,
+			From: verdict.Cut(string(place.From), longestJournalled), To: verdict.Cut(string(place.To), longestJournalled),
+		})
+	}
+	return j
+}
+
+// standing is how a journal takes a state. What is Blocked or Unknown may differ as before.
+func standing(state verdict.State) journal.Standing {
+	switch {
+	case state.Drift():
+		return journal.Drifts
+	case state == verdict.InSync, state == verdict.NotInjected:
+		return journal.InSync
+	case state == verdict.Unknown, state == verdict.Blocked:
+		return journal.Held
+	}
+	return journal.Unclear
 }
 
 // longestJournalled is how many bytes of a value are kept.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -14,7 +15,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 )
 
@@ -23,10 +23,11 @@ const (
 	// its own, as others have no room for it.
 	journalSuffix = "-journal"
 	entriesKey    = "changes.json.gz" // a list of journal.Entry, the last that began first
-	// mostJournal and mostJournalObjects bound what is kept: an entry has at most some sixty
-	// objects.
+	// mostJournal and mostJournalObjects bound what is kept: an entry has at most some seventy
+	// objects, and as many braces in values.
 	mostJournal        = 800 << 10
-	mostJournalObjects = 70 * journal.MostEntries
+	mostEntryObjects   = 140
+	mostJournalObjects = mostEntryObjects * journal.MostEntries
 	aboutKey           = "about.json" // an aboutJournal
 	// The journal is kept at most every journalPause, and where it says the same as before at
 	// most every journalConfirm: then the next leader knows later until when it said so.
@@ -36,7 +37,7 @@ const (
 
 // aboutJournal is what is kept besides the entries.
 type aboutJournal struct {
-	At      time.Time       `json:"at"` // of the last audit
+	At      time.Time       `json:"at"` // of the last audit that asked
 	Earlier journal.Earlier `json:"earlier"`
 }
 
@@ -48,7 +49,8 @@ type history struct {
 
 	mu      sync.Mutex
 	journal *journal.Journal
-	at      time.Time // of the last audit
+	loaded  bool      // what there was is known; before, nothing is written over it
+	at      time.Time // of the last audit that asked
 	looked  time.Time // when it was tried to keep it
 	kept    time.Time // when that succeeded
 	says    [sha256.Size]byte
@@ -58,29 +60,44 @@ func newHistory(objects corev1client.ConfigMapInterface, name string) *history {
 	return &history{objects: objects, name: name + journalSuffix, journal: &journal.Journal{}}
 }
 
-// load reads what an earlier leader kept; nothing if there is none. What cannot be read begins
-// anew.
+// load reads what an earlier leader kept, once. What is there and makes no sense begins anew;
+// where the cluster does not answer, the next audit asks again.
 func (h *history) load(ctx context.Context) error {
-	entries, about, err := readJournal(ctx, h.objects, h.name)
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read the journal of changes: %w", err)
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.journal = journal.Restore(entries, about.Earlier, about.At)
-	return nil
+	if h.loaded {
+		return nil
+	}
+	entries, about, err := readJournal(ctx, h.objects, h.name)
+	_, corrupt := errors.AsType[*corruptError](err)
+	switch {
+	case err == nil:
+		h.journal = journal.Restore(entries, about.Earlier, about.At)
+	case apierrors.IsNotFound(err):
+		err = nil
+	case corrupt:
+		err = fmt.Errorf("the journal of changes begins anew: %w", err)
+	default:
+		return fmt.Errorf("read the journal of changes: %w", err)
+	}
+	h.loaded = true
+	return err
 }
+
+// corruptError is of a ConfigMap that holds no journal.
+type corruptError struct{ error }
+
+func (e *corruptError) Unwrap() error { return e.error }
 
 // audited takes down what an audit found, and returns since when changes are open, by their
 // IDs.
-func (h *history) audited(changes []journal.Change, workloads map[inventory.WorkloadRef]journal.Workload, now time.Time) map[string]journal.Interval {
+func (h *history) audited(a journal.Audit) map[string]journal.Interval {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.journal.Observe(changes, workloads, now)
-	h.at = now.UTC().Truncate(time.Second)
+	h.journal.Observe(a)
+	if a.Asked {
+		h.at = a.At.UTC().Truncate(time.Second)
+	}
 	return h.journal.Since()
 }
 
@@ -88,12 +105,16 @@ func (h *history) audited(changes []journal.Change, workloads map[inventory.Work
 func (h *history) save(ctx context.Context, now time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if now.Sub(h.looked) < journalPause {
+	if !h.loaded || now.Sub(h.looked) < journalPause {
 		return nil
 	}
 	h.looked = now
 	entries, earlier := h.journal.Entries()
-	list, err1 := encode(entries, mostJournal)
+	kept, err := fitting(entries)
+	if err != nil {
+		return fmt.Errorf("keep the journal of changes: %w", err)
+	}
+	list, err1 := encode(kept, mostJournal)
 	about, err2 := json.Marshal(aboutJournal{h.at, earlier})
 	if err := errors.Join(err1, err2); err != nil {
 		return fmt.Errorf("keep the journal of changes: %w", err)
@@ -109,6 +130,28 @@ func (h *history) save(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// fitting are the entries, the first of them first, that unfold takes: it counts braces, which
+// values may have, too. One with too many of these is kept without what differs.
+func fitting(entries []journal.Entry) ([]json.RawMessage, error) {
+	var fit []json.RawMessage
+	objects := 0
+	for _, e := range entries {
+		text, err := json.Marshal(e)
+		if err == nil && bytes.Count(text, []byte("{")) > mostEntryObjects {
+			e.Places = nil
+			text, err = json.Marshal(e)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n := bytes.Count(text, []byte("{")); objects+n <= mostJournalObjects {
+			objects += n
+			fit = append(fit, text)
+		}
+	}
+	return fit, nil
+}
+
 func readJournal(ctx context.Context, objects corev1client.ConfigMapInterface, name string) (entries []journal.Entry, about aboutJournal, err error) {
 	object, err := objects.Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
@@ -121,7 +164,7 @@ func readJournal(ctx context.Context, objects corev1client.ConfigMapInterface, n
 		err = errors.Join(err, unfold(text, mostJournal, mostJournalObjects, &entries))
 	}
 	if err != nil {
-		return nil, aboutJournal{}, fmt.Errorf("ConfigMap %s: %w", name, err)
+		return nil, aboutJournal{}, &corruptError{fmt.Errorf("ConfigMap %s: %w", name, err)}
 	}
 	return entries, about, nil
 }

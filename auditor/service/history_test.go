@@ -2,8 +2,10 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	ktesting "k8s.io/client-go/testing"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
@@ -24,7 +28,7 @@ func TestHistoryIsKept(t *testing.T) {
 	cluster := fake.NewClientset()
 	objects, now := cluster.CoreV1().ConfigMaps(DefaultNamespace), time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 	web := inventory.WorkloadRef{Kind: "Deployment", Namespace: "shop", Name: "web"}
-	workloads := map[inventory.WorkloadRef]journal.Workload{web: {OldestPod: now.Add(-time.Hour)}}
+	workloads := map[inventory.WorkloadRef]journal.Workload{web: {OldestPod: now.Add(-time.Hour), Standing: journal.InSync}}
 	h := newHistory(objects, DefaultName)
 	audit := func(places ...string) map[string]journal.Interval {
 		t.Helper()
@@ -32,7 +36,10 @@ func TestHistoryIsKept(t *testing.T) {
 		for _, place := range places {
 			changes = append(changes, journal.Change{ID: place, Summary: "change of " + place, PlaceIDs: []string{place}, Pods: 1, Workloads: []inventory.WorkloadRef{web}})
 		}
-		since := h.audited(changes, workloads, now)
+		if err := h.load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		since := h.audited(journal.Audit{At: now, Asked: true, Changes: changes, Workloads: workloads})
 		if err := h.save(t.Context(), now); err != nil {
 			t.Fatal(err)
 		}
@@ -62,13 +69,9 @@ func TestHistoryIsKept(t *testing.T) {
 		t.Fatalf("people read %+v, %v", entries, err)
 	}
 
-	next := newHistory(objects, DefaultName)
-	if err := next.load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	h = next
+	h = newHistory(objects, DefaultName)
 	now = now.Add(10 * time.Minute)
-	workloads[web] = journal.Workload{OldestPod: now}
+	workloads[web] = journal.Workload{OldestPod: now, Standing: journal.InSync}
 	audit()
 	again, _, err := ReadHistory(t.Context(), cluster, DefaultNamespace)
 	if err != nil || len(again) != 1 || again[0].Ended == nil || again[0].Ended.How != journal.RolledOut || again[0].Began != entries[0].Began {
@@ -97,10 +100,22 @@ func TestHistoryThatCannotBeRead(t *testing.T) {
 		if err := h.load(t.Context()); err == nil || !strings.Contains(err.Error(), DefaultName+journalSuffix) {
 			t.Errorf("%s: %v, want an error that names the ConfigMap", name, err)
 		}
-		h.audited([]journal.Change{{ID: "x", PlaceIDs: []string{"x"}}}, nil, time.Now())
+		h.audited(journal.Audit{At: time.Now(), Changes: []journal.Change{{ID: "x", PlaceIDs: []string{"x"}}}})
 		if err := h.save(t.Context(), time.Now()); err != nil {
 			t.Errorf("%s: it cannot begin anew: %v", name, err)
 		}
+	}
+	cluster := fake.NewClientset(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: DefaultNamespace, Name: DefaultName + journalSuffix}})
+	away := true
+	cluster.PrependReactor("get", "configmaps", func(ktesting.Action) (bool, runtime.Object, error) { return away, nil, errors.New("away") })
+	h := newHistory(cluster.CoreV1().ConfigMaps(DefaultNamespace), DefaultName)
+	for range 2 {
+		err := errors.Join(h.load(t.Context()), h.save(t.Context(), time.Now()))
+		written := slices.ContainsFunc(cluster.Actions(), func(a ktesting.Action) bool { return a.GetVerb() == "update" })
+		if (err != nil) != away || written == away {
+			t.Errorf("away: %t: %v, written: %t", away, err, written)
+		}
+		away = false
 	}
 	if _, _, err := ReadHistory(context.Background(), fake.NewClientset(), "elsewhere"); err == nil || !strings.Contains(err.Error(), "--installation-namespace") {
 		t.Errorf("where none is kept: %v", err)
@@ -112,23 +127,26 @@ func TestJournalIsBounded(t *testing.T) {
 	cluster, now := fake.NewClientset(), time.Now()
 	h := newHistory(cluster.CoreV1().ConfigMaps(DefaultNamespace), DefaultName)
 	workloads := map[inventory.WorkloadRef]journal.Workload{}
+	if err := h.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for n := range journal.MostEntries {
 		id := fmt.Sprintf("%010x", n)
 		c := journal.Change{ID: id, Summary: strings.Repeat("s", 200), PlaceIDs: []string{id}}
 		for i := range 60 {
 			ref := inventory.WorkloadRef{Kind: "Deployment", Namespace: fmt.Sprintf("namespace-%d-%d", n, i), Name: strings.Repeat("n", 63)}
-			workloads[ref] = journal.Workload{}
+			workloads[ref] = journal.Workload{Standing: journal.InSync}
 			c.Workloads = append(c.Workloads, ref)
-			c.Places = append(c.Places, journal.Place{Part: "container/istio-proxy", Path: fmt.Sprint("env", i), To: strings.Repeat("v", 250)})
+			c.Places = append(c.Places, journal.Place{Part: "container/istio-proxy", Path: fmt.Sprint("env", i), To: strings.Repeat("{v", 125)})
 		}
 		now = now.Add(time.Minute)
-		h.audited([]journal.Change{c}, workloads, now)
+		h.audited(journal.Audit{At: now, Asked: true, Changes: []journal.Change{c}, Workloads: workloads})
 	}
 	if err := h.save(t.Context(), now); err != nil {
 		t.Fatal(err)
 	}
 	entries, _, err := ReadHistory(t.Context(), cluster, DefaultNamespace)
-	if err != nil || len(entries) == 0 || len(entries) == journal.MostEntries || entries[0].ID != fmt.Sprintf("%010x", journal.MostEntries-1) {
+	if err != nil || len(entries) < journal.MostEntries/2 || len(entries) == journal.MostEntries || entries[0].ID != fmt.Sprintf("%010x", journal.MostEntries-1) {
 		t.Errorf("%d entries, %v", len(entries), err)
 	}
 }

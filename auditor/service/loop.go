@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -72,9 +73,6 @@ func (l *loop) run(ctx context.Context) {
 	if err := l.memory.load(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not known")
 	}
-	if err := l.history.load(ctx); err != nil && ctx.Err() == nil {
-		l.log.Error(err, "The history of changes begins anew")
-	}
 	switch last, err := l.kept.load(ctx); {
 	case last != nil:
 		l.page.restored(last)
@@ -90,7 +88,7 @@ func (l *loop) run(ctx context.Context) {
 			every := c.Interval.Duration
 			next = time.Now().Add(every + time.Duration((rand.Float64()-0.5)*0.2*float64(every)))
 		}
-		if err := l.audit(ctx, due); err != nil {
+		if err := l.audit(ctx, c, due); err != nil {
 			if ctx.Err() != nil {
 				return
 			}
@@ -103,8 +101,9 @@ func (l *loop) run(ctx context.Context) {
 			continue
 		}
 		retry = firstRetry
-		c = l.config() // which may have changed during the audit
-		l.rollOut(ctx, c)
+		if reflect.DeepEqual(c, l.config()) { // else a round by the other one comes first
+			l.rollOut(ctx, c)
+		}
 		until := next
 		if opens := time.Now().Add(untilOpen(c, time.Now())); opens.Before(until) {
 			until = opens
@@ -176,17 +175,20 @@ func (l *loop) settle(ctx context.Context) {
 }
 
 // audit has a round and publishes what was found.
-func (l *loop) audit(ctx context.Context, due request) error {
+func (l *loop) audit(ctx context.Context, c config.Configuration, due request) error {
 	begin := time.Now()
-	c := l.config()
 	round, err := l.round(ctx, c, due)
 	if err != nil {
 		return err
 	}
 	found := round.Report
 	found.Group()
-	observed, workloads := found.Observed()
-	found.Began(l.history.audited(observed, workloads, begin))
+	if err := l.history.load(ctx); err != nil && ctx.Err() == nil {
+		l.log.Error(err, "Since when changes are is not known")
+	}
+	observed := found.Observed()
+	observed.At, observed.Asked = time.Now(), due.scope != watch.Changes
+	found.Began(l.history.audited(observed))
 	l.last = found
 	fresh := l.memory.update(found, begin)
 	took := time.Since(begin)
