@@ -34,7 +34,10 @@ type questions struct {
 
 	answers sync.Mutex // over what follows, and what the Auditor knows
 	shapeOf map[inventory.Key]shape
-	take    func(inventory.Revision, audit.Finding, []cover.Feature, shape)
+	// featuresOfShape are those of who was asked about, for who takes the answer over: by the
+	// time that this is taken down, the shape may be forgotten.
+	featuresOfShape map[inventory.Key][]cover.Feature
+	take            func(inventory.Revision, audit.Finding, []cover.Feature, shape)
 }
 
 // few revisions are read by name, and so is one in so many of all: a list has all of
@@ -123,6 +126,7 @@ func (q *questions) run(ctx context.Context) error {
 	q.listed = q.listed || many
 	q.audit.Expect(len(q.certain))
 	q.takesOver, q.shapeOf = !q.ledger.Inquiring(), map[inventory.Key]shape{}
+	q.featuresOfShape = map[inventory.Key][]cover.Feature{}
 	pods := q.pods.Of(inList(ask), !many)
 	err := q.audit.Run(ctx, pods)
 	q.wanted = nil
@@ -146,7 +150,7 @@ func (q *questions) Known(r inventory.Revision, f audit.Finding) (_ audit.Findin
 	shape := shapeOf(r, f.Submitted)
 	q.answers.Lock()
 	defer q.answers.Unlock()
-	q.shapeOf[r.Key] = shape
+	q.shapeOf[r.Key], q.featuresOfShape[r.Key] = shape, q.shapes[shape].features
 	return q.shaped(r, shape, f)
 }
 
@@ -159,6 +163,9 @@ func (q *questions) Found(ctx context.Context, r inventory.Revision, f audit.Fin
 	f.Scope = q.audit.ScopeOf(ctx, r, f.Submitted)
 	q.answers.Lock()
 	defer q.answers.Unlock()
+	if !f.TakenOver.IsZero() {
+		features = q.featuresOfShape[r.Key]
+	}
 	q.take(r, f, features, q.shapeOf[r.Key])
 }
 

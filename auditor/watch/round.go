@@ -160,12 +160,12 @@ func (a *Auditor) take(live map[inventory.Key]inventory.Group, notJudged int) fu
 		f.Again = last.Again || last.Behind(a.opts.Restless)
 		var remembered past
 		pods := live[r.Key].Pods
-		if f.TakenOver.IsZero() {
+		if at := f.TakenOver; !at.IsZero() {
+			a.ledger.Answered(r.Key, answerOf(f, features), at)
+		} else {
 			a.ledger.Answered(r.Key, answerOf(f, features), time.Now())
 			remembered = a.learn(r, &f, pods)
 			a.shapes.keep(as, f, features)
-		} else {
-			a.ledger.Answered(r.Key, answerOf(f, a.shapes[as].features), f.TakenOver)
 		}
 		f.Submitted, f.Answer, f.Differs = nil, jsontree.Node{}, nil
 		if has && f.Unasked {

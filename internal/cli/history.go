@@ -39,10 +39,10 @@ func newHistoryCommand(name string, streams genericiooptions.IOStreams) *cobra.C
 		Long: `Say which changes of the injection the daemon has seen: when each began, how many workloads
 it reached at most, how many of them still run without it, and how it ended.
 
-A change began between the last audit that did not find it and the first that did: with the
-daemon's triggers that is seconds, else its interval; "history show" says which. It ends when
-no workload has it any more: rolled out, taken back (injection answers as before, and the
-Pods are the same), or deleted with its workloads.
+A change began between the last round that asked and did not find it, and the first that
+found it: "history show" says when these were. It ends when no workload has it any more:
+rolled out; taken back (they are in sync with the same Pods); changed again (they differ in
+something else now); or gone, with its workloads.
 
 It is read from what the daemon keeps in a ConfigMap.`,
 		Example: examples(name, `
