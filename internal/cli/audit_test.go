@@ -312,7 +312,7 @@ func TestProgressIsSilentWithoutATerminal(t *testing.T) {
 
 func TestProgressOnANarrowTerminal(t *testing.T) {
 	var out bytes.Buffer
-	bar := &progress{&foot{out: &out, size: func() (int, int) { return 20, 10 }}}
+	bar := &progress{&statusLines{out: &out, size: func() (int, int) { return 20, 10 }}}
 	bar.count(1, 2)
 	bar.count(1, 2)
 	if _, err := bar.Write([]byte("log\n")); err != nil {
@@ -327,7 +327,7 @@ func TestProgressOnANarrowTerminal(t *testing.T) {
 
 func TestFootOfSeveralLines(t *testing.T) {
 	var out bytes.Buffer
-	f := &foot{out: &out, size: func() (int, int) { return 20, 4 }}
+	f := &statusLines{out: &out, size: func() (int, int) { return 20, 4 }}
 	f.show("one", "two")
 	f.show("one", "two")
 	f.show("one", "two", "three", "four", "five")

@@ -12,7 +12,7 @@ import (
 // clusterBoard shows audits of several clusters as they go on, on a terminal: a
 // line for each that is under way. Its methods may be called concurrently.
 type clusterBoard struct {
-	*foot
+	*statusLines
 	total int
 
 	mu       sync.Mutex
@@ -29,7 +29,7 @@ type clusterLine struct {
 }
 
 func newClusterBoard(out io.Writer, total int) *clusterBoard {
-	return &clusterBoard{foot: newFoot(out), total: total}
+	return &clusterBoard{statusLines: newStatusLines(out), total: total}
 }
 
 // count shows that so many revisions of a cluster are done of how many; 0 of 0

@@ -13,11 +13,11 @@ const barWidth = 24
 const auditing = "Auditing"
 
 // progress is a bar at the foot of a terminal.
-type progress struct{ *foot }
+type progress struct{ *statusLines }
 
 // newProgress shows the label until there is more to show.
 func newProgress(out io.Writer) *progress {
-	p := &progress{newFoot(out)}
+	p := &progress{newStatusLines(out)}
 	p.show(auditing + " …")
 	return p
 }

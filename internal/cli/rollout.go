@@ -160,7 +160,7 @@ NAME rollout --strategy evict --confirm`),
 }
 
 func (o *rolloutOptions) addFlags(cmd *cobra.Command) {
-	how := howOfCommand(&o.rollout, &o.lockNamespace)
+	how := flagsOfCommand(&o.rollout, &o.lockNamespace)
 	o.selection.addFlags(cmd, "Roll out workloads in these `states`, comma-separated, instead of Drifted and Missing ones.", statesToRollOut)
 	group(cmd, "What to roll out", func(flags *pflag.FlagSet) {
 		flags.Var((*timeValue)(&o.startedBefore), "only-started-before", "Only Pods that started before this `time`: 2006-01-02, \"2006-01-02 15:04\", \"2006-01-02 15:04:05\" or RFC 3339; UTC unless it has a zone.")

@@ -180,7 +180,7 @@ func (o *rolloutOptions) rollOut(ctx context.Context, config *rest.Config, selec
 // carryOut runs the plan. The first interrupt, or the loss of the Lease, lets
 // nothing new start; the second interrupt leaves at once.
 func (o *rolloutOptions) carryOut(ctx context.Context, config *rest.Config, plan *rollout.Plan, lock rolloutLock) (*report.Report, error) {
-	board := newBoard(o.ErrOut, plan.Planned())
+	board := newRolloutDisplay(o.ErrOut, plan.Planned())
 	defer board.close()
 	drain, stopDraining := context.WithCancel(context.WithoutCancel(ctx))
 	over := make(chan struct{})
@@ -214,7 +214,7 @@ func (o *rolloutOptions) carryOut(ctx context.Context, config *rest.Config, plan
 	})
 }
 
-func sayInterrupted(b *board) {
+func sayInterrupted(b *rolloutDisplay) {
 	names := b.names()
 	if names == "" {
 		fmt.Fprintln(b, "Interrupted: nothing new starts.")

@@ -45,7 +45,7 @@ func addSettings(cmd *cobra.Command, c *config.Configuration) {
 		flags.DurationVar(&a.MinimumAge.Duration, "minimum-age", a.MinimumAge.Duration, "How long a workload must have drifted, so that a template that is being edited is not chased.")
 		flags.StringVar(&a.PrometheusURL, "prometheus-url", a.PrometheusURL, "`Address` of the Prometheus that answers --block-on-prometheus-query.")
 		addList(flags, &a.BlockOnPrometheusQueries, parseQuery, "block-on-prometheus-query", "Start nothing while this `PromQL` returns rows, or has no answer. Repeatable.")
-		how := howOfConfiguration(a)
+		how := flagsOfConfiguration(a)
 		how.addGuards(flags)
 		how.addPace(flags)
 	})

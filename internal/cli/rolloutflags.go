@@ -10,9 +10,9 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 )
 
-// how points to what the flags that say how to roll out set, for "rollout" and
+// rolloutFlags point to what the flags that say how to roll out set, for "rollout" and
 // "serve" alike. What is there when they are added is their default.
-type how struct {
+type rolloutFlags struct {
 	strategy                        *rollout.Strategy
 	parallel                        *int
 	order                           *rollout.Order
@@ -28,8 +28,8 @@ type how struct {
 	maxRisk                         *change.Risk
 }
 
-func howOfCommand(o *rollout.Options, lockNamespace *string) how {
-	return how{
+func flagsOfCommand(o *rollout.Options, lockNamespace *string) rolloutFlags {
+	return rolloutFlags{
 		strategy: &o.Strategy,
 		parallel: &o.Pace.Parallel, order: &o.Pace.Order, canary: &o.Pace.Canary, soak: &o.Pace.Soak,
 		maxUnavailable: &o.Pace.MaxUnavailable, percent: &o.Pace.MaxUnavailablePercent,
@@ -41,8 +41,8 @@ func howOfCommand(o *rollout.Options, lockNamespace *string) how {
 	}
 }
 
-func howOfConfiguration(a *config.AutoRollout) how {
-	return how{
+func flagsOfConfiguration(a *config.AutoRollout) rolloutFlags {
+	return rolloutFlags{
 		strategy: &a.Strategy,
 		parallel: &a.ParallelRollouts, order: &a.OrderBy, canary: &a.Canary, soak: &a.Soak.Duration,
 		maxUnavailable: &a.MaxUnavailable, percent: &a.MaxUnavailablePercent,
@@ -54,7 +54,7 @@ func howOfConfiguration(a *config.AutoRollout) how {
 	}
 }
 
-func (h how) addGuards(flags *pflag.FlagSet) {
+func (h rolloutFlags) addGuards(flags *pflag.FlagSet) {
 	addSwitch(flags, h.includeSidecarless, "include-sidecarless", "Also workloads into which no container is injected, but variables, mounts or volumes.")
 	addSwitch(flags, h.includeSpent, "include-spent", "Also workloads that differ only in how init containers ran that have ended.")
 	addSwitch(flags, h.allowOrphaned, "allow-orphaned", "Also where a sidecar would be lost. Make sure that the injector is up.")
@@ -62,7 +62,7 @@ func (h how) addGuards(flags *pflag.FlagSet) {
 	addChoice(flags, h.maxRisk, "max-risk", "", "Leave out what differs in something riskier than this, %s, by the rules of docs/changes.md; the last sets no limit, and still needs --allow-orphaned.", change.Risks()...)
 }
 
-func (h how) addPace(flags *pflag.FlagSet) {
+func (h rolloutFlags) addPace(flags *pflag.FlagSet) {
 	addChoice(flags, h.strategy, "strategy", "", "How Pods are re-created, %s: by annotations of the Pod template, for which the workload's controller replaces them; one by one by eviction, which honours PodDisruptionBudgets and leaves the template alone; not at all, by resizing running containers in place where nothing but their CPU and memory differs; or by what is less invasive for each workload.", rollout.Strategies...)
 	addCount(flags, h.parallel, "parallel-rollouts", *h.parallel, "Number of workloads that are rolled out at a time. Two behind one PodDisruptionBudget never are.")
 	addChoice(flags, h.order, "order-by", "", "Which go first: by %s (the fewest Pods, the oldest Pods first).", rollout.ByName, rollout.ByPods, rollout.ByAge)

@@ -13,12 +13,12 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 )
 
-// board shows a rollout as it goes on: on a terminal a line for each workload
+// rolloutDisplay shows a rollout as it goes on: on a terminal a line for each workload
 // under way, updated in place, below a line for each that has finished;
 // elsewhere a line for each that starts or finishes. Its methods may be called
 // concurrently.
-type board struct {
-	*foot
+type rolloutDisplay struct {
+	*statusLines
 	terminal bool
 	style    report.TextOptions
 	now      func() time.Time
@@ -38,9 +38,9 @@ type line struct {
 	message  string
 }
 
-func newBoard(out io.Writer, total int) *board {
-	b := &board{
-		foot: newFoot(out), terminal: isTerminal(out), style: textOptions(out), now: time.Now, total: total,
+func newRolloutDisplay(out io.Writer, total int) *rolloutDisplay {
+	b := &rolloutDisplay{
+		statusLines: newStatusLines(out), terminal: isTerminal(out), style: textOptions(out), now: time.Now, total: total,
 		stop: make(chan struct{}),
 	}
 	if b.terminal {
@@ -50,7 +50,7 @@ func newBoard(out io.Writer, total int) *board {
 }
 
 // tick keeps the times that are shown current.
-func (b *board) tick() {
+func (b *rolloutDisplay) tick() {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	for {
@@ -66,14 +66,14 @@ func (b *board) tick() {
 }
 
 // close leaves only the lines that stay.
-func (b *board) close() {
+func (b *rolloutDisplay) close() {
 	close(b.stop)
 	b.ticking.Wait()
 	b.erase()
 }
 
 // event shows a step.
-func (b *board) event(e rollout.Event) {
+func (b *rolloutDisplay) event(e rollout.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.done, b.total = e.Done, e.Total
@@ -115,7 +115,7 @@ func phaseText(e rollout.Event) string {
 
 // soak shows how long the canaries are still watched; elsewhere than on a
 // terminal, that they are.
-func (b *board) soak(message string) {
+func (b *rolloutDisplay) soak(message string) {
 	if b.soaking == "" && !b.terminal {
 		fmt.Fprintln(b, message)
 	}
@@ -123,12 +123,12 @@ func (b *board) soak(message string) {
 }
 
 // say writes a line that stays. Hold mu.
-func (b *board) say(w inventory.WorkloadRef, text string) {
+func (b *rolloutDisplay) say(w inventory.WorkloadRef, text string) {
 	fmt.Fprintf(b, "%s: %s\n", report.Printable(w.String()), text)
 }
 
 // names are the workloads under way.
-func (b *board) names() string {
+func (b *rolloutDisplay) names() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	names := make([]string, len(b.underWay))
@@ -139,7 +139,7 @@ func (b *board) names() string {
 }
 
 // draw shows what is under way. Hold mu.
-func (b *board) draw() {
+func (b *rolloutDisplay) draw() {
 	if b.done == b.total {
 		b.erase()
 		return

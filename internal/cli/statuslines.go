@@ -9,10 +9,10 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
-// foot is some lines at the foot of a terminal that are overwritten as work goes
+// statusLines are some lines at the foot of a terminal that are overwritten as work goes
 // on. On anything but a terminal it shows nothing. Its methods may be called
 // concurrently.
-type foot struct {
+type statusLines struct {
 	size func() (columns, rows int) // of the terminal, now; 0 where there is none
 
 	mu    sync.Mutex
@@ -20,13 +20,13 @@ type foot struct {
 	lines []string // what stands on the terminal
 }
 
-func newFoot(out io.Writer) *foot {
-	return &foot{out: out, size: func() (int, int) { return terminalSize(out) }}
+func newStatusLines(out io.Writer) *statusLines {
+	return &statusLines{out: out, size: func() (int, int) { return terminalSize(out) }}
 }
 
 // show replaces the lines, each cut to the terminal's width; those that do not
 // fit its height are only counted.
-func (f *foot) show(lines ...string) {
+func (f *statusLines) show(lines ...string) {
 	columns, rows := f.size()
 	if columns <= 1 {
 		return
@@ -58,7 +58,7 @@ func cut(line string, columns int) string {
 }
 
 // erase leaves no trace of the lines.
-func (f *foot) erase() {
+func (f *statusLines) erase() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fmt.Fprint(behind(f.out), f.erasing())
@@ -67,7 +67,7 @@ func (f *foot) erase() {
 
 // erasing is what takes the lines off the terminal: "carriage return", "cursor
 // up", "erase to the end of the screen" (ECMA-48). Hold mu.
-func (f *foot) erasing() string {
+func (f *statusLines) erasing() string {
 	switch len(f.lines) {
 	case 0:
 		return ""
@@ -78,7 +78,7 @@ func (f *foot) erasing() string {
 }
 
 // Write lets text that ends with a line break scroll above the lines.
-func (f *foot) Write(text []byte) (int, error) {
+func (f *statusLines) Write(text []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, err := fmt.Fprint(behind(f.out), f.erasing()); err != nil {
