@@ -65,8 +65,10 @@ function drawDetection() {
   $('detection').hidden = !detection;
   if (!detection) return;
   const since = Math.max(0, (Date.now() - Date.parse(generatedAt)) / 1000);
+  // A feature may have been due just when audits began to fail.
+  const seen = since > detection.sharedSeconds ? since + detection.sharedSeconds : detection.sharedSeconds;
   const shared = detection.features === 0 ? '' :
-    `A change that several workloads share is seen within ${span(Math.max(detection.sharedSeconds, since))} (${count(detection.features, 'feature')}); `;
+    `A change that several workloads share is seen within ${span(seen)} (${count(detection.features, 'feature')}); `;
   const each = `every workload was asked about within ${span(detection.oldestAnswerSeconds + since)}.`;
   $('detection').textContent = shared + (shared ? each : each[0].toUpperCase() + each.slice(1));
 }
