@@ -37,7 +37,8 @@ type Revision struct {
 type Change struct {
 	ID ID
 	// Places are without what is a workload's own, and with masks in the place of secrets,
-	// the most telling first. A part that is a container of the app is "app", and an image
+	// the most telling first; where a value means something of several parts, those that
+	// differ. A part that is a container of the app is "app", and an image
 	// that several containers have is named once.
 	Places []verdict.Change
 	// Parts are the places' own IDs, sorted, of which ID is the sum.
@@ -152,7 +153,7 @@ func (g *grouper) changes(workloads []Workload, class []int) (changes []Change, 
 		}
 		place := g.all[p]
 		f.ID = f.ID.plus(place.id)
-		f.Places, f.Parts = append(f.Places, place.shown), append(f.Parts, place.id)
+		f.Places, f.Parts = append(f.Places, place.shown...), append(f.Parts, place.id)
 		f.kind, f.risk = moreTelling(f.kind, place.assessed), worse(f.risk, place.assessed)
 	}
 	for w, workload := range workloads {

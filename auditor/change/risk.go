@@ -103,7 +103,7 @@ func Assess(w Workload) (risk Risk, reason string) {
 	at := ""
 	for _, p := range g.sets[0] {
 		if next := worse(worst, g.all[p].assessed); next != worst {
-			worst, at = next, g.all[p].shown.Place()
+			worst, at = next, g.all[p].at()
 		}
 	}
 	return worst.risk, fmt.Sprintf("%s: %s", worst.reason, strings.TrimPrefix(at, "container/"))

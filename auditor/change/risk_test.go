@@ -75,7 +75,7 @@ func TestAssess(t *testing.T) {
 		if test.to != "" {
 			c.To = json.RawMessage(test.to)
 		}
-		got := assess(c, test.lost)
+		got, _ := assess(inside(c), test.lost)
 		if got.kind != test.kind || got.risk != test.risk || got.reason != test.reason {
 			t.Errorf("%s %s → %s: %s, %s: %s; want %s, %s: %s", c.Place(), test.from, test.to, got.kind, got.risk, got.reason, test.kind, test.risk, test.reason)
 		}

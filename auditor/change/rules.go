@@ -64,8 +64,17 @@ var rules = []rule{
 	{Other, Behaviour, "another field", func(at) bool { return true }},
 }
 
-// assess finds the rule of a place.
-func assess(c verdict.Change, lost bool) assessment {
+// assess finds the worst of places, and the rule of that.
+func assess(places []verdict.Change, lost bool) (worst assessment, at int) {
+	for i, c := range places {
+		if next := worse(worst, ruleOf(c, lost)); next != worst {
+			worst, at = next, i
+		}
+	}
+	return worst, at
+}
+
+func ruleOf(c verdict.Change, lost bool) assessment {
 	part, _, _ := strings.Cut(c.Part, "/")
 	a := at{Change: c, part: part, lost: lost, whole: c.Path == "" && part != "order" && part != "volumes"}
 	if c.Path == "image" && (a.isContainer() || part == App) {
@@ -113,15 +122,8 @@ func inItem(list string, name *regexp.Regexp) func(at) bool {
 		if list != "annotations" && !under(list)(a) || list == "annotations" && a.part != "metadata" {
 			return false
 		}
-		// What differs inside of a list of arguments has places of its own.
-		all := inside(a.Change)
-		for _, c := range all {
-			item := itemName.FindStringSubmatch(c.Path)
-			if item == nil || item[1] != list || !name.MatchString(item[2]) {
-				return false
-			}
-		}
-		return len(all) > 0
+		item := itemName.FindStringSubmatch(a.Path)
+		return item != nil && item[1] == list && name.MatchString(item[2])
 	}
 }
 

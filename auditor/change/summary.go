@@ -29,7 +29,7 @@ func (c Change) Summary() string {
 				shown = append(shown, verdict.Change{Part: place.Part, Path: "image", From: place.From, To: place.To})
 			}
 		default:
-			shown = append(shown, inside(place)...)
+			shown = append(shown, place)
 		}
 	}
 	slices.SortStableFunc(shown, compare)
