@@ -210,6 +210,7 @@ func TestNamedCovers(t *testing.T) {
 		"nothing named":          {nil, plain, false},
 		"no difference is known": {[]change.ID{wide}, workload("a", "x"), false},
 		"not known whole":        {[]change.ID{wide}, unknown, false},
+		"something is unstable":  {[]change.ID{wide}, workload("a", "web", image, cpu, verdict.Change{Part: "container/istio-proxy", Path: "env[NONCE].value", Unstable: true}), false},
 	} {
 		if got := change.Name(test.named...).Covers(test.of); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)

@@ -52,7 +52,7 @@ func newPlaces() *places {
 // numbers are those of the places of a revision's differences; -1 for what is unstable.
 func (p *places) numbers(w Workload, r Revision) []int {
 	own, native := ownNames(w), nativeSidecars(r.Changes)
-	takes := verdict.TakesAway(r.Changes, r.Loses)
+	lost := lostOf(r)
 	numbers := make([]int, len(r.Changes))
 	for i, c := range r.Changes {
 		if c.Unstable {
@@ -63,10 +63,35 @@ func (p *places) numbers(w Workload, r Revision) []int {
 		if was, becomes := native[name]; becomes && c.Path == "" && (kind == "container" || kind == "initContainer") {
 			c = becoming(name, was, r.Changes)
 		}
-		lost := takes || c.Path == "" && c.To == nil && slices.Contains(r.Loses, name)
-		numbers[i] = p.number(own, r.Sidecars, c, lost)
+		numbers[i] = p.number(own, r.Sidecars, c, lost(c))
 	}
 	return numbers
+}
+
+// unstable are the places of what is unstable in a workload. They are part of no change, and
+// a re-created Pod gets one of what they may be all the same.
+func (p *places) unstable(w Workload) (all []place) {
+	own := ownNames(w)
+	for _, r := range w.Revisions {
+		lost := lostOf(r)
+		for _, c := range r.Changes {
+			if c.Unstable {
+				shown := p.split(c, own, own)
+				assessed, worst := assess(shown, lost(c))
+				all = append(all, place{shown: shown, assessed: assessed, worst: worst})
+			}
+		}
+	}
+	return all
+}
+
+// lostOf reports of a revision's differences whether what was injected is lost by them.
+func lostOf(r Revision) func(verdict.Change) bool {
+	takes := verdict.TakesAway(r.Changes, r.Loses)
+	return func(c verdict.Change) bool {
+		_, name, _ := strings.Cut(c.Part, "/")
+		return takes || c.Path == "" && c.To == nil && slices.Contains(r.Loses, name)
+	}
 }
 
 // number is that of one difference's place.

@@ -125,6 +125,11 @@ func TestAssessWorkload(t *testing.T) {
 	cpu := difference("container/p", "resources.requests.cpu", `"1"`, `"2"`)
 	probe := difference("container/p", "readinessProbe.periodSeconds", `1`, `2`)
 	gone := difference("container/p", "", `{"name":"p"}`, "")
+	varies := func(c verdict.Change) verdict.Change {
+		c.Unstable = true
+		return c
+	}
+	unstable := varies(difference("container/p", "image", `"p:1.28.0"`, `"p:1.29.0"`))
 	for name, test := range map[string]struct {
 		revision Revision
 		risk     Risk
@@ -134,6 +139,9 @@ func TestAssessWorkload(t *testing.T) {
 		"a loss":          {Revision{Changes: []verdict.Change{cpu, gone}, Loses: []string{"p"}}, Loss, "what was injected is lost: p"},
 		"only taken away": {Revision{Changes: []verdict.Change{difference("app/web", "env[A]", `{"name":"A"}`, "")}}, Loss, "what was injected is only taken away: app:env[A]"},
 		"not known whole": {Revision{Changes: []verdict.Change{cpu}, More: 1}, Loss, "it differs in more places than are known"},
+		"unstable":        {Revision{Changes: []verdict.Change{unstable}}, Version, "another minor version: p:image"},
+		"partly unstable": {Revision{Changes: []verdict.Change{cpu, unstable}}, Version, "another minor version: p:image"},
+		"lost by chance":  {Revision{Changes: []verdict.Change{cpu, varies(gone)}, Loses: []string{"p"}}, Loss, "what was injected is lost: p"},
 		"not known":       {Revision{}, Loss, "it is not known in what it differs"},
 	} {
 		risk, reason := Assess(Workload{Namespace: "shop", Name: "checkout", Revisions: []Revision{test.revision}})
