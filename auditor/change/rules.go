@@ -32,8 +32,9 @@ var rules = []rule{
 	{ContainerRemoved, Behaviour, "a container goes", func(a at) bool { return a.whole && a.isContainer() && a.To == nil }},
 	{ContainerAdded, Behaviour, "a container comes", func(a at) bool { return a.whole && a.isContainer() && a.From == nil }},
 	{ContainerAdded, Behaviour, "a container becomes a native sidecar", func(a at) bool { return a.Path == BecomesNative }},
-	{Resources, Tuning, "CPU and memory", under("resources.requests", "resources.limits", "resizePolicy")},
-	{Resources, Behaviour, "claimed devices", under("resources")},
+	{Resources, Tuning, "CPU and memory", func(a at) bool { return a.ofCompute() || under("resizePolicy")(a) }},
+	{Resources, Behaviour, "claimed devices", func(a at) bool { return under("resources.claims")(a) || a.Path == "resources" && a.mentions("claims") }},
+	{Resources, Behaviour, "other resources than CPU and memory", under("resources")},
 	{Env, Tuning, "a log level", inEnv(logLevel)},
 	{Args, Tuning, "a log level", inArgs(logLevel)},
 	{Annotation, Tuning, "a log level", inAnnotation(logLevel)},
@@ -108,6 +109,49 @@ func under(fields ...string) func(at) bool {
 
 func inPod(fields ...string) func(at) bool {
 	return func(a at) bool { return a.part == "pod" && under(fields...)(a) }
+}
+
+// ofCompute reports whether requests and limits of CPU and memory are all that differs, or
+// all that is in what came or went.
+func (a at) ofCompute() bool {
+	if !under("resources")(a) {
+		return false
+	}
+	switch a.Path {
+	case "resources.requests.cpu", "resources.requests.memory", "resources.limits.cpu", "resources.limits.memory":
+		return true
+	case "resources.requests", "resources.limits":
+		return onlyCompute(a.From) && onlyCompute(a.To)
+	case "resources":
+		of := func(value json.RawMessage) bool {
+			return hasOnly(value, func(key string, below json.RawMessage) bool {
+				return (key == "requests" || key == "limits") && onlyCompute(below)
+			})
+		}
+		return of(a.From) && of(a.To)
+	}
+	return false
+}
+
+func onlyCompute(value json.RawMessage) bool {
+	return hasOnly(value, func(key string, _ json.RawMessage) bool { return key == "cpu" || key == "memory" })
+}
+
+// hasOnly reports whether an object, which may be absent, has no other members.
+func hasOnly(value json.RawMessage, allowed func(key string, below json.RawMessage) bool) bool {
+	if value == nil {
+		return true
+	}
+	var of map[string]json.RawMessage
+	if json.Unmarshal(value, &of) != nil {
+		return false
+	}
+	for key, below := range of {
+		if !allowed(key, below) {
+			return false
+		}
+	}
+	return true
 }
 
 var (
