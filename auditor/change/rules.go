@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/meaning"
 )
 
 // rule is one line of the table in docs/changes.md. The first that matches counts.
@@ -155,20 +157,48 @@ func hasOnly(value json.RawMessage, allowed func(key string, below json.RawMessa
 }
 
 var (
-	logLevel    = regexp.MustCompile(`(?:(?:^|[^A-Za-z])(?i:log)|[a-z]Log)[-_.]?(?i:(?:output[-_.]?)?level)(?:$|[^a-z])|^(?:RUST|LINKERD2_PROXY)_LOG$`)
+	logLevel    = regexp.MustCompile(`(?:(?:^|[^A-Za-z])(?i:log)|[a-z]Log)[-_.]?(?i:(?:output[-_.]?)?level)$|^(?:RUST|LINKERD2_PROXY)_LOG$`)
 	runtimeSize = regexp.MustCompile(`^(GOMAXPROCS|GOMEMLIMIT|GOGC)$|^-*concurrency$`)
-	itemName    = regexp.MustCompile(`^(env|args|annotations)\[([^\]]*)\]`)
+	// itemPath is that of a whole item of a list, or of a variable's value; the second one
+	// of a flag is --flag#2.
+	itemPath = regexp.MustCompile(`^(env|args|annotations)\[([^\[\]]*?)(?:#\d+)?\](\.value)?$`)
 )
 
-// inItem matches an item of a list by its name.
+// longestScalar is the number of bytes up to which a value may be a mere scalar.
+const longestScalar = 256
+
+// inItem matches an item of a list by its name, where nothing but a scalar differs in it.
 func inItem(list string, name *regexp.Regexp) func(at) bool {
 	return func(a at) bool {
 		if list != "annotations" && !under(list)(a) || list == "annotations" && a.part != "metadata" {
 			return false
 		}
-		item := itemName.FindStringSubmatch(a.Path)
-		return item != nil && item[1] == list && name.MatchString(item[2])
+		item := itemPath.FindStringSubmatch(a.Path)
+		if item == nil || item[1] != list || !name.MatchString(item[2]) {
+			return false
+		}
+		fits := isScalar
+		switch ofValue := item[3] != ""; {
+		case list == "env" && !ofValue:
+			fits = isVariable
+		case list != "env" && ofValue:
+			return false
+		}
+		return fits(a.From) && fits(a.To)
 	}
+}
+
+// isScalar reports whether a value, which may be absent, means nothing but itself, and no
+// part of it is hidden.
+func isScalar(value json.RawMessage) bool {
+	return value == nil || len(value) <= longestScalar && !mask.In(string(value)) && !meaning.Of(value).Decoded()
+}
+
+// isVariable reports whether a variable, which may be absent, has a scalar for its value.
+func isVariable(value json.RawMessage) bool {
+	return hasOnly(value, func(key string, below json.RawMessage) bool {
+		return key == "name" || key == "value" && isScalar(below)
+	})
 }
 
 func inEnv(name *regexp.Regexp) func(at) bool        { return inItem("env", name) }

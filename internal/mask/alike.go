@@ -24,3 +24,6 @@ func Alike(text string) string {
 	b.WriteString(text)
 	return b.String()
 }
+
+// In reports whether a text has a mask in it.
+func In(text string) bool { return (*Masker)(nil).hasMask(text) }

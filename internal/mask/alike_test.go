@@ -1,6 +1,9 @@
 package mask
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestAlike(t *testing.T) {
 	for text, want := range map[string]string{
@@ -14,6 +17,9 @@ func TestAlike(t *testing.T) {
 	} {
 		if got := Alike(text); got != want {
 			t.Errorf("Alike(%q) = %q, want %q", text, got, want)
+		}
+		if got := In(text); got != strings.Contains(want, constant) {
+			t.Errorf("In(%q) = %v", text, got)
 		}
 	}
 	keyed := New([]byte("key"))
