@@ -44,6 +44,13 @@ func said(g change.Grouping) []string {
 	return all
 }
 
+// native is a workload whose proxy becomes a native sidecar.
+func native(name, was, is string) change.Workload {
+	return workload("a", name,
+		differs("container/istio-proxy", "", `{"name":"istio-proxy",`+was+`}`, ""),
+		differs("initContainer/istio-proxy", "", "", `{"name":"istio-proxy","restartPolicy":"Always",`+is+`}`))
+}
+
 func TestGroup(t *testing.T) {
 	appEnv := func(container, value string) verdict.Change {
 		return differs("app/"+container, "env[MESH].value", `"old"`, value)
@@ -113,6 +120,15 @@ func TestGroup(t *testing.T) {
 				differs("container/istio-proxy", "", `{"name":"istio-proxy","image":"proxyv2:1"}`, ""),
 				differs("initContainer/istio-proxy", "", "", `{"name":"istio-proxy","image":"proxyv2:2","restartPolicy":"Always"}`))},
 			[]string{"istio-proxy becomes a native sidecar, image 1 → 2 | containerAdded, behaviour: a container becomes a native sidecar | 1 workloads, 2 Pods, 1 namespaces"},
+		},
+		"a native sidecar, with what else of it differs": {
+			[]change.Workload{
+				native("web", `"args":["x"],"volumeMounts":[{"name":"kube-api-access-x1","mountPath":"/t"}]`,
+					`"args":["web.a"],"volumeMounts":[{"name":"kube-api-access-y2","mountPath":"/t"}],"securityContext":{"privileged":true}`),
+				native("api", `"args":["x"],"volumeMounts":[{"name":"kube-api-access-x3","mountPath":"/t"}]`,
+					`"args":["api.a"],"volumeMounts":[{"name":"kube-api-access-y4","mountPath":"/t"}],"securityContext":{"privileged":true}`),
+			},
+			[]string{"istio-proxy becomes a native sidecar, args[0] x → {name}.a, securityContext added | security, behaviour: the security context | 2 workloads, 4 Pods, 1 namespaces"},
 		},
 		"the order, without names of the app's containers": {
 			[]change.Workload{
@@ -215,5 +231,25 @@ func TestNamedCovers(t *testing.T) {
 		if got := change.Name(test.named...).Covers(test.of); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
+	}
+}
+
+// A native sidecar that may do more is another change than one that may not.
+func TestNativeSidecarsByWhatTheyMayDo(t *testing.T) {
+	of := func(was, is string) change.Change {
+		return change.Group([]change.Workload{native("web", `"image":"p:1"`+was, `"image":"p:1"`+is)}).Changes[0]
+	}
+	plain := of("", "")
+	for name, other := range map[string]change.Change{
+		"privileged": of("", `,"securityContext":{"privileged":true}`),
+		"arguments":  of(`,"args":["a"]`, `,"args":["a","--insecure"]`),
+		"a secret":   of(`,"env":[{"name":"API_TOKEN","value":"hunter2-a4x8"}]`, `,"env":[{"name":"API_TOKEN","value":"hunter3-b5y9"}]`),
+	} {
+		if other.ID == plain.ID || len(other.Places) != 2 {
+			t.Errorf("%s: %s, plain: %s; places %v", name, other.ID, plain.ID, other.Places)
+		}
+	}
+	if moved := of(`,"args":["a"]`, `,"args":["a"]`); moved.ID != plain.ID {
+		t.Errorf("%s: %s", moved.ID, moved.Summary())
 	}
 }

@@ -61,7 +61,8 @@ func (p *places) numbers(w Workload, r Revision) []int {
 		}
 		kind, name, _ := strings.Cut(c.Part, "/")
 		if was, becomes := native[name]; becomes && c.Path == "" && (kind == "container" || kind == "initContainer") {
-			c = becoming(name, was, r.Changes)
+			numbers[i] = p.add(p.becoming(own, name, was, r.Changes), lost(c))
+			continue
 		}
 		numbers[i] = p.number(own, r.Sidecars, c, lost(c))
 	}
@@ -98,8 +99,6 @@ func lostOf(r Revision) func(verdict.Change) bool {
 func (p *places) number(own names, sidecars []string, c verdict.Change, lost bool) int {
 	inValues := own
 	switch kind, _, _ := strings.Cut(c.Part, "/"); {
-	case c.Path == BecomesNative:
-		inValues = nil
 	case c.Part == "order":
 		c.From, c.To = withoutApps(c.From, sidecars), withoutApps(c.To, sidecars)
 		inValues = nil
@@ -124,7 +123,11 @@ func (p *places) number(own names, sidecars []string, c verdict.Change, lost boo
 // split is a difference as the places inside of its value, without secrets and names. What
 // differs is found before these go: where nothing but a secret, or a name, differs is a place too.
 func (p *places) split(c verdict.Change, inKeys, inValues names) []verdict.Change {
-	all := inside(Masked(p.masker, []verdict.Change{c})[0])
+	return shared(inside(Masked(p.masker, []verdict.Change{c})[0]), inKeys, inValues)
+}
+
+// shared makes of places what workloads may share.
+func shared(all []verdict.Change, inKeys, inValues names) []verdict.Change {
 	for i := range all {
 		c := &all[i]
 		c.ID, c.Spent = "", false
@@ -206,25 +209,22 @@ func marked(of json.RawMessage) json.RawMessage {
 	return json.RawMessage("{}")
 }
 
-// becoming is that a container becomes a native sidecar, and with which image where that is
-// another one.
-func becoming(name string, was json.RawMessage, all []verdict.Change) verdict.Change {
-	image := func(container json.RawMessage) json.RawMessage {
-		var of struct{ Image json.RawMessage }
-		if json.Unmarshal(container, &of) != nil {
-			return nil
-		}
-		return of.Image
-	}
-	becomes := verdict.Change{Part: "initContainer/" + name, Path: BecomesNative}
+// becoming is that a container becomes a native sidecar, and what else of it differs then.
+func (p *places) becoming(own names, name string, was json.RawMessage, all []verdict.Change) []verdict.Change {
+	places := []verdict.Change{{Part: "initContainer/" + name, Path: BecomesNative}}
 	for _, c := range all {
-		if c.Part == becomes.Part && c.Path == "" {
-			if from, to := image(was), image(c.To); string(from) != string(to) {
-				becomes.From, becomes.To = from, to
+		if c.Part != places[0].Part || c.Path != "" {
+			continue
+		}
+		for _, d := range whenNative(p.masker.At("", was), p.masker.At("", c.To)) {
+			inValues := own
+			if d.Path == "image" {
+				inValues = nil
 			}
+			places = append(places, shared([]verdict.Change{{Part: c.Part, Path: d.Path, From: d.From, To: d.To}}, own, inValues)...)
 		}
 	}
-	return becomes
+	return places
 }
 
 // withoutApps is a sequence of containers in which a run of the app's is one.
