@@ -204,6 +204,28 @@ func TestIDs(t *testing.T) {
 	}
 }
 
+// Two images were found whose changes have the same ID. They are one change, so that a report
+// has an ID once, and says of both whom they reach.
+func TestOneChangeOfEachID(t *testing.T) {
+	to := func(i int) verdict.Change {
+		return differs("container/proxy", "image", fmt.Sprintf(`"istio/proxyv2:n%d"`, i), `"istio/proxyv2:1.29.0"`)
+	}
+	one, other := workload("a", "web", to(2502535)), workload("b", "api", to(650212))
+	if a, b := change.Group([]change.Workload{one}).Changes[0].ID, change.Group([]change.Workload{other}).Changes[0].ID; a != b {
+		t.Fatalf("%s and %s: look for two others", a, b)
+	}
+	g := change.Group([]change.Workload{one, other, workload("b", "both", to(2502535), to(650212))})
+	if len(g.Changes) != 1 {
+		t.Fatalf("%q", said(g))
+	}
+	if c := g.Changes[0]; c.Workloads != 3 || c.Pods != 6 || c.Namespaces != 2 || len(c.Places) != 2 || len(c.Parts) != 1 || c.Parts[0] != c.ID {
+		t.Errorf("%+v", c)
+	}
+	if first, second := g.Of(0, 0, 0), g.Of(1, 0, 0); first != 0 || second != 0 {
+		t.Errorf("%d and %d", first, second)
+	}
+}
+
 // What was named among all workloads covers each that has nothing else, alone and among
 // few.
 func TestNamedCovers(t *testing.T) {
