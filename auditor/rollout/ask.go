@@ -93,3 +93,12 @@ func idIn(item report.Item, c verdict.Change) (string, bool) {
 	}
 	return "", false
 }
+
+// otherInjection reports whether fresh Pods of a workload are other ones now than they were.
+func otherInjection(was report.Item, is *report.Item) bool {
+	if is == nil {
+		return true
+	}
+	known := collect(was, func(r report.Revision) []string { return []string{r.Fresh} })
+	return slices.ContainsFunc(is.Revisions, func(r report.Revision) bool { return !slices.Contains(known, r.Fresh) })
+}
