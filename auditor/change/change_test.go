@@ -44,6 +44,13 @@ func said(g change.Grouping) []string {
 	return all
 }
 
+// native is a workload whose proxy becomes a native sidecar.
+func native(name, was, is string) change.Workload {
+	return workload("a", name,
+		differs("container/istio-proxy", "", `{"name":"istio-proxy",`+was+`}`, ""),
+		differs("initContainer/istio-proxy", "", "", `{"name":"istio-proxy","restartPolicy":"Always",`+is+`}`))
+}
+
 func TestGroup(t *testing.T) {
 	appEnv := func(container, value string) verdict.Change {
 		return differs("app/"+container, "env[MESH].value", `"old"`, value)
@@ -113,6 +120,15 @@ func TestGroup(t *testing.T) {
 				differs("container/istio-proxy", "", `{"name":"istio-proxy","image":"proxyv2:1"}`, ""),
 				differs("initContainer/istio-proxy", "", "", `{"name":"istio-proxy","image":"proxyv2:2","restartPolicy":"Always"}`))},
 			[]string{"istio-proxy becomes a native sidecar, image 1 → 2 | containerAdded, behaviour: a container becomes a native sidecar | 1 workloads, 2 Pods, 1 namespaces"},
+		},
+		"a native sidecar, with what else of it differs": {
+			[]change.Workload{
+				native("web", `"args":["x"],"volumeMounts":[{"name":"kube-api-access-x1","mountPath":"/t"}]`,
+					`"args":["web.a"],"volumeMounts":[{"name":"kube-api-access-y2","mountPath":"/t"}],"securityContext":{"privileged":true}`),
+				native("api", `"args":["x"],"volumeMounts":[{"name":"kube-api-access-x3","mountPath":"/t"}]`,
+					`"args":["api.a"],"volumeMounts":[{"name":"kube-api-access-y4","mountPath":"/t"}],"securityContext":{"privileged":true}`),
+			},
+			[]string{"istio-proxy becomes a native sidecar, args[0] x → {name}.a, securityContext added | security, behaviour: the security context | 2 workloads, 4 Pods, 1 namespaces"},
 		},
 		"the order, without names of the app's containers": {
 			[]change.Workload{
@@ -188,6 +204,28 @@ func TestIDs(t *testing.T) {
 	}
 }
 
+// Two images were found whose changes have the same ID. They are one change, so that a report
+// has an ID once, and says of both whom they reach.
+func TestOneChangeOfEachID(t *testing.T) {
+	to := func(i int) verdict.Change {
+		return differs("container/proxy", "image", fmt.Sprintf(`"istio/proxyv2:n%d"`, i), `"istio/proxyv2:1.29.0"`)
+	}
+	one, other := workload("a", "web", to(2502535)), workload("b", "api", to(650212))
+	if a, b := change.Group([]change.Workload{one}).Changes[0].ID, change.Group([]change.Workload{other}).Changes[0].ID; a != b {
+		t.Fatalf("%s and %s: look for two others", a, b)
+	}
+	g := change.Group([]change.Workload{one, other, workload("b", "both", to(2502535), to(650212))})
+	if len(g.Changes) != 1 {
+		t.Fatalf("%q", said(g))
+	}
+	if c := g.Changes[0]; c.Workloads != 3 || c.Pods != 6 || c.Namespaces != 2 || len(c.Places) != 2 || len(c.Parts) != 1 || c.Parts[0] != c.ID {
+		t.Errorf("%+v", c)
+	}
+	if first, second := g.Of(0, 0, 0), g.Of(1, 0, 0); first != 0 || second != 0 {
+		t.Errorf("%d and %d", first, second)
+	}
+}
+
 // What was named among all workloads covers each that has nothing else, alone and among
 // few.
 func TestNamedCovers(t *testing.T) {
@@ -210,9 +248,30 @@ func TestNamedCovers(t *testing.T) {
 		"nothing named":          {nil, plain, false},
 		"no difference is known": {[]change.ID{wide}, workload("a", "x"), false},
 		"not known whole":        {[]change.ID{wide}, unknown, false},
+		"something is unstable":  {[]change.ID{wide}, workload("a", "web", image, cpu, verdict.Change{Part: "container/istio-proxy", Path: "env[NONCE].value", Unstable: true}), false},
 	} {
 		if got := change.Name(test.named...).Covers(test.of); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
+	}
+}
+
+// A native sidecar that may do more is another change than one that may not.
+func TestNativeSidecarsByWhatTheyMayDo(t *testing.T) {
+	of := func(was, is string) change.Change {
+		return change.Group([]change.Workload{native("web", `"image":"p:1"`+was, `"image":"p:1"`+is)}).Changes[0]
+	}
+	plain := of("", "")
+	for name, other := range map[string]change.Change{
+		"privileged": of("", `,"securityContext":{"privileged":true}`),
+		"arguments":  of(`,"args":["a"]`, `,"args":["a","--insecure"]`),
+		"a secret":   of(`,"env":[{"name":"API_TOKEN","value":"hunter2-a4x8"}]`, `,"env":[{"name":"API_TOKEN","value":"hunter3-b5y9"}]`),
+	} {
+		if other.ID == plain.ID || len(other.Places) != 2 {
+			t.Errorf("%s: %s, plain: %s; places %v", name, other.ID, plain.ID, other.Places)
+		}
+	}
+	if moved := of(`,"args":["a"]`, `,"args":["a"]`); moved.ID != plain.ID {
+		t.Errorf("%s: %s", moved.ID, moved.Summary())
 	}
 }

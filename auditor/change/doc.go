@@ -33,11 +33,12 @@ type Revision struct {
 	Sidecars, Loses []string
 }
 
-// Change is a set of places that the same workloads have.
+// Change is a set of places that the same workloads have, and whose ID no other has.
 type Change struct {
 	ID ID
 	// Places are without what is a workload's own, and with masks in the place of secrets,
-	// the most telling first. A part that is a container of the app is "app", and an image
+	// the most telling first; where a value means something of several parts, those that
+	// differ. A part that is a container of the app is "app", and an image
 	// that several containers have is named once.
 	Places []verdict.Change
 	// Parts are the places' own IDs, sorted, of which ID is the sum.
@@ -70,8 +71,8 @@ func Group(workloads []Workload) Grouping {
 	for _, w := range workloads {
 		g.take(w)
 	}
-	class := g.classes()
-	changes, rank := g.changes(workloads, class)
+	class, sums := g.oneOfEachID(g.classes())
+	changes, rank := g.changes(workloads, class, sums)
 	for _, revisions := range g.of {
 		for _, places := range revisions {
 			for i, p := range places {
@@ -135,8 +136,42 @@ func (g *grouper) classes() []int {
 	return class
 }
 
+// sum is what the places of a class add up to.
+type sum struct {
+	id    ID
+	parts []ID
+}
+
+// oneOfEachID makes one class of those that have the same ID by chance, or because somebody
+// looked for images of which that is so: who names the ID names all of them.
+func (g *grouper) oneOfEachID(class []int) (merged []int, sums map[int]sum) {
+	all := map[int]sum{}
+	for p, c := range class {
+		id := g.all[p].id
+		all[c] = sum{all[c].id.plus(id), append(all[c].parts, id)}
+	}
+	for _, of := range all {
+		slices.Sort(of.parts)
+	}
+	merged, sums = make([]int, len(class)), map[int]sum{}
+	first := map[ID]int{}
+	for p, c := range class {
+		of := all[c]
+		into, found := first[of.id]
+		if !found {
+			into = c
+			first[of.id] = c
+		}
+		if !found || slices.Compare(of.parts, sums[into].parts) < 0 {
+			sums[into] = of
+		}
+		merged[p] = into
+	}
+	return merged, sums
+}
+
 // changes are the classes, and rank the index of each.
-func (g *grouper) changes(workloads []Workload, class []int) (changes []Change, rank map[int]int) {
+func (g *grouper) changes(workloads []Workload, class []int, sums map[int]sum) (changes []Change, rank map[int]int) {
 	type found struct {
 		Change
 		class      int
@@ -147,12 +182,11 @@ func (g *grouper) changes(workloads []Workload, class []int) (changes []Change, 
 	for p, c := range class {
 		f := byClass[c]
 		if f == nil {
-			f = &found{class: c, namespaces: map[[2]string]bool{}}
+			f = &found{class: c, namespaces: map[[2]string]bool{}, Change: Change{ID: sums[c].id, Parts: sums[c].parts}}
 			byClass[c] = f
 		}
 		place := g.all[p]
-		f.ID = f.ID.plus(place.id)
-		f.Places, f.Parts = append(f.Places, place.shown), append(f.Parts, place.id)
+		f.Places = append(f.Places, place.shown...)
 		f.kind, f.risk = moreTelling(f.kind, place.assessed), worse(f.risk, place.assessed)
 	}
 	for w, workload := range workloads {
@@ -178,7 +212,6 @@ func (g *grouper) changes(workloads []Workload, class []int) (changes []Change, 
 	for _, f := range byClass {
 		f.Namespaces = len(f.namespaces)
 		slices.SortFunc(f.Places, compare)
-		slices.Sort(f.Parts)
 		f.Kind, f.Risk, f.Reason = f.kind.kind, f.risk.risk, f.risk.reason
 		all = append(all, f)
 	}

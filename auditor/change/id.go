@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // idDigits is how many hexadecimal digits an ID has: of a thousand changes two have the same
@@ -76,11 +78,12 @@ func (n Named) Has(id string) bool {
 
 // Covers reports whether all that the workload differs in is of these changes. It need not
 // be grouped with others: wherever changes are found, those of a workload sum up to what it
-// differs in; other sums are the same once in 2^40 times. Of a workload of which nothing is known, or not all, none are.
+// differs in; other sums are the same once in 2^40 times. Where nothing is known of a workload,
+// or not all, or something is unstable, which is part of no change, they do not.
 func (n Named) Covers(w Workload) bool {
 	g := grouper{places: newPlaces()}
 	g.take(w)
-	if g.part[0] || len(g.sets[0]) == 0 {
+	if g.part[0] || len(g.sets[0]) == 0 || w.unstable() {
 		return false
 	}
 	sum := ID(0)
@@ -88,4 +91,10 @@ func (n Named) Covers(w Workload) bool {
 		sum = sum.plus(g.all[p].id)
 	}
 	return n.sums[sum]
+}
+
+func (w Workload) unstable() bool {
+	return slices.ContainsFunc(w.Revisions, func(r Revision) bool {
+		return slices.ContainsFunc(r.Changes, func(c verdict.Change) bool { return c.Unstable })
+	})
 }

@@ -1,8 +1,12 @@
 package change
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // shortestName is how long a name must be to be told from other text.
@@ -41,13 +45,38 @@ func (n names) without(text string) string {
 	return text
 }
 
+// in reports whether a difference may have a name in it.
+func (n names) in(c verdict.Change) bool {
+	return slices.ContainsFunc(n, func(o own) bool {
+		return strings.Contains(c.Path, o.name) || bytes.Contains(c.From, []byte(o.name)) || bytes.Contains(c.To, []byte(o.name))
+	})
+}
+
 // withoutInKeys does so in the keys of a path's items, which alone may have a name in them.
 func (n names) withoutInKeys(path string) string {
-	outer, inner, isItem := strings.Cut(path, "[")
-	if !isItem {
+	if len(n) == 0 || !strings.Contains(path, "[") {
 		return path
 	}
-	return outer + "[" + n.without(inner)
+	var b strings.Builder
+	depth, done := 0, 0
+	for i := range len(path) {
+		switch {
+		case path[i] == '[':
+			if depth++; depth == 1 {
+				b.WriteString(path[done : i+1])
+				done = i + 1
+			}
+		case path[i] == ']' && depth > 0:
+			if depth--; depth == 0 {
+				b.WriteString(n.without(path[done:i]))
+				done = i
+			}
+		}
+	}
+	if depth > 0 { // an end that is missing, as of a path that was cut
+		return b.String() + n.without(path[done:])
+	}
+	return b.String() + path[done:]
 }
 
 func (n names) withoutIn(value json.RawMessage) json.RawMessage {

@@ -15,40 +15,44 @@ const App = "app"
 
 // place is a difference that workloads may share.
 type place struct {
-	id       ID
-	shown    verdict.Change
+	id ID
+	// shown are the places inside of its value, or it alone.
+	shown    []verdict.Change
 	assessed assessment
+	worst    int // the one of shown that is assessed so
 }
+
+func (p place) at() string { return p.shown[p.worst].Place() }
 
 // places are numbered.
 type places struct {
 	all    []place
 	byKey  map[[sha256.Size]byte]int
 	masker *mask.Masker
-	masked map[difference]verdict.Change
 	known  map[known]int
 }
 
 // difference tells changes apart.
 type difference struct{ part, path, from, to string }
 
-// known is what a place follows from.
+// known is what a place follows from, where no name of the workload is in it.
 type known struct {
 	difference
 	lost, oneShot bool
 }
 
+// tellsApart is a key with which masks differ where secrets do. Such masks never leave this
+// package, which makes them alike.
+const tellsApart = "change"
+
 func newPlaces() *places {
-	return &places{
-		byKey: map[[sha256.Size]byte]int{}, masker: mask.Constant(),
-		masked: map[difference]verdict.Change{}, known: map[known]int{},
-	}
+	return &places{byKey: map[[sha256.Size]byte]int{}, masker: mask.New([]byte(tellsApart)), known: map[known]int{}}
 }
 
 // numbers are those of the places of a revision's differences; -1 for what is unstable.
 func (p *places) numbers(w Workload, r Revision) []int {
 	own, native := ownNames(w), nativeSidecars(r.Changes)
-	takes := verdict.TakesAway(r.Changes, r.Loses)
+	lost := lostOf(r)
 	numbers := make([]int, len(r.Changes))
 	for i, c := range r.Changes {
 		if c.Unstable {
@@ -57,61 +61,101 @@ func (p *places) numbers(w Workload, r Revision) []int {
 		}
 		kind, name, _ := strings.Cut(c.Part, "/")
 		if was, becomes := native[name]; becomes && c.Path == "" && (kind == "container" || kind == "initContainer") {
-			c = becoming(name, was, r.Changes)
+			numbers[i] = p.add(p.becoming(own, name, was, r.Changes), lost(c))
+			continue
 		}
-		lost := takes || c.Path == "" && c.To == nil && slices.Contains(r.Loses, name)
-		numbers[i] = p.number(own, r.Sidecars, c, lost)
+		numbers[i] = p.number(own, r.Sidecars, c, lost(c))
 	}
 	return numbers
 }
 
+// unstable are the places of what is unstable in a workload. They are part of no change, and
+// a re-created Pod gets one of what they may be all the same.
+func (p *places) unstable(w Workload) (all []place) {
+	own := ownNames(w)
+	for _, r := range w.Revisions {
+		lost := lostOf(r)
+		for _, c := range r.Changes {
+			if c.Unstable {
+				shown := p.split(c, own, own)
+				assessed, worst := assess(shown, lost(c))
+				all = append(all, place{shown: shown, assessed: assessed, worst: worst})
+			}
+		}
+	}
+	return all
+}
+
+// lostOf reports of a revision's differences whether what was injected is lost by them.
+func lostOf(r Revision) func(verdict.Change) bool {
+	takes := verdict.TakesAway(r.Changes, r.Loses)
+	return func(c verdict.Change) bool {
+		_, name, _ := strings.Cut(c.Part, "/")
+		return takes || c.Path == "" && c.To == nil && slices.Contains(r.Loses, name)
+	}
+}
+
 // number is that of one difference's place.
 func (p *places) number(own names, sidecars []string, c verdict.Change, lost bool) int {
-	c = p.mask(c)
-	c.Path = own.withoutInKeys(c.Path)
+	inValues := own
 	switch kind, _, _ := strings.Cut(c.Part, "/"); {
-	case c.Path == BecomesNative:
 	case c.Part == "order":
 		c.From, c.To = withoutApps(c.From, sidecars), withoutApps(c.To, sidecars)
+		inValues = nil
 	case c.Path == "" && (kind == "container" || kind == "initContainer"):
 		c.From, c.To = marked(c.From), essence(c.To)
+		inValues = nil
 	case c.Path == "image" && kind != App:
-	default:
-		c.From, c.To = own.withoutIn(c.From), own.withoutIn(c.To)
+		inValues = nil
 	}
-	if kind, _, _ := strings.Cut(c.Part, "/"); kind == App {
-		c.Part = App
+	if own.in(c) {
+		return p.add(p.split(c, own, inValues), lost)
 	}
 	known := known{difference{c.Part, c.Path, string(c.From), string(c.To)}, lost, c.OneShot}
 	number, ok := p.known[known]
 	if !ok {
-		number = p.add(c, lost)
+		number = p.add(p.split(c, nil, nil), lost)
 		p.known[known] = number
 	}
 	return number
 }
 
-func (p *places) mask(c verdict.Change) verdict.Change {
-	key := difference{c.Part, c.Path, string(c.From), string(c.To)}
-	masked, ok := p.masked[key]
-	if !ok {
-		masked = Masked(p.masker, []verdict.Change{c})[0]
-		p.masked[key] = masked
+// split is a difference as the places inside of its value, without secrets and names. What
+// differs is found before these go: where nothing but a secret, or a name, differs is a place too.
+func (p *places) split(c verdict.Change, inKeys, inValues names) []verdict.Change {
+	return shared(inside(Masked(p.masker, []verdict.Change{c})[0]), inKeys, inValues)
+}
+
+// shared makes of places what workloads may share.
+func shared(all []verdict.Change, inKeys, inValues names) []verdict.Change {
+	for i := range all {
+		c := &all[i]
+		c.ID, c.Spent = "", false
+		if kind, _, _ := strings.Cut(c.Part, "/"); kind == App {
+			c.Part = App
+		}
+		c.Path = mask.Alike(inKeys.withoutInKeys(c.Path))
+		c.From, c.To = alike(inValues.withoutIn(c.From)), alike(inValues.withoutIn(c.To))
 	}
-	masked.OneShot = c.OneShot
-	return masked
+	return all
+}
+
+func alike(value json.RawMessage) json.RawMessage {
+	if value == nil {
+		return nil
+	}
+	return json.RawMessage(mask.Alike(string(value)))
 }
 
 // add numbers a place, of which the same may have come in another part before: one new image
 // of several containers is one place.
-func (p *places) add(c verdict.Change, lost bool) int {
-	c.Spent = false
-	part := c.Part
-	if c.Path == "image" && part != App {
-		part = ""
-	}
+func (p *places) add(all []verdict.Change, lost bool) int {
 	digest := sha256.New()
-	for _, inner := range inside(c) {
+	for _, inner := range all {
+		part := inner.Part
+		if len(all) == 1 && inner.Path == "image" && part != App {
+			part = ""
+		}
 		for _, text := range []string{part, inner.Path, string(inner.From), string(inner.To)} {
 			digest.Write([]byte(text))
 			digest.Write([]byte{0})
@@ -119,19 +163,21 @@ func (p *places) add(c verdict.Change, lost bool) int {
 	}
 	var key [sha256.Size]byte
 	digest.Sum(key[:0])
-	assessed := assess(c, lost)
+	assessed, worst := assess(all, lost)
 	number, ok := p.byKey[key]
 	if !ok {
 		number = len(p.all)
 		p.byKey[key] = number
-		p.all = append(p.all, place{id: idOf(key), shown: c, assessed: assessed})
+		p.all = append(p.all, place{idOf(key), all, assessed, worst})
 		return number
 	}
 	found := &p.all[number]
-	if compare(c, found.shown) < 0 {
-		found.shown = c
+	if slices.CompareFunc(all, found.shown, compare) < 0 {
+		found.shown = all
 	}
-	found.assessed = worse(found.assessed, assessed)
+	if found.assessed != assessed && worse(found.assessed, assessed) == assessed {
+		found.assessed, found.worst = assessed, worst
+	}
 	return number
 }
 
@@ -163,25 +209,22 @@ func marked(of json.RawMessage) json.RawMessage {
 	return json.RawMessage("{}")
 }
 
-// becoming is that a container becomes a native sidecar, and with which image where that is
-// another one.
-func becoming(name string, was json.RawMessage, all []verdict.Change) verdict.Change {
-	image := func(container json.RawMessage) json.RawMessage {
-		var of struct{ Image json.RawMessage }
-		if json.Unmarshal(container, &of) != nil {
-			return nil
-		}
-		return of.Image
-	}
-	becomes := verdict.Change{Part: "initContainer/" + name, Path: BecomesNative}
+// becoming is that a container becomes a native sidecar, and what else of it differs then.
+func (p *places) becoming(own names, name string, was json.RawMessage, all []verdict.Change) []verdict.Change {
+	places := []verdict.Change{{Part: "initContainer/" + name, Path: BecomesNative}}
 	for _, c := range all {
-		if c.Part == becomes.Part && c.Path == "" {
-			if from, to := image(was), image(c.To); string(from) != string(to) {
-				becomes.From, becomes.To = from, to
+		if c.Part != places[0].Part || c.Path != "" {
+			continue
+		}
+		for _, d := range whenNative(p.masker.At("", was), p.masker.At("", c.To)) {
+			inValues := own
+			if d.Path == "image" {
+				inValues = nil
 			}
+			places = append(places, shared([]verdict.Change{{Part: c.Part, Path: d.Path, From: d.From, To: d.To}}, own, inValues)...)
 		}
 	}
-	return becomes
+	return places
 }
 
 // withoutApps is a sequence of containers in which a run of the app's is one.

@@ -89,21 +89,26 @@ func better(a, b assessment, first int) bool {
 }
 
 // Assess says how risky all is that a workload differs in, by its worst place, which is
-// PART:PATH. Of what is not known whole, nothing less than a loss can be excluded.
+// PART:PATH. What is unstable counts: re-created Pods get it, one way or another. Of what is
+// not known whole, nothing less than a loss can be excluded.
 func Assess(w Workload) (risk Risk, reason string) {
 	g := grouper{places: newPlaces()}
 	g.take(w)
+	places := g.unstable(w)
+	for _, p := range g.sets[0] {
+		places = append(places, g.all[p])
+	}
 	switch {
 	case g.part[0]:
 		return Loss, "it differs in more places than are known"
-	case len(g.sets[0]) == 0:
+	case len(places) == 0:
 		return Loss, "it is not known in what it differs"
 	}
 	var worst assessment
 	at := ""
-	for _, p := range g.sets[0] {
-		if next := worse(worst, g.all[p].assessed); next != worst {
-			worst, at = next, g.all[p].shown.Place()
+	for _, p := range places {
+		if next := worse(worst, p.assessed); next != worst {
+			worst, at = next, p.at()
 		}
 	}
 	return worst.risk, fmt.Sprintf("%s: %s", worst.reason, strings.TrimPrefix(at, "container/"))

@@ -32,6 +32,19 @@ func TestAssess(t *testing.T) {
 		{"app/web", "image", `"web:1"`, `"web@sha256:ab"`, false, Image, Version, imageDigest},
 		{"container/p", "resources.requests.cpu", `"1"`, `"2"`, false, Resources, Tuning, "CPU and memory"},
 		{"container/p", "resources.limits", "", `{"cpu":"1"}`, false, Resources, Tuning, "CPU and memory"},
+		{"container/p", "resources.limits", `{"cpu":"1"}`, `{"nvidia.com/gpu":"1"}`, false, Resources, Behaviour, "other resources than CPU and memory"},
+		{"container/p", "resources.limits.nvidia.com/gpu", "", `"1"`, false, Resources, Behaviour, "other resources than CPU and memory"},
+		{"container/p", "resources.requests.hugepages-2Mi", "", `"1Gi"`, false, Resources, Behaviour, "other resources than CPU and memory"},
+		{"container/p", "resources.limits.ephemeral-storage", `"1Gi"`, `"1Mi"`, false, Resources, Behaviour, "other resources than CPU and memory"},
+		{"container/p", "resources.limits.cpu.later", `"1"`, `"2"`, false, Resources, Behaviour, "other resources than CPU and memory"},
+		{"container/p", "resources.requests", `{"cpu":"1","ephemeral-storage":"1Gi"}`, "", false, Resources, Behaviour, "other resources than CPU and memory"},
+		{"container/p", "resources.requests", `"{\"cpu\": … (9000 bytes)"`, "", false, Resources, Behaviour, "other resources than CPU and memory"},
+		{"container/p", "resources", `{"limits":{"memory":"1Gi"},"requests":{"cpu":"1"}}`, "", false, Resources, Tuning, "CPU and memory"},
+		{"container/p", "resources", "", `{"limits":{"memory":"1Gi","nvidia.com/gpu":"1"}}`, false, Resources, Behaviour, "other resources than CPU and memory"},
+		{"container/p", "resources", "", `{"claims":[{"name":"gpu"}],"limits":{"memory":"1Gi"}}`, false, Resources, Behaviour, "claimed devices"},
+		{"container/p", "resources", `{"limits":{"cpu":"1"}}`, `{"claims":[{"name":"gpu"}]}`, false, Resources, Behaviour, "claimed devices"},
+		{"pod", "resources.limits.memory", `"1Gi"`, `"2Gi"`, false, Resources, Tuning, "CPU and memory"},
+		{"container/p", "resizePolicy[cpu].restartPolicy", `"NotRequired"`, `"RestartContainer"`, false, Resources, Tuning, "CPU and memory"},
 		{"container/p", "resources.claims[gpu]", "", `{"name":"gpu"}`, false, Resources, Behaviour, "claimed devices"},
 		{"container/p", "env[LOG_LEVEL].value", `"info"`, `"debug"`, false, Env, Tuning, "a log level"},
 		{"container/p", "env[LINKERD2_PROXY_LOG].value", `"warn"`, `"info"`, false, Env, Tuning, "a log level"},
@@ -40,6 +53,21 @@ func TestAssess(t *testing.T) {
 		{"container/p", "env[DIALOG_LEVELS]", "", `{"name":"DIALOG_LEVELS"}`, false, Env, Behaviour, "a variable"},
 		{"container/p", "args", `["--log-level=info","--port=80"]`, `["--log-level=debug","--port=80"]`, false, Args, Tuning, "a log level"},
 		{"container/p", "args", `["--log-level=info","--port=8080"]`, `["--log-level=debug","--port=8081"]`, false, Args, Behaviour, "arguments"},
+		{"container/p", "env[LOG_LEVEL]", "", `{"name":"LOG_LEVEL","value":"debug"}`, false, Env, Tuning, "a log level"},
+		{"container/p", "env[LOG_LEVEL]", "", `{"name":"LOG_LEVEL","valueFrom":{"secretKeyRef":{"name":"x","key":"y"}}}`, false, Env, Behaviour, "a variable"},
+		{"container/p", "env[LOG_LEVEL].valueFrom", "", `{"secretKeyRef":{"name":"x","key":"y"}}`, false, Env, Behaviour, "a variable"},
+		{"container/p", "env[LOG_LEVEL].valueFrom.secretKeyRef.name", `"x"`, `"y"`, false, Env, Behaviour, "a variable"},
+		{"container/p", "env[LOG_LEVEL].value", `"{\"level\":\"info\",\"mode\":\"strict\"}"`, `"{\"level\":\"info\",\"mode\":\"permissive\"}"`, false, Env, Behaviour, "a variable"},
+		{"container/p", "env[LOG_LEVEL].value", `"***masked***"`, `"***masked***"`, false, Env, Behaviour, "a variable"},
+		{"container/p", "env[LOG_LEVEL].value", `"info"`, `"` + strings.Repeat("x", 300) + `"`, false, Env, Behaviour, "a variable"},
+		{"container/p", "env[LOG_LEVEL_TOKEN].value", `"a"`, `"b"`, false, Env, Behaviour, "a variable"},
+		{"container/p", "env[LOG_LEVEL]x].value", `"a"`, `"b"`, false, Env, Behaviour, "a variable"},
+		{"container/p", "env[GOMAXPROCS].valueFrom.resourceFieldRef.resource", `"limits.cpu"`, `"requests.cpu"`, false, Env, Behaviour, "a variable"},
+		{"container/p", "args", `["proxy","sidecar","--log-level-token=a"]`, `["proxy","sidecar","--log-level-token=b"]`, false, Args, Behaviour, "arguments"},
+		{"container/p", "args", `["proxy","--log-level=info","--log-level=a:info"]`, `["proxy","--log-level=info","--log-level=a:debug"]`, false, Args, Tuning, "a log level"},
+		{"container/p", "args", `["proxy","--proxyComponentLogLevel","misc:error"]`, `["proxy","--proxyComponentLogLevel","misc:info"]`, false, Args, Tuning, "a log level"},
+		{"metadata", "annotations[dapr.io/log-level-sink]", `"a"`, `"b"`, false, Annotation, Behaviour, "an annotation that configures"},
+		{"metadata", "annotations[sidecar.istio.io/logLevel]", "", `"debug"`, false, Annotation, Tuning, "a log level"},
 		{"metadata", "annotations[dapr.io/log-level]", `"info"`, `"debug"`, false, Annotation, Tuning, "a log level"},
 		{"container/p", "env[GOMAXPROCS].value", `"1"`, `"2"`, false, Env, Tuning, "how much of CPU and memory it uses"},
 		{"container/p", "args", `["proxy","sidecar","--concurrency=2"]`, `["proxy","sidecar","--concurrency=4"]`, false, Args, Tuning, "how much of CPU and memory it uses"},
@@ -75,7 +103,7 @@ func TestAssess(t *testing.T) {
 		if test.to != "" {
 			c.To = json.RawMessage(test.to)
 		}
-		got := assess(c, test.lost)
+		got, _ := assess(inside(c), test.lost)
 		if got.kind != test.kind || got.risk != test.risk || got.reason != test.reason {
 			t.Errorf("%s %s → %s: %s, %s: %s; want %s, %s: %s", c.Place(), test.from, test.to, got.kind, got.risk, got.reason, test.kind, test.risk, test.reason)
 		}
@@ -125,6 +153,11 @@ func TestAssessWorkload(t *testing.T) {
 	cpu := difference("container/p", "resources.requests.cpu", `"1"`, `"2"`)
 	probe := difference("container/p", "readinessProbe.periodSeconds", `1`, `2`)
 	gone := difference("container/p", "", `{"name":"p"}`, "")
+	varies := func(c verdict.Change) verdict.Change {
+		c.Unstable = true
+		return c
+	}
+	unstable := varies(difference("container/p", "image", `"p:1.28.0"`, `"p:1.29.0"`))
 	for name, test := range map[string]struct {
 		revision Revision
 		risk     Risk
@@ -134,6 +167,9 @@ func TestAssessWorkload(t *testing.T) {
 		"a loss":          {Revision{Changes: []verdict.Change{cpu, gone}, Loses: []string{"p"}}, Loss, "what was injected is lost: p"},
 		"only taken away": {Revision{Changes: []verdict.Change{difference("app/web", "env[A]", `{"name":"A"}`, "")}}, Loss, "what was injected is only taken away: app:env[A]"},
 		"not known whole": {Revision{Changes: []verdict.Change{cpu}, More: 1}, Loss, "it differs in more places than are known"},
+		"unstable":        {Revision{Changes: []verdict.Change{unstable}}, Version, "another minor version: p:image"},
+		"partly unstable": {Revision{Changes: []verdict.Change{cpu, unstable}}, Version, "another minor version: p:image"},
+		"lost by chance":  {Revision{Changes: []verdict.Change{cpu, varies(gone)}, Loses: []string{"p"}}, Loss, "what was injected is lost: p"},
 		"not known":       {Revision{}, Loss, "it is not known in what it differs"},
 	} {
 		risk, reason := Assess(Workload{Namespace: "shop", Name: "checkout", Revisions: []Revision{test.revision}})

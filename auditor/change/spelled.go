@@ -1,6 +1,7 @@
 package change
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"slices"
@@ -16,6 +17,8 @@ const (
 	BecomesNative = "becomes a native sidecar"
 	// MaxSpelled is how many places of a value are shown; where more differ, all of it is.
 	MaxSpelled = 20
+	// tokenVolume begins the name of the volume of a ServiceAccount's token; the rest is random.
+	tokenVolume = "kube-api-access-"
 	// shortValue is the number of bytes up to which a value is shown as it is.
 	shortValue = 24
 )
@@ -33,10 +36,8 @@ func Spelled(changes []verdict.Change) []verdict.Change {
 		case becomes && c.Path == "" && kind == "container":
 		case becomes && c.Path == "" && kind == "initContainer":
 			shown = append(shown, verdict.Change{Part: c.Part, Path: BecomesNative, ID: c.ID})
-			for _, d := range differences(was, c.To) {
-				if d.Path != "restartPolicy" {
-					shown = append(shown, verdict.Change{Part: c.Part, Path: d.Path, From: d.From, To: d.To, ID: c.ID})
-				}
+			for _, d := range whenNative(was, c.To) {
+				shown = append(shown, verdict.Change{Part: c.Part, Path: d.Path, From: d.From, To: d.To, ID: c.ID})
 			}
 		default:
 			shown = append(shown, inside(c)...)
@@ -72,6 +73,21 @@ func runs(container json.RawMessage) bool {
 		RestartPolicy string `json:"restartPolicy"`
 	}
 	return json.Unmarshal(container, &of) == nil && of.RestartPolicy == "Always"
+}
+
+// whenNative is in what else a native sidecar differs from the container that it was: not in
+// what makes it one, nor in what the API server gives each container as it likes.
+func whenNative(was, is json.RawMessage) []meaning.Difference {
+	if !meaning.Of(was).Decoded() {
+		was = json.RawMessage("{}")
+	}
+	return slices.DeleteFunc(differences(was, is), func(d meaning.Difference) bool {
+		has := func(text string) bool {
+			return strings.Contains(d.Path, text) || bytes.Contains(d.From, []byte(text)) || bytes.Contains(d.To, []byte(text))
+		}
+		resize := strings.HasPrefix(d.Path, "resizePolicy") && !has("RestartContainer")
+		return d.Path == "restartPolicy" || resize || strings.HasPrefix(d.Path, "volumeMounts") && has(tokenVolume)
+	})
 }
 
 // inside is a change as what differs inside of the value, or as it is.

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // longestSummary is the number of places that a summary spells out.
@@ -20,18 +18,7 @@ var shortPaths = map[string]string{
 // Summary says in one line what the change is: "istio-proxy image 1.28.0 → 1.29.0, cpu
 // 150m → 200m".
 func (c Change) Summary() string {
-	var shown []verdict.Change
-	for _, place := range c.Places {
-		switch {
-		case place.Path == BecomesNative:
-			shown = append(shown, verdict.Change{Part: place.Part, Path: BecomesNative})
-			if place.From != nil || place.To != nil {
-				shown = append(shown, verdict.Change{Part: place.Part, Path: "image", From: place.From, To: place.To})
-			}
-		default:
-			shown = append(shown, inside(place)...)
-		}
-	}
+	shown := slices.Clone(c.Places)
 	slices.SortStableFunc(shown, compare)
 	var b strings.Builder
 	for i, place := range shown {

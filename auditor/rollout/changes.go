@@ -46,6 +46,9 @@ func (s Selection) unnamed(item report.Item) string {
 			places[c.ID] = append(places[c.ID], c.Place())
 		}
 	}
+	if place := unstable(item); len(other) == 0 && place != "" {
+		return fmt.Sprintf("also differs in %s, which varies from one injection to the next and is part of no change: a re-created Pod gets it, one way or another", place)
+	}
 	if len(other) == 0 {
 		return "it is not known whether it differs in more than the changes that --change names"
 	}
@@ -63,4 +66,16 @@ func (s Selection) unnamed(item report.Item) string {
 	}
 	return fmt.Sprintf("%s change %s%s (%s), which --change does not name: a re-created Pod takes over all that admission does today",
 		also, other[0].ID, more, at)
+}
+
+// unstable is the first place at which injections of a workload differ among themselves.
+func unstable(item report.Item) string {
+	for _, r := range item.Revisions {
+		for _, c := range r.Changes {
+			if c.Unstable {
+				return c.Place()
+			}
+		}
+	}
+	return ""
 }

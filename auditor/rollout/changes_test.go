@@ -20,11 +20,14 @@ func TestChooseByChangeAndRisk(t *testing.T) {
 		item.Name = name
 		return item
 	}
+	unstable := imageChange
+	unstable.Unstable = true
 	known := report.New(report.DriftReport, time.Unix(0, 0), []report.Item{
 		named(audited("Deployment", verdict.Drifted, imageChange, cpu), "plain"),
 		named(audited("Deployment", verdict.Drifted, imageChange, cpu, port), "port"),
 		named(audited("Deployment", verdict.Drifted, cpu), "cpu"),
 		named(with(audited("Deployment", verdict.Drifted, cpu), func(r *report.Revision) { r.MoreChanges = 1 }), "more"),
+		named(audited("Deployment", verdict.Drifted, cpu, unstable), "unstable"),
 		named(audited("Deployment", verdict.InSync), "in-sync"),
 	}, 0)
 	known.Group()
@@ -66,6 +69,8 @@ func TestChooseByChangeAndRisk(t *testing.T) {
 		"one of three named":          {item("port"), only(id(cpu)), report.Skipped, " and 1 more (container/istio-proxy:"},
 		"none named":                  {item("cpu"), only(id(port)), report.Skipped, "differs in change " + id(cpu).String()},
 		"not known whole":             {item("more"), only(id(cpu)), report.Skipped, "it is not known whether"},
+		"something unstable, named":   {item("unstable"), only(id(cpu)), report.Skipped, "also differs in container/istio-proxy:image, which varies from one injection to the next"},
+		"something unstable, tuning":  {item("unstable"), upTo(change.Tuning), report.Skipped, "what would change is version (another minor version: istio-proxy:image), and --max-risk is tuning"},
 		"in sync":                     {item("in-sync"), only(id(cpu)), "", "in sync"},
 		"audited again, all alone":    {named(audited("Deployment", verdict.Drifted, cpu, imageChange), "plain"), only(id(imageChange), id(cpu)), report.Planned, ""},
 		"not grouped, and not named":  {named(audited("Deployment", verdict.Drifted, imageChange), "plain"), only(id(cpu)), report.Skipped, "it is not known whether"},

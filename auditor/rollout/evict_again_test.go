@@ -12,14 +12,21 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
-// Both Pods were evicted and replaced, one new one differs, and the window has ended, so
-// that may evict nothing more: it did not converge.
+// Both Pods were evicted and replaced, one new one differs, and nothing more may be evicted,
+// as the window has ended, or injection gives more than was chosen: it did not converge.
 func TestNoSecondEvictionOnceNothingMayBegin(t *testing.T) {
+	t.Run("the window has ended", func(t *testing.T) { noSecondEviction(t, change.Loss, true, "v1:fresh") })
+	t.Run("injection changed, and risk is limited", func(t *testing.T) { noSecondEviction(t, change.Version, false, "v1:upgraded") })
+}
+
+func noSecondEviction(t *testing.T, risk change.Risk, ends bool, fresh string) {
+	t.Helper()
 	var mu sync.Mutex
 	pods, next, evictions, drained := []string{"p1", "p2"}, 3, 0, make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -62,17 +69,21 @@ func TestNoSecondEvictionOnceNothingMayBegin(t *testing.T) {
 		t.Fatal(err)
 	}
 	planned := withPods(audited("Deployment", verdict.Drifted, imageChange), "p1", "p2")
-	opts := Options{Strategy: Evict}.withDefaults()
+	opts := Options{Strategy: Evict, Select: Selection{MaxRisk: risk}}.withDefaults()
 	opts.Pace.MaxUnavailable = 1
 	opts.Pace.Drain = drained
 	task := task{
 		cluster: c, opts: opts, item: planned, tell: func(Event) {}, biased: func([]verdict.Change) {},
 		audit: func(context.Context, inventory.WorkloadRef, []byte) (*report.Item, error) {
 			item := withPods(audited("Deployment", verdict.Drifted, imageChange), "p3")
+			item.Revisions[0].Fresh = fresh
 			item.Revisions[0].Members[verdict.InSync] = []report.PodRef{{Name: "p4", UID: "uid-p4"}}
 			select {
 			case <-drained:
 			default:
+				if !ends {
+					break
+				}
 				close(drained) // the window has ended meanwhile: nothing new is to start
 			}
 			return &item, nil

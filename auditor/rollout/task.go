@@ -330,9 +330,9 @@ func (t *task) waiting() func(message string) {
 }
 
 // evictOnceMore gives Pods another try that came too early, unless nothing new may
-// begin, or an injector is down.
+// begin, an injector is down, or injection is not what was chosen any more.
 func (t *task) evictOnceMore(ctx context.Context, b begun, first outcome, digest string) (outcome, string) {
-	if t.drained() {
+	if t.drained() || t.opts.Select.byChange() && otherInjection(t.item, t.now) {
 		return first, digest
 	}
 	template, _, err := unstructured.NestedStringMap(b.workload.Object, "spec", "template", "metadata", "labels")
