@@ -42,9 +42,9 @@ type Options struct {
 	// Fenced is asked once before dry runs are made as another user: an error has them
 	// made as the identity itself. Nil allows all.
 	Fenced func(ctx context.Context, user string) error
-	// SidecarNames are containers to count as sidecars though the template
+	// DeclaredSidecars are containers to count as sidecars though the template
 	// declares them.
-	SidecarNames []string
+	DeclaredSidecars []string
 	// IgnorePaths leaves fields out of every comparison.
 	IgnorePaths []verdict.PathPattern
 	// CompareAnnotations are annotations that count besides those that are known to

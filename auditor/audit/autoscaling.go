@@ -58,7 +58,7 @@ func (a *Audit) differ(ctx context.Context, r inventory.Revision, live, fresh, t
 // template; what is left out is so besides what the options leave out.
 func (a *Audit) input(ctx context.Context, r inventory.Revision, live, fresh, template jsontree.Node, left ...verdict.PathPattern) (verdict.Input, error) {
 	in := verdict.Input{
-		Live: live, Fresh: fresh, Template: template, SidecarNames: a.opts.SidecarNames, Ignore: slices.Concat(a.opts.IgnorePaths, left),
+		Live: live, Fresh: fresh, Template: template, DeclaredSidecars: a.opts.DeclaredSidecars, Ignore: slices.Concat(a.opts.IgnorePaths, left),
 		IncludeAutoscaled: a.opts.IncludeAutoscaled, SizingAnnotations: a.opts.Autoscalers.Annotations, Annotations: a.opts.CompareAnnotations,
 	}
 	if !a.opts.IncludeAutoscaled {

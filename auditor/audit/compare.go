@@ -42,7 +42,7 @@ func (a *Audit) judge(ctx context.Context, f *Finding, r inventory.Revision, fre
 	if err != nil {
 		return err
 	}
-	if f.Revision.Fresh, err = stampOf(e.fresh, a.opts.SidecarNames); err != nil {
+	if f.Revision.Fresh, err = stampOf(e.fresh, a.opts.DeclaredSidecars); err != nil {
 		return fmt.Errorf("fresh Pod: %w", err)
 	}
 	f.Named = a.hasNamed(e.fresh)
@@ -69,7 +69,7 @@ func (a *Audit) judge(ctx context.Context, f *Finding, r inventory.Revision, fre
 	f.togetherUnstable()
 	f.sayVarying()
 	f.Also(e.further.said())
-	f.Revision.Fresh, err = e.further.stamp(f.Revision.Fresh, a.opts.SidecarNames)
+	f.Revision.Fresh, err = e.further.stamp(f.Revision.Fresh, a.opts.DeclaredSidecars)
 	if err != nil {
 		return fmt.Errorf("fresh Pod: %w", err)
 	}
@@ -111,7 +111,7 @@ func (a *Audit) compare(ctx context.Context, f *Finding, r inventory.Revision, a
 	}
 	if alike[0].Digest == e.digest {
 		var err error
-		c.Verdict, err = verdict.Unchanged(e.fresh, e.template, a.opts.SidecarNames)
+		c.Verdict, err = verdict.Unchanged(e.fresh, e.template, a.opts.DeclaredSidecars)
 		if err == nil && a.opts.Compared != nil && alike[0].JSON != nil {
 			c.Live, err = parse("Pod "+alike[0].Name, alike[0].JSON)
 		}

@@ -31,7 +31,7 @@ type Finding struct {
 	lastReason string
 	Submitted  []byte         // what was asked about last; nil: nothing could be
 	Fresh      verdict.Digest // of the fresh Pod
-	Named      bool           // the fresh Pod has a container of Selection.SidecarNames
+	Named      bool           // the fresh Pod has a container of Selection.WithContainers
 	Answer     jsontree.Node  // the fresh Pod; only for an observer
 	// TakenOver is when another one was asked about whose answer this is; zero: it was
 	// itself.

@@ -11,20 +11,20 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
-// OfSidecars returns the Pods that Selection.SidecarNames selects, given
+// OfSidecars returns the Pods that Selection.WithContainers selects, given
 // whether the fresh Pod has such a container.
 func (o Options) OfSidecars(pods []inventory.Pod, freshHas bool) []inventory.Pod {
-	if len(o.Selection.SidecarNames) == 0 || freshHas {
+	if len(o.Selection.WithContainers) == 0 || freshHas {
 		return pods
 	}
 	return slices.DeleteFunc(slices.Clone(pods), func(p inventory.Pod) bool { return !p.Named })
 }
 
-// hasNamed reports whether a Pod has a container of Selection.SidecarNames.
+// hasNamed reports whether a Pod has a container of Selection.WithContainers.
 func (a *Audit) hasNamed(pod jsontree.Node) bool {
 	for _, list := range []string{"containers", "initContainers"} {
 		for container := range pod.Get("spec", list).Children() {
-			if slices.Contains(a.opts.Selection.SidecarNames, container.Get("name").String()) {
+			if slices.Contains(a.opts.Selection.WithContainers, container.Get("name").String()) {
 				return true
 			}
 		}

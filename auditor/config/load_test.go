@@ -163,7 +163,7 @@ func TestLoadSaysWhatIsWrongAndWhere(t *testing.T) {
 func TestTheExampleIsUsed(t *testing.T) {
 	c := load(t, readExample(t))
 	if diff := cmp.Diff(inventory.Selection{
-		IncludeNamespaces: []string{}, ExcludeNamespaces: []string{"kube-system"}, SidecarNames: []string{},
+		IncludeNamespaces: []string{}, ExcludeNamespaces: []string{"kube-system"}, WithContainers: []string{},
 	}, c.Selection.Inventory()); diff != "" {
 		t.Error(diff)
 	}
@@ -174,7 +174,7 @@ func TestTheExampleIsUsed(t *testing.T) {
 	}
 	if diff := cmp.Diff(rollout.Options{
 		Strategy: rollout.Evict,
-		Select:   rollout.Selection{IncludeStatefulSet: true, SidecarNames: []string{}, MaxRisk: change.Behaviour},
+		Select:   rollout.Filter{IncludeStatefulSet: true, OnlySidecars: []string{}, MaxRisk: change.Behaviour},
 		Pace: rollout.Pace{Parallel: 1, Order: rollout.ByName, Canary: 2, Soak: 10 * time.Minute, MaxFailures: 1,
 			MaxUnavailable: 1, MaxUnavailablePercent: 5, Timeout: 5 * time.Minute, MaxDuration: 2 * time.Hour},
 		Mark: rollout.Mark{AnnotationPrefix: "sidecarRollout", FieldManager: "sidecar-drift"},

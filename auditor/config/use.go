@@ -26,7 +26,7 @@ func (s Selection) Inventory() inventory.Selection {
 		IncludeNamespaces: s.IncludeNamespaces,
 		ExcludeNamespaces: s.ExcludeNamespaces,
 		LabelSelector:     s.Selector,
-		SidecarNames:      s.SidecarContainerNames,
+		WithContainers:    s.SidecarContainerNames,
 	}
 }
 
@@ -48,11 +48,11 @@ func (c Configuration) RolloutOptions() rollout.Options {
 	a := c.AutoRollout
 	return rollout.Options{
 		Strategy: a.Strategy,
-		Select: rollout.Selection{
+		Select: rollout.Filter{
 			IncludeDaemonSet:   slices.Contains(a.Kinds, DaemonSet),
 			IncludeStatefulSet: slices.Contains(a.Kinds, StatefulSet),
 			ExcludeDeployment:  !slices.Contains(a.Kinds, Deployment),
-			SidecarNames:       c.Selection.SidecarContainerNames,
+			OnlySidecars:       c.Selection.SidecarContainerNames,
 			IncludeSidecarless: a.IncludeSidecarless,
 			IncludeSpent:       a.IncludeSpent,
 			MaxRisk:            a.MaxRisk,

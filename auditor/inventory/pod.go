@@ -21,7 +21,7 @@ type Pod struct {
 	Stamp string
 	// Initialized: its init containers have ended, but for native sidecars.
 	Initialized bool
-	// Named: it has a container of Selection.SidecarNames.
+	// Named: it has a container of Selection.WithContainers.
 	Named bool
 	// Size is the number of bytes of its JSON.
 	Size int
@@ -153,12 +153,12 @@ func mirror(pod jsontree.Node) bool {
 }
 
 func (s Selection) named(spec jsontree.Node) bool {
-	if len(s.SidecarNames) == 0 {
+	if len(s.WithContainers) == 0 {
 		return false
 	}
 	for _, list := range []string{"containers", "initContainers"} {
 		for container := range spec.Get(list).Children() {
-			if slices.Contains(s.SidecarNames, string(container.Get("name").Text())) {
+			if slices.Contains(s.WithContainers, string(container.Get("name").Text())) {
 				return true
 			}
 		}

@@ -21,9 +21,9 @@ type Selection struct {
 	// SkipGone leaves out those of Workloads that do not exist, which are an
 	// error without it.
 	SkipGone bool
-	// SidecarNames selects Pods that have a container or init container of one
+	// WithContainers selects Pods that have a container or init container of one
 	// of these names, live or fresh; empty selects all.
-	SidecarNames []string
+	WithContainers []string
 	// Annotations are keys of annotations that count besides those that are known to
 	// configure: Pods that differ in them are not alike.
 	Annotations []string

@@ -19,7 +19,7 @@ func (t *task) asksAgain() bool {
 }
 
 // byChange reports whether workloads are chosen by what they differ in.
-func (s Selection) byChange() bool {
+func (s Filter) byChange() bool {
 	return s.Changes.Any() || s.MaxRisk != "" && change.Loss.Exceeds(s.MaxRisk)
 }
 

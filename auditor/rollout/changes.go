@@ -11,7 +11,7 @@ import (
 // exceeds is why a workload is left out by what it differs in: by a change that is not named,
 // or one that is too risky; empty where neither is. A re-created Pod takes over all that
 // admission does today, so that all of its changes count, those of other sidecars too.
-func (s Selection) exceeds(item report.Item) string {
+func (s Filter) exceeds(item report.Item) string {
 	if !item.Differs() {
 		return ""
 	}
@@ -28,7 +28,7 @@ func (s Selection) exceeds(item report.Item) string {
 }
 
 // unnamed says what of a workload is in no change that is named, where the audit knows.
-func (s Selection) unnamed(item report.Item) string {
+func (s Filter) unnamed(item report.Item) string {
 	var other []verdict.Change // the first place of each
 	places := map[string][]string{}
 	has := false

@@ -55,8 +55,8 @@ func TestChooseByChangeAndRisk(t *testing.T) {
 		t.Fatal(of)
 		return 0
 	}
-	only := func(ids ...change.ID) Options { return Options{Select: Selection{Changes: change.Name(ids...)}} }
-	upTo := func(risk change.Risk) Options { return Options{Select: Selection{MaxRisk: risk}} }
+	only := func(ids ...change.ID) Options { return Options{Select: Filter{Changes: change.Name(ids...)}} }
+	upTo := func(risk change.Risk) Options { return Options{Select: Filter{MaxRisk: risk}} }
 	for name, test := range map[string]struct {
 		item   report.Item
 		opts   Options
@@ -80,7 +80,7 @@ func TestChooseByChangeAndRisk(t *testing.T) {
 		"behaviour, where versions":   {item("port"), upTo(change.Version), report.Skipped, "is behaviour (ports: istio-proxy:ports[15021])"},
 		"unknown, where behaviour":    {item("more"), upTo(change.Behaviour), report.Skipped, "it differs in more places than are known"},
 		"unknown, without a limit":    {item("more"), upTo(change.Loss), report.Planned, ""},
-		"in sync, --all, no risk":     {item("in-sync"), Options{Select: Selection{MaxRisk: change.Cosmetic, All: true}}, report.Planned, ""},
+		"in sync, --all, no risk":     {item("in-sync"), Options{Select: Filter{MaxRisk: change.Cosmetic, All: true}}, report.Planned, ""},
 	} {
 		got := choose(test.item, test.opts)
 		if got.result != test.want || (got.reason == "") != (test.reason == "") || !strings.Contains(got.reason, test.reason) {

@@ -69,7 +69,7 @@ func noSecondEviction(t *testing.T, risk change.Risk, ends bool, fresh string) {
 		t.Fatal(err)
 	}
 	planned := withPods(audited("Deployment", verdict.Drifted, imageChange), "p1", "p2")
-	opts := Options{Strategy: Evict, Select: Selection{MaxRisk: risk}}.withDefaults()
+	opts := Options{Strategy: Evict, Select: Filter{MaxRisk: risk}}.withDefaults()
 	opts.Pace.MaxUnavailable = 1
 	opts.Pace.Drain = drained
 	task := task{

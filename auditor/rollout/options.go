@@ -54,7 +54,7 @@ const (
 // Options of MakePlan and Run. The zero value plans with the defaults.
 type Options struct {
 	Strategy Strategy // Restart if empty
-	Select   Selection
+	Select   Filter
 	Guards   Guards
 	Pace     Pace
 	WaveBy   WaveBy // not together with Pace.Canary
@@ -70,17 +70,17 @@ type Options struct {
 	Progress func(Event)
 }
 
-// Selection says which of the audited workloads are meant.
-type Selection struct {
+// Filter says which of the audited workloads are meant.
+type Filter struct {
 	// DaemonSets and StatefulSets are rolled out only when included,
 	// Deployments (and Argo Rollouts with them) unless excluded.
 	IncludeDaemonSet, IncludeStatefulSet, ExcludeDeployment bool
 	// States to roll out; empty means Drifted and Missing, and Orphaned where
 	// the guard against it is lifted.
 	States []verdict.State
-	// SidecarNames narrows what counts to these sidecars' own parts; empty
+	// OnlySidecars narrows what counts to these sidecars' own parts; empty
 	// means every difference counts.
-	SidecarNames []string
+	OnlySidecars []string
 	// IncludeSidecarless rolls out what no container is injected into, but variables,
 	// mounts or volumes, too.
 	IncludeSidecarless bool
@@ -97,8 +97,8 @@ type Selection struct {
 }
 
 // AnyKind selects workloads of every kind that can be rolled out, by these sidecars.
-func AnyKind(sidecars ...string) Selection {
-	return Selection{IncludeDaemonSet: true, IncludeStatefulSet: true, SidecarNames: sidecars}
+func AnyKind(sidecars ...string) Filter {
+	return Filter{IncludeDaemonSet: true, IncludeStatefulSet: true, OnlySidecars: sidecars}
 }
 
 // Guards says which guards a person has lifted.

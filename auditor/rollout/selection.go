@@ -64,9 +64,9 @@ func choose(item report.Item, opts Options) decision {
 	if varies := onlyVaries(item); varies != "" && item.State.Drift() && !sel.wantsAll(item) {
 		return skip("differs only in what varies from one injection to the next (%s)", varies)
 	}
-	if len(sel.SidecarNames) > 0 && item.State.Drift() && len(sel.differences(item)) == 0 && !sel.wantsAll(item) {
+	if len(sel.OnlySidecars) > 0 && item.State.Drift() && len(sel.differences(item)) == 0 && !sel.wantsAll(item) {
 		return skip("differs only in parts of other sidecars than %s (--sidecar-container-name)",
-			strings.Join(sel.SidecarNames, ", "))
+			strings.Join(sel.OnlySidecars, ", "))
 	}
 	if sel.onlySpent(item) && !sel.IncludeSpent && !sel.wantsAll(item) {
 		return skip("differs only in how init containers ran that have ended (%s), and nothing that runs depends on that: --include-spent re-creates its Pods all the same",
@@ -100,7 +100,7 @@ func onlyVaries(item report.Item) string {
 }
 
 // onlySpent reports whether the workload drifts by nothing but what is spent, of what counts.
-func (s Selection) onlySpent(item report.Item) bool {
+func (s Filter) onlySpent(item report.Item) bool {
 	changes := s.differences(item)
 	return item.State.Drift() && len(changes) > 0 && len(verdict.Unspent(changes)) == 0 &&
 		!slices.ContainsFunc(item.Revisions, func(r report.Revision) bool { return r.MoreChanges > 0 })
@@ -108,7 +108,7 @@ func (s Selection) onlySpent(item report.Item) bool {
 
 // nothingToDo is why there is nothing to say about the workload in a plan: it is as
 // admission would make it, and not everything is meant.
-func (s Selection) nothingToDo(item report.Item) decision {
+func (s Filter) nothingToDo(item report.Item) decision {
 	switch {
 	case s.wantsAll(item):
 	case item.State == verdict.InSync:
@@ -122,24 +122,24 @@ func (s Selection) nothingToDo(item report.Item) decision {
 }
 
 // wantsAll reports whether --all selects the workload: it has the sidecar.
-func (s Selection) wantsAll(item report.Item) bool {
+func (s Filter) wantsAll(item report.Item) bool {
 	return s.All && slices.ContainsFunc(item.Revisions, func(r report.Revision) bool {
-		return slices.ContainsFunc(r.Sidecars, s.named) || r.Injected && s.IncludeSidecarless && len(s.SidecarNames) == 0
+		return slices.ContainsFunc(r.Sidecars, s.named) || r.Injected && s.IncludeSidecarless && len(s.OnlySidecars) == 0
 	})
 }
 
 // named reports whether a sidecar is one of those that are meant.
-func (s Selection) named(sidecar string) bool {
-	return len(s.SidecarNames) == 0 || slices.Contains(s.SidecarNames, sidecar)
+func (s Filter) named(sidecar string) bool {
+	return len(s.OnlySidecars) == 0 || slices.Contains(s.OnlySidecars, sidecar)
 }
 
 // differences are the changes that make the workload eligible: all, or those
 // in the own parts of the sidecars that are named.
-func (s Selection) differences(item report.Item) []verdict.Change {
+func (s Filter) differences(item report.Item) []verdict.Change {
 	var changes []verdict.Change
 	for _, r := range item.Revisions {
 		for _, c := range verdict.Stable(r.Changes) {
-			if len(s.SidecarNames) == 0 || slices.Contains(s.SidecarNames, sidecarOf(c.Part)) {
+			if len(s.OnlySidecars) == 0 || slices.Contains(s.OnlySidecars, sidecarOf(c.Part)) {
 				changes = append(changes, c)
 			}
 		}
@@ -149,7 +149,7 @@ func (s Selection) differences(item report.Item) []verdict.Change {
 
 // excludesKind says why workloads of the kind are left out, and what would
 // include them; empty for those that are rolled out.
-func (s Selection) excludesKind(name string) string {
+func (s Filter) excludesKind(name string) string {
 	switch {
 	case name == kind.DaemonSet && !s.IncludeDaemonSet:
 		return "DaemonSets are left out by default: --include-daemonset"
@@ -222,7 +222,7 @@ func takesAway(r report.Revision) bool { return verdict.TakesAway(r.Changes, r.L
 
 // driftedSidecars names the sidecars that a rollout renews: those with
 // differences of their own or, where only their surroundings differ, all.
-func (s Selection) driftedSidecars(item report.Item) []string {
+func (s Filter) driftedSidecars(item report.Item) []string {
 	injected := collect(item, func(r report.Revision) []string { return r.Sidecars })
 	var drifted []string
 	for _, c := range s.differences(item) {

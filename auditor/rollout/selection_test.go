@@ -54,15 +54,15 @@ func TestChoose(t *testing.T) {
 	inSync := audited("Deployment", verdict.InSync)
 	lost := with(audited("Deployment", verdict.Drifted, imageChange), func(r *report.Revision) { r.Loses = []string{"vault-agent"} })
 	orphaned := with(audited("Deployment", verdict.Orphaned), func(r *report.Revision) { r.Loses = []string{"istio-proxy"} })
-	proxyOnly := Selection{SidecarNames: []string{"istio-proxy"}}
+	proxyOnly := Filter{OnlySidecars: []string{"istio-proxy"}}
 	halfUnknown := audited("Deployment", verdict.Drifted, imageChange)
 	halfUnknown.Revisions = append(halfUnknown.Revisions, report.Revision{Name: "web-2", State: verdict.Unknown, Reason: "webhook down"})
 	sidecarless := func(state verdict.State, changes ...verdict.Change) report.Item {
 		return with(audited("Deployment", state, changes...), func(r *report.Revision) { r.Sidecars, r.Injected = nil, true })
 	}
 	variable := verdict.Change{Part: "app/web", Path: "env[OTEL].value", From: json.RawMessage(`"a"`), To: json.RawMessage(`"b"`)}
-	included := Options{Select: Selection{IncludeSidecarless: true}}
-	includedAll := Options{Select: Selection{IncludeSidecarless: true, All: true}}
+	included := Options{Select: Filter{IncludeSidecarless: true}}
+	includedAll := Options{Select: Filter{IncludeSidecarless: true, All: true}}
 	appImage := verdict.Change{Part: "app/web", Path: "image", From: json.RawMessage(`"web:1"`), To: json.RawMessage(`"web:1@sha256:b"`)}
 	deploys := with(audited("Deployment", verdict.Drifted, appImage, imageChange), func(r *report.Revision) { r.AppImages = []verdict.Change{appImage} })
 	edited := with(audited("Deployment", verdict.InSync), func(r *report.Revision) { r.AppImages = []verdict.Change{appImage} })
@@ -70,8 +70,8 @@ func TestChoose(t *testing.T) {
 	imageOfInit := verdict.Change{Part: "initContainer/istio-init", Path: "image", From: json.RawMessage(`"a:1"`), To: json.RawMessage(`"a:2"`), Spent: true}
 	spent := audited("Deployment", verdict.Drifted, imageOfInit)
 	moreThanSpent := with(audited("Deployment", verdict.Drifted, imageOfInit), func(r *report.Revision) { r.MoreChanges = 1 })
-	initOnly := Selection{SidecarNames: []string{"istio-init"}}
-	states := func(s ...verdict.State) Options { return Options{Select: Selection{States: s}} }
+	initOnly := Filter{OnlySidecars: []string{"istio-init"}}
+	states := func(s ...verdict.State) Options { return Options{Select: Filter{States: s}} }
 
 	for name, test := range map[string]struct {
 		item report.Item
@@ -88,7 +88,7 @@ func TestChoose(t *testing.T) {
 		"blocked":                     {item: with(audited("Deployment", verdict.Blocked), func(r *report.Revision) { r.Reason = "denied by x" }), want: report.Skipped, reason: "Blocked and never rolled out: denied by x"},
 		"unstable":                    {item: audited("Deployment", verdict.Unstable), want: report.Skipped, reason: "Unstable"},
 		"unknown":                     {item: audited("Deployment", verdict.Unknown), want: report.Skipped, reason: "Unknown"},
-		"unknown with --all":          {item: audited("Deployment", verdict.Unknown), opts: Options{Select: Selection{All: true}}, want: report.Skipped, reason: "Unknown"},
+		"unknown with --all":          {item: audited("Deployment", verdict.Unknown), opts: Options{Select: Filter{All: true}}, want: report.Skipped, reason: "Unknown"},
 		"one revision unknown":        {item: halfUnknown, want: report.Skipped, reason: "webhook down"},
 		"approximate":                 {item: with(audited("Deployment", verdict.Drifted, imageChange), func(r *report.Revision) { r.Approximate = true }), want: report.Skipped, reason: "approximate"},
 		"modified":                    {item: audited("Deployment", verdict.Modified), want: report.Skipped, reason: "--state Modified"},
@@ -100,9 +100,9 @@ func TestChoose(t *testing.T) {
 		"orphaned, allowed":           {item: orphaned, opts: Options{Guards: Guards{AllowOrphaned: true}}, want: report.Planned},
 		"drifted, loses a sidecar":    {item: lost, want: report.Skipped, reason: "would lose the sidecar vault-agent"},
 		"drifted, may lose a sidecar": {item: lost, opts: Options{Guards: Guards{AllowOrphaned: true}}, want: report.Planned},
-		"in sync, --all":              {item: inSync, opts: Options{Select: Selection{All: true}}, want: report.Planned},
-		"in sync, --all of another":   {item: inSync, opts: Options{Select: Selection{All: true, SidecarNames: []string{"linkerd-proxy"}}}, reason: "in sync"},
-		"not injected, --all":         {item: with(audited("Deployment", verdict.NotInjected), func(r *report.Revision) { r.Sidecars = nil }), opts: Options{Select: Selection{All: true}}, reason: "has no sidecar"},
+		"in sync, --all":              {item: inSync, opts: Options{Select: Filter{All: true}}, want: report.Planned},
+		"in sync, --all of another":   {item: inSync, opts: Options{Select: Filter{All: true, OnlySidecars: []string{"linkerd-proxy"}}}, reason: "in sync"},
+		"not injected, --all":         {item: with(audited("Deployment", verdict.NotInjected), func(r *report.Revision) { r.Sidecars = nil }), opts: Options{Select: Filter{All: true}}, reason: "has no sidecar"},
 		"takes variables away": {item: audited("Deployment", verdict.Drifted, taken("app/web", "env[OTEL_EXPORTER_OTLP_ENDPOINT]"), taken("volumes", "[otel]")), want: report.Skipped,
 			reason: "would only take away what was injected (app/web:env[OTEL_EXPORTER_OTLP_ENDPOINT], 2 in all)"},
 		"may take variables away":           {item: audited("Deployment", verdict.Drifted, taken("app/web", "env[X]")), opts: Options{Guards: Guards{AllowOrphaned: true}}, want: report.Planned},
@@ -111,15 +111,15 @@ func TestChoose(t *testing.T) {
 		"variables alone, included":         {item: sidecarless(verdict.Drifted, variable), opts: included, want: report.Planned},
 		"variables alone missing":           {item: sidecarless(verdict.Missing), want: report.Skipped, reason: "--include-sidecarless"},
 		"variables alone go, included":      {item: sidecarless(verdict.Orphaned, taken("app/web", "env[X]")), opts: included, want: report.Skipped, reason: "--allow-orphaned"},
-		"variables alone in sync, --all":    {item: sidecarless(verdict.InSync), opts: Options{Select: Selection{All: true}}, reason: "in sync"},
+		"variables alone in sync, --all":    {item: sidecarless(verdict.InSync), opts: Options{Select: Filter{All: true}}, reason: "in sync"},
 		"the same, included":                {item: sidecarless(verdict.InSync), opts: includedAll, want: report.Planned},
 		"another image of the app":          {item: deploys, want: report.Skipped, reason: "another image of the app than runs (web: web:1 → web:1@sha256:b): where that is meant, --allow-app-image"},
 		"another image of the app, allowed": {item: deploys, opts: allowed, want: report.Planned},
-		"an edited image of the app, --all": {item: edited, opts: Options{Select: Selection{All: true}}, want: report.Skipped, reason: "--allow-app-image"},
+		"an edited image of the app, --all": {item: edited, opts: Options{Select: Filter{All: true}}, want: report.Skipped, reason: "--allow-app-image"},
 		"an edited image of the app":        {item: edited, reason: "in sync"},
 		"only spent":                        {item: spent, want: report.Skipped, reason: "how init containers ran that have ended (initContainer/istio-init image), and nothing that runs depends on that: --include-spent"},
-		"only spent, included":              {item: spent, opts: Options{Select: Selection{IncludeSpent: true}}, want: report.Planned},
-		"only spent, --all":                 {item: spent, opts: Options{Select: Selection{All: true}}, want: report.Planned},
+		"only spent, included":              {item: spent, opts: Options{Select: Filter{IncludeSpent: true}}, want: report.Planned},
+		"only spent, --all":                 {item: spent, opts: Options{Select: Filter{All: true}}, want: report.Planned},
 		"spent, and more than is kept":      {item: moreThanSpent, want: report.Planned},
 		"spent, and an image":               {item: audited("Deployment", verdict.Drifted, imageOfInit, imageChange), want: report.Planned},
 		"only the named one is spent":       {item: audited("Deployment", verdict.Drifted, imageOfInit, imageChange), opts: Options{Select: initOnly}, want: report.Skipped, reason: "--include-spent"},
@@ -127,18 +127,18 @@ func TestChoose(t *testing.T) {
 		"another sidecar drifted":           {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "container/vault-agent", Path: "image"}), opts: Options{Select: proxyOnly}, want: report.Skipped, reason: "other sidecars than istio-proxy"},
 		"only volumes drifted":              {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "volumes", Path: "[x]"}), opts: Options{Select: proxyOnly}, want: report.Skipped, reason: "other sidecars"},
 		"a native sidecar drifted":          {item: audited("Deployment", verdict.Drifted, verdict.Change{Part: "initContainer/istio-proxy", Path: "image"}), opts: Options{Select: proxyOnly}, want: report.Planned},
-		"Deployment excluded":               {item: drifted, opts: Options{Select: Selection{ExcludeDeployment: true}}, want: report.Skipped, reason: "--exclude-deployment"},
+		"Deployment excluded":               {item: drifted, opts: Options{Select: Filter{ExcludeDeployment: true}}, want: report.Skipped, reason: "--exclude-deployment"},
 		"DaemonSet":                         {item: audited("DaemonSet", verdict.Drifted, imageChange), want: report.Skipped, reason: "--include-daemonset"},
-		"DaemonSet included":                {item: audited("DaemonSet", verdict.Drifted, imageChange), opts: Options{Select: Selection{IncludeDaemonSet: true}}, want: report.Planned},
+		"DaemonSet included":                {item: audited("DaemonSet", verdict.Drifted, imageChange), opts: Options{Select: Filter{IncludeDaemonSet: true}}, want: report.Planned},
 		"StatefulSet":                       {item: audited("StatefulSet", verdict.Drifted, imageChange), want: report.Skipped, reason: "--include-statefulset"},
-		"StatefulSet included":              {item: audited("StatefulSet", verdict.Drifted, imageChange), opts: Options{Select: Selection{IncludeStatefulSet: true}}, want: report.Planned},
+		"StatefulSet included":              {item: audited("StatefulSet", verdict.Drifted, imageChange), opts: Options{Select: Filter{IncludeStatefulSet: true}}, want: report.Planned},
 		"a blocked DaemonSet":               {item: audited("DaemonSet", verdict.Blocked), want: report.Skipped, reason: "Blocked"},
 		"Job":                               {item: audited("Job", verdict.Drifted, imageChange), want: report.Skipped, reason: "Jobs are never restarted"},
 		"CronJob":                           {item: audited("CronJob", verdict.Drifted, imageChange), want: report.Skipped, reason: "next run"},
 		"Pod":                               {item: audited("Pod", verdict.Drifted, imageChange), want: report.Skipped, reason: "a Pod of its own"},
 		"ReplicaSet":                        {item: audited("ReplicaSet", verdict.Drifted, imageChange), want: report.Planned},
 		"Argo Rollout":                      {item: audited("Rollout", verdict.Drifted, imageChange), want: report.Planned},
-		"Argo Rollout excluded":             {item: audited("Rollout", verdict.Drifted, imageChange), opts: Options{Select: Selection{ExcludeDeployment: true}}, want: report.Skipped, reason: "--exclude-deployment"},
+		"Argo Rollout excluded":             {item: audited("Rollout", verdict.Drifted, imageChange), opts: Options{Select: Filter{ExcludeDeployment: true}}, want: report.Skipped, reason: "--exclude-deployment"},
 		"an owner that nobody knows":        {item: audited("GameServer", verdict.Drifted, imageChange), want: report.Skipped, reason: "GameServer"},
 		"a state that nobody knows yet":     {item: audited("Deployment", "Haunted"), want: report.Skipped, reason: "Haunted"},
 	} {
@@ -169,7 +169,7 @@ func TestDriftedSidecars(t *testing.T) {
 		"nothing changed, all meant": {named: []string{"istio-proxy"}, want: []string{"istio-proxy"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			sel := Selection{SidecarNames: test.named}
+			sel := Filter{OnlySidecars: test.named}
 			got := sel.driftedSidecars(audited("Deployment", verdict.Drifted, test.changes...))
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)

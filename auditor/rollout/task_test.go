@@ -30,13 +30,13 @@ func TestAskItself(t *testing.T) {
 	idOf := func(c verdict.Change) string {
 		return grouped(audited("Deployment", verdict.Drifted, c)).Revisions[0].Changes[0].ID
 	}
-	upTo := func(risk change.Risk) Options { return Options{Select: Selection{MaxRisk: risk}} }
+	upTo := func(risk change.Risk) Options { return Options{Select: Filter{MaxRisk: risk}} }
 	only := func(item report.Item) Options {
 		id, err := change.ParseID(grouped(item).Revisions[0].Changes[0].ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return Options{Select: Selection{Changes: change.Name(id)}}
+		return Options{Select: Filter{Changes: change.Name(id)}}
 	}
 	for name, test := range map[string]struct {
 		planned report.Item

@@ -87,7 +87,7 @@ func converged(planned, item report.Item, opts Options, untouched map[string]boo
 		return outcome{decision: decision{result: report.RolledOut}}
 	case item.State.Drift() && len(changes) == 0 && biased > 0:
 		return outcome{leftOut: true, decision: decision{report.RolledOut, "what a dry run does not tell of was left out"}}
-	case !item.State.Drift() || len(opts.Select.SidecarNames) > 0 && len(changes) == 0:
+	case !item.State.Drift() || len(opts.Select.OnlySidecars) > 0 && len(changes) == 0:
 		return outcome{decision: decision{result: report.RolledOut}}
 	}
 	left, insync := newPods(item, untouched)

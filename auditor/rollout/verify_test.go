@@ -11,7 +11,7 @@ import (
 )
 
 func TestConverged(t *testing.T) {
-	proxyOnly := Options{Select: Selection{SidecarNames: []string{"istio-proxy"}}}
+	proxyOnly := Options{Select: Filter{OnlySidecars: []string{"istio-proxy"}}}
 	other := verdict.Change{Part: "container/vault-agent", Path: "image"}
 	many := make([]verdict.Change, 7)
 	for i := range many {

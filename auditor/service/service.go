@@ -335,7 +335,7 @@ func (a audits) options(c config.Configuration, workloads []inventory.WorkloadRe
 	selection.Workloads, selection.SkipGone = workloads, true
 	return audit.Options{
 		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, DryRunAs: c.DryRunAs, Fenced: a.fenced,
-		SidecarNames: c.Selection.SidecarContainerNames, IgnorePaths: c.PathPatterns(),
+		DeclaredSidecars: c.Selection.SidecarContainerNames, IgnorePaths: c.PathPatterns(),
 		CompareAnnotations: c.CompareAnnotations, IncludeAutoscaled: c.IncludeAutoscaled,
 		Autoscalers: config.AutoscalerRules(c.Autoscalers), Restless: a.restless, Asked: a.asked, Log: a.log,
 	}

@@ -60,9 +60,9 @@ type Input struct {
 	// Template is the PodTemplateSpec that was submitted for Fresh. The zero
 	// Node means unknown: what is injected then follows from managedFields.
 	Template jsontree.Node
-	// SidecarNames are containers to count as injected though the template
+	// DeclaredSidecars are containers to count as injected though the template
 	// declares them (--sidecar-container-name).
-	SidecarNames []string
+	DeclaredSidecars []string
 	// Ignore leaves changes out, as if those fields were equal
 	// (--ignore-path).
 	Ignore []PathPattern

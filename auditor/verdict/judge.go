@@ -105,8 +105,8 @@ func newComparison(in Input) (*comparison, error) {
 
 		podResources: in.Template.Get("spec", "resources"),
 	}
-	c.liveHas = declared.injected(c.live, in.SidecarNames)
-	c.newHas = declared.injected(c.fresh, in.SidecarNames)
+	c.liveHas = declared.injected(c.live, in.DeclaredSidecars)
+	c.newHas = declared.injected(c.fresh, in.DeclaredSidecars)
 	if c.creators, err = c.addedByCreator(in); err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ type documents struct {
 }
 
 func judgeDocuments(d documents) (Verdict, error) {
-	in := Input{SidecarNames: d.SidecarNames}
+	in := Input{DeclaredSidecars: d.SidecarNames}
 	for _, document := range []struct {
 		src  []byte
 		node *jsontree.Node

@@ -18,5 +18,5 @@ func advised(ctx context.Context, config *rest.Config, options audit.Options) (*
 		return nil, err
 	}
 	var adviser rollout.Adviser
-	return found, adviser.Advise(ctx, config, found, rollout.Options{Select: rollout.AnyKind(options.SidecarNames...)})
+	return found, adviser.Advise(ctx, config, found, rollout.Options{Select: rollout.AnyKind(options.DeclaredSidecars...)})
 }

@@ -284,7 +284,7 @@ func (o *auditOptions) auditing(selected inventory.Selection, progress func(done
 		Concurrency:        o.selection.concurrency,
 		Gentle:             o.gentle,
 		DryRunAs:           o.selection.dryRunAs,
-		SidecarNames:       o.selection.sidecarNames,
+		DeclaredSidecars:   o.selection.sidecarNames,
 		IgnorePaths:        o.selection.ignorePaths,
 		IncludeAutoscaled:  o.selection.includeAutoscaled,
 		Autoscalers:        o.selection.autoscalerRules(),

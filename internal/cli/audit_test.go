@@ -260,14 +260,14 @@ func TestAuditSelection(t *testing.T) {
 		{[]string{"-n", "cart", "--exclude-namespace=kube-system"}, inventory.Selection{
 			Namespace: "cart", ExcludeNamespaces: []string{"kube-system"},
 		}},
-		{[]string{"--sidecar-container-name=a,b", "--sidecar-container-name", "c"}, inventory.Selection{SidecarNames: []string{"a", "b", "c"}}},
+		{[]string{"--sidecar-container-name=a,b", "--sidecar-container-name", "c"}, inventory.Selection{WithContainers: []string{"a", "b", "c"}}},
 	} {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
 			var asked audit.Options
 			if got := runAudit(t, foundBy(&asked), tt.args...); got.code != 0 {
 				t.Fatalf("exit code %d: %s", got.code, got.errOut)
 			}
-			want := audit.Options{Selection: tt.want, Concurrency: defaultConcurrency, DryRunAs: injection.Auto, SidecarNames: tt.want.SidecarNames}
+			want := audit.Options{Selection: tt.want, Concurrency: defaultConcurrency, DryRunAs: injection.Auto, DeclaredSidecars: tt.want.WithContainers}
 			ignore := cmpopts.IgnoreFields(audit.Options{}, "Progress", "Log")
 			if diff := cmp.Diff(want, asked, ignore, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("asked (-want +got):\n%s", diff)

@@ -127,7 +127,7 @@ func (o *compareOptions) Run() error {
 	if err != nil {
 		return err
 	}
-	judged, err := verdict.Judge(verdict.Input{Live: live.root, Fresh: fresh.root, Template: template, SidecarNames: o.sidecarNames, Annotations: o.annotations})
+	judged, err := verdict.Judge(verdict.Input{Live: live.root, Fresh: fresh.root, Template: template, DeclaredSidecars: o.sidecarNames, Annotations: o.annotations})
 	if err != nil {
 		return fmt.Errorf("compare %s with %s: %w", o.live, o.fresh, err)
 	}

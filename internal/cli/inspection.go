@@ -73,7 +73,7 @@ func (i *inspection) options(selected inventory.Selection) audit.Options {
 		Selection:          selected,
 		Concurrency:        i.selection.concurrency,
 		DryRunAs:           i.selection.dryRunAs,
-		SidecarNames:       i.selection.sidecarNames,
+		DeclaredSidecars:   i.selection.sidecarNames,
 		IgnorePaths:        i.selection.ignorePaths,
 		IncludeAutoscaled:  i.selection.includeAutoscaled,
 		Autoscalers:        i.selection.autoscalerRules(),

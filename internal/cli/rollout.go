@@ -85,7 +85,7 @@ func newRolloutCommandWith(name string, streams genericiooptions.IOStreams, step
 		format:     report.Table,
 		rollout: rollout.Options{
 			Strategy: rollout.Restart,
-			Select:   rollout.Selection{MaxRisk: change.Loss},
+			Select:   rollout.Filter{MaxRisk: change.Loss},
 			Pace:     rollout.Pace{Parallel: 1, Order: rollout.ByName, MaxUnavailable: 1, Timeout: rollout.DefaultTimeout, MaxFailures: 1},
 			Mark:     rollout.Mark{AnnotationPrefix: rollout.DefaultAnnotationPrefix, FieldManager: rollout.DefaultFieldManager},
 		},
@@ -221,7 +221,7 @@ func (o *rolloutOptions) Complete(cmd *cobra.Command, args []string) error {
 	o.maxUnavailableGiven = cmd.Flags().Changed("max-unavailable")
 	o.rollout.Guards.RestartOwned = cmd.Flags().Changed("strategy") && o.rollout.Strategy == rollout.Restart
 	choose.States, choose.Changes = o.selection.states, change.Name(o.changes...)
-	choose.SidecarNames = o.selection.sidecarNames
+	choose.OnlySidecars = o.selection.sidecarNames
 	return nil
 }
 

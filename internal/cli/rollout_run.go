@@ -120,7 +120,7 @@ func (o *rolloutOptions) auditing() audit.Options {
 		Restless:           &o.restless,
 		Concurrency:        o.selection.concurrency,
 		DryRunAs:           o.selection.dryRunAs,
-		SidecarNames:       o.selection.sidecarNames,
+		DeclaredSidecars:   o.selection.sidecarNames,
 		IgnorePaths:        o.selection.ignorePaths,
 		IncludeAutoscaled:  o.selection.includeAutoscaled,
 		Autoscalers:        o.selection.autoscalerRules(),

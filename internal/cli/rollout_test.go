@@ -214,7 +214,7 @@ func TestRolloutTakesTheOriginalScriptsCommandLine(t *testing.T) {
 	}
 	want := rollout.Options{
 		Strategy: rollout.Restart,
-		Select:   rollout.Selection{IncludeDaemonSet: true, SidecarNames: []string{"istio-proxy"}, MaxRisk: change.Loss},
+		Select:   rollout.Filter{IncludeDaemonSet: true, OnlySidecars: []string{"istio-proxy"}, MaxRisk: change.Loss},
 		Pace:     rollout.Pace{Parallel: 10, Order: rollout.ByName, MaxFailures: 1, MaxUnavailable: 1, Timeout: 300 * time.Second},
 		Mark:     rollout.Mark{AnnotationPrefix: "myCompany", FieldManager: "sidecar-drift"},
 	}
@@ -327,9 +327,9 @@ func TestRolloutTakesTheOriginalScriptsOptions(t *testing.T) {
 	if got.code != 0 || r.ran {
 		t.Fatalf("carried out: %v, %+v", r.ran, got)
 	}
-	want := rollout.Selection{
+	want := rollout.Filter{
 		IncludeDaemonSet: true, IncludeStatefulSet: true, ExcludeDeployment: true,
-		SidecarNames: []string{"istio-proxy", "my-other-sidecar"}, MaxRisk: change.Loss,
+		OnlySidecars: []string{"istio-proxy", "my-other-sidecar"}, MaxRisk: change.Loss,
 	}
 	if diff := cmp.Diff(want, r.planOption.Select); diff != "" || r.planOption.Pace.Timeout != 600*time.Second {
 		t.Errorf("timeout %s, selection (-want +got):\n%s", r.planOption.Pace.Timeout, diff)
@@ -352,9 +352,9 @@ func TestRolloutSelection(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	want := inventory.Selection{
-		Namespace:     "shop",
-		SidecarNames:  []string{"istio-proxy"},
-		StartedBefore: time.Date(2022, 5, 1, 13, 0, 0, 0, time.UTC),
+		Namespace:      "shop",
+		WithContainers: []string{"istio-proxy"},
+		StartedBefore:  time.Date(2022, 5, 1, 13, 0, 0, 0, time.UTC),
 		Workloads: []inventory.WorkloadRef{
 			{Kind: "StatefulSet", Namespace: "shop", Name: "db"},
 			{Kind: "DaemonSet", Namespace: "shop", Name: "agent"},

@@ -167,7 +167,7 @@ func (s *selection) resolve(c connection) (inventory.Selection, error) {
 		IncludeNamespaces: s.includeNamespaces,
 		ExcludeNamespaces: s.excludeNamespaces,
 		LabelSelector:     s.labelSelector,
-		SidecarNames:      s.sidecarNames,
+		WithContainers:    s.sidecarNames,
 	}
 	if !s.namespaceGiven && (len(s.workloads) > 0 || !s.allNamespaces) {
 		namespace, err := c.namespace()

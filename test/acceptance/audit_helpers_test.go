@@ -35,7 +35,7 @@ func auditorConfig(t *testing.T, c *cluster.Cluster) *rest.Config {
 func auditOf(t *testing.T, c *cluster.Cluster, selection inventory.Selection) *report.Report {
 	t.Helper()
 	r, err := audit.Run(t.Context(), auditorConfig(t, c), audit.Options{
-		Selection: selection, Concurrency: 4, SidecarNames: selection.SidecarNames, Log: logr.Discard(),
+		Selection: selection, Concurrency: 4, DeclaredSidecars: selection.WithContainers, Log: logr.Discard(),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -30,9 +30,9 @@ func TestAuditOfASelection(t *testing.T) {
 	}{
 		{"namespaces", inventory.Selection{IncludeNamespaces: both, ExcludeNamespaces: []string{namespace}}, []string{"Deployment/web NotInjected 1"}},
 		{"labels", inventory.Selection{IncludeNamespaces: both, LabelSelector: "app in (shop)"}, []string{"Deployment/shop InSync 1"}},
-		{"sidecar", inventory.Selection{IncludeNamespaces: both, SidecarNames: []string{"istio-proxy"}}, []string{"Deployment/shop InSync 1", "Deployment/web InSync 1"}},
-		{"init container", inventory.Selection{IncludeNamespaces: both, SidecarNames: []string{"istio-init"}}, []string{"Deployment/shop InSync 1", "Deployment/web InSync 1"}},
-		{"no such sidecar", inventory.Selection{IncludeNamespaces: both, SidecarNames: []string{"linkerd-proxy"}}, nil},
+		{"sidecar", inventory.Selection{IncludeNamespaces: both, WithContainers: []string{"istio-proxy"}}, []string{"Deployment/shop InSync 1", "Deployment/web InSync 1"}},
+		{"init container", inventory.Selection{IncludeNamespaces: both, WithContainers: []string{"istio-init"}}, []string{"Deployment/shop InSync 1", "Deployment/web InSync 1"}},
+		{"no such sidecar", inventory.Selection{IncludeNamespaces: both, WithContainers: []string{"linkerd-proxy"}}, nil},
 		{"started before it was made", inventory.Selection{IncludeNamespaces: both, StartedBefore: time.Now().Add(-time.Hour)}, nil},
 		{"started before tomorrow", inventory.Selection{Namespace: bare, StartedBefore: time.Now().Add(24 * time.Hour)}, []string{"Deployment/web NotInjected 1"}},
 		{"a namespace without Pods", inventory.Selection{Namespace: "kube-public"}, nil},
@@ -53,7 +53,7 @@ func TestAuditOfASelection(t *testing.T) {
 	// A Pod that misses the sidecar has it in the fresh injection.
 	t.Run("sidecar that is missing", func(t *testing.T) {
 		label(t, c, bare, `{"istio-injection":"enabled"}`, hasProxy)
-		r := auditOf(t, c, inventory.Selection{Namespace: bare, SidecarNames: []string{"istio-proxy"}})
+		r := auditOf(t, c, inventory.Selection{Namespace: bare, WithContainers: []string{"istio-proxy"}})
 		checkStates(t, r, "Deployment/web Missing 1")
 	})
 	// Naming a sidecar selects Pods; what else differs is still reported.
@@ -61,7 +61,7 @@ func TestAuditOfASelection(t *testing.T) {
 		if err := injector.Update(t.Context(), istio.Values("1.28.0", "100m")...); err != nil {
 			t.Fatal(err)
 		}
-		r := auditOf(t, c, inventory.Selection{Namespace: namespace, LabelSelector: "app=web", SidecarNames: []string{"istio-init"}})
+		r := auditOf(t, c, inventory.Selection{Namespace: namespace, LabelSelector: "app=web", WithContainers: []string{"istio-init"}})
 		checkStates(t, r, "Deployment/web Drifted 1")
 	})
 }

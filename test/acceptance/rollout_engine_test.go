@@ -44,7 +44,7 @@ func newEngine(t *testing.T) *engine {
 		namespace: namespaceWith(t, c, nil),
 		config:    config,
 		opts: rollout.Options{
-			Select: rollout.Selection{IncludeDaemonSet: true, IncludeStatefulSet: true},
+			Select: rollout.Filter{IncludeDaemonSet: true, IncludeStatefulSet: true},
 			Pace:   rollout.Pace{Timeout: 2 * time.Minute},
 		},
 		state: verdict.InSync,

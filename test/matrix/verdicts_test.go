@@ -113,8 +113,8 @@ func (m *matrix) rollOut(t *testing.T, found *report.Report) {
 	})
 	some := func(opts rollout.Options, of func(row) bool) { m.rollOutBy(t, m.reportOn(found, of), opts, of) }
 	some(rollout.Options{Strategy: rollout.Evict}, func(r row) bool { return r.evicted })
-	some(rollout.Options{Select: rollout.Selection{IncludeSpent: true}}, row.onlySpent)
-	included := rollout.Options{Select: rollout.Selection{IncludeSidecarless: true}}
+	some(rollout.Options{Select: rollout.Filter{IncludeSpent: true}}, row.onlySpent)
+	included := rollout.Options{Select: rollout.Filter{IncludeSidecarless: true}}
 	some(included, func(r row) bool { return r.sidecarless && !r.orphaned })
 	included.Guards.AllowOrphaned = true
 	some(included, func(r row) bool { return r.orphaned })

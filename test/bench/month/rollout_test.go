@@ -80,7 +80,7 @@ func (w *world) rollOut(t *testing.T, found *report.Report, strategy rollout.Str
 	}
 	opts := rollout.Options{
 		Strategy: strategy,
-		Select:   rollout.Selection{IncludeStatefulSet: true, IncludeDaemonSet: true},
+		Select:   rollout.Filter{IncludeStatefulSet: true, IncludeDaemonSet: true},
 		Guards:   rollout.Guards{AllowDowntime: true},
 		Pace:     rollout.Pace{Parallel: 16},
 	}
