@@ -162,8 +162,8 @@ func (o *auditOptions) auditClusters(ctx context.Context) (found audited, failed
 	if err != nil {
 		return audited{}, nil, err
 	}
-	board := newClusterBoard(o.ErrOut, len(targets))
-	defer board.erase()
+	display := newClusterDisplay(o.ErrOut, len(targets))
+	defer display.erase()
 	audits := make([]report.Audit, len(targets))
 	absent := make([][]string, len(targets))
 	var login sync.Mutex
@@ -171,11 +171,11 @@ func (o *auditOptions) auditClusters(ctx context.Context) (found audited, failed
 	group.SetLimit(clustersAtOnce)
 	for i, t := range targets {
 		group.Go(func() error {
-			board.count(t.context, 0, 0)
-			found, err := o.auditTarget(ctx, t, &login, board)
+			display.count(t.context, 0, 0)
+			found, err := o.auditTarget(ctx, t, &login, display)
 			audits[i] = report.Audit{Cluster: t.context, Report: found.Report, Err: err}
 			absent[i] = found.absent
-			board.done(t.context)
+			display.done(t.context)
 			return nil
 		})
 	}
@@ -197,18 +197,18 @@ func everywhere(lists [][]string) []string {
 
 // auditTarget audits one of several clusters. Plugins that may ask for something
 // do so one after the other.
-func (o *auditOptions) auditTarget(ctx context.Context, t target, login *sync.Mutex, board *clusterBoard) (audited, error) {
+func (o *auditOptions) auditTarget(ctx context.Context, t target, login *sync.Mutex, display *clusterDisplay) (audited, error) {
 	if t.broken != nil {
 		return audited{}, t.broken
 	}
 	ask := t.asks && isTerminal(o.In)
 	if ask {
 		login.Lock()
-		board.pause(true)
+		display.pause(true)
 	}
 	config, err := t.connection.connect(ctx)
 	if ask {
-		board.pause(false)
+		display.pause(false)
 		login.Unlock()
 	}
 	if err != nil {
@@ -218,7 +218,7 @@ func (o *auditOptions) auditTarget(ctx context.Context, t target, login *sync.Mu
 	if selected, err = o.selection.resolve(t.connection); err != nil {
 		return audited{}, err
 	}
-	return o.auditAt(ctx, config, o.auditing(selected, func(done, total int) { board.count(t.context, done, total) }))
+	return o.auditAt(ctx, config, o.auditing(selected, func(done, total int) { display.count(t.context, done, total) }))
 }
 
 // failures says which clusters could not be audited, and why; nil if all were.

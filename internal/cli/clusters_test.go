@@ -202,9 +202,9 @@ func TestConnectionAtAContextKeepsWhatIsOfNoCluster(t *testing.T) {
 	}
 }
 
-func TestClusterBoard(t *testing.T) {
+func TestClusterDisplay(t *testing.T) {
 	var out bytes.Buffer
-	b := newClusterBoard(&out, 2)
+	b := newClusterDisplay(&out, 2)
 	b.size = func() (int, int) { return 60, 10 }
 	shown := func(want ...string) {
 		t.Helper()

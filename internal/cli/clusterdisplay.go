@@ -9,9 +9,9 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
-// clusterBoard shows audits of several clusters as they go on, on a terminal: a
+// clusterDisplay shows audits of several clusters as they go on, on a terminal: a
 // line for each that is under way. Its methods may be called concurrently.
-type clusterBoard struct {
+type clusterDisplay struct {
 	*statusLines
 	total int
 
@@ -28,13 +28,13 @@ type clusterLine struct {
 	done, total int
 }
 
-func newClusterBoard(out io.Writer, total int) *clusterBoard {
-	return &clusterBoard{statusLines: newStatusLines(out), total: total}
+func newClusterDisplay(out io.Writer, total int) *clusterDisplay {
+	return &clusterDisplay{statusLines: newStatusLines(out), total: total}
 }
 
 // count shows that so many revisions of a cluster are done of how many; 0 of 0
 // before they are known.
-func (b *clusterBoard) count(name string, done, total int) {
+func (b *clusterDisplay) count(name string, done, total int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	line := clusterLine{name, done, total}
@@ -46,8 +46,8 @@ func (b *clusterBoard) count(name string, done, total int) {
 	b.draw()
 }
 
-// done takes a cluster off the board.
-func (b *clusterBoard) done(name string) {
+// done takes a cluster off the display.
+func (b *clusterDisplay) done(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.finished++
@@ -58,7 +58,7 @@ func (b *clusterBoard) done(name string) {
 }
 
 // pause leaves the terminal to somebody else, or takes it back.
-func (b *clusterBoard) pause(paused bool) {
+func (b *clusterDisplay) pause(paused bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.paused = paused
@@ -69,12 +69,12 @@ func (b *clusterBoard) pause(paused bool) {
 	b.draw()
 }
 
-func (b *clusterBoard) find(name string) int {
+func (b *clusterDisplay) find(name string) int {
 	return slices.IndexFunc(b.underWay, func(l clusterLine) bool { return l.name == name })
 }
 
 // draw shows what is under way. Hold mu.
-func (b *clusterBoard) draw() {
+func (b *clusterDisplay) draw() {
 	if b.paused {
 		return
 	}
