@@ -109,7 +109,7 @@ func TestRolloutBesideTheOldPods(t *testing.T) {
 			t.Errorf("%s/%s: %s; want what to do", w.kind, w.name, got.Reason)
 		}
 	}
-	e.opts.Guards.AllowDowntime, e.opts.Pace.Timeout, e.opts.Pace.Parallel, e.opts.Pace.MaxFailures = true, 20*time.Second, len(items), len(items)
+	e.opts.Guards.AllowDowntime, e.opts.Pace.Timeout, e.opts.Pace.Parallel, e.opts.Pace.MaxFailures = true, time.Minute, len(items), len(items)
 	plan = e.plan(t, items...)
 	results := map[string]report.Result{}
 	for _, w := range crowdedWorkloads {
