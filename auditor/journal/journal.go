@@ -262,6 +262,9 @@ func (j *Journal) Entries() ([]Entry, Earlier) {
 	return list, j.earlier
 }
 
+// At is when an audit last asked; zero: none has.
+func (j *Journal) At() time.Time { return j.at }
+
 // Restore makes a journal of what Entries returned, in whatever order it comes, and of when an
 // audit last asked.
 func Restore(entries []Entry, earlier Earlier, at time.Time) *Journal {

@@ -50,7 +50,6 @@ type history struct {
 	mu      sync.Mutex
 	journal *journal.Journal
 	loaded  bool      // what there was is known; before, nothing is written over it
-	at      time.Time // of the last audit that asked
 	looked  time.Time // when it was tried to keep it
 	kept    time.Time // when that succeeded
 	says    [sha256.Size]byte
@@ -95,9 +94,6 @@ func (h *history) audited(a journal.Audit) map[string]journal.Interval {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.journal.Observe(a)
-	if a.Asked {
-		h.at = a.At.UTC().Truncate(time.Second)
-	}
 	return h.journal.Since()
 }
 
@@ -115,7 +111,7 @@ func (h *history) save(ctx context.Context, now time.Time) error {
 		return fmt.Errorf("keep the journal of changes: %w", err)
 	}
 	list, err1 := encode(kept, mostJournal)
-	about, err2 := json.Marshal(aboutJournal{h.at, earlier})
+	about, err2 := json.Marshal(aboutJournal{h.journal.At(), earlier})
 	if err := errors.Join(err1, err2); err != nil {
 		return fmt.Errorf("keep the journal of changes: %w", err)
 	}
