@@ -233,6 +233,9 @@ func (e *Entry) resolveUnnamed(workloads map[inventory.WorkloadRef]Workload) {
 
 // goOn takes over what is known of a change that this is a part of, or that is a part of this.
 func (e *Entry) goOn(with *Entry) {
+	if e.By == "" && e.Began == with.Began {
+		e.By, e.Candidates = with.By, with.Candidates
+	}
 	if with.Half != nil && (e.Half == nil || with.Half.Before(*e.Half)) {
 		e.Half = with.Half
 	}
