@@ -174,6 +174,10 @@ type Revision struct {
 	Scope         string           `json:"-"`
 	// Ignored is how many changes were left out on request.
 	Ignored int `json:"ignored,omitempty"`
+	// Mutators name the webhooks, CONFIGURATION/WEBHOOK, and policies that the creation of
+	// its Pods passes, or may pass, and that change Pods, but for our own; only where
+	// something differs.
+	Mutators []string `json:"-"`
 	// Running are the specs of sidecars that its Pods run with, and Wanted those that they
 	// would be given now; only where versions are wanted.
 	Running []versions.Running `json:"-"`
