@@ -195,6 +195,7 @@ func (l *loop) audit(ctx context.Context, c config.Configuration, due request) e
 	if due.scope == watch.Changes && len(due.concerns) == 0 {
 		took = 0
 	}
+	found.Waves, found.Detection = l.memory.waveProgress(), detectionOf(round, c.Interval.Duration, time.Now())
 	l.metrics.Audited(found, l.memory.oldest(), took, c.WorkloadMetrics)
 	l.metrics.Covered(metrics.Cover{
 		Features: round.Features, Learned: round.Learned, Classes: round.Classes,
@@ -202,7 +203,6 @@ func (l *loop) audit(ctx context.Context, c config.Configuration, due request) e
 		Interval: c.Interval.Duration, FullInterval: c.FullInterval.Duration,
 	})
 	l.first.end()
-	found.Waves, found.Detection = l.memory.waveProgress(), detectionOf(round, c.Interval.Duration, time.Now())
 	l.page.audited(found)
 	for _, message := range fresh.messages(found, begin) {
 		l.tell(message)

@@ -338,6 +338,6 @@ func (a audits) options(c config.Configuration, workloads []inventory.WorkloadRe
 		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, DryRunAs: c.DryRunAs, Fenced: a.fenced,
 		DeclaredSidecars: c.Selection.SidecarContainerNames, IgnorePaths: c.PathPatterns(),
 		CompareAnnotations: c.CompareAnnotations, IncludeAutoscaled: c.IncludeAutoscaled,
-		Autoscalers: config.AutoscalerRules(c.Autoscalers), Restless: a.restless, Asked: a.asked, Log: a.log,
+		Autoscalers: config.AutoscalerRules(c.Autoscalers), Restless: a.restless, Asked: a.asked, Versions: true, Log: a.log,
 	}
 }
