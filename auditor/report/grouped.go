@@ -65,6 +65,7 @@ func (r *Report) Group() {
 			}
 		}
 	}
+	r.nameWebhooks()
 }
 
 func (r *Report) grouping() change.Grouping {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
@@ -29,6 +30,8 @@ type Page struct {
 	// History is the drift so far, oldest first. Fewer than two points are
 	// not drawn.
 	History []Point
+	// Journal is what is known of changes, the last that began first.
+	Journal []journal.Entry
 	// Live has the page fetch its data anew.
 	Live Live
 }
@@ -71,11 +74,11 @@ func (p Page) WriteHTML(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("encode the states: %w", err)
 	}
-	style, err := pageParts("page.css")
+	style, err := pageParts("page.css", "overview.css")
 	if err != nil {
 		return err
 	}
-	script, err := pageParts("detail.js", "page.js", "start.js")
+	script, err := pageParts("detail.js", "model.js", "list.js", "filters.js", "changes.js", "timeline.js", "page.js", "start.js")
 	if err != nil {
 		return err
 	}

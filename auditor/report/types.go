@@ -7,6 +7,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/versions"
 )
 
 // APIVersion is the version of the report's schema.
@@ -173,6 +174,14 @@ type Revision struct {
 	Scope         string           `json:"-"`
 	// Ignored is how many changes were left out on request.
 	Ignored int `json:"ignored,omitempty"`
+	// Mutators name the webhooks, CONFIGURATION/WEBHOOK, and policies that the creation of
+	// its Pods passes, or may pass, and that change Pods, but for our own; only where
+	// something differs.
+	Mutators []string `json:"-"`
+	// Running are the specs of sidecars that its Pods run with, and Wanted those that they
+	// would be given now; only where versions are wanted.
+	Running []versions.Running `json:"-"`
+	Wanted  []versions.Spec    `json:"-"`
 	// Members are the Pods by state. A rollout needs them; they are left out
 	// of the JSON, as Pods come and go.
 	Members map[verdict.State][]PodRef `json:"-"`

@@ -119,6 +119,14 @@ func (h *history) explain(id string, began journal.Interval, v cause.Verdict) {
 	h.journal.Explain(id, began, v)
 }
 
+// entries are what is known of changes, the last that began first.
+func (h *history) entries() []journal.Entry {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	entries, _ := h.journal.Entries()
+	return entries
+}
+
 // save keeps it for the next leader, if it changed, unless it is too soon.
 func (h *history) save(ctx context.Context, now time.Time) error {
 	h.mu.Lock()

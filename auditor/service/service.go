@@ -204,6 +204,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 		return err
 	}
 	l.causes = newCauses(reader, l.history, func() { l.changes.ask(watch.Changes, "whose changes are is known") }, options.Logger)
+	l.page.journal = l.history.entries
 	l.kept = &lastReport{objects: client.CoreV1().ConfigMaps(options.Namespace), name: options.Name + lastReportSuffix, masker: l.page.masker}
 	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, judged: l.first.judged, soFar: l.soFar, restless: &restless.Ledger{}, log: options.Logger}
 	rounds := &configuredAuditor{cluster: cluster, audits: audits, changes: l.changes}
@@ -347,6 +348,6 @@ func (a audits) options(c config.Configuration, workloads []inventory.WorkloadRe
 		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, DryRunAs: c.DryRunAs, Fenced: a.fenced,
 		DeclaredSidecars: c.Selection.SidecarContainerNames, IgnorePaths: c.PathPatterns(),
 		CompareAnnotations: c.CompareAnnotations, IncludeAutoscaled: c.IncludeAutoscaled,
-		Autoscalers: config.AutoscalerRules(c.Autoscalers), Restless: a.restless, Asked: a.asked, Log: a.log,
+		Autoscalers: config.AutoscalerRules(c.Autoscalers), Restless: a.restless, Asked: a.asked, Versions: true, Log: a.log,
 	}
 }
