@@ -59,6 +59,9 @@ func (a *Audit) judge(ctx context.Context, f *Finding, r inventory.Revision, fre
 	for _, c := range e.compared {
 		a.results.compare(c)
 	}
+	if err := a.judgeToday(ctx, f, r, &e); err != nil {
+		return err
+	}
 	f.Revision.Stamps = stamps(judged)
 	f.Varies = e.varying.scope
 	f.doubted = slices.ContainsFunc(f.Revision.Changes, func(c verdict.Change) bool { return c.Unstable && slices.Contains(f.reordered, c.Place()) })

@@ -43,6 +43,8 @@ type Finding struct {
 	// observer.
 	Differs map[inventory.Alike][]verdict.Change
 
+	foreseen *foreseen // nil: no candidate was asked
+
 	Varies    restless.Scope // of what is known to vary
 	reordered []string       // where what differs does in order alone
 	doubted   bool           // some of that is unstable, as nothing tells
