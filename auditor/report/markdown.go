@@ -48,7 +48,11 @@ var (
 // out from the end, and counted.
 func (r *Report) writeMarkdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### Sidecar drift: %s\n\n", r.driftText())
+	of := ""
+	if name := r.identity().Name; name != "" {
+		of = " in " + markdownField(name)
+	}
+	fmt.Fprintf(&b, "### Sidecar drift%s: %s\n\n", of, r.driftText())
 	for line := range strings.Lines(r.summaryText(TextOptions{})) {
 		if line = markdownText.Replace(truncate(strings.TrimSpace(line), markdownLine)); b.Len()+len(line) <= markdownHead {
 			b.WriteString(line + "\n\n")

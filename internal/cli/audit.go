@@ -252,7 +252,7 @@ func (o *auditOptions) auditCluster(ctx context.Context) (found audited, failed,
 	}
 	bar := newProgress(o.ErrOut)
 	defer bar.erase()
-	found, err = o.auditAt(ctx, config, o.auditing(selected, bar.count))
+	found, err = o.auditAt(ctx, o.connection, config, o.auditing(selected, bar.count))
 	return found, nil, o.hints.openWays(ctx, config, selected, err)
 }
 
@@ -262,11 +262,12 @@ type audited struct {
 	absent []string
 }
 
-func (o *auditOptions) auditAt(ctx context.Context, config *rest.Config, options audit.Options) (audited, error) {
+func (o *auditOptions) auditAt(ctx context.Context, of connection, config *rest.Config, options audit.Options) (audited, error) {
 	found, err := o.audit(ctx, config, options)
 	if err != nil {
 		return audited{}, err
 	}
+	found.Cluster = new(of.identity(config))
 	if err := o.view.label(ctx, config, found); err != nil {
 		return audited{}, err
 	}
