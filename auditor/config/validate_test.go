@@ -17,6 +17,7 @@ func TestValidate(t *testing.T) {
 		change func(*config.Configuration)
 		want   string
 	}{
+		{func(c *config.Configuration) { c.ClusterName = "prod\u202e" }, `clusterName: is "prod\u202e": give a name of 253 printable characters at most`},
 		{func(c *config.Configuration) { c.Interval.Duration = 0 }, "interval: is 0s: give 5s or more"},
 		{func(c *config.Configuration) { c.FullInterval.Duration = time.Second }, "fullInterval: is 1s: give 5s or more"},
 		{func(c *config.Configuration) { c.Concurrency = 0 }, "concurrency: is 0: give 1 or more"},

@@ -25,6 +25,8 @@ type Report struct {
 	APIVersion  string    `json:"apiVersion"`
 	Kind        string    `json:"kind"`
 	GeneratedAt time.Time `json:"generatedAt"`
+	// Cluster is the one that was audited; nil where there are several: see Clusters.
+	Cluster *ClusterIdentity `json:"cluster,omitempty"`
 	// DryRunAs says as whom dry runs were made: "controller", as the Pods'
 	// controllers where those are known, or "self".
 	DryRunAs string  `json:"dryRunAs,omitempty"`
