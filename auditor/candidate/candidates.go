@@ -6,14 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
-	"k8s.io/apiserver/pkg/authentication/serviceaccount"
-	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/cel/environment"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -58,8 +53,7 @@ type Candidates struct {
 
 	described []report.CandidateWebhook
 
-	mu   sync.Mutex
-	self user.Info // who asks where no controller is known; nil: not asked for yet
+	askers *Askers
 }
 
 // Connect finds the webhooks and whom to ask. The caller must Close it.
@@ -81,7 +75,7 @@ func Connect(ctx context.Context, config *rest.Config, opts Options) (*Candidate
 		return nil, err
 	}
 	c := &Candidates{
-		opts: opts, cluster: cluster, client: client, hooks: hooks, chain: chain,
+		opts: opts, cluster: cluster, client: client, hooks: hooks, chain: chain, askers: NewAskers(cluster),
 		compiler: cel.NewConditionCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion())),
 		policies: slices.ContainsFunc(chain.ForPods(), func(s injection.Step) bool { return s.Kind == injection.MutatingPolicy }),
 	}
@@ -156,45 +150,6 @@ func (c *Candidates) Close() {
 				s.close()
 			}
 		}
-	}
-}
-
-// asker is who the API server would say that creates a Pod: who a dry run was made as, else
-// the controller that does, else whoever asks.
-func (c *Candidates) asker(ctx context.Context, as, controller injection.Identity) (user.Info, error) {
-	if as == (injection.Identity{}) {
-		as = controller
-	}
-	if as != (injection.Identity{}) {
-		return accountOf(as), nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.self != nil {
-		return c.self, nil
-	}
-	review, err := c.cluster.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("who you are: %w", err)
-	}
-	me := review.Status.UserInfo
-	info := &user.DefaultInfo{Name: me.Username, UID: me.UID, Groups: me.Groups, Extra: map[string][]string{}}
-	for key, values := range me.Extra {
-		info.Extra[key] = values
-	}
-	c.self = info
-	return info, nil
-}
-
-// accountOf has the groups that an API server gives to a ServiceAccount.
-func accountOf(i injection.Identity) user.Info {
-	namespace, _, err := serviceaccount.SplitUsername(i.User)
-	if err != nil {
-		return &user.DefaultInfo{Name: i.User, UID: i.UID, Groups: []string{user.AllAuthenticated}}
-	}
-	return &user.DefaultInfo{
-		Name: i.User, UID: i.UID,
-		Groups: append(serviceaccount.MakeGroupNames(namespace), user.AllAuthenticated),
 	}
 }
 

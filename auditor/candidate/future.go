@@ -29,7 +29,7 @@ func (c *Candidates) Future(ctx context.Context, asked audit.Asked) (audit.Futur
 }
 
 func (c *Candidates) foresee(ctx context.Context, asked audit.Asked) (audit.Future, error) {
-	as, err := c.asker(ctx, asked.As, asked.Controller)
+	as, err := c.askers.Of(ctx, asked.As, asked.Controller)
 	if err != nil {
 		return audit.Future{}, err
 	}

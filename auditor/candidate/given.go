@@ -12,6 +12,19 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
+// Given is [given] of documents: the Pod, as a policy or a webhook is asked about it first.
+func Given(submitted, answer []byte) (map[string]any, error) {
+	from, err := decodeObject(submitted)
+	if err != nil {
+		return nil, fmt.Errorf("submitted Pod: %w", err)
+	}
+	to, err := decodeObject(answer)
+	if err != nil {
+		return nil, fmt.Errorf("fresh Pod: %w", err)
+	}
+	return given(from, to, answer)
+}
+
 // given is the Pod that webhooks were asked about first: as it was submitted, with the API
 // server's defaults and what in-tree plugins set before that. The answer of a dry run tells
 // both: its managedFields name what was submitted, defaults included, and what plugins set

@@ -38,7 +38,8 @@ func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.State, r.Reaso
 var (
 	webhookFailed = regexp.MustCompile(`^(?:Internal error occurred: )?failed calling webhook "([^"]+)"`)
 	noDryRun      = regexp.MustCompile(`^admission webhook "([^"]+)" does not support dry run`)
-	denied        = regexp.MustCompile(`^admission webhook "[^"]+" denied the request`)
+	// A mutating policy that cannot be applied, and fails closed, says so without the Pod.
+	denied        = regexp.MustCompile(`^admission webhook "[^"]+" denied the request|^policy '[^']+' with binding '[^']+' denied request`)
 	rbac          = regexp.MustCompile(`^pods is forbidden: User "[^"]*" cannot create resource "pods"|^[a-z.0-9]+ "[^"]*" is forbidden: User "[^"]*" cannot impersonate`)
 	// forbidden are the explanations behind `pods "NAME" is forbidden: ` that
 	// the owner's own creates would get, too: they are about the Pod and

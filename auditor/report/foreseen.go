@@ -82,7 +82,10 @@ func (r *Report) Foresee() {
 }
 
 // foreseen reports whether the report is about a candidate.
-func (r *Report) foreseen() bool { return r.Preview != nil && len(r.Preview.Webhooks) > 0 }
+func (r *Report) foreseen() bool { return r.Preview != nil && r.Preview.ofCandidate() }
+
+// ofCandidate reports whether it is about webhooks or policies that are not there yet.
+func (p *Preview) ofCandidate() bool { return len(p.Webhooks)+len(p.Policies) > 0 }
 
 // markToday finds the changes of which the candidate makes nothing.
 func (r *Report) markToday() {
@@ -124,6 +127,9 @@ func (r *Report) sayToday() []ChangeSummary {
 	return said
 }
 
+// mostPolicies is how many are named in a line.
+const mostPolicies = 5
+
 // candidates says who answered for what: a line's worth.
 func (p *Preview) candidates() string {
 	type group struct{ configuration, candidate string }
@@ -136,6 +142,11 @@ func (p *Preview) candidates() string {
 			groups = append(groups, g)
 		}
 		webhooks[g] = append(webhooks[g], w.Webhook)
+	}
+	if n := len(p.Policies); n > mostPolicies {
+		return fmt.Sprintf("%s (+%d more)", strings.Join(p.Policies[:mostPolicies], ", "), n-mostPolicies)
+	} else if n > 0 {
+		return strings.Join(p.Policies, ", ")
 	}
 	texts := make([]string, len(groups))
 	for i, g := range groups {

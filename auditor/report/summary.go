@@ -70,7 +70,7 @@ func (r *Report) previewText(o TextOptions) string {
 	if r.Preview == nil {
 		return ""
 	}
-	if len(r.Preview.Webhooks) > 0 {
+	if r.Preview.ofCandidate() {
 		return o.paint(bold, "Preview") + " of " + Printable(r.Preview.candidates()) + ": "
 	}
 	var added []string

@@ -85,6 +85,8 @@ type Preview struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// Webhooks are those that candidates answered for. All else is of these.
 	Webhooks []CandidateWebhook `json:"webhooks,omitempty"`
+	// Policies are admission policies that are not in the cluster, KIND/NAME, as if they were.
+	Policies []string `json:"policies,omitempty"`
 	// Workloads is how many were looked at, and Previewed of how many of these it is known
 	// what the candidate makes.
 	Workloads int `json:"workloads,omitempty"`

@@ -7,15 +7,18 @@ import (
 	"os"
 	"strings"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 	certutil "k8s.io/client-go/util/cert"
+	"k8s.io/klog/v2"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/candidate"
+	"github.com/sidecar-drift/sidecar-drift/auditor/candidate/policies"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -24,6 +27,8 @@ import (
 type previewOptions struct {
 	auditOptions
 	webhooks []string // NAME=WHERE
+	policies []string // files
+	set      *policies.Set
 	present  []string // [NAME=]WHERE
 	caFile   string
 
@@ -35,8 +40,8 @@ func newPreviewCommand(name string, streams genericiooptions.IOStreams) *cobra.C
 	o.auditOptions.audit = o.previewed
 	o.selection.namespace = o.connection.flags.Namespace
 	cmd := &cobra.Command{
-		Use:   "preview --webhook NAME=WHERE [KIND/NAME ...] [flags]",
-		Short: "Say what another injector would change, before it is there",
+		Use:   "preview (--webhook NAME=WHERE | --policy FILE) [KIND/NAME ...] [flags]",
+		Short: "Say what another injector or policy would change, before it is there",
 		Long: `Ask a candidate what it would inject into each workload, in the place of a mutating
 webhook of the cluster, and compare: with the live Pods, as a rollout would change them, and
 with what admission makes of them today, as that is what the candidate changes. Nothing in
@@ -54,6 +59,10 @@ webhook is asked first: what it answers must give what the dry run gave. Where i
 it goes by something that cannot be reconstructed, and the workload is Unknown, with the
 places that differ. Then the candidate is asked the same, and the API server validates the
 result. A workload whose Pods it, or the API server, would refuse is Blocked.
+
+With --policy, the file's MutatingAdmissionPolicies and ValidatingAdmissionPolicies are asked
+as if they were in the cluster, by the API server's own code: what they would change, and
+which running workloads' Pods they would refuse from then on.
 
 The states are those of an audit after the change. A change that says "drift of today" is no
 change of the candidate: a rollout would make it already now. See docs/preview.md.
@@ -76,6 +85,9 @@ NAME preview --webhook istio-sidecar-injector=svc/istio-system/istiod-1-28:443/i
 # In a pipeline, as a comment for the pull request: fail on changes of behaviour
 NAME preview --webhook my-injector=exec:'docker run -i --rm my/injector:next review' --output markdown --fail-on behaviour > preview.md
 
+# Which running workloads could not be re-created any more under this policy?
+NAME preview --policy require-limits.yaml --fail-on Blocked
+
 # The present webhook is a Service that cannot be forwarded to
 NAME preview --webhook dapr-sidecar-injector=https://localhost:4000/mutate --webhook-ca ca.pem --present https://injector.example.com/mutate`),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -90,6 +102,7 @@ NAME preview --webhook dapr-sidecar-injector=https://localhost:4000/mutate --web
 	}
 	group(cmd, "Candidates", func(flags *pflag.FlagSet) {
 		flags.StringArrayVar(&o.webhooks, "webhook", nil, "Ask another one in the place of this mutating webhook, `NAME=WHERE`. Repeatable: several are asked in the API server's order.")
+		flags.StringArrayVar(&o.policies, "policy", nil, "Ask as if the admission policies in this `FILE` (- for standard input) were in the cluster: with their bindings and, where those are not in the cluster, their parameters. Repeatable.")
 		flags.StringVar(&o.caFile, "webhook-ca", "", "Verify candidates by the certificates in this `FILE` (PEM), instead of by the webhook's caBundle (svc/) or the system's authorities (https://).")
 		flags.StringArrayVar(&o.present, "present", nil, "Where the present webhook can be reached, if not as its configuration says: `[NAME=]WHERE`. Repeatable.")
 	})
@@ -119,8 +132,13 @@ func (o *previewOptions) Complete(cmd *cobra.Command, args []string) error {
 
 // Validate checks what was given, without a look at any cluster.
 func (o *previewOptions) Validate() error {
-	if len(o.webhooks) == 0 {
-		return misuse("--webhook is missing: NAME=WHERE says which webhook another one is to answer for, and where that one is")
+	switch {
+	case len(o.webhooks) == 0 && len(o.policies) == 0:
+		return misuse("--webhook or --policy is missing: NAME=WHERE says which webhook another one is to answer for, and where that one is; FILE has policies that are to be there")
+	case len(o.webhooks) > 0 && len(o.policies) > 0:
+		return misuse("--webhook and --policy contradict each other: preview one after the other")
+	case len(o.policies) > 0:
+		return o.validatePolicies()
 	}
 	for _, text := range o.webhooks {
 		place, err := parsePlace("webhook", text)
@@ -156,6 +174,26 @@ func (o *previewOptions) Validate() error {
 	return nil
 }
 
+// validatePolicies reads them.
+func (o *previewOptions) validatePolicies() error {
+	if len(o.present) > 0 || o.caFile != "" {
+		return misuse("--present and --webhook-ca go with --webhook alone")
+	}
+	var all [][]byte
+	for _, file := range o.policies {
+		_, documents, err := readDocuments(file, o.In, "admission policies")
+		if err != nil {
+			return misuse("--policy: %w", err)
+		}
+		all = append(all, documents...)
+	}
+	var err error
+	if o.set, err = policies.Read(all); err != nil {
+		return misuse("--policy: %w", err)
+	}
+	return o.auditOptions.Validate()
+}
+
 // named reports whether a place begins with a webhook's name.
 func named(text string) bool {
 	name, _, found := strings.Cut(text, "=")
@@ -177,7 +215,7 @@ func parsePlace(flag, text string) (candidate.Place, error) {
 
 // previewed is an audit with the candidates.
 func (o *previewOptions) previewed(ctx context.Context, config *rest.Config, options audit.Options) (*report.Report, error) {
-	candidates, err := candidate.Connect(ctx, config, o.candidates)
+	candidates, err := o.connect(ctx, config)
 	if apierrors.IsForbidden(err) {
 		return nil, fmt.Errorf("%w; a preview must read what admission is made of", err)
 	}
@@ -187,6 +225,20 @@ func (o *previewOptions) previewed(ctx context.Context, config *rest.Config, opt
 	defer candidates.Close()
 	options.Candidate = candidates
 	return advised(ctx, config, options)
+}
+
+// answering is a candidate until it is closed.
+type answering interface {
+	audit.Candidate
+	Close()
+}
+
+func (o *previewOptions) connect(ctx context.Context, config *rest.Config) (answering, error) {
+	if o.set != nil {
+		klog.SetLogger(logr.Discard()) // the API server's own code tells how it goes about it
+		return policies.Connect(ctx, config, o.set)
+	}
+	return candidate.Connect(ctx, config, o.candidates)
 }
 
 // Run asks and reports.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
@@ -26,10 +28,16 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/candidate"
 )
 
-// readyWithin bounds how long policies, namespaces and parameters are read.
-const readyWithin = time.Minute
+const (
+	// readyWithin bounds how long policies, namespaces and parameters are read.
+	readyWithin = time.Minute
+	// readEvery is how often it is looked whether the API's schema, and parameters, are there.
+	readEvery = 50 * time.Millisecond
+)
 
 // Policies are candidates, and answer for them. They may be used concurrently.
 type Policies struct {
@@ -37,6 +45,7 @@ type Policies struct {
 	mutating   admission.MutationInterface   // nil: none
 	validating admission.ValidationInterface // nil: none
 	authorizer *reviewer
+	askers     *candidate.Askers
 	stop       func()
 }
 
@@ -60,7 +69,9 @@ func Connect(ctx context.Context, cfg *rest.Config, set *Set) (*Policies, error)
 		return nil, err
 	}
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return &overlay{next: next, policies: over.policies, params: over.params, unlisted: over.unlisted}
+		each := *over
+		each.next = next
+		return &each
 	})
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
@@ -70,13 +81,27 @@ func Connect(ctx context.Context, cfg *rest.Config, set *Set) (*Policies, error)
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, set, client, anything, mapper)
+	p, err := start(ctx, set, client, anything, mapper)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	for path, read := range over.read {
+		select {
+		case <-read:
+		case <-ctx.Done():
+			p.Close()
+			return nil, fmt.Errorf("the parameters of policies, %s, could not be read within %s: this identity must be allowed to list and watch them", path, readyWithin)
+		}
+	}
+	return p, nil
 }
 
 // start runs the API server's plugins until Close.
 func start(ctx context.Context, set *Set, client kubernetes.Interface, anything dynamic.Interface, mapper meta.RESTMapper) (*Policies, error) {
 	stopped := make(chan struct{})
-	p := &Policies{set: set, authorizer: newReviewer(client), stop: sync.OnceFunc(func() { close(stopped) })}
+	p := &Policies{set: set, authorizer: newReviewer(client), askers: candidate.NewAskers(client), stop: sync.OnceFunc(func() { close(stopped) })}
 	factory := informers.NewSharedInformerFactory(client, 0)
 	var plugins []admission.Interface
 	if set.has(mutatingPolicies) {
@@ -84,6 +109,7 @@ func start(ctx context.Context, set *Set, client kubernetes.Interface, anything 
 		if err != nil {
 			return nil, err
 		}
+		plugin.SetEnabled(true) // whatever this library's feature gates say
 		p.mutating = plugin
 		plugins = append(plugins, plugin)
 	}
@@ -175,7 +201,7 @@ func (c *creation) AddWarning(_, text string) {
 
 // admit has the mutating policies change the Pod in its place.
 func (p *Policies) admit(ctx context.Context, c *creation) error {
-	if err := p.mutating.Admit(ctx, c, objects{}); err != nil {
+	if err := onceRead(ctx, func() error { return p.mutating.Admit(ctx, c, objects{}) }); err != nil {
 		return err
 	}
 	if again := c.GetReinvocationContext(); again.ShouldReinvoke() {
@@ -187,7 +213,20 @@ func (p *Policies) admit(ctx context.Context, c *creation) error {
 
 // validate has the validating policies judge the Pod.
 func (p *Policies) validate(ctx context.Context, c *creation) error {
-	return p.validating.Validate(warning.WithWarningRecorder(ctx, c), c, objects{})
+	ctx = warning.WithWarningRecorder(ctx, c)
+	return onceRead(ctx, func() error { return p.validating.Validate(ctx, c, objects{}) })
+}
+
+// onceRead asks again while something is still being read in the background.
+func onceRead(ctx context.Context, ask func() error) error {
+	var err error
+	_ = wait.PollUntilContextTimeout(ctx, readEvery, readyWithin, true, func(context.Context) (bool, error) {
+		err = ask()
+		// k8s.io/apiserver pkg/admission/plugin/policy/generic/policy_dispatcher.go
+		unread := apierrors.IsServiceUnavailable(err) || err != nil && strings.Contains(err.Error(), "not yet synced to use for admission")
+		return !unread, nil
+	})
+	return err
 }
 
 // objects say of any object what it says of itself, as the API server has it of custom

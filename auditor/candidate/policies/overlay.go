@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -27,6 +28,10 @@ type overlay struct {
 	next     http.RoundTripper
 	policies map[string][]runtime.Object            // by plural
 	params   map[string][]unstructured.Unstructured // by the path of their list over all namespaces
+	// read is closed for the path of each kind of parameters when they were read: they are
+	// listed, and watched from then on.
+	read map[string]chan struct{}
+	once *sync.Mutex
 	// unlisted are paths of lists that the caller may not read, and that are taken for empty:
 	// single objects are read then.
 	unlisted map[string]bool
@@ -34,7 +39,7 @@ type overlay struct {
 
 // newOverlay finds out where parameters are listed, and what the caller may not list.
 func newOverlay(ctx context.Context, cfg *rest.Config, set *Set, mapper meta.RESTMapper) (*overlay, error) {
-	o := &overlay{policies: map[string][]runtime.Object{}, params: map[string][]unstructured.Unstructured{}, unlisted: map[string]bool{}}
+	o := &overlay{policies: map[string][]runtime.Object{}, params: map[string][]unstructured.Unstructured{}, unlisted: map[string]bool{}, read: map[string]chan struct{}{}, once: new(sync.Mutex)}
 	for _, kind := range kinds {
 		o.policies[kind.plural] = set.policies[kind.plural]
 	}
@@ -62,6 +67,7 @@ func newOverlay(ctx context.Context, cfg *rest.Config, set *Set, mapper meta.RES
 			return nil, err
 		}
 		path := listPath(mapping.Resource)
+		o.read[path] = make(chan struct{})
 		for of, objects := range given {
 			if of.GroupKind() == kind.GroupKind() {
 				o.params[path] = append(o.params[path], objects...)
@@ -107,12 +113,49 @@ func (o *overlay) RoundTrip(r *http.Request) (*http.Response, error) {
 			return o.watched(r)
 		}
 		return o.listed(r, o.policies[plural])
-	case watch && r.URL.Query().Get("sendInitialEvents") != "" && len(o.params[path]) > 0:
-		return answer(r, http.StatusUnprocessableEntity, status("parameters of the candidates are in lists alone"))
+	case watch && o.read[path] != nil:
+		if r.URL.Query().Get("sendInitialEvents") != "" {
+			return answer(r, http.StatusUnprocessableEntity, status("parameters of the candidates are in lists alone"))
+		}
+		o.wasRead(path)
 	case !watch && len(o.params[path]) > 0:
 		return o.withParams(r, path)
 	}
-	return o.next.RoundTrip(r)
+	if param := o.paramAt(path); param != nil {
+		return answer(r, http.StatusOK, param)
+	}
+	response, err := o.next.RoundTrip(r)
+	if err == nil && response.StatusCode == http.StatusForbidden {
+		unknowable(r.Context(), fmt.Errorf("%s may not be read by this identity", path))
+	}
+	return response, err
+}
+
+func (o *overlay) wasRead(path string) {
+	o.once.Lock()
+	defer o.once.Unlock()
+	select {
+	case <-o.read[path]:
+	default:
+		close(o.read[path])
+	}
+}
+
+// paramAt is the parameter of a candidate whose path it is, if there is one.
+func (o *overlay) paramAt(path string) *unstructured.Unstructured {
+	for list, params := range o.params {
+		prefix, resource := list[:strings.LastIndexByte(list, '/')], list[strings.LastIndexByte(list, '/'):]
+		for i, p := range params {
+			of := prefix
+			if p.GetNamespace() != "" {
+				of += "/namespaces/" + p.GetNamespace()
+			}
+			if path == of+resource+"/"+p.GetName() {
+				return &params[i]
+			}
+		}
+	}
+	return nil
 }
 
 // watched is a watch in which nothing happens: a list is asked for then, and once.
@@ -146,10 +189,10 @@ func (o *overlay) withParams(r *http.Request, path string) (*http.Response, erro
 		return nil, err
 	}
 	list := struct {
-		APIVersion string                      `json:"apiVersion,omitempty"`
-		Kind       string                      `json:"kind,omitempty"`
-		Metadata   map[string]any              `json:"metadata"`
-		Items      []unstructured.Unstructured `json:"items"`
+		APIVersion string            `json:"apiVersion,omitempty"`
+		Kind       string            `json:"kind,omitempty"`
+		Metadata   map[string]any    `json:"metadata"`
+		Items      []json.RawMessage `json:"items"`
 	}{Metadata: map[string]any{"resourceVersion": "1"}}
 	switch response.StatusCode {
 	case http.StatusOK:
@@ -163,13 +206,21 @@ func (o *overlay) withParams(r *http.Request, path string) (*http.Response, erro
 		return response, nil
 	}
 	ours := o.params[path]
-	list.Items = slices.DeleteFunc(list.Items, func(item unstructured.Unstructured) bool {
-		return slices.ContainsFunc(ours, func(p unstructured.Unstructured) bool {
-			return p.GetNamespace() == item.GetNamespace() && p.GetName() == item.GetName()
+	list.Items = slices.DeleteFunc(list.Items, func(item json.RawMessage) bool {
+		var named struct{ Metadata struct{ Namespace, Name string } }
+		return json.Unmarshal(item, &named) == nil && slices.ContainsFunc(ours, func(p unstructured.Unstructured) bool {
+			return p.GetNamespace() == named.Metadata.Namespace && p.GetName() == named.Metadata.Name
 		})
 	})
-	if r.URL.Query().Get("continue") == "" { // once, of a list that comes in pages
-		list.Items = append(list.Items, ours...)
+	for _, p := range ours {
+		if r.URL.Query().Get("continue") != "" {
+			break // of a list that comes in pages the first one has them
+		}
+		text, err := p.MarshalJSON()
+		if err != nil {
+			return nil, err
+		}
+		list.Items = append(list.Items, text)
 	}
 	return answer(r, http.StatusOK, list)
 }

@@ -33,6 +33,15 @@ func withReviews(ctx context.Context) (context.Context, func() error) {
 	}
 }
 
+// unknowable takes down that something was not answered.
+func unknowable(ctx context.Context, err error) {
+	if u, ok := ctx.Value(unansweredKey{}).(*unanswered); ok {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.err = err
+	}
+}
+
 // Authorize is authorizer.UnconditionalAuthorizer's.
 func (r *reviewer) Authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
@@ -48,11 +57,7 @@ func (r *reviewer) Authorize(ctx context.Context, a authorizer.Attributes) (auth
 	}
 	answer, err := r.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 	if err != nil {
-		if u, ok := ctx.Value(unansweredKey{}).(*unanswered); ok {
-			u.mu.Lock()
-			u.err = err
-			u.mu.Unlock()
-		}
+		unknowable(ctx, err)
 		return authorizer.DecisionNoOpinion, "", err
 	}
 	switch {
