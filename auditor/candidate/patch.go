@@ -68,7 +68,7 @@ func plainNumbers(value any) any {
 func patched(pod object, patch []byte) (object, error) {
 	operations, err := jsonpatch.DecodePatch(patch)
 	if err != nil {
-		return nil, fmt.Errorf("its patch is no JSON patch (RFC 6902): %w", err)
+		return nil, strange("its patch is no JSON patch (RFC 6902)", err)
 	}
 	if len(operations) > maxOperations {
 		return nil, fmt.Errorf("its patch has %d operations, and no more than %d are applied", len(operations), maxOperations)
@@ -81,17 +81,17 @@ func patched(pod object, patch []byte) (object, error) {
 	options.AccumulatedCopySizeLimit, options.EscapeHTML = maxPod, false
 	after, err := operations.ApplyWithOptions(before, options)
 	if err != nil {
-		return nil, fmt.Errorf("its patch cannot be applied: %s", said([]byte(err.Error())))
+		return nil, strange("its patch cannot be applied", err)
 	}
 	if len(after) > maxPod {
 		return nil, fmt.Errorf("its patch makes the Pod larger than %d MiB", maxPod>>20)
 	}
 	result, err := decodeObject(after)
 	if err != nil {
-		return nil, fmt.Errorf("its patch leaves no Pod: %s", said([]byte(err.Error())))
+		return nil, strange("its patch leaves no Pod", err)
 	}
 	if err := json.Unmarshal(after, &corev1.Pod{}); err != nil {
-		return nil, fmt.Errorf("its patch leaves no Pod: %s", said([]byte(err.Error())))
+		return nil, strange("its patch leaves no Pod", err)
 	}
 	return withDefaults(result), samePod(pod, result)
 }

@@ -91,6 +91,11 @@ func read(r io.Reader) ([]byte, error) {
 // maxSaid is how much of what a stranger says is told, in columns.
 const maxSaid = 300
 
+// strange is an error that quotes a stranger.
+func strange(what string, err error) error {
+	return fmt.Errorf("%s: %s", what, said([]byte(err.Error())))
+}
+
 // said is what a stranger said, on one line, safe to show.
 func said(text []byte) string {
 	text = text[:min(len(text), 4*maxSaid)]

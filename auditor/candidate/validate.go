@@ -234,8 +234,9 @@ func (q question) validatedAsTemplate(ctx context.Context, kept object) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	answered, err := q.client.Post().AbsPath("/api/v1").Namespace(q.Namespace).Resource("podtemplates").
-		Param("dryRun", "All").SetHeader("Content-Type", "application/json").Body(raw).Do(ctx).Raw()
+	result := q.client.Post().AbsPath("/api/v1").Namespace(q.Namespace).Resource("podtemplates").
+		Param("dryRun", "All").SetHeader("Content-Type", "application/json").Body(raw).Do(ctx)
+	err = result.Error() // which says why, as Raw does not
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -250,6 +251,10 @@ func (q question) validatedAsTemplate(ctx context.Context, kept object) ([]byte,
 	}
 	if err != nil {
 		return encodeStored(kept)
+	}
+	answered, err := result.Raw()
+	if err != nil {
+		return nil, err
 	}
 	answer, err := decodeObject(answered)
 	if err != nil {

@@ -28,8 +28,15 @@ type told struct {
 	number map[string]int
 }
 
-// told are the changes of the items that others have, too.
-func (r *Report) told() told { return r.tell(2, mostTold) }
+// told are the changes of the items that others have, too; of a candidate all, as they are
+// what is asked for.
+func (r *Report) told() told {
+	some := 2
+	if r.foreseen() {
+		some = 1
+	}
+	return r.tell(some, mostTold)
+}
 
 // tell tells of the changes of the items that at least some workloads have, and of no more
 // than most.
