@@ -15,7 +15,7 @@ MODULES := . tools tools/actionlint test/ui test/image test/release \
            test/build/kubernetes test/build/kwok test/build/istio test/build/dapr test/build/helm test/build/helm3 \
            test/build/goreleaser test/build/krew test/build/certmanager
 LINT    := go tool -modfile=tools/go.mod golangci-lint
-BENCHES := admission-p50 audit audit-gentle detection handler rollout webhook-rss
+BENCHES := admission-p50 audit audit-gentle detection handler preview rollout webhook-rss
 # These take from minutes to an hour, by how many Pods the machine can create.
 SCALE   := audit-replay audit-rss daemon-churn daemon-dry-runs daemon-rss
 FUZZTIME ?= 10s

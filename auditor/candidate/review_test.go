@@ -2,6 +2,7 @@ package candidate
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -233,4 +234,9 @@ func TestCommands(t *testing.T) {
 
 func pemOf(s *httptest.Server) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+}
+
+// answerWithPatch allows a Pod with a JSON patch.
+func answerWithPatch(review, patch []byte) []byte {
+	return answerTo(review, `"allowed":true,"patchType":"JSONPatch","patch":"`+base64.StdEncoding.EncodeToString(patch)+`"`)
 }
