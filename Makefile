@@ -144,6 +144,10 @@ chaos: control-plane ## Break the stamper, the auditor and rollouts in every way
 matrix: control-plane ## Measure false alarms and misses on a real cluster, into docs/accuracy.md.
 	go test -count=1 -timeout 40m ./test/matrix -full -accuracy $(CURDIR)/docs/accuracy.md
 
+.PHONY: preview-proof
+preview-proof: control-plane ## Preview changes of injectors for 260 workloads of all owners, make them, and compare place by place.
+	$(GOTEST) -count=1 -timeout 40m -v ./test/acceptance -run '^TestPreview' -full
+
 .PHONY: month
 month: control-plane ## Compare restarting by drift with other ways, over three months of changes, into docs/performance.md.
 	go test -count=1 -timeout 90m ./test/bench/month -full -performance $(CURDIR)/docs/performance.md

@@ -101,7 +101,7 @@ func TestPreviewOfAChain(t *testing.T) {
 	put(before)
 	namespace := namespaceWith(t, c, map[string]string{injector.NamespaceLabel: "chain"})
 	waitInjected(t, c, namespace, "three")
-	ofAllOwners(t, c, namespace)
+	populate(t, c, namespace, population(14, 60))
 
 	for name, after := range map[string]map[int]injector.Answer{
 		"the first":          {0: knows("one", "one:2")},
