@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -57,6 +58,9 @@ type Candidates struct {
 	policies bool // a MutatingAdmissionPolicy is for Pods
 
 	described []report.CandidateWebhook
+
+	asTemplate  atomic.Bool            // answers were validated as PodTemplates
+	unvalidated atomic.Pointer[string] // why some were not; nil: all were
 
 	mu   sync.Mutex
 	self user.Info // who asks where no controller is known; nil: not asked for yet

@@ -12,8 +12,16 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
-// Describe says who answers for which webhooks.
-func (c *Candidates) Describe(p *report.Preview) { p.Webhooks = c.described }
+// Describe says who answers for which webhooks, and how the answers were validated.
+func (c *Candidates) Describe(found *report.Report) {
+	found.Preview.Webhooks = c.described
+	if c.asTemplate.Load() {
+		found.Notes = append(found.Notes, "No way is known to keep one of these injectors from a Pod, so that what was made of these was validated as PodTemplates: PodSecurity, quotas, policies and validating webhooks were not asked.")
+	}
+	if why := c.unvalidated.Load(); why != nil {
+		found.Notes = append(found.Notes, "What candidates made of Pods was not validated, as no PodTemplate could be created in a dry run: "+*why)
+	}
+}
 
 // question is about one Pod, with what a dry run of it gave.
 type question struct {
@@ -99,15 +107,24 @@ func (q question) concerns(ctx context.Context, pod object) (bool, error) {
 // others' that were there before, if there are any who may have added it.
 func (q question) check(ctx context.Context, before object) (_ object, present admitted, note string, err error) {
 	present, differing, err := q.admitPresent(ctx, before)
+	if err == nil && len(differing) > 0 {
+		differing, err = q.unexplained(present, differing)
+	}
 	if err != nil || len(differing) == 0 {
 		return before, present, "", err
 	}
 	others := q.takenForGranted(ctx, present)
+	if len(others) == 0 && !present.replaced {
+		return before, present, "", nil // whatever it is, the candidate has no part in it
+	}
 	if len(others) == 0 && !byPluginsAlone(differing) {
 		return nil, present, "", selfCheckFailed(differing)
 	}
 	before = grafted(before, present.pod, q.answer)
-	if present, differing, err = q.admitPresent(ctx, before); err != nil {
+	if present, differing, err = q.admitPresent(ctx, before); err == nil && len(differing) > 0 {
+		differing, err = q.unexplained(present, differing)
+	}
+	if err != nil {
 		return nil, present, "", err
 	}
 	if len(differing) > 0 {

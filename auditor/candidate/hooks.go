@@ -44,12 +44,6 @@ func (h *hook) reinvoked() bool {
 	return m.ReinvocationPolicy != nil && *m.ReinvocationPolicy == admissionregistrationv1.IfNeededReinvocationPolicy
 }
 
-// failsOpen reports whether Pods are created without it where it does not answer.
-func (h *hook) failsOpen() bool {
-	policy := h.accessor.GetFailurePolicy()
-	return policy != nil && *policy == admissionregistrationv1.Ignore
-}
-
 // readHooks reads the mutating webhooks that are asked about Pods, in the order of the API
 // server: configurations by name.
 func readHooks(ctx context.Context, client rest.Interface) ([]*hook, error) {

@@ -260,8 +260,10 @@ func (q question) validatedAsTemplate(ctx context.Context, kept object) ([]byte,
 		return nil, &injection.Refusal{State: verdict.Blocked, Reason: verdict.Cut(reason, verdict.MaxReason)}
 	}
 	if err != nil {
+		q.unvalidated.CompareAndSwap(nil, new(verdict.Cut(err.Error(), verdict.MaxReason)))
 		return encodeStored(kept)
 	}
+	q.asTemplate.Store(true)
 	answered, err := result.Raw()
 	if err != nil {
 		return nil, err

@@ -195,3 +195,87 @@ func TestPreviewChecksItself(t *testing.T) {
 		t.Errorf("one that goes by the Pod alone: %s, %s", web.State, web.Revisions[0].Reason)
 	}
 }
+
+// Another injector that answers differently each time is no reason to say nothing of this one.
+func TestPreviewBesideARestlessInjector(t *testing.T) {
+	c := testCluster(t)
+	all := startChain(t, c, "beside")
+	container := func(name, image string) injector.Answer {
+		return func(injector.Request) []injector.Operation {
+			return []injector.Operation{injector.AddContainer(corev1.Container{Name: name, Image: image})}
+		}
+	}
+	asked := 0
+	all.links[0].Inject(func(r injector.Request) []injector.Operation {
+		asked++
+		return container("restless", fmt.Sprint("restless:", asked))(r)
+	})
+	all.links[1].Inject(container("proxy", "proxy:1"))
+	namespace := namespaceWith(t, c, map[string]string{injector.NamespaceLabel: "beside"})
+	waitInjected(t, c, namespace, "proxy")
+	deployWeb(t, c, namespace, 1, "web")
+	next := standIn(t, c, "beside-next", container("proxy", "proxy:2"))
+	web := itemOf(t, foresee(t, c.RESTConfig(), namespace, instead(t, all.of(1), next)), "Deployment", "web")
+	if lines := strings.Join(changeLines(web.Revisions[0].Changes), "\n"); web.State != verdict.Drifted || !strings.Contains(lines, `"proxy:1" → "proxy:2"`) {
+		t.Errorf("%s, %s:\n%s", web.State, web.Revisions[0].Reason, lines)
+	}
+	web = itemOf(t, foresee(t, c.RESTConfig(), namespace, instead(t, all.of(0), next)), "Deployment", "web")
+	if web.State != verdict.Unknown {
+		t.Errorf("a candidate for the restless one itself: %s, want Unknown", web.State)
+	}
+}
+
+// What a MutatingAdmissionPolicy adds, which cannot be asked, is taken from the dry run: the
+// webhooks are given it, and it stays.
+func TestPreviewBesideAPolicy(t *testing.T) {
+	c := testCluster(t)
+	all := startChain(t, c, "policed")
+	counts := func(image string) injector.Answer {
+		return func(r injector.Request) []injector.Operation {
+			seen := fmt.Sprint(len(r.Pod.Spec.Containers[0].Env), r.Pod.Annotations["policed"])
+			return []injector.Operation{injector.AddContainer(corev1.Container{Name: "proxy", Image: image, Args: []string{seen}})}
+		}
+	}
+	all.links[0].Inject(counts("proxy:1"))
+	namespace := namespaceWith(t, c, map[string]string{injector.NamespaceLabel: "policed"})
+	clusterWide(t, c, strings.ReplaceAll(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: preview-NAMESPACE}
+spec:
+  matchConstraints:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  reinvocationPolicy: Never
+  mutations:
+  - patchType: ApplyConfiguration
+    applyConfiguration:
+      expression: >-
+        Object{metadata: Object.metadata{annotations: {"policed": "yes"}},
+          spec: Object.spec{containers: object.spec.containers.map(c, Object.spec.containers.item{name: c.name,
+            env: [Object.spec.containers.item.env.item{name: "POLICED", value: "yes"}]})}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: preview-NAMESPACE}
+spec: {policyName: preview-NAMESPACE}
+`, "NAMESPACE", namespace))
+	err := cluster.Poll(t.Context(), "the policy and the injector", func(ctx context.Context) error {
+		out, err := c.Kubectl(ctx, "", "-n", namespace, "run", "probe", "--image", "app:1", "--dry-run=server", "-o", "jsonpath={.spec.containers[*].args}")
+		if err == nil && !strings.Contains(out, "1 yes") && !strings.Contains(out, "1yes") {
+			err = fmt.Errorf("%q", out)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofAllOwners(t, c, namespace)
+	next := standIn(t, c, "policed-next", counts("proxy:2"))
+	preview := foresee(t, c.RESTConfig(), namespace, instead(t, all.of(0), next))
+	all.links[0].Inject(counts("proxy:2"))
+	sameFuture(t, preview, auditOf(t, c, inventory.Selection{Namespace: namespace}))
+	if reason := reasonOf(t, preview, "Deployment", "web"); preview.Preview.Previewed != len(preview.Items) || !strings.Contains(reason, "preview-"+namespace) {
+		t.Errorf("%d of %d previewed; %q", preview.Preview.Previewed, len(preview.Items), reason)
+	}
+}
