@@ -68,6 +68,8 @@ type Options struct {
 	Surroundings *Surroundings
 	// Thorough asks about every difference again, whatever other workloads have shown.
 	Thorough bool
+	// Versions has the report say which specs of sidecars run where.
+	Versions bool
 	// Compared is given each comparison that was made; never concurrently. Nil
 	// is given none.
 	Compared func(Comparison)

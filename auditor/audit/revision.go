@@ -57,6 +57,7 @@ func (a *Audit) revision(ctx context.Context, r inventory.Revision) (Finding, er
 		}
 	}
 	f.Also(r.Doubt)
+	a.nameMutators(ctx, &f, r)
 	a.markAsker(ctx, &f, r)
 	return f, nil
 }

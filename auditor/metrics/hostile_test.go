@@ -83,6 +83,32 @@ func TestInventedWorkloads(t *testing.T) {
 	}
 }
 
+// What is Blocked is told by name without being asked for. No namespace keeps that of others
+// out, and no name is longer than an object's.
+func TestBlockedWorkloads(t *testing.T) {
+	var items []report.Item
+	for n := range 10 * mostBlocked {
+		items = append(items, item("a-crowd", "Deployment", fmt.Sprint("w-", n), verdict.Blocked, 1))
+	}
+	items = append(items,
+		item("shop", "Deployment", "bomb", verdict.Blocked, 2), item("shop", "Deployment", "web", verdict.Drifted, 3),
+		item("tricks", "Foo", strings.Repeat("n", 300_000), verdict.Blocked, 4), item("tricks", "Bar", "a b", verdict.Blocked, 1),
+	)
+	got := gather(t, found(items...))["sidecar_drift_workload_pods"]
+	if len(got) != mostBlocked {
+		t.Errorf("%d series, want %d", len(got), mostBlocked)
+	}
+	for labels, want := range map[string]float64{
+		`kind="Deployment",name="bomb",namespace="shop",state="Blocked"`: 2,
+		`kind="Deployment",name="web",namespace="shop",state="Drifted"`:  0,
+		`kind="other",name="other",namespace="tricks",state="Blocked"`:   5,
+	} {
+		if got[labels] != want {
+			t.Errorf("%s is %v, want %v", labels, got[labels], want)
+		}
+	}
+}
+
 func TestRolloutsOfInventedKinds(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	m := New(registry)

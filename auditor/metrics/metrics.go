@@ -16,6 +16,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/versions"
 )
 
 // Metrics are the auditor's. Methods may be called concurrently; a scrape sees
@@ -42,6 +43,8 @@ type audit struct {
 	each   bool                 // whether workloads have series of their own
 	// changes numbers those of each risk, and is found at the first scrape.
 	changes func() map[change.Risk]int
+	// versions are those that run, found at the first scrape.
+	versions func() []versions.Version
 }
 
 // Reasons of failed audits.
@@ -63,14 +66,10 @@ var (
 		"Workloads that could not be asked about last, and whose state is the one that was known before.", nil, nil)
 	biasedDesc = prometheus.NewDesc("sidecar_drift_biased_workloads",
 		"Workloads with places that are not judged, as Pods that controllers created differ from a dry run there though injection did not change.", nil, nil)
-	changesDesc = prometheus.NewDesc("sidecar_drift_changes",
-		"Changes of the injection that workloads differ in, each once however many these are, by risk.", []string{"risk"}, nil)
-	startedDesc = prometheus.NewDesc("sidecar_drift_change_started_timestamp_seconds",
-		"When each change that workloads still differ in was first seen, in Unix time: those that most workloads have, 50 at most.", []string{"change", "risk"}, nil)
 	injectorDownDesc = prometheus.NewDesc("sidecar_drift_injector_down",
 		"1 for each mutating webhook that does not answer, CONFIGURATION/WEBHOOK: new Pods may be created without what it injects.", []string{"webhook"}, nil)
 	workloadPodsDesc = prometheus.NewDesc("sidecar_drift_workload_pods",
-		"A workload's Pods by the state that the last audit gave them; only where it is asked for.", []string{"namespace", "kind", "name", "state"}, nil)
+		"A workload's Pods by the state that the last audit gave them: of all states where it is asked for, else of Blocked ones, 100 workloads at most.", []string{"namespace", "kind", "name", "state"}, nil)
 	oldestDesc = prometheus.NewDesc("sidecar_drift_oldest_drift_seconds",
 		"For how long the workload that drifted first has drifted.", []string{"namespace"}, nil)
 	progressDesc = prometheus.NewDesc("sidecar_drift_audit_progress",
@@ -140,11 +139,11 @@ func New(registry prometheus.Registerer) *Metrics {
 	return m
 }
 
-// Audited publishes what a round found; took is 0 for one that only looked at Pods that
+// Audited publishes what a round found, with how far its changes are in their waves; took is 0 for one that only looked at Pods that
 // came or changed. driftingSince is when the oldest drift of a namespace
-// was first seen. With each, every workload has series of its own.
+// was first seen. With each, every workload has series of its own, else only those that are Blocked.
 func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Time, took time.Duration, each bool) {
-	next := &audit{report: found, oldest: driftingSince, each: each, changes: sync.OnceValue(found.ChangesByRisk)}
+	next := &audit{report: found, oldest: driftingSince, each: each, changes: sync.OnceValue(found.ChangesByRisk), versions: sync.OnceValue(found.Census().List)}
 	if previous := m.last.Load(); previous != nil {
 		next.ended = previous.ended
 	}
@@ -234,12 +233,12 @@ func (m *Metrics) Sinks(names ...string) {
 // Notified counts a message by its sink's name and what became of it.
 func (m *Metrics) Notified(sink, result string) { m.notified.WithLabelValues(sink, result).Inc() }
 
-// mostStarted bounds the series of changes.
-const mostStarted = 50
-
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, changesDesc, startedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, classesDesc, detectionDesc, answerDesc, intervalDesc, fullIntervalDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, classesDesc, detectionDesc, answerDesc, intervalDesc, fullIntervalDesc} {
+		descriptions <- d
+	}
+	for _, d := range []*prometheus.Desc{changesDesc, startedDesc, changeWorkloadsDesc, changePodsDesc, waveWorkloadsDesc, waveDriftedDesc, waveChangesDesc, versionsDesc} {
 		descriptions <- d
 	}
 }
@@ -264,26 +263,21 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	for key, n := range workloads(last.report) {
 		gauge(workloadsDesc, float64(n), key.namespace, key.kind, string(key.state))
 	}
+	each := blockedPods
 	if last.each {
-		for key, n := range workloadPods(last.report) {
-			gauge(workloadPodsDesc, float64(n), key.namespace, key.kind, key.name, string(key.state))
-		}
+		each = workloadPods
+	}
+	for key, n := range each(last.report) {
+		gauge(workloadPodsDesc, float64(n), key.namespace, key.kind, key.name, string(key.state))
 	}
 	for namespace, since := range last.oldest {
 		gauge(oldestDesc, m.now().Sub(since).Seconds(), namespace)
 	}
 	gauge(staleDesc, float64(last.report.Stale()))
 	gauge(biasedDesc, float64(last.report.Biased().Workloads))
-	for risk, n := range last.changes() {
-		gauge(changesDesc, float64(n), string(risk))
-	}
-	told := map[string]bool{} // as two changes may have one ID by chance, or by somebody's search
-	for _, change := range last.report.Changes[:min(mostStarted, len(last.report.Changes))] {
-		if change.Since != nil && !told[change.ID] {
-			told[change.ID] = true
-			gauge(startedDesc, float64(change.Since.Unix()), change.ID, string(change.Risk))
-		}
-	}
+	last.collectChanges(gauge)
+	collectWaves(last.report.Waves, gauge)
+	collectVersions(last.versions(), gauge)
 	for _, outage := range last.report.Outages {
 		gauge(injectorDownDesc, 1, outage.Webhook)
 	}

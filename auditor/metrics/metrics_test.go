@@ -134,7 +134,7 @@ func TestWorkloadMetrics(t *testing.T) {
 	web.Pods[verdict.InSync] = 1
 	m.Audited(found(web, item("shop", "Deployment", "api", verdict.InSync, 1)), nil, time.Second, true)
 	want := `
-# HELP sidecar_drift_workload_pods A workload's Pods by the state that the last audit gave them; only where it is asked for.
+# HELP sidecar_drift_workload_pods A workload's Pods by the state that the last audit gave them: of all states where it is asked for, else of Blocked ones, 100 workloads at most.
 # TYPE sidecar_drift_workload_pods gauge
 sidecar_drift_workload_pods{kind="Deployment",name="api",namespace="shop",state="InSync"} 1
 sidecar_drift_workload_pods{kind="Deployment",name="web",namespace="shop",state="Drifted"} 3

@@ -1,6 +1,11 @@
 package metrics
 
 import (
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -63,4 +68,41 @@ func workloadPods(r *report.Report) map[series]int {
 		}
 	}
 	return sums
+}
+
+// mostBlocked bounds the workloads that have series without being asked for.
+const mostBlocked = 100
+
+// blockedPods numbers the Blocked Pods of the workloads that are, of mostBlocked at most: the
+// first of each namespace, then the second, so that no namespace keeps the others out.
+func blockedPods(r *report.Report) map[series]int {
+	blocked := map[string][]report.Item{}
+	for _, item := range r.Items {
+		if item.Pods[verdict.Blocked] > 0 {
+			blocked[item.Namespace] = append(blocked[item.Namespace], item)
+		}
+	}
+	namespaces := slices.Sorted(maps.Keys(blocked))
+	sums := map[series]int{}
+	for rank := 0; len(namespaces) > 0; rank++ {
+		namespaces = slices.DeleteFunc(namespaces, func(name string) bool { return rank >= len(blocked[name]) })
+		for _, namespace := range namespaces {
+			item := blocked[namespace][rank]
+			key := series{namespace, kindOf(item), nameOf(item), verdict.Blocked}
+			if _, there := sums[key]; !there && len(sums) == mostBlocked {
+				return sums
+			}
+			sums[key] += item.Pods[verdict.Blocked]
+		}
+	}
+	return sums
+}
+
+// nameOf is an item's name as a label: what an owner reference makes up, and no object can be
+// called, is other, however long it is.
+func nameOf(item report.Item) string {
+	if len(validation.IsDNS1123Subdomain(item.Name)) > 0 {
+		return other
+	}
+	return item.Name
 }

@@ -211,10 +211,14 @@ func (p *Preview) changed() int {
 }
 
 func (r *Report) markdownTitle() string {
-	if !r.foreseen() {
-		return "Sidecar drift: " + r.driftText()
+	of := ""
+	if name := r.identity().Name; name != "" {
+		of = " in " + markdownField(name)
 	}
-	title := "Preview: " + count(r.Preview.changed(), "workload") + " would change"
+	if !r.foreseen() {
+		return "Sidecar drift" + of + ": " + r.driftText()
+	}
+	title := "Preview" + of + ": " + count(r.Preview.changed(), "workload") + " would change"
 	if blocked := r.Preview.States[verdict.Blocked]; blocked > 0 {
 		title += fmt.Sprintf(", %d would be refused", blocked)
 	}

@@ -102,11 +102,20 @@ func (t told) markdown() string {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("| | Change | Workloads | Pods | Namespaces | Risk | ID |\n|---|---|---:|---:|---:|---|---|\n")
+	title, rule := "", ""
+	explained := slices.ContainsFunc(t.listed, func(at int) bool { return t.all[at].By != "" })
+	if explained {
+		title, rule = " By |", "---|"
+	}
+	b.WriteString("| | Change | Workloads | Pods | Namespaces | Risk | ID |" + title + "\n|---|---|---:|---:|---:|---|---|" + rule + "\n")
 	for _, at := range t.listed {
 		c := t.all[at]
-		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %s | `%s` |\n", markdownField(fmt.Sprintf("#%d", at+1)), markdownField(c.Summary),
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %s | `%s` |", markdownField(fmt.Sprintf("#%d", at+1)), markdownField(c.Summary),
 			c.Workloads, c.Pods, c.Namespaces, c.Risk, c.ID)
+		if explained {
+			b.WriteString(" " + markdownField(sentence(c.By)) + " |")
+		}
+		b.WriteByte('\n')
 	}
 	if t.more > 0 {
 		fmt.Fprintf(&b, "\nand %s of several workloads\n", count(t.more, "more change"))

@@ -28,14 +28,13 @@ type told struct {
 	number map[string]int
 }
 
-// told are the changes of the items that others have, too; of a candidate all, as they are
-// what is asked for.
+// told are the changes of the items that others have, too; all where it is told whose they
+// are, and of a candidate, as they are what is asked for.
 func (r *Report) told() told {
-	some := 2
-	if r.foreseen() {
-		some = 1
+	if r.explained() || r.foreseen() {
+		return r.tell(1, mostTold)
 	}
-	return r.tell(some, mostTold)
+	return r.tell(2, mostTold)
 }
 
 // tell tells of the changes of the items that at least some workloads have, and of no more
@@ -122,6 +121,11 @@ func (t told) write(b *strings.Builder, o TextOptions, below func(at, width int)
 		}
 		if !beside {
 			for _, line := range wrap(reach[i], o.Width-len(indent), 0) {
+				b.WriteString(indent + line + "\n")
+			}
+		}
+		if by := t.all[at].By; by != "" {
+			for _, line := range wrap("by: "+sentence(by), max(0, o.Width-len(indent)), 0) {
 				b.WriteString(indent + line + "\n")
 			}
 		}

@@ -39,6 +39,9 @@ const (
 	WaveOver       WavePhase = "Over"       // rolled out for long enough
 )
 
+// WavePhases returns all of them, in their order.
+func WavePhases() []WavePhase { return []WavePhase{WaveWaiting, WaveRollingOut, WaveSoaking, WaveOver} }
+
 // WaveProgress is how far changes are in one wave.
 type WaveProgress struct {
 	Name string `json:"name"`

@@ -76,7 +76,7 @@ func (h hints) afterPreview(w io.Writer, shown *report.Report, seen bool) {
 }
 
 // afterPlan says how to carry a plan out.
-func (h hints) afterPlan(w io.Writer, planned int) {
+func (h hints) afterPlan(w io.Writer, planned int, in report.ClusterIdentity) {
 	if planned == 0 {
 		return
 	}
@@ -84,7 +84,7 @@ func (h hints) afterPlan(w io.Writer, planned int) {
 	if planned > 1 {
 		noun = fmt.Sprintf("these %d workloads", planned)
 	}
-	fmt.Fprintf(w, "\nNothing was changed. To roll out %s:\n  %s\n", noun, h.command("rollout", []string{"confirm"}, "--confirm"))
+	fmt.Fprintf(w, "\nNothing was changed. To roll out %s in %s:\n  %s\n", noun, in, h.command("rollout", []string{"confirm"}, "--confirm"))
 }
 
 // afterRollout says how to go on with what is left.

@@ -61,6 +61,7 @@ NAME rollout --namespace shop --confirm`),
 		newDoctorCommand(name, streams),
 		newWavesCommand(name, streams),
 		newHistoryCommand(name, streams),
+		newVersionsCommand(name, streams),
 		newVersionCommand(name, streams),
 	)
 	addCompletion(root)
