@@ -64,18 +64,15 @@ func plainNumbers(value any) any {
 	return value
 }
 
-// patched applies the JSON patch of an answer to a Pod, which stays as it is.
-func patched(pod object, patch []byte) (object, error) {
+// patched applies the JSON patch of an answer to a Pod, which stays as it is, and whose JSON
+// before is.
+func patched(pod object, before, patch []byte) (object, error) {
 	operations, err := jsonpatch.DecodePatch(patch)
 	if err != nil {
 		return nil, strange("its patch is no JSON patch (RFC 6902)", err)
 	}
 	if len(operations) > maxOperations {
 		return nil, fmt.Errorf("its patch has %d operations, and no more than %d are applied", len(operations), maxOperations)
-	}
-	before, err := json.Marshal(pod)
-	if err != nil {
-		return nil, err
 	}
 	options := jsonpatch.NewApplyOptions()
 	options.AccumulatedCopySizeLimit, options.EscapeHTML = maxPod, false

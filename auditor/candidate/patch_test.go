@@ -21,9 +21,17 @@ func objectOf(t testing.TB, text string) object {
 	return o
 }
 
+func patchOf(pod object, patch []byte) (object, error) {
+	before, err := encode(pod)
+	if err != nil {
+		return nil, err
+	}
+	return patched(pod, before, patch)
+}
+
 func TestPatched(t *testing.T) {
 	pod := objectOf(t, somePod)
-	after, err := patched(pod, []byte(`[
+	after, err := patchOf(pod, []byte(`[
 		{"op":"add","path":"/spec/containers/-","value":{"name":"proxy","image":"proxy","ports":[{"containerPort":80}]}},
 		{"op":"add","path":"/spec/volumes","value":[{"name":"scratch"}]}]`))
 	if err != nil {
@@ -71,7 +79,7 @@ func TestHostilePatches(t *testing.T) {
 		"[" + strings.Join(copies, ",") + "]":                                                                                       "cannot be applied",
 		`[{"op":"add","path":"/metadata/annotations","value":{"a":"` + strings.Repeat("x", maxPod) + `"}}]`:                         "larger than",
 	} {
-		if _, err := patched(objectOf(t, somePod), []byte(patch)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := patchOf(objectOf(t, somePod), []byte(patch)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.100s: %v, want %q", patch, err, want)
 		}
 	}
@@ -92,7 +100,7 @@ func FuzzPatched(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, patch []byte) {
 		pod := objectOf(t, somePod)
-		after, err := patched(pod, patch)
+		after, err := patchOf(pod, patch)
 		if diff := cmp.Diff(objectOf(t, somePod), pod); diff != "" {
 			t.Fatalf("the Pod itself has changed:\n%s", diff)
 		}

@@ -48,10 +48,18 @@ func (h *hook) ask(ctx context.Context, to server, pod object, as user.Info) (ob
 	if err != nil {
 		return nil, err
 	}
-	// The API server's encoder says this, which json.Marshal does not know.
+	before, err := encode(pod)
+	if err != nil {
+		return nil, err
+	}
+	// The API server's encoder says the version, which json.Marshal does not know, and the Pod
+	// is written once.
 	version := admissionv1.SchemeGroupVersion
-	if _, old := review.(*admissionv1beta1.AdmissionReview); old {
-		version = admissionv1beta1.SchemeGroupVersion
+	switch r := review.(type) {
+	case *admissionv1.AdmissionReview:
+		r.Request.Object = runtime.RawExtension{Raw: before}
+	case *admissionv1beta1.AdmissionReview:
+		r.Request.Object, version = runtime.RawExtension{Raw: before}, admissionv1beta1.SchemeGroupVersion
 	}
 	review.GetObjectKind().SetGroupVersionKind(version.WithKind("AdmissionReview"))
 	body, err := json.Marshal(review)
@@ -80,7 +88,7 @@ func (h *hook) ask(ctx context.Context, to server, pod object, as user.Info) (ob
 	case verified.PatchType != admissionv1.PatchTypeJSONPatch:
 		return nil, fmt.Errorf("it answers with a patch of type %s, and API servers know %s only", said([]byte(verified.PatchType)), admissionv1.PatchTypeJSONPatch)
 	}
-	return patched(pod, verified.Patch)
+	return patched(pod, before, verified.Patch)
 }
 
 // timeout is how long the API server would wait.
