@@ -191,8 +191,11 @@ func TestPreviewCommand(t *testing.T) {
 		return stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()
 	}
 	server := []string{"--webhook", all.of(0) + "=" + next.URL(), "--webhook-ca", next.CAFile()}
-	// curl stands for any program that answers.
-	program := []string{"--webhook", all.of(0) + "=exec:curl -sS --cacert " + next.CAFile() + " -H content-type:application/json --data-binary @- " + next.URL()}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := []string{"--webhook", fmt.Sprintf("%s=exec:%s='%s %s' '%s'", all.of(0), answererVariable, next.URL(), next.CAFile(), self)}
 	for name, how := range map[string][]string{"a server": server, "a program": program} {
 		out, errOut, code := command(append(how, "--exit-code")...)
 		if code != 0 || !strings.Contains(out, "proxy image 0 → 1 (drift of today)") || !strings.Contains(out, "The candidate changes nothing that is injected.") {
