@@ -2,6 +2,7 @@ package candidate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -60,7 +61,7 @@ func (c *Candidates) foresee(ctx context.Context, asked audit.Asked) (audit.Futu
 	if err != nil {
 		return audit.Future{}, err
 	}
-	concerned, err := q.concerns(ctx, before)
+	concerned, err := q.concerns(ctx, before, q.answer)
 	if err != nil {
 		return audit.Future{}, err
 	}
@@ -87,16 +88,21 @@ func (q question) unchanged() audit.Future {
 	return audit.Future{Pod: q.Answer, Again: func(ctx context.Context) ([]byte, error) { return q.Inject(ctx, q.Submitted) }}
 }
 
-// concerns reports whether a candidate may be asked about the Pod: it is, or another webhook
-// is asked before it, which may change what is selected by.
-func (q question) concerns(ctx context.Context, pod object) (bool, error) {
+// concerns reports whether a candidate may be asked about a Pod, at one of its stages: others
+// may have changed what it is selected by.
+func (q question) concerns(ctx context.Context, stages ...object) (bool, error) {
 	for _, h := range q.hooks {
-		asked, err := h.asked(ctx, q.compiler, q.namespace, pod, q.as)
-		switch {
-		case err != nil && h.candidate != nil:
-			return false, fmt.Errorf("whether %s is asked is not known: %w", h.name(), err)
-		case asked && !h.ours():
-			return true, nil
+		if h.candidate == nil {
+			continue
+		}
+		for _, pod := range stages {
+			asked, err := h.asked(ctx, q.compiler, q.namespace, pod, q.as)
+			if err != nil {
+				return false, fmt.Errorf("whether %s is asked is not known: %w", h.name(), err)
+			}
+			if asked {
+				return true, nil
+			}
 		}
 	}
 	return false, nil
@@ -232,7 +238,4 @@ func (q question) keep(made, present object) object {
 	return kept
 }
 
-func denial(err error) (*injection.Refusal, bool) {
-	refusal, is := err.(*injection.Refusal) //nolint:errorlint // a denial comes as it is
-	return refusal, is
-}
+func denial(err error) (*injection.Refusal, bool) { return errors.AsType[*injection.Refusal](err) }

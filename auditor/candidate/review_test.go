@@ -199,6 +199,22 @@ func TestServers(t *testing.T) {
 	if _, err := of("/answers", nil).ask(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("a server that nobody vouches for: %v", err)
 	}
+	closed := httptest.NewTLSServer(mux)
+	closed.Close()
+	gone, err := url.Parse(closed.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := reach{concurrency: 1}.to(Where{URL: gone}, ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for attempt := range failuresToGiveUp + 1 {
+		_, err := s.ask(t.Context(), nil)
+		if err == nil || !strings.Contains(err.Error(), "refused") || strings.Contains(err.Error(), "not asked") != (attempt == failuresToGiveUp) {
+			t.Errorf("attempt %d of one that is gone: %v", attempt, err)
+		}
+	}
 	h := hookOf("a.example.com", nil)
 	ctx, cancel := context.WithTimeout(t.Context(), h.timeout())
 	defer cancel()
