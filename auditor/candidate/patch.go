@@ -39,29 +39,35 @@ func decodeObject(document []byte) (object, error) {
 	if o == nil {
 		return nil, errors.New("it is no object")
 	}
-	plainNumbers(o)
+	if _, err := plainNumbers(o); err != nil {
+		return nil, err
+	}
 	return o, nil
 }
 
-// plainNumbers are those that unstructured objects and CEL know.
-func plainNumbers(value any) any {
+// plainNumbers has a value's numbers be those that unstructured objects and CEL know. An error
+// is one that is too large for them.
+func plainNumbers(value any) (_ any, err error) {
 	switch v := value.(type) {
 	case object:
 		for key, member := range v {
-			v[key] = plainNumbers(member)
+			if v[key], err = plainNumbers(member); err != nil {
+				return nil, err
+			}
 		}
 	case []any:
 		for i, item := range v {
-			v[i] = plainNumbers(item)
+			if v[i], err = plainNumbers(item); err != nil {
+				return nil, err
+			}
 		}
 	case json.Number:
 		if n, err := v.Int64(); err == nil {
-			return n
+			return n, nil
 		}
-		f, _ := v.Float64()
-		return f
+		return v.Float64()
 	}
-	return value
+	return value, nil
 }
 
 // patched applies the JSON patch of an answer to a Pod, which stays as it is, and whose JSON

@@ -74,6 +74,7 @@ func TestHostilePatches(t *testing.T) {
 		`[{"op":"add","path":"/metadata/name","value":"chosen"}]`:                                                                   "metadata.name",
 		`[{"op":"replace","path":"/spec/containers","value":"all"}]`:                                                                "no Pod",
 		`[{"op":"replace","path":"/spec","value":7}]`:                                                                               "no Pod",
+		`[{"op":"add","path":"/spec/x","value":1e999}]`:                                                                             "no Pod",
 		`[{"op":"add","path":"/metadata/labels/x","value":{"a":1}}]`:                                                                "no Pod",
 		"[" + strings.Repeat(`{"op":"test","path":"/kind","value":"Pod"},`, 10_001) + `{"op":"test","path":"/kind","value":"Pod"}]`: "10002 operations",
 		"[" + strings.Join(copies, ",") + "]":                                                                                       "cannot be applied",
