@@ -252,8 +252,8 @@ spec:
     applyConfiguration:
       expression: >-
         Object{metadata: Object.metadata{annotations: {"policed": "yes"}},
-          spec: Object.spec{containers: object.spec.containers.map(c, Object.spec.containers.item{name: c.name,
-            env: [Object.spec.containers.item.env.item{name: "POLICED", value: "yes"}]})}}
+          spec: Object.spec{containers: object.spec.containers.map(c, Object.spec.containers{name: c.name,
+            env: [Object.spec.containers.env{name: "POLICED", value: "yes"}]})}}
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingAdmissionPolicyBinding

@@ -21,7 +21,7 @@ var shapes = []struct{ annotations, app, containers, pod string }{
 	{annotations: `sidecar.istio.io/nativeSidecar: "true"`, pod: `initContainers: [{name: first, image: "first:1"}]`},
 	{annotations: `proxy.istio.io/config: '{"holdApplicationUntilProxyStarts": true}'`, app: `lifecycle: {preStop: {sleep: {seconds: 1}}}`},
 	{containers: `, {name: istio-proxy, image: auto, resources: {requests: {cpu: 300m}}}`},
-	{containers: `, {name: helper, image: helper, env: [{name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}, {name: ON, value: "$(NODE)"}]}`},
+	{containers: `, {name: helper, image: helper, env: [{name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}, {name: TWICE, value: "$(NODE)"}]}`},
 	{pod: `automountServiceAccountToken: false, dnsPolicy: None, dnsConfig: {nameservers: [10.0.0.10]}, hostAliases: [{ip: 10.1.1.1, hostnames: [a]}]`},
 	{app: `volumeMounts: [{name: config, mountPath: /config}, {name: scratch, mountPath: /tmp}]`, pod: `volumes: [{name: config, configMap: {name: kube-root-ca.crt}}, {name: scratch, emptyDir: {sizeLimit: 0.5Gi}}]`},
 	{pod: `tolerations: [{key: dedicated, operator: Exists}], priorityClassName: system-cluster-critical, imagePullSecrets: [{name: own}]`},
