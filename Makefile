@@ -15,7 +15,7 @@ MODULES := . tools tools/actionlint test/ui test/image test/release \
            test/build/kubernetes test/build/kwok test/build/istio test/build/dapr test/build/helm test/build/helm3 \
            test/build/goreleaser test/build/krew test/build/certmanager
 LINT    := go tool -modfile=tools/go.mod golangci-lint
-BENCHES := admission-p50 audit audit-gentle detection handler rollout webhook-rss
+BENCHES := admission-p50 audit audit-gentle detection handler preview rollout webhook-rss
 # These take from minutes to an hour, by how many Pods the machine can create.
 SCALE   := audit-replay audit-rss daemon-churn daemon-dry-runs daemon-rss
 FUZZTIME ?= 10s
@@ -143,6 +143,10 @@ chaos: control-plane ## Break the stamper, the auditor and rollouts in every way
 .PHONY: matrix
 matrix: control-plane ## Measure false alarms and misses on a real cluster, into docs/accuracy.md.
 	go test -count=1 -timeout 40m ./test/matrix -full -accuracy $(CURDIR)/docs/accuracy.md
+
+.PHONY: preview-proof
+preview-proof: control-plane ## Preview changes of injectors for 260 workloads of all owners, make them, and compare place by place.
+	$(GOTEST) -count=1 -timeout 40m -v ./test/acceptance -run '^TestPreview' -full
 
 .PHONY: month
 month: control-plane ## Compare restarting by drift with other ways, over three months of changes, into docs/performance.md.

@@ -19,8 +19,9 @@ type Candidate interface {
 	// Future returns what admission would make of a Pod then. The error is a
 	// *[injection.Refusal], unless the context is done: Unknown where nothing can be said.
 	Future(context.Context, Asked) (Future, error)
-	// Describe says in a preview what it is about.
-	Describe(*report.Preview)
+	// Describe says in a report's Preview, which is not nil, what it is about, and in its Notes
+	// what a reader must know of all.
+	Describe(*report.Report)
 }
 
 // Asked is a question about a Pod, and what admission makes of it today.
@@ -146,6 +147,6 @@ func (a *Audit) markCandidate(found *report.Report) {
 	if found.Preview == nil {
 		found.Preview = &report.Preview{}
 	}
-	a.opts.Candidate.Describe(found.Preview)
+	a.opts.Candidate.Describe(found)
 	found.Foresee()
 }

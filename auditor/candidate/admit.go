@@ -28,6 +28,14 @@ type admitted struct {
 	replaced bool
 	// others: so was another one that changes Pods, or should have been.
 	others bool
+	// steps are what each has changed.
+	steps []step
+}
+
+// step is the Pod before and after a webhook was asked.
+type step struct {
+	replaced      bool // there is a candidate for it
+	before, after object
 }
 
 // admit asks the webhooks as the API server does: in their order, and those that are to be
@@ -102,7 +110,9 @@ func (a asking) askOne(ctx context.Context, h *hook, result *admitted, future bo
 	} else {
 		var after object
 		if after, err = h.ask(ctx, to, result.pod, a.as); err == nil {
-			changed = !reflect.DeepEqual(result.pod, after)
+			if changed = !reflect.DeepEqual(result.pod, after); changed {
+				result.steps = append(result.steps, step{h.candidate != nil, result.pod, after})
+			}
 			result.pod = after
 			return changed, true, nil
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
@@ -54,6 +55,9 @@ type Candidates struct {
 	described []report.CandidateWebhook
 
 	askers *Askers
+
+	asTemplate  atomic.Bool            // answers were validated as PodTemplates
+	unvalidated atomic.Pointer[string] // why some were not; nil: all were
 }
 
 // Connect finds the webhooks and whom to ask. The caller must Close it.

@@ -41,6 +41,45 @@ func (c *Candidates) differs(fresh, made, template []byte) ([]verdict.Change, er
 	}), nil
 }
 
+// unexplained leaves out what other webhooks alone have changed, which they may do otherwise
+// each time: that is no fault of the one that is held to the dry run.
+func (q question) unexplained(present admitted, differing []verdict.Change) ([]verdict.Change, error) {
+	own, others := map[string]bool{}, map[string]bool{}
+	for _, s := range present.steps {
+		before, err := encode(s.before)
+		if err != nil {
+			return nil, err
+		}
+		after, err := encode(s.after)
+		if err != nil {
+			return nil, err
+		}
+		changed, err := q.differs(before, after, q.Submitted)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range changed {
+			if s.replaced {
+				own[itemOf(c)] = true
+			} else {
+				others[itemOf(c)] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(differing, func(c verdict.Change) bool { return others[itemOf(c)] && !own[itemOf(c)] }), nil
+}
+
+// itemOf is what a change is of: an injected container as a whole, or an item of a list.
+func itemOf(c verdict.Change) string {
+	if strings.HasPrefix(c.Part, "container/") || strings.HasPrefix(c.Part, "initContainer/") {
+		return c.Part
+	}
+	if at := strings.IndexByte(c.Path, ']'); at >= 0 {
+		return c.Part + ":" + c.Path[:at+1]
+	}
+	return c.Place()
+}
+
 // limited are the containers of which the plugin LimitRanger says that it has set resources.
 func limited(annotation string) []string {
 	_, clauses, _ := strings.Cut(annotation, ": ")

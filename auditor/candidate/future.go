@@ -2,7 +2,9 @@ package candidate
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
@@ -11,8 +13,16 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
-// Describe says who answers for which webhooks.
-func (c *Candidates) Describe(p *report.Preview) { p.Webhooks = c.described }
+// Describe says who answers for which webhooks, and how the answers were validated.
+func (c *Candidates) Describe(found *report.Report) {
+	found.Preview.Webhooks = c.described
+	if c.asTemplate.Load() {
+		found.Notes = append(found.Notes, "No way is known to keep one of these injectors from a Pod, so that what was made of these was validated as PodTemplates: PodSecurity, quotas, policies and validating webhooks were not asked.")
+	}
+	if why := c.unvalidated.Load(); why != nil {
+		found.Notes = append(found.Notes, "What candidates made of Pods was not validated, as no PodTemplate could be created in a dry run: "+*why)
+	}
+}
 
 // question is about one Pod, with what a dry run of it gave.
 type question struct {
@@ -51,7 +61,7 @@ func (c *Candidates) foresee(ctx context.Context, asked audit.Asked) (audit.Futu
 	if err != nil {
 		return audit.Future{}, err
 	}
-	concerned, err := q.concerns(ctx, before)
+	concerned, err := q.concerns(ctx, before, q.answer)
 	if err != nil {
 		return audit.Future{}, err
 	}
@@ -78,16 +88,21 @@ func (q question) unchanged() audit.Future {
 	return audit.Future{Pod: q.Answer, Again: func(ctx context.Context) ([]byte, error) { return q.Inject(ctx, q.Submitted) }}
 }
 
-// concerns reports whether a candidate may be asked about the Pod: it is, or another webhook
-// is asked before it, which may change what is selected by.
-func (q question) concerns(ctx context.Context, pod object) (bool, error) {
+// concerns reports whether a candidate may be asked about a Pod, at one of its stages: others
+// may have changed what it is selected by.
+func (q question) concerns(ctx context.Context, stages ...object) (bool, error) {
 	for _, h := range q.hooks {
-		asked, err := h.asked(ctx, q.compiler, q.namespace, pod, q.as)
-		switch {
-		case err != nil && h.candidate != nil:
-			return false, fmt.Errorf("whether %s is asked is not known: %w", h.name(), err)
-		case asked && !h.ours():
-			return true, nil
+		if h.candidate == nil {
+			continue
+		}
+		for _, pod := range stages {
+			asked, err := h.asked(ctx, q.compiler, q.namespace, pod, q.as)
+			if err != nil {
+				return false, fmt.Errorf("whether %s is asked is not known: %w", h.name(), err)
+			}
+			if asked {
+				return true, nil
+			}
 		}
 	}
 	return false, nil
@@ -98,15 +113,24 @@ func (q question) concerns(ctx context.Context, pod object) (bool, error) {
 // others' that were there before, if there are any who may have added it.
 func (q question) check(ctx context.Context, before object) (_ object, present admitted, note string, err error) {
 	present, differing, err := q.admitPresent(ctx, before)
+	if err == nil && len(differing) > 0 {
+		differing, err = q.unexplained(present, differing)
+	}
 	if err != nil || len(differing) == 0 {
 		return before, present, "", err
 	}
 	others := q.takenForGranted(ctx, present)
+	if len(others) == 0 && !present.replaced {
+		return before, present, "", nil // whatever it is, the candidate has no part in it
+	}
 	if len(others) == 0 && !byPluginsAlone(differing) {
 		return nil, present, "", selfCheckFailed(differing)
 	}
 	before = grafted(before, present.pod, q.answer)
-	if present, differing, err = q.admitPresent(ctx, before); err != nil {
+	if present, differing, err = q.admitPresent(ctx, before); err == nil && len(differing) > 0 {
+		differing, err = q.unexplained(present, differing)
+	}
+	if err != nil {
 		return nil, present, "", err
 	}
 	if len(differing) > 0 {
@@ -186,6 +210,9 @@ func (q question) next(ctx context.Context, before object, present admitted) ([]
 	}
 	kept := made.pod
 	if present.pod != nil {
+		if reflect.DeepEqual(made.pod, present.pod) {
+			return q.Answer, nil // which the API server has validated
+		}
 		kept = q.keep(made.pod, present.pod)
 	}
 	if off := q.switches(); off != nil {
@@ -211,7 +238,4 @@ func (q question) keep(made, present object) object {
 	return kept
 }
 
-func denial(err error) (*injection.Refusal, bool) {
-	refusal, is := err.(*injection.Refusal) //nolint:errorlint // a denial comes as it is
-	return refusal, is
-}
+func denial(err error) (*injection.Refusal, bool) { return errors.AsType[*injection.Refusal](err) }

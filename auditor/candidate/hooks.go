@@ -44,12 +44,6 @@ func (h *hook) reinvoked() bool {
 	return m.ReinvocationPolicy != nil && *m.ReinvocationPolicy == admissionregistrationv1.IfNeededReinvocationPolicy
 }
 
-// failsOpen reports whether Pods are created without it where it does not answer.
-func (h *hook) failsOpen() bool {
-	policy := h.accessor.GetFailurePolicy()
-	return policy != nil && *policy == admissionregistrationv1.Ignore
-}
-
 // readHooks reads the mutating webhooks that are asked about Pods, in the order of the API
 // server: configurations by name.
 func readHooks(ctx context.Context, client rest.Interface) ([]*hook, error) {
@@ -124,7 +118,6 @@ func (h *hook) asked(ctx context.Context, compiler cel.ConditionCompiler, namesp
 	if err != nil || !inNamespace {
 		return false, err
 	}
-	attr := attributes(pod, as)
 	selected, err := selects(h.accessor.GetObjectSelector(), labelsOf(pod))
 	if err != nil || !selected {
 		return false, err
@@ -138,7 +131,7 @@ func (h *hook) asked(ctx context.Context, compiler cel.ConditionCompiler, namesp
 			return false, fmt.Errorf("its match condition %s asks what who creates the Pod may do", condition.Name)
 		}
 	}
-	result := h.accessor.GetCompiledMatcher(compiler).Match(ctx, attr, nil, nil)
+	result := h.accessor.GetCompiledMatcher(compiler).Match(ctx, attributes(pod, as), nil, nil)
 	if result.Error != nil {
 		return false, fmt.Errorf("its match conditions: %w", result.Error)
 	}

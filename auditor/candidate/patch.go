@@ -39,59 +39,62 @@ func decodeObject(document []byte) (object, error) {
 	if o == nil {
 		return nil, errors.New("it is no object")
 	}
-	plainNumbers(o)
+	if _, err := plainNumbers(o); err != nil {
+		return nil, err
+	}
 	return o, nil
 }
 
-// plainNumbers are those that unstructured objects and CEL know.
-func plainNumbers(value any) any {
+// plainNumbers has a value's numbers be those that unstructured objects and CEL know. An error
+// is one that is too large for them.
+func plainNumbers(value any) (_ any, err error) {
 	switch v := value.(type) {
 	case object:
 		for key, member := range v {
-			v[key] = plainNumbers(member)
+			if v[key], err = plainNumbers(member); err != nil {
+				return nil, err
+			}
 		}
 	case []any:
 		for i, item := range v {
-			v[i] = plainNumbers(item)
+			if v[i], err = plainNumbers(item); err != nil {
+				return nil, err
+			}
 		}
 	case json.Number:
 		if n, err := v.Int64(); err == nil {
-			return n
+			return n, nil
 		}
-		f, _ := v.Float64()
-		return f
+		return v.Float64()
 	}
-	return value
+	return value, nil
 }
 
-// patched applies the JSON patch of an answer to a Pod, which stays as it is.
-func patched(pod object, patch []byte) (object, error) {
+// patched applies the JSON patch of an answer to a Pod, which stays as it is, and whose JSON
+// before is.
+func patched(pod object, before, patch []byte) (object, error) {
 	operations, err := jsonpatch.DecodePatch(patch)
 	if err != nil {
-		return nil, fmt.Errorf("its patch is no JSON patch (RFC 6902): %w", err)
+		return nil, strange("its patch is no JSON patch (RFC 6902)", err)
 	}
 	if len(operations) > maxOperations {
 		return nil, fmt.Errorf("its patch has %d operations, and no more than %d are applied", len(operations), maxOperations)
-	}
-	before, err := json.Marshal(pod)
-	if err != nil {
-		return nil, err
 	}
 	options := jsonpatch.NewApplyOptions()
 	options.AccumulatedCopySizeLimit, options.EscapeHTML = maxPod, false
 	after, err := operations.ApplyWithOptions(before, options)
 	if err != nil {
-		return nil, fmt.Errorf("its patch cannot be applied: %s", said([]byte(err.Error())))
+		return nil, strange("its patch cannot be applied", err)
 	}
 	if len(after) > maxPod {
 		return nil, fmt.Errorf("its patch makes the Pod larger than %d MiB", maxPod>>20)
 	}
 	result, err := decodeObject(after)
 	if err != nil {
-		return nil, fmt.Errorf("its patch leaves no Pod: %s", said([]byte(err.Error())))
+		return nil, strange("its patch leaves no Pod", err)
 	}
 	if err := json.Unmarshal(after, &corev1.Pod{}); err != nil {
-		return nil, fmt.Errorf("its patch leaves no Pod: %s", said([]byte(err.Error())))
+		return nil, strange("its patch leaves no Pod", err)
 	}
 	return withDefaults(result), samePod(pod, result)
 }

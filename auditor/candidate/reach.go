@@ -69,12 +69,26 @@ func (r reach) to(w Where, bundle []byte) (server, error) {
 	}
 	if w.URL != nil {
 		transport.Proxy = http.ProxyFromEnvironment
+		transport.DialContext = dialling((&net.Dialer{}).DialContext)
 		return newHTTPServer(*w.URL, transport), nil
 	}
 	transport.TLSClientConfig.ServerName = w.Service.serverName()
-	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return r.dial(ctx, *w.Service) }
+	transport.DialContext = dialling(func(ctx context.Context, _, _ string) (net.Conn, error) { return r.dial(ctx, *w.Service) })
 	at := url.URL{Scheme: "https", Host: fmt.Sprintf("%s:%d", w.Service.serverName(), w.Service.Port), Path: w.Service.Path}
 	return newHTTPServer(at, transport), nil
+}
+
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// dialling has errors say that they are about the way.
+func dialling(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, dialError{err}
+		}
+		return conn, nil
+	}
 }
 
 func (r reach) roots(bundle []byte) (*x509.CertPool, error) {

@@ -48,10 +48,18 @@ func (h *hook) ask(ctx context.Context, to server, pod object, as user.Info) (ob
 	if err != nil {
 		return nil, err
 	}
-	// The API server's encoder says this, which json.Marshal does not know.
+	before, err := encode(pod)
+	if err != nil {
+		return nil, err
+	}
+	// The API server's encoder says the version, which json.Marshal does not know, and the Pod
+	// is written once.
 	version := admissionv1.SchemeGroupVersion
-	if _, old := review.(*admissionv1beta1.AdmissionReview); old {
-		version = admissionv1beta1.SchemeGroupVersion
+	switch r := review.(type) {
+	case *admissionv1.AdmissionReview:
+		r.Request.Object = runtime.RawExtension{Raw: before}
+	case *admissionv1beta1.AdmissionReview:
+		r.Request.Object, version = runtime.RawExtension{Raw: before}, admissionv1beta1.SchemeGroupVersion
 	}
 	review.GetObjectKind().SetGroupVersionKind(version.WithKind("AdmissionReview"))
 	body, err := json.Marshal(review)
@@ -72,15 +80,15 @@ func (h *hook) ask(ctx context.Context, to server, pod object, as user.Info) (ob
 	verified, err := request.VerifyAdmissionResponse(uid, true, response)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, strange("its answer is none", err)
 	case !verified.Allowed:
 		return nil, injection.Classify(webhookerrors.ToStatusErr(h.webhook, verified.Result))
 	case len(verified.Patch) == 0:
 		return pod, nil
 	case verified.PatchType != admissionv1.PatchTypeJSONPatch:
-		return nil, fmt.Errorf("it answers with a patch of type %q, and API servers know %q only", verified.PatchType, admissionv1.PatchTypeJSONPatch)
+		return nil, fmt.Errorf("it answers with a patch of type %s, and API servers know %s only", said([]byte(verified.PatchType)), admissionv1.PatchTypeJSONPatch)
 	}
-	return patched(pod, verified.Patch)
+	return patched(pod, before, verified.Patch)
 }
 
 // timeout is how long the API server would wait.
@@ -96,7 +104,7 @@ func (h *hook) timeout() time.Duration {
 func decode(answer []byte) (runtime.Object, error) {
 	var kind metav1.TypeMeta
 	if err := json.Unmarshal(answer, &kind); err != nil {
-		return nil, fmt.Errorf("its answer is no AdmissionReview: %w", err)
+		return nil, strange("its answer is no AdmissionReview", err)
 	}
 	var review runtime.Object
 	switch {
@@ -110,7 +118,7 @@ func decode(answer []byte) (runtime.Object, error) {
 		return nil, errors.New("its answer is an AdmissionReview of an unknown version: " + said([]byte(kind.APIVersion)))
 	}
 	if err := json.Unmarshal(answer, review); err != nil {
-		return nil, fmt.Errorf("its answer is no AdmissionReview: %w", err)
+		return nil, strange("its answer is no AdmissionReview", err)
 	}
 	return review, nil
 }

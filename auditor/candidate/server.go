@@ -3,12 +3,14 @@ package candidate
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/printable"
@@ -32,6 +34,34 @@ var errTooLarge = fmt.Errorf("its answer has more than %d MiB", maxAnswer>>20)
 type httpServer struct {
 	client *http.Client
 	at     url.URL
+
+	mu       sync.Mutex
+	failures int   // to reach it, one after the other
+	last     error // the latest of them
+}
+
+// failuresToGiveUp is how often one in a row could not be reached before nobody tries any
+// more: each attempt may cost the webhook's timeout.
+const failuresToGiveUp = 3
+
+// note takes down whether it could be reached.
+func (s *httpServer) note(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failures, s.last = s.failures+1, err
+	if err == nil {
+		s.failures = 0
+	}
+}
+
+// givenUp says why nobody tries any more; nil: somebody does.
+func (s *httpServer) givenUp() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failures < failuresToGiveUp {
+		return nil
+	}
+	return fmt.Errorf("not asked, as it could not be reached %d times in a row: %w", s.failures, s.last)
 }
 
 // newHTTPServer returns one that is asked through the transport.
@@ -44,6 +74,9 @@ func newHTTPServer(at url.URL, transport *http.Transport) *httpServer {
 }
 
 func (s *httpServer) ask(ctx context.Context, review []byte) ([]byte, error) {
+	if err := s.givenUp(); err != nil {
+		return nil, err
+	}
 	at := s.at
 	if deadline, ok := ctx.Deadline(); ok {
 		// Whole seconds, as API servers have it: what a webhook has time for may follow from it.
@@ -62,8 +95,12 @@ func (s *httpServer) ask(ctx context.Context, review []byte) ([]byte, error) {
 		if wrapped, ok := errors.AsType[*url.Error](err); ok {
 			err = wrapped.Err // who was asked is said by whoever reports this
 		}
+		if unreachable(ctx, err) {
+			s.note(err)
+		}
 		return nil, err
 	}
+	s.note(nil)
 	defer response.Body.Close()
 	answer, err := read(response.Body)
 	switch {
@@ -75,6 +112,19 @@ func (s *httpServer) ask(ctx context.Context, review []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %s", response.Status, said(answer))
 	}
 	return answer, nil
+}
+
+// dialError says that there is no way to a server.
+type dialError struct{ error }
+
+func (e dialError) Unwrap() error { return e.error }
+
+// unreachable reports whether an error would come about whatever is asked: no way there, a
+// certificate that nobody vouches for, no answer in time.
+func unreachable(ctx context.Context, err error) bool {
+	_, noWay := errors.AsType[dialError](err)
+	_, distrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	return noWay || distrusted || errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
 
 func (s *httpServer) close() { s.client.CloseIdleConnections() }
@@ -90,6 +140,11 @@ func read(r io.Reader) ([]byte, error) {
 
 // maxSaid is how much of what a stranger says is told, in columns.
 const maxSaid = 300
+
+// strange is an error that quotes a stranger.
+func strange(what string, err error) error {
+	return fmt.Errorf("%s: %s", what, said([]byte(err.Error())))
+}
 
 // said is what a stranger said, on one line, safe to show.
 func said(text []byte) string {

@@ -219,6 +219,16 @@ func withoutOurs(metadata object) object {
 // ofTemplate is what the API server says of a PodTemplate, as it would of a Pod.
 var ofTemplate = regexp.MustCompile(`PodTemplate "[^"]*"|template\.(spec|metadata)\b`)
 
+// called is what an API server calls the Pod, without what it makes up: see
+// [injection.Classify].
+func (q question) called() string {
+	metadata := child(q.submitted, "metadata")
+	if name := text(metadata, "name"); name != "" {
+		return name
+	}
+	return text(metadata, "generateName") + "…"
+}
+
 // validatedAsTemplate has the API server validate the Pod where injection cannot be switched
 // off: as a PodTemplate, of which no injector is asked, and which it gives the same defaults.
 // Whoever may not create one, not even in a dry run, goes without.
@@ -234,8 +244,9 @@ func (q question) validatedAsTemplate(ctx context.Context, kept object) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	answered, err := q.client.Post().AbsPath("/api/v1").Namespace(q.Namespace).Resource("podtemplates").
-		Param("dryRun", "All").SetHeader("Content-Type", "application/json").Body(raw).Do(ctx).Raw()
+	result := q.client.Post().AbsPath("/api/v1").Namespace(q.Namespace).Resource("podtemplates").
+		Param("dryRun", "All").SetHeader("Content-Type", "application/json").Body(raw).Do(ctx)
+	err = result.Error() // which says why, as Raw does not
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -244,12 +255,18 @@ func (q question) validatedAsTemplate(ctx context.Context, kept object) ([]byte,
 			if field, ok := strings.CutPrefix(found, "template."); ok {
 				return field
 			}
-			return "Pod"
+			return `Pod "` + q.called() + `"`
 		})
 		return nil, &injection.Refusal{State: verdict.Blocked, Reason: verdict.Cut(reason, verdict.MaxReason)}
 	}
 	if err != nil {
+		q.unvalidated.CompareAndSwap(nil, new(verdict.Cut(err.Error(), verdict.MaxReason)))
 		return encodeStored(kept)
+	}
+	q.asTemplate.Store(true)
+	answered, err := result.Raw()
+	if err != nil {
+		return nil, err
 	}
 	answer, err := decodeObject(answered)
 	if err != nil {

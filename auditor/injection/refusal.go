@@ -39,8 +39,8 @@ var (
 	webhookFailed = regexp.MustCompile(`^(?:Internal error occurred: )?failed calling webhook "([^"]+)"`)
 	noDryRun      = regexp.MustCompile(`^admission webhook "([^"]+)" does not support dry run`)
 	// A mutating policy that cannot be applied, and fails closed, says so without the Pod.
-	denied        = regexp.MustCompile(`^admission webhook "[^"]+" denied the request|^policy '[^']+' with binding '[^']+' denied request`)
-	rbac          = regexp.MustCompile(`^pods is forbidden: User "[^"]*" cannot create resource "pods"|^[a-z.0-9]+ "[^"]*" is forbidden: User "[^"]*" cannot impersonate`)
+	denied = regexp.MustCompile(`^admission webhook "[^"]+" denied the request|^policy '[^']+' with binding '[^']+' denied request`)
+	rbac   = regexp.MustCompile(`^pods is forbidden: User "[^"]*" cannot create resource "pods"|^[a-z.0-9]+ "[^"]*" is forbidden: User "[^"]*" cannot impersonate`)
 	// forbidden are the explanations behind `pods "NAME" is forbidden: ` that
 	// the owner's own creates would get, too: they are about the Pod and
 	// not about how many there are, nor about who asks.

@@ -32,9 +32,9 @@ func TestClassify(t *testing.T) {
 		}, {
 			name: "mutating policy", code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
 			message: `policy 'sidecar' with binding 'sidecar' denied request: JSON Patch: replace operation does not apply: doc is missing path: /spec/containers/7/image: missing value`,
-			want:    verdict.Blocked,
-		},
-		{
+			want:    Refusal{State: verdict.Blocked},
+		}, {
+			name: "mutating policy that names the Pod", code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
 			message: `pods "web-wzgfg" is forbidden: policy 'sidecar' with binding 'sidecar' denied request: no such key`,
 			want:    Refusal{State: verdict.Blocked},
 		}, {

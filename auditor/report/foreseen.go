@@ -87,23 +87,39 @@ func (r *Report) foreseen() bool { return r.Preview != nil && r.Preview.ofCandid
 // ofCandidate reports whether it is about webhooks or policies that are not there yet.
 func (p *Preview) ofCandidate() bool { return len(p.Webhooks)+len(p.Policies) > 0 }
 
-// markToday finds the changes of which the candidate makes nothing.
+// Today is what of a change is drift of today: empty, where that is nothing.
+type Today string
+
+// What there is besides nothing.
+const (
+	TodayAll  Today = "all"
+	TodayPart Today = "part"
+)
+
+// markToday finds the changes that the candidate does not make, or not alone.
 func (r *Report) markToday() {
 	if !r.foreseen() {
 		return
 	}
-	ofCandidate := map[string]bool{}
+	ofCandidate, ofToday := map[string]bool{}, map[string]bool{}
 	for _, item := range r.Items {
 		for _, revision := range item.Revisions {
 			for _, c := range revision.Changes {
-				if c.ID != "" && revision.Candidate.makes(c) {
+				if revision.Candidate.makes(c) {
 					ofCandidate[c.ID] = true
+				} else {
+					ofToday[c.ID] = true
 				}
 			}
 		}
 	}
 	for i := range r.Changes {
-		r.Changes[i].Today = !ofCandidate[r.Changes[i].ID]
+		switch id := r.Changes[i].ID; {
+		case !ofCandidate[id]:
+			r.Changes[i].Today = TodayAll
+		case ofToday[id]:
+			r.Changes[i].Today = TodayPart
+		}
 	}
 }
 
@@ -120,8 +136,11 @@ func (r *Report) sayToday() []ChangeSummary {
 	}
 	said := slices.Clone(r.Changes)
 	for i, c := range said {
-		if c.Today {
+		switch c.Today {
+		case TodayAll:
 			said[i].Summary += " (drift of today)"
+		case TodayPart:
+			said[i].Summary += " (in part drift of today)"
 		}
 	}
 	return said

@@ -29,9 +29,9 @@ type told struct {
 }
 
 // told are the changes of the items that others have, too; all where it is told whose they
-// are.
+// are, and of a candidate, as they are what is asked for.
 func (r *Report) told() told {
-	if r.explained() {
+	if r.explained() || r.foreseen() {
 		return r.tell(1, mostTold)
 	}
 	return r.tell(2, mostTold)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
 	"github.com/sidecar-drift/sidecar-drift/auditor/candidate"
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
@@ -49,8 +50,13 @@ func both(a, b candidate.Options) candidate.Options {
 	return a
 }
 
-// foresee previews a namespace, as an identity.
+// foresee previews a namespace, as an identity, which asks as the Pods' controllers where it may.
 func foresee(t *testing.T, config *rest.Config, namespace string, opts candidate.Options) *report.Report {
+	t.Helper()
+	return foreseeAs(t, config, injection.Auto, namespace, opts)
+}
+
+func foreseeAs(t *testing.T, config *rest.Config, as injection.DryRunAs, namespace string, opts candidate.Options) *report.Report {
 	t.Helper()
 	candidates, err := candidate.Connect(t.Context(), config, opts)
 	if err != nil {
@@ -58,7 +64,7 @@ func foresee(t *testing.T, config *rest.Config, namespace string, opts candidate
 	}
 	defer candidates.Close()
 	r, err := audit.Run(t.Context(), config, audit.Options{
-		Selection: inventory.Selection{Namespace: namespace}, Concurrency: 4, Candidate: candidates, Log: logr.Discard(),
+		Selection: inventory.Selection{Namespace: namespace}, Concurrency: 4, DryRunAs: as, Candidate: candidates, Log: logr.Discard(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +74,9 @@ func foresee(t *testing.T, config *rest.Config, namespace string, opts candidate
 
 // invented is what an API server makes up anew for each Pod.
 var invented = regexp.MustCompile(`kube-api-access-[a-z0-9]{5}`)
+
+// quotedPod is the Pod that a refusal names.
+var quotedPod = regexp.MustCompile(`(?:Pod|pods) "[^"]*"`)
 
 // futureOf is what a report says of each workload that a change of injection may change: its
 // state and its revisions' changes, place by place.

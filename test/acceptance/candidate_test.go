@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/istio"
 )
@@ -25,13 +26,19 @@ func TestPreviewOfIstio(t *testing.T) {
 	t.Cleanup(func() { _ = next.Stop() })
 	config := auditorConfig(t, c)
 	namespace := namespaceWith(t, c, injected)
-	ofAllOwners(t, c, namespace)
+	populate(t, c, namespace, population(24, 160))
+	limited := namespaceWith(t, c, injected)
+	apply(t, c, limited, `
+apiVersion: v1
+kind: LimitRange
+metadata: {name: limits}
+spec: {limits: [{type: Container, defaultRequest: {cpu: 50m, ephemeral-storage: 1Gi}, default: {cpu: "2", ephemeral-storage: 2Gi}}]}
+`)
+	populate(t, c, limited, population(12, 40))
 
 	same := foresee(t, config, namespace, instead(t, webhookOfIstio, next))
-	for _, item := range same.Items {
-		if item.State != verdict.InSync {
-			t.Errorf("with the same injector %s/%s is %s:\n%s", item.Kind, item.Name, item.State, details(same))
-		}
+	if n := same.Summary.Workloads[verdict.InSync]; n != len(same.Items) || len(same.Preview.Changes) > 0 {
+		t.Errorf("with the same injector %d of %d are in sync, and it changes %v:\n%s", n, len(same.Items), same.Preview.Changes, details(same))
 	}
 	for _, change := range []struct {
 		name string
@@ -46,14 +53,20 @@ func TestPreviewOfIstio(t *testing.T) {
 		if err := next.Configure(t.Context(), change.to); err != nil {
 			t.Fatal(err)
 		}
-		preview := foresee(t, config, namespace, instead(t, webhookOfIstio, next))
+		var previews []*report.Report
+		for _, in := range []string{namespace, limited} {
+			previews = append(previews, foresee(t, config, in, instead(t, webhookOfIstio, next)))
+		}
 		if err := present.Configure(t.Context(), change.to); err != nil {
 			t.Fatal(err)
 		}
-		t.Log(change.name)
-		sameFuture(t, preview, auditOf(t, c, inventory.Selection{Namespace: namespace}))
-		if preview.Preview.Previewed != len(preview.Items) {
-			t.Errorf("%d of %d workloads could be previewed", preview.Preview.Previewed, len(preview.Items))
+		for i, in := range []string{namespace, limited} {
+			p := previews[i].Preview
+			t.Logf("%s: %d workloads, %d changes", change.name, len(previews[i].Items), len(p.Changes))
+			sameFuture(t, previews[i], auditOf(t, c, inventory.Selection{Namespace: in}))
+			if p.Previewed != len(previews[i].Items) {
+				t.Errorf("%d of %d workloads could be previewed", p.Previewed, len(previews[i].Items))
+			}
 		}
 	}
 }

@@ -31,6 +31,7 @@ func benchmarks(s scale) map[string]func(context.Context, io.Writer) error {
 		"daemon-rss":      s.daemonRSS,
 		"detection":       detectionBench,
 		"handler":         handler,
+		"preview":         previewBench,
 		"rollout":         rolloutBench,
 		"script":          script(s.script),
 		"webhook-rss": func(ctx context.Context, out io.Writer) error {

@@ -23,7 +23,7 @@ import (
 var _ audit.Candidate = (*Policies)(nil)
 
 // Describe names the policies.
-func (p *Policies) Describe(of *report.Preview) { of.Policies = p.set.Names }
+func (p *Policies) Describe(of *report.Report) { of.Preview.Policies = p.set.Names }
 
 // Future returns what admission would make of a Pod if the policies were in the cluster, too.
 // A Pod that is refused today stays so. The error is a *[injection.Refusal], unless the context

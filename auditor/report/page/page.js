@@ -83,7 +83,8 @@ function notes() {
   const { report } = page;
   const found = [];
   const pairs = (what, texts) => Object.entries(texts || {}).map(([key, value]) => `${what} ${key}=${value}`);
-  if (report.preview) {
+  for (const { webhook, candidate } of report.preview?.webhooks || []) found.push(`Preview: ${candidate} answered for ${webhook}.`);
+  if (report.preview && !report.preview.webhooks) {
     const added = [...pairs('label', report.preview.labels), ...pairs('annotation', report.preview.annotations)];
     found.push(`Preview: as if every Pod had ${added.join(', ')}. None does yet.`);
   }

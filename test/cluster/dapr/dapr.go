@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,6 +36,9 @@ const (
 
 // Options are how Dapr is installed: values of its chart.
 type Options struct {
+	// Unregistered: the injector only serves, and the API server does not know it. Another
+	// one must be installed.
+	Unregistered bool
 	// SidecarImage is the sidecars' image; empty is that of Dapr 1.14.0.
 	SidecarImage string
 	// TrustAnchors are the CA certificates (PEM) that sidecars get; empty are
@@ -109,6 +113,12 @@ func Start(ctx context.Context, c *cluster.Cluster, opts Options) (*Injector, er
 }
 
 func (i *Injector) start(ctx context.Context) error {
+	if i.opts.Unregistered {
+		if err := i.serve(ctx); err != nil {
+			return err
+		}
+		return i.waitServing(ctx)
+	}
 	if err := i.install(ctx); err != nil {
 		return err
 	}
@@ -123,6 +133,23 @@ func (i *Injector) start(ctx context.Context) error {
 		return err
 	}
 	return i.waitInjected(ctx)
+}
+
+// URL is where it injects.
+func (i *Injector) URL() string { return fmt.Sprintf("https://127.0.0.1:%d/mutate", i.port) }
+
+// CAFile vouches for it (PEM).
+func (i *Injector) CAFile() string { return i.cert.CAFile }
+
+// waitServing waits until somebody listens.
+func (i *Injector) waitServing(ctx context.Context) error {
+	return cluster.Poll(ctx, "Dapr's injector to serve", func(ctx context.Context) error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", i.port))
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err
+	}, i.process)
 }
 
 // controlPlane is what else the injector looks for: it tells sidecars where the
@@ -220,7 +247,11 @@ func (i *Injector) serve(ctx context.Context) error {
 	if err := os.WriteFile(trustAnchors, []byte(i.trustAnchors()), 0o644); err != nil {
 		return err
 	}
-	i.process, err = i.cluster.Run(account, i.binary, []string{
+	name := account
+	if i.opts.Unregistered {
+		name += "-candidate"
+	}
+	i.process, err = i.cluster.Run(name, i.binary, []string{
 		"--kubeconfig", kubeconfig, "--namespace", Namespace, "--port", strconv.Itoa(i.port),
 		"--tls-cert", i.cert.CertFile, "--tls-key", i.cert.KeyFile, "--trust-anchors", trustAnchors,
 	}, append(i.opts.environment(), cluster.Seldom))
