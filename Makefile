@@ -105,7 +105,7 @@ acceptance-others: control-plane
 	$(GOTEST) -timeout 60m -parallel 12 ./test/acceptance -skip '^TestRollout'
 
 .PHONY: test-ui
-test-ui: control-plane ## Test the HTML page, and the daemon's on a real cluster, in Chromium.
+test-ui: control-plane ## Test the HTML page, and the daemon's on a real cluster, in Chromium. Needs Node.js.
 	cd test/ui && $(GOVET) && $(GOTEST) -count=1 -timeout 10m ./...
 
 .PHONY: test-monitoring

@@ -59,7 +59,11 @@ func (a *Audit) judge(ctx context.Context, f *Finding, r inventory.Revision, fre
 	for _, c := range e.compared {
 		a.results.compare(c)
 	}
+	if err := a.judgeToday(ctx, f, r, &e); err != nil {
+		return err
+	}
 	f.Revision.Stamps = stamps(judged)
+	f.running(judged)
 	f.Varies = e.varying.scope
 	f.doubted = slices.ContainsFunc(f.Revision.Changes, func(c verdict.Change) bool { return c.Unstable && slices.Contains(f.reordered, c.Place()) })
 	if !e.varying.own.Empty() {
@@ -96,6 +100,9 @@ func (a *Audit) judgeOnce(ctx context.Context, f *Finding, r inventory.Revision,
 		}
 		f.add(c.Verdict, alike)
 		f.Judged[alike[0].Alike] = c.Verdict.State
+		if err := a.takeSpecs(f, c, alike[0].Alike); err != nil {
+			return nil, fmt.Errorf("versions: %w", err)
+		}
 		if c.Verdict.State.Drift() && c.Verdict.More == 0 {
 			f.Differs[alike[0].Alike] = verdict.Stable(c.Verdict.Changes)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/restless"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/versions"
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
@@ -42,6 +43,10 @@ type Finding struct {
 	// Differs is what Pods that drift differ by, all of it, by their digests; only for an
 	// observer.
 	Differs map[inventory.Alike][]verdict.Change
+	// Specs are what Pods run with, by their digests; only where versions are wanted.
+	Specs map[inventory.Alike][]versions.Spec
+
+	foreseen *foreseen // nil: no candidate was asked
 
 	Varies    restless.Scope // of what is known to vary
 	reordered []string       // where what differs does in order alone
@@ -65,7 +70,7 @@ func (f *Finding) Also(reason string) {
 
 // Unjudged gives all Pods one state without a comparison.
 func (f *Finding) Unjudged(pods []inventory.Pod, state verdict.State, reason string) {
-	f.Judged = nil
+	f.Judged, f.Specs, f.Revision.Wanted = nil, nil, nil
 	f.DropPods()
 	f.Count(pods, state)
 	f.Revision.Reason = verdict.Cut(reason, verdict.MaxReason)
@@ -76,18 +81,19 @@ func (f *Finding) Unjudged(pods []inventory.Pod, state verdict.State, reason str
 // begin takes back what a comparison has found.
 func (f *Finding) begin() {
 	f.DropPods()
+	f.Specs = nil
 	f.Judged, f.Differs = map[inventory.Alike]verdict.State{}, map[inventory.Alike][]verdict.Change{}
 	f.Gone, f.reordered, f.Restless = 0, nil, false
 	r := &f.Revision
 	r.Changes, r.MoreChanges, r.Varies, r.Ignored, r.Autoscaled = nil, 0, nil, 0, nil
 	r.Sidecars, r.Loses, r.Injected, r.AppImages = nil, nil, false, nil
-	r.Undecided, r.Metadata, r.MoreMetadata = nil, nil, 0
+	r.Undecided, r.Metadata, r.MoreMetadata, r.Wanted = nil, nil, 0, nil
 }
 
 // DropPods takes all Pods out of the finding.
 func (f *Finding) DropPods() {
 	f.Pods = map[verdict.State]int{}
-	f.Revision.Pods, f.Revision.Members, f.oldest = 0, nil, time.Time{}
+	f.Revision.Pods, f.Revision.Members, f.Revision.Running, f.oldest = 0, nil, nil, time.Time{}
 }
 
 // Count adds Pods of a state.
@@ -183,6 +189,7 @@ func (f Finding) Recount(pods []inventory.Pod) (_ Finding, known bool) {
 		f.Count(alike, state)
 	}
 	f.Revision.Stamps = stamps(pods)
+	f.running(pods)
 	f.Revision.State = verdict.WorstOf(f.Pods)
 	if f.Revision.State == verdict.InSync || f.Revision.State == verdict.NotInjected {
 		f.Revision.Changes, f.Revision.MoreChanges, f.Revision.Loses = nil, 0, nil // they were of Pods that have gone

@@ -21,6 +21,9 @@ type Configuration struct {
 	APIVersion string `json:"apiVersion"`
 	// Always Configuration.
 	Kind string `json:"kind"`
+	// Name of the cluster in reports, notifications and on the page, by which people know it;
+	// the UID of its namespace kube-system by default.
+	ClusterName string `json:"clusterName,omitempty"`
 	// Time between two rounds, 5s or more. A round asks about workloads that have
 	// between them whatever several workloads share that injection may go by.
 	Interval metav1.Duration `json:"interval,omitzero"`
@@ -60,6 +63,9 @@ type Configuration struct {
 	// Keep Reports of openreports.io in each namespace, for the tools that show
 	// them. See docs/policy-reports.md.
 	PolicyReports bool `json:"policyReports,omitempty"`
+	// Look whose changes are: at metadata of what the injectors go by. The component causes
+	// has the rights. See docs/changes.md.
+	Causes bool `json:"causes,omitempty"`
 	// Who is told of drift, of what cannot be re-created, of injectors that are down and of
 	// rollouts. See docs/notifications.md.
 	Notify []Sink `json:"notify,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/cause"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 )
 
@@ -250,6 +251,37 @@ func (j *Journal) Since() map[string]Interval {
 		}
 	}
 	return since
+}
+
+// Whose returns whose changes open ones are, by their IDs, where somebody looked.
+func (j *Journal) Whose() map[string]cause.Verdict {
+	whose := map[string]cause.Verdict{}
+	for _, e := range j.entries {
+		if e.Ended == nil && e.By != "" {
+			whose[e.ID] = cause.Verdict{By: e.By, Candidates: e.Candidates}
+		}
+	}
+	return whose
+}
+
+// Unexplained are open changes of which nobody has looked whose they are, by their IDs.
+func (j *Journal) Unexplained() map[string]Interval {
+	began := map[string]Interval{}
+	for _, e := range j.entries {
+		if e.Ended == nil && e.By == "" {
+			began[e.ID] = e.Began
+		}
+	}
+	return began
+}
+
+// Explain takes down whose change it is that began then.
+func (j *Journal) Explain(id string, began Interval, v cause.Verdict) {
+	for _, e := range j.entries {
+		if e.ID == id && e.Began == began && e.By == "" {
+			e.By, e.Candidates = v.By, v.Candidates
+		}
+	}
 }
 
 // Entries returns what is known of changes, the last that began first. They do not change

@@ -16,6 +16,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/versions"
 )
 
 // Metrics are the auditor's. Methods may be called concurrently; a scrape sees
@@ -42,6 +43,8 @@ type audit struct {
 	each   bool                 // whether workloads have series of their own
 	// changes numbers those of each risk, and is found at the first scrape.
 	changes func() map[change.Risk]int
+	// versions are those that run, found at the first scrape.
+	versions func() []versions.Version
 }
 
 // Reasons of failed audits.
@@ -140,7 +143,7 @@ func New(registry prometheus.Registerer) *Metrics {
 // came or changed. driftingSince is when the oldest drift of a namespace
 // was first seen. With each, every workload has series of its own, else only those that are Blocked.
 func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Time, took time.Duration, each bool) {
-	next := &audit{report: found, oldest: driftingSince, each: each, changes: sync.OnceValue(found.ChangesByRisk)}
+	next := &audit{report: found, oldest: driftingSince, each: each, changes: sync.OnceValue(found.ChangesByRisk), versions: sync.OnceValue(found.Census().List)}
 	if previous := m.last.Load(); previous != nil {
 		next.ended = previous.ended
 	}
@@ -235,7 +238,7 @@ func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{podsDesc, workloadsDesc, workloadPodsDesc, staleDesc, biasedDesc, injectorDownDesc, ratioDesc, oldestDesc, progressDesc, lastSuccessDesc, featuresDesc, classesDesc, detectionDesc, answerDesc, intervalDesc, fullIntervalDesc} {
 		descriptions <- d
 	}
-	for _, d := range []*prometheus.Desc{changesDesc, startedDesc, changeWorkloadsDesc, changePodsDesc, waveWorkloadsDesc, waveDriftedDesc, waveChangesDesc} {
+	for _, d := range []*prometheus.Desc{changesDesc, startedDesc, changeWorkloadsDesc, changePodsDesc, waveWorkloadsDesc, waveDriftedDesc, waveChangesDesc, versionsDesc} {
 		descriptions <- d
 	}
 }
@@ -274,6 +277,7 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	gauge(biasedDesc, float64(last.report.Biased().Workloads))
 	last.collectChanges(gauge)
 	collectWaves(last.report.Waves, gauge)
+	collectVersions(last.versions(), gauge)
 	for _, outage := range last.report.Outages {
 		gauge(injectorDownDesc, 1, outage.Webhook)
 	}

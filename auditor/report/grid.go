@@ -28,6 +28,8 @@ type grid struct {
 	// named is how many of the first columns have names, which are shortened in their
 	// middle where the last column has too little room.
 	named int
+	// least is the least width of the last column, where that is not narrowest.
+	least int
 	// whole: longer cells are not cut, and push the rest of their own line.
 	whole bool
 }
@@ -72,8 +74,9 @@ func (g grid) widths(o TextOptions) (widths []int, left int) {
 	}
 	// The last column wants three tenths, and names make room for it down to the length
 	// that names have as a rule.
-	sum = g.shorten(widths, sum, o.Width-max(narrowest, o.Width*3/10), shortestName)
-	if o.Width-sum < narrowest {
+	least := max(narrowest, g.least)
+	sum = g.shorten(widths, sum, o.Width-max(least, o.Width*3/10), shortestName)
+	if o.Width-sum < least {
 		g.shorten(widths, sum, o.Width+len("  "), len("NAMESPACE"))
 		return widths, -1
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/cause"
 	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -23,8 +24,16 @@ type ChangeSummary struct {
 	Workloads  int    `json:"workloads"`
 	Pods       int    `json:"pods"`
 	Namespaces int    `json:"namespaces"`
+	// Today: in a preview of a candidate, all of it is drift of today, and the candidate makes
+	// none of it.
+	Today bool `json:"today,omitempty"`
 	// Since when it is known; nil where nothing tells.
 	Since *time.Time `json:"since,omitempty"`
+	// By is one sentence: whose change it is, or why that is not known; empty where nobody
+	// looked.
+	By string `json:"by,omitempty"`
+	// Candidates are the writes that may have made it, the likeliest first.
+	Candidates []cause.Candidate `json:"candidates,omitempty"`
 }
 
 // Group finds the changes among all items, and gives each difference its change's ID. The
@@ -59,6 +68,8 @@ func (r *Report) Group() {
 			}
 		}
 	}
+	r.nameWebhooks()
+	r.markToday()
 }
 
 func (r *Report) grouping() change.Grouping {

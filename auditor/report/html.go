@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
@@ -29,6 +31,8 @@ type Page struct {
 	// History is the drift so far, oldest first. Fewer than two points are
 	// not drawn.
 	History []Point
+	// Journal is what is known of changes, the last that began first.
+	Journal []journal.Entry
 	// Live has the page fetch its data anew.
 	Live Live
 }
@@ -71,11 +75,11 @@ func (p Page) WriteHTML(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("encode the states: %w", err)
 	}
-	style, err := pageParts("page.css")
+	style, err := pageParts("page.css", "overview.css")
 	if err != nil {
 		return err
 	}
-	script, err := pageParts("detail.js", "page.js", "start.js")
+	script, err := pageParts("detail.js", "model.js", "list.js", "filters.js", "changes.js", "timeline.js", "page.js", "start.js")
 	if err != nil {
 		return err
 	}
@@ -117,11 +121,22 @@ func (p Page) WriteJSON(w io.Writer) error {
 	return err
 }
 
+// heading is the page's title: by the name that it is given, or those of its clusters.
 func (p Page) heading() string {
-	if p.Title == "" {
+	title := p.Title
+	if of := p.Report.report; title == "" && len(of.Clusters) > 0 {
+		names := make([]string, len(of.Clusters))
+		for i, cluster := range of.Clusters {
+			names[i] = cluster.Name
+		}
+		title = list(names)
+	} else if title == "" {
+		title = cmp.Or(of.identity().Name, of.identity().Server)
+	}
+	if title == "" {
 		return "Sidecar drift"
 	}
-	return "Sidecar drift: " + Printable(p.Title)
+	return "Sidecar drift: " + Printable(title)
 }
 
 // policy allows the page's own script and style, and nothing from elsewhere.

@@ -3,13 +3,18 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/change"
+	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
+
+// mostTimeline is how many changes the page's timeline has, the last that began.
+const mostTimeline = 200
 
 // pageData is a page's JSON: the report's, but that changes stand in a list of
 // their own, as thousands of workloads drift in the same way.
@@ -18,9 +23,11 @@ type pageData struct {
 	// Changes are all that there are, as they are shown, each once.
 	Changes []verdict.Change `json:"changes"`
 	// Details say of each item, in the items' order, what a table would.
-	Details []string  `json:"details"`
-	History []Point   `json:"history,omitempty"`
-	Live    *pageLive `json:"live,omitempty"`
+	Details []string `json:"details"`
+	History []Point  `json:"history,omitempty"`
+	// Journal has no places and no workloads: the report has those of what is open.
+	Journal []journal.Entry `json:"journal,omitempty"`
+	Live    *pageLive       `json:"live,omitempty"`
 }
 
 type pageReport struct {
@@ -59,6 +66,11 @@ func (p Page) json() ([]byte, error) {
 		data.Report.Items[i] = pageItem{Item: item, Revisions: distinct.revisions(item.Revisions)}
 	}
 	data.Changes = distinct.all
+	data.Journal = slices.Clone(p.Journal[:min(len(p.Journal), mostTimeline)])
+	for i := range data.Journal {
+		e := &data.Journal[i]
+		e.Places, e.Names, e.Parts = nil, nil, nil
+	}
 	if p.Live.URL != "" {
 		data.Live = &pageLive{URL: p.Live.URL, EverySeconds: max(1, int(p.Live.Every/time.Second))}
 	}

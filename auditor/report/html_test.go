@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
@@ -175,6 +176,29 @@ func TestHTMLTellsApartWhatIsSpent(t *testing.T) {
 	}
 }
 
+// The page has the last changes of a journal, and neither the places nor the workloads of
+// those: the report has them.
+func TestHTMLHasTheLastOfTheJournal(t *testing.T) {
+	entries := make([]journal.Entry, 1000)
+	for i := range entries {
+		entries[i] = journal.Entry{ID: strconv.Itoa(i), Began: journal.Interval{By: clock}, Names: []journal.Name{{Name: "secretive"}}, Places: []journal.Place{{Path: "secretive"}}, Parts: []string{"secretive"}}
+	}
+	var data bytes.Buffer
+	if err := (report.Page{Report: report.New(report.DriftReport, clock, nil, 0).Masked(mask.Constant()), Journal: entries}).WriteJSON(&data); err != nil {
+		t.Fatal(err)
+	}
+	var got struct{ Journal []journal.Entry }
+	if err := json.Unmarshal(data.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Journal) != 200 || got.Journal[0].ID != "0" || strings.Contains(data.String(), "secretive") {
+		t.Errorf("%d changes, the first is %+v", len(got.Journal), got.Journal[0])
+	}
+	if len(entries[0].Names) != 1 || len(entries[0].Places) != 1 {
+		t.Error("the journal itself has lost what it had")
+	}
+}
+
 func TestHTMLWithoutScriptSaysTheSummary(t *testing.T) {
 	page := renderPage(t, report.Page{Report: read(t, report.DriftReport, "audit", 2).Masked(mask.Constant())})
 	if got := between(t, page, "<noscript>", "</noscript>"); !strings.Contains(got, "11 workloads, 24 Pods: 1 Blocked") {
@@ -212,7 +236,7 @@ func TestTextOfThePageIsLegibleInBothThemes(t *testing.T) {
 		themes[found[1]] = found[2:]
 	}
 	for ground, texts := range map[string][]string{
-		"page": {"text", "muted", "alarm-text"}, "card": {"text", "muted", "link", "calm"}, "hover": {"text", "muted", "link"},
+		"page": {"text", "muted", "alarm-text"}, "card": {"text", "muted", "link", "calm", "version", "behaviour", "alarm-text"}, "hover": {"text", "muted", "link"},
 		"removed-under": {"removed"}, "added-under": {"added"}, "alarm-under": {"text", "muted", "link", "alarm-text"},
 	} {
 		for _, text := range texts {

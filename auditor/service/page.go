@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
@@ -37,6 +38,8 @@ type page struct {
 	// progress is that of the first audit, and leader where the replica runs that audits.
 	progress *progress
 	leader   func(context.Context) (namespace, pod string)
+	// journal is what is known of changes, the last that began first.
+	journal func() []journal.Entry
 
 	mu   sync.Mutex
 	last *report.Report // nil while nothing is known
@@ -121,6 +124,9 @@ func (p *page) current() (*drawing, <-chan struct{}) {
 
 func (p *page) draw(found *report.Report, history []report.Point) *drawing {
 	view := report.Page{Report: found.Masked(p.masker()), History: history, Live: report.Live{URL: "report.json", Every: pageEvery}}
+	if p.journal != nil {
+		view.Journal = p.journal()
+	}
 	d := &drawing{of: found}
 	if d.html, d.err = gzipped(view.WriteHTML); d.err == nil {
 		d.data, d.err = gzipped(view.WriteJSON)

@@ -9,13 +9,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
 func TestPage(t *testing.T) {
-	p := &page{masker: mask.Constant}
+	p := &page{masker: mask.Constant, journal: func() []journal.Entry { return []journal.Entry{{ID: "0123abcdef", Summary: "proxy image 1 → 2"}} }}
 	get := func(method, path, tag string) *httptest.ResponseRecorder {
 		request := httptest.NewRequestWithContext(t.Context(), method, path, nil)
 		request.Header.Set("If-None-Match", tag)
@@ -33,7 +34,7 @@ func TestPage(t *testing.T) {
 	}}}}
 	p.audited(reportOf(drifted))
 	first := get("GET", "/", "")
-	if body := first.Body.String(); first.Code != http.StatusOK || !strings.Contains(body, "<html") || !strings.Contains(body, `"web"`) || strings.Contains(body, "hunter2") {
+	if body := first.Body.String(); first.Code != http.StatusOK || !strings.Contains(body, "<html") || !strings.Contains(body, `"web"`) || !strings.Contains(body, "proxy image 1 → 2") || strings.Contains(body, "hunter2") {
 		t.Errorf("%d: %.300s", first.Code, body)
 	}
 	if got := first.Header().Get("Content-Security-Policy"); got != "frame-ancestors 'none'" {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -26,6 +27,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
+	causeinputs "github.com/sidecar-drift/sidecar-drift/auditor/cause/inputs"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/fence"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
@@ -48,8 +50,6 @@ type Options struct {
 	// Namespace is the service's own: of the Lease and of the ConfigMap, both
 	// called Name.
 	Namespace, Name string
-	// ClusterName is how notifications call the cluster; empty for not at all.
-	ClusterName string
 	// LeaseDuration is after which another replica takes over from one that is
 	// gone, and a little more than how long the API server may be away before
 	// the process ends.
@@ -182,10 +182,15 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	l := newLoop()
 	l.metrics, l.log = metrics.New(options.Registry), options.Logger
 	told := notify.New(notify.Options{
-		Source: notify.Source(options.ClusterName, options.Namespace, options.Name), Cluster: options.ClusterName,
-		Count: l.metrics.Notified, Log: options.Logger,
+		Namespace: options.Namespace, Name: options.Name, Count: l.metrics.Notified, Log: options.Logger,
 	})
 	l.tell = told.Tell
+	named := newIdentity(client.CoreV1().Namespaces(), cluster.Host, options.Logger)
+	l.identify = func(ctx context.Context, c config.Configuration) *report.ClusterIdentity {
+		of := named.of(ctx, c)
+		told.In(of.Name)
+		return &of
+	}
 	l.first = &progress{log: options.Logger, metric: l.metrics.Progress}
 	host, err := os.Hostname() // as controller-runtime calls the holder of the Lease
 	if err != nil {
@@ -197,6 +202,12 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
 	l.history = newHistory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
+	reader, err := causeinputs.New(cluster)
+	if err != nil {
+		return err
+	}
+	l.causes = newCauses(reader, l.history, func() { l.changes.ask(watch.Changes, "whose changes are is known") }, options.Logger)
+	l.page.journal = l.history.entries
 	l.kept = &lastReport{objects: client.CoreV1().ConfigMaps(options.Namespace), name: options.Name + lastReportSuffix, masker: l.page.masker}
 	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, judged: l.first.judged, soFar: l.soFar, restless: &restless.Ledger{}, log: options.Logger}
 	rounds := &configuredAuditor{cluster: cluster, audits: audits, changes: l.changes}
@@ -285,7 +296,10 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 		})
 		watchObjects(ctx, l.config().Watch)
 		sinks(l.config())
+		var explaining sync.WaitGroup
+		explaining.Go(func() { l.causes.run(ctx) })
 		l.run(ctx)
+		explaining.Wait()
 		told.Close()
 		rounds.stop()
 		return nil
@@ -337,6 +351,6 @@ func (a audits) options(c config.Configuration, workloads []inventory.WorkloadRe
 		Selection: selection, Concurrency: c.Concurrency, Gentle: c.Gentle, DryRunAs: c.DryRunAs, Fenced: a.fenced,
 		DeclaredSidecars: c.Selection.SidecarContainerNames, IgnorePaths: c.PathPatterns(),
 		CompareAnnotations: c.CompareAnnotations, IncludeAutoscaled: c.IncludeAutoscaled,
-		Autoscalers: config.AutoscalerRules(c.Autoscalers), Restless: a.restless, Asked: a.asked, Log: a.log,
+		Autoscalers: config.AutoscalerRules(c.Autoscalers), Restless: a.restless, Asked: a.asked, Versions: true, Log: a.log,
 	}
 }

@@ -49,6 +49,7 @@ NAME rollout --namespace shop --confirm`),
 
 	root.AddCommand(
 		newAuditCommand(name, streams),
+		newPreviewCommand(name, streams),
 		newDiffCommand(name, streams),
 		newExplainCommand(name, streams),
 		newRolloutCommand(name, streams),
@@ -60,6 +61,7 @@ NAME rollout --namespace shop --confirm`),
 		newDoctorCommand(name, streams),
 		newWavesCommand(name, streams),
 		newHistoryCommand(name, streams),
+		newVersionsCommand(name, streams),
 		newVersionCommand(name, streams),
 	)
 	addCompletion(root)

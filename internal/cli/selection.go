@@ -42,25 +42,34 @@ type selection struct {
 
 func (s *selection) addFlags(cmd *cobra.Command, statesUsage string, states []verdict.State) {
 	group(cmd, "Selection", func(flags *pflag.FlagSet) {
-		flags.StringVarP(s.namespace, "namespace", "n", "", "Audit this namespace only.")
-		flags.BoolVarP(&s.allNamespaces, "all-namespaces", "A", true, "Audit all namespaces, whatever the kubeconfig's context names. Workloads given by name are looked up in one.")
-		flags.StringSliceVar(&s.includeNamespaces, "include-namespace", nil, "Audit only this `namespace`. Repeatable, or comma-separated.")
-		flags.StringSliceVar(&s.excludeNamespaces, "exclude-namespace", nil, "Leave this `namespace` out. Repeatable, or comma-separated.")
-		flags.StringVarP(&s.labelSelector, "selector", "l", "", "Only Pods with these labels: key=value, key!=value, 'key in (a,b)', …")
+		s.addScopeFlags(flags)
 		flags.Var(&statesValue{&s.states, states}, "state", statesUsage)
 		s.addComparisonFlags(flags)
 		addCount(flags, &s.concurrency, "concurrency", defaultConcurrency, "Number of dry runs under way at once, at most: fewer where more would not be faster, or are too many for the API server.")
 	})
 }
 
+// addScopeFlags adds those that say where to look.
+func (s *selection) addScopeFlags(flags *pflag.FlagSet) {
+	flags.StringVarP(s.namespace, "namespace", "n", "", "Audit this namespace only.")
+	flags.BoolVarP(&s.allNamespaces, "all-namespaces", "A", true, "Audit all namespaces, whatever the kubeconfig's context names. Workloads given by name are looked up in one.")
+	flags.StringSliceVar(&s.includeNamespaces, "include-namespace", nil, "Audit only this `namespace`. Repeatable, or comma-separated.")
+	flags.StringSliceVar(&s.excludeNamespaces, "exclude-namespace", nil, "Leave this `namespace` out. Repeatable, or comma-separated.")
+	flags.StringVarP(&s.labelSelector, "selector", "l", "", "Only Pods with these labels: key=value, key!=value, 'key in (a,b)', …")
+}
+
 // addComparisonFlags adds those that say what a comparison looks at.
 func (s *selection) addComparisonFlags(flags *pflag.FlagSet) {
-	flags.StringSliceVar(&s.sidecarNames, sidecarNamesFlag, nil, "Only Pods that have a container or init container of this `name`, live or fresh; it counts as a sidecar though the template declares it. Repeatable, or comma-separated.")
+	s.addSidecarNames(flags)
 	addAutoscalers(flags, &s.includeAutoscaled, &s.autoscalers)
 	addCompareAnnotations(flags, &s.annotations)
 	s.dryRunAs = injection.Auto
 	addDryRunAs(flags, &s.dryRunAs)
 	flags.StringArrayVar(&s.ignoreTexts, "ignore-path", nil, "Leave out differences at this `PART:PATH`, as the report names it, and below: container/istio-proxy:env[NONCE]; * is every part. Repeatable.")
+}
+
+func (s *selection) addSidecarNames(flags *pflag.FlagSet) {
+	flags.StringSliceVar(&s.sidecarNames, sidecarNamesFlag, nil, "Only Pods that have a container or init container of this `name`, live or fresh; it counts as a sidecar though the template declares it. Repeatable, or comma-separated.")
 }
 
 func addDryRunAs(flags *pflag.FlagSet, value *injection.DryRunAs) {

@@ -36,9 +36,9 @@ type versionOptions struct {
 	format     report.Format
 }
 
-// versions is what "version" tells. Installed is null where nothing is installed, or
+// installedVersions is what "version" tells. Installed is null where nothing is installed, or
 // where Unread says why that is not known.
-type versions struct {
+type installedVersions struct {
 	version.Info `json:",inline"`
 
 	Server    string            `json:"server,omitempty"`
@@ -78,7 +78,7 @@ NAME version --client`),
 
 // Run prints the versions.
 func (o *versionOptions) Run(ctx context.Context) error {
-	known := versions{Info: version.Get()}
+	known := installedVersions{Info: version.Get()}
 	if !o.client {
 		o.lookUp(ctx, &known)
 	}
@@ -90,7 +90,7 @@ func (o *versionOptions) Run(ctx context.Context) error {
 
 // lookUp asks the cluster. What it does not answer is said, and is no error: the
 // version of this program is known all the same.
-func (o *versionOptions) lookUp(ctx context.Context, known *versions) {
+func (o *versionOptions) lookUp(ctx context.Context, known *installedVersions) {
 	ctx, cancel := context.WithTimeoutCause(ctx, versionPatience, fmt.Errorf("no answer within %s", versionPatience))
 	defer cancel()
 	config, err := o.connection.restConfig()
@@ -106,7 +106,7 @@ func (o *versionOptions) lookUp(ctx context.Context, known *versions) {
 }
 
 // write renders the versions for people.
-func (v versions) write(w io.Writer, client bool) error {
+func (v installedVersions) write(w io.Writer, client bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "sidecar-drift %s (%s, %s", v.Version, v.GoVersion, v.Platform)
 	if v.Commit != "" {

@@ -240,6 +240,7 @@ subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sideca
 	becomes(t, 1, "sidecar_drift_ratio", nil, leader)
 	becomes(t, 2, "sidecar_drift_pods", pods("Drifted"), leader)
 	becomes(t, 1, "sidecar_drift_workloads", model.LabelSet{"kind": "Deployment", "state": "Drifted"}, leader)
+	becomes(t, 2, "sidecar_drift_versions", model.LabelSet{"injector": "other", "current": "false"}, leader)
 
 	checkPage(t, leader.page, http.StatusOK, namespace)
 	checkPage(t, follower.page, http.StatusServiceUnavailable, "holder of the Lease")

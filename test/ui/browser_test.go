@@ -99,6 +99,13 @@ type screen struct {
 
 func open(t *testing.T, url string, on screen) *tab {
 	t.Helper()
+	b := newTab(t, on)
+	b.do(chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("main")))
+	return b
+}
+
+func newTab(t *testing.T, on screen) *tab {
+	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	b := &tab{t: t, ctx: ctx}
@@ -117,7 +124,6 @@ func open(t *testing.T, url string, on screen) *tab {
 	})
 	b.show(on)
 	call(b, network.Enable, network.EnableParams{})
-	b.do(chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("main")))
 	return b
 }
 
@@ -149,7 +155,11 @@ func (b *tab) hear(event any) {
 	case *runtime.EventConsoleAPICalled:
 		b.said = append(b.said, fmt.Sprintf("console %s: %v", event.Type, event.Args))
 	case *runtime.EventExceptionThrown:
-		b.said = append(b.said, fmt.Sprint(event.ExceptionDetails))
+		said := event.ExceptionDetails.Text
+		if thrown := event.ExceptionDetails.Exception; thrown != nil {
+			said += " " + thrown.Description
+		}
+		b.said = append(b.said, said)
 	case *log.EventEntryAdded:
 		b.said = append(b.said, fmt.Sprintf("%s %s: %s", event.Entry.Source, event.Entry.Level, event.Entry.Text))
 	case *page.EventJavascriptDialogOpening:
@@ -177,10 +187,10 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval is the value of an expression in the page.
+// eval is the value of an expression in the page, or what its promise comes to.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
-	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
+	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
 		b.t.Fatalf("%s: %v", expression, err)
 	}
@@ -223,7 +233,19 @@ func (b *tab) names() string {
 // shoot keeps a picture of the whole page.
 func (b *tab) shoot(name string) {
 	b.t.Helper()
-	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	eval[bool](b, `scrollTo(0, 0) === undefined`) // else the table's head stands where it was scrolled to
+	b.keep(name, chromedp.FullScreenshot(100))
+}
+
+// glance keeps a picture of what is in sight.
+func (b *tab) glance(name string) {
+	b.t.Helper()
+	b.keep(name, chromedp.CaptureScreenshot())
+}
+
+func (b *tab) keep(name string, shot chromedp.Action[[]byte]) {
+	b.t.Helper()
+	picture, err := chromedp.Run(b.ctx, shot)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -2,31 +2,107 @@ package ui
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 )
 
-// What workloads differ in alike is listed once, and leaves those in the table that do.
-func TestAChangeSelectsItsWorkloads(t *testing.T) {
+// grouped is typical with labels, and its changes found.
+func grouped() *report.Report {
 	r := typical()
 	r.Group()
-	if len(r.Changes) < 2 || r.Changes[0].Workloads < 2 {
+	for i := range r.Items {
+		r.Items[i].Labels = map[string]string{"example.com/team": []string{"storefront", "payments", ""}[i%3]}
+	}
+	return r
+}
+
+// What workloads differ in alike has a card, which leaves those in the table that do.
+func TestAChangeSelectsItsWorkloads(t *testing.T) {
+	r := grouped()
+	if len(r.Changes) < 7 || r.Changes[0].Workloads < 2 {
 		t.Fatalf("changes %+v", r.Changes)
 	}
+	first := r.Changes[0]
 	b := open(t, file(t, report.Page{Report: r.Masked(mask.Off())}), screen{})
 	b.until(`!document.getElementById('changes').hidden`)
-	if got, want := eval[string](b, `document.querySelector('#change-list li').innerText`), "#1 "+r.Changes[0].Summary; len(got) < len(want) || got[:len(want)] != want {
-		t.Errorf("begins with %q, want %q", got, want)
+	text := eval[string](b, `document.querySelector('.change').innerText`)
+	for _, want := range []string{"#1 " + first.Summary, fmt.Sprintf("%d workloads · %d Pods · 1 namespace", first.Workloads, first.Pods), string(first.Risk), first.RiskReason, "A rollout would take all of them.", first.ID} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q on the card:\n%s", want, text)
+		}
 	}
-	b.click(fmt.Sprintf(`#change-list button[data-change="%s"]`, r.Changes[0].ID))
+	button := fmt.Sprintf(`button[data-change="%s"]`, first.ID)
+	b.click(button)
+	b.until(fmt.Sprintf(`document.querySelectorAll('button.open').length === %d`, first.Workloads))
+	if got := eval[string](b, `document.getElementById('by-change').value + ' ' + location.hash + ' ' + document.activeElement.id`); got != first.ID+" #?change="+first.ID+" table" {
+		t.Errorf("chosen, address and focus: %s", got)
+	}
+	b.click(button)
+	b.until(`document.querySelectorAll('button.open').length === 15 && location.hash === ''`)
+	b.click("#changes-more")
+	b.until(fmt.Sprintf(`document.querySelectorAll('.change').length === %d && document.getElementById('changes-more').hidden`, len(r.Changes)))
+	b.slash()
+	b.press(first.ID)
+	b.until(fmt.Sprintf(`document.querySelectorAll('button.open').length === %d`, first.Workloads))
+}
+
+// Filters are taken together, by the keyboard alone, and their address leads to the same.
+func TestFiltersByChangeAndLabel(t *testing.T) {
+	r := grouped()
+	url := file(t, report.Page{Report: r.Masked(mask.Off())})
+	b := open(t, url, screen{})
+	eval[bool](b, `document.getElementById('by-change').focus() === undefined`)
+	b.press(kb.ArrowDown)
 	b.until(fmt.Sprintf(`document.querySelectorAll('button.open').length === %d`, r.Changes[0].Workloads))
-	if got := eval[string](b, `document.getElementById('search').value`); got != r.Changes[0].ID {
-		t.Errorf("searches for %q", got)
+	eval[bool](b, `document.getElementById('by-label').focus() === undefined`)
+	b.press("payments")
+	b.until(`location.hash.includes('label=')`)
+	want := map[string]bool{}
+	for _, item := range r.Items {
+		for _, c := range item.Revisions[0].Changes {
+			if c.ID == r.Changes[0].ID && item.Labels["example.com/team"] == "payments" {
+				want[item.Name] = true
+			}
+		}
 	}
-	if more := len(r.Changes) - 5; more > 0 {
-		b.click("#changes-more")
-		b.until(fmt.Sprintf(`document.querySelectorAll('#change-list li').length === %d && document.getElementById('changes-more').hidden`, len(r.Changes)))
+	found := b.names()
+	if len(want) == 0 || len(strings.Fields(found)) != len(want) {
+		t.Errorf("found %q, want %v", found, want)
 	}
+	other := open(t, url+eval[string](b, `location.hash`), screen{})
+	if got := other.names(); got != found {
+		t.Errorf("the address leads to %q, want %q", got, found)
+	}
+	other.click("#clear")
+	other.until(`document.querySelectorAll('button.open').length === 15 && location.hash === ''`)
+}
+
+// What the journal knows of a change stands on its card, and in the timeline.
+func TestTimeline(t *testing.T) {
+	r := grouped()
+	entries := journalOf(r)
+	b := open(t, file(t, report.Page{Report: r.Masked(mask.Off()), Journal: entries, History: history(80, 9)}), screen{})
+	text := eval[string](b, `document.querySelectorAll('.change')[1].innerText`)
+	for _, want := range []string{"Since 10 hours ago (", ", between ", "71 % healed 4 rolled out, 1 gone, 2 left"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q on the card:\n%s", want, text)
+		}
+	}
+	lanes := `document.querySelectorAll('#lanes li')`
+	if got := eval[int](b, lanes+`.length`); got != 6 {
+		t.Errorf("%d changes that were there in the last 24 h, want 6", got)
+	}
+	b.click(`[data-range="30 days"]`)
+	b.click("#lanes-more")
+	b.until(fmt.Sprintf(`%s.length === %d`, lanes, len(entries)))
+	if got := eval[string](b, lanes+`[7].innerText`); !strings.Contains(got, "taken back") {
+		t.Errorf("of a change that was taken back it says %q", got)
+	}
+	b.click(fmt.Sprintf(`[data-lane="%s"]`, entries[0].ID))
+	b.until(fmt.Sprintf(`document.querySelectorAll('button.open').length === %d`, r.Changes[0].Workloads))
 }

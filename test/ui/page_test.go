@@ -16,10 +16,11 @@ import (
 )
 
 func TestScreenshots(t *testing.T) {
-	url := file(t, report.Page{Report: typical().Masked(mask.Off()), Title: "production", History: history(80, typical().Summary.Drift())})
+	r := grouped()
+	url := file(t, report.Page{Report: r.Masked(mask.Off()), Title: "production", History: history(80, r.Summary.Drift()), Journal: journalOf(r)})
 	b := open(t, url+"#shop/Deployment/web", screen{})
 	for name, on := range map[string]screen{
-		"1280-light": {width: 1280}, "1280-dark": {width: 1280, dark: true}, "390-light": {width: 390}, "390-dark": {width: 390, dark: true}, "360-light": {width: 360},
+		"1280-light": {width: 1280}, "1280-dark": {width: 1280, dark: true}, "400-light": {width: 400}, "400-dark": {width: 400, dark: true}, "360-light": {width: 360},
 	} {
 		b.show(on)
 		if wide := eval[int](b, `document.documentElement.scrollWidth`); int64(wide) > on.width {
@@ -114,7 +115,7 @@ func TestADiffOpensByKeyboard(t *testing.T) {
 	b.slash()
 	b.press("shop/web")
 	b.press(kb.Tab)
-	for range 30 { // over chips and heads to the first workload
+	for range 30 { // over choices, chips and heads to the first workload
 		if eval[bool](b, `document.activeElement.matches('button.open')`) {
 			break
 		}
@@ -220,27 +221,6 @@ func TestMarkupStaysText(t *testing.T) {
 	if got := eval[string](b, `document.activeElement.textContent`); got != nasty {
 		t.Errorf("the link leads to %q", got)
 	}
-}
-
-func TestTenThousandWorkloads(t *testing.T) {
-	p := report.Page{Report: large(10000).Masked(mask.Off())}
-	t.Logf("%d bytes", len(render(t, p)))
-	b := open(t, file(t, p), screen{})
-	if got := eval[int](b, `document.querySelectorAll('tr.row').length`); got != 100 {
-		t.Errorf("%d rows at first", got)
-	}
-	b.slash()
-	b.press("service-9999")
-	b.until(`document.querySelectorAll('button.open').length === 1`)
-	b.press(kb.Escape)
-	b.click("#more")
-	b.until(`document.querySelectorAll('tr.row').length === 200`)
-	if got := eval[string](b, `document.getElementById('shown').textContent`); got != "Showing 200 of 10,000 workloads" {
-		t.Errorf("says %q", got)
-	}
-	b.click(`[data-sort=pods]`)
-	b.until(`document.querySelector('.c-pods').getAttribute('aria-sort') === 'descending'`)
-	b.shoot("10000")
 }
 
 func TestThemes(t *testing.T) {

@@ -195,7 +195,7 @@ function revisionDetail(revision) {
     ['Would lose', names(revision.loses)], ['Undecided', names(revision.undecided)], ['Not judged', names(revision.biased)],
     ['Stamps', stampsText(revision)], ['Ignored', revision.ignored ? count(revision.ignored, 'difference') : '']];
   return el('section', { class: 'revision' },
-    el('h4', {}, badge(revision.state), ' ', el('span', {}, revision.name ? printable(revision.name) : 'Pods'),
+    el('h3', {}, badge(revision.state), ' ', el('span', {}, revision.name ? printable(revision.name) : 'Pods'),
       el('span', { class: 'muted' }, ` ${count(revision.pods, 'Pod')}${revision.approximate ? ', approximate' : ''}`)),
     revision.reason ? el('p', { class: 'reason' }, revision.reason.split('\n').flatMap((line) => [printable(line), el('br')]).slice(0, -1)) : '',
     el('dl', {}, facts.filter(([, text]) => text).map(([name, text]) => el('div', {}, el('dt', {}, name), el('dd', {}, text)))),

@@ -1,60 +1,8 @@
-// drawHistory draws the drift so far as a line; the pointer and the arrow keys
-// read it.
-function drawHistory() {
-  const points = page.history || [];
-  $('history').hidden = points.length < 2;
-  if (points.length < 2) return;
-  const [width, height] = [600, 120];
-  const first = Date.parse(points[0].time);
-  const span = Math.max(1, Date.parse(points.at(-1).time) - first);
-  const top = Math.min(100, Math.max(1, ...points.map((point) => point.driftPercent)) * 1.1);
-  const x = (point) => (Date.parse(point.time) - first) / span * width;
-  const y = (point) => height - point.driftPercent / top * height;
-  const line = points.map((point) => `${x(point).toFixed(1)},${y(point).toFixed(1)}`).join(' L');
-  const shape = (name, attributes) => {
-    const node = document.createElementNS('http://www.w3.org/2000/svg', name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    return node;
-  };
-  const highest = points.reduce((a, b) => b.driftPercent > a.driftPercent ? b : a);
-  const whole = `${percent(points[0].driftPercent)} at first, ${percent(points.at(-1).driftPercent)} now, at most ${percent(highest.driftPercent)}`;
-  const svg = painted(shape('svg', { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: 'none', role: 'img', tabindex: 0,
-    'aria-label': `Drift since ${absolute(points[0].time)}: ${whole}` }), 'Drifted');
-  const rule = shape('line', { class: 'rule', y1: 0, y2: height, x1: -9, x2: -9 });
-  svg.append(shape('path', { class: 'area', d: `M0,${height} L${line} L${width},${height} Z` }), shape('path', { class: 'line', d: 'M' + line }), rule);
-  let at = points.length - 1;
-  const read = (index) => {
-    at = Math.max(0, Math.min(points.length - 1, index));
-    rule.setAttribute('x1', x(points[at]));
-    rule.setAttribute('x2', x(points[at]));
-    $('history-text').textContent = `${percent(points[at].driftPercent)} at ${absolute(points[at].time)}`;
-  };
-  const rest = () => {
-    rule.setAttribute('x1', -9);
-    rule.setAttribute('x2', -9);
-    $('history-text').textContent = whole;
-  };
-  svg.addEventListener('pointermove', (event) => {
-    const box = svg.getBoundingClientRect();
-    const pointed = (event.clientX - box.left) / box.width * width;
-    read(points.reduce((best, point, i) => Math.abs(x(point) - pointed) < Math.abs(x(points[best]) - pointed) ? i : best, 0));
-  });
-  svg.addEventListener('pointerleave', rest);
-  svg.addEventListener('blur', rest);
-  svg.addEventListener('keydown', (event) => {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    read(at + step);
-  });
-  $('history-chart').replaceChildren(svg, el('p', { class: 'axis muted' },
-    el('span', {}, absolute(points[0].time).slice(0, 16)), el('span', {}, absolute(points.at(-1).time).slice(0, 16))));
-  rest();
-}
-
 function drawTime() {
   const time = page.report.generatedAt;
   $('generated').replaceChildren('Audited ', el('time', { datetime: time }, `${absolute(time)}, ${relative(time)}`));
+  const server = page.report.cluster?.server;
+  if (server) $('generated').append(' at ', el('span', { id: 'server' }, printable(server)));
   drawDetection();
 }
 
@@ -77,11 +25,11 @@ function draw() {
   drawTime();
   drawBlocked();
   drawSummary();
-  drawChanges();
+  keepFocus(drawChanges);
+  keepFocus(drawTimeline);
   drawWaves();
-  drawHistory();
   keepFocus(drawNamespaces);
-  keepFocus(drawChips);
+  drawFilters();
   drawRows();
 }
 
@@ -91,9 +39,10 @@ async function refresh() {
   try {
     const response = await fetch(page.live.url, { cache: 'no-cache', headers: { Accept: 'application/json' } });
     if (!response.ok) throw new Error(`status ${response.status}`);
-    const data = await response.json();
-    if (data.report.generatedAt !== page.report.generatedAt) {
-      load({ ...data, live: page.live });
+    const tag = response.headers.get('ETag');
+    const data = tag === null || tag !== page.tag ? await response.json() : undefined;
+    if (data && data.report.generatedAt !== page.report.generatedAt) {
+      load({ ...data, live: page.live, tag });
       draw();
     }
     say('live', 'Live');
@@ -137,29 +86,23 @@ function onKey(event) {
     $('search').select();
   } else if (event.key === 'Escape' && event.target === $('search') && view.words.length > 0) {
     $('search').value = '';
-    search();
+    view.words = [];
+    refilter();
   }
 }
 
 // onRowKey moves between workloads and closes them.
 function onRowKey(event) {
-  const line = event.target.closest('#rows > tr');
-  const button = line && (line.querySelector('button.open') || line.previousElementSibling.querySelector('button.open'));
-  if (!button) return;
-  if (event.key === 'Escape' && view.open.has(button.dataset.key)) {
-    button.focus();
-    toggle(button.dataset.key, false);
-  } else if ((event.key === 'ArrowDown' || event.key === 'ArrowUp') && event.target === button) {
-    const all = [...document.querySelectorAll('button.open')];
-    const next = all[all.indexOf(button) + (event.key === 'ArrowDown' ? 1 : -1)];
-    if (next) next.focus();
+  const key = event.target.closest('#rows > tr')?.dataset.key;
+  if (key === undefined) return;
+  const at = list.at.get(key);
+  if (event.key === 'Escape' && view.open.has(key)) {
+    buttonOf(key).focus();
+    toggle(key, false);
+  } else if ((event.key === 'ArrowDown' || event.key === 'ArrowUp') && event.target.matches('button.open')) {
+    goTo(at + (event.key === 'ArrowDown' ? 1 : -1));
     event.preventDefault();
   }
-}
-
-function search() {
-  view.words = $('search').value.toLowerCase().split(/\s+/).filter(Boolean);
-  refilter();
 }
 
 // onRow opens or closes the workload whose row was clicked; a click that ends
@@ -174,7 +117,8 @@ function onSort(event) {
   view.descending = view.sort === by ? !view.descending : by === 'pods';
   view.sort = by;
   sortRows();
-  refilter();
+  view.pinned = undefined;
+  drawRows();
 }
 
 function start() {
@@ -186,13 +130,8 @@ function start() {
   nameTheme();
   $('theme').addEventListener('click', switchTheme);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', nameTheme);
-  $('search').addEventListener('input', search);
-  $('more').addEventListener('click', () => {
-    const last = [...document.querySelectorAll('button.open')].at(-1);
-    view.limit += chunk;
-    drawRows();
-    buttonOf(last.dataset.key).focus({ preventScroll: true });
-  });
+  startFilters();
+  startList();
   $('namespaces-more').addEventListener('click', () => {
     view.allNamespaces = true;
     drawNamespaces();
@@ -200,6 +139,10 @@ function start() {
   $('changes-more').addEventListener('click', () => {
     view.allChanges = true;
     drawChanges();
+  });
+  $('lanes-more').addEventListener('click', () => {
+    view.allLanes = true;
+    drawTimeline();
   });
   for (const button of document.querySelectorAll('[data-sort]')) button.addEventListener('click', onSort);
   $('rows').addEventListener('click', onRow);

@@ -46,7 +46,7 @@ func generate(docs string) (map[string]string, error) {
 	for name, text := range cli.Reference() {
 		files[filepath.Join("reference", name)] = text
 	}
-	comments, err := readComments(filepath.Dir(docs), "auditor/config", "auditor/report", "auditor/verdict", "auditor/journal", "auditor/notify", "internal/doctor")
+	comments, err := readComments(filepath.Dir(docs), "auditor/config", "auditor/report", "auditor/verdict", "auditor/journal", "auditor/versions", "auditor/notify", "internal/doctor")
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +57,7 @@ func generate(docs string) (map[string]string, error) {
 		}),
 		"driftreport":   describe(reflect.TypeFor[report.Report](), comments, options{kind: report.DriftReport}),
 		"changehistory": describe(reflect.TypeFor[report.History](), comments, options{kind: report.ChangeHistory}),
+		"versionreport": describe(reflect.TypeFor[report.Versions](), comments, options{kind: report.VersionReport}),
 		"notification":  describeEvent(comments),
 		"doctorreport":  describe(reflect.TypeFor[doctor.Report](), comments, options{kind: doctor.Kind}),
 		"rolloutreport": describe(reflect.TypeFor[report.Report](), comments, options{kind: report.RolloutReport}),

@@ -6,8 +6,8 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
-// ownNameMark stands for the Pod's own name in what AppendClean writes.
-const ownNameMark = "<pod>"
+// OwnNameMark stands for the Pod's own name in what AppendClean writes.
+const OwnNameMark = "<pod>"
 
 // AppendClean appends the Pod's spec as JSON, for people to compare: without
 // noise and defaults, the Pod's own name replaced by <pod>, lists in their

@@ -134,7 +134,7 @@ func (v *View) ownNameless(text []byte) []byte {
 	var nameless []byte
 	places, done := v.names.in(text), 0
 	for start, end := places.next(); start < len(text); start, end = places.next() {
-		nameless = append(append(nameless, text[done:start]...), ownNameMark...)
+		nameless = append(append(nameless, text[done:start]...), OwnNameMark...)
 		done = end
 	}
 	if done == 0 {

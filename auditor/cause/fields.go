@@ -1,0 +1,153 @@
+package cause
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/cover"
+)
+
+// mostFields bounds how many fields of one manager are looked at.
+const mostFields = 2000
+
+// FieldsOf lists the fields of a FieldsV1, as in managedFields: data.values,
+// spec.template.spec.containers[istiod].image. It names list items by their keys and says
+// nothing of values in sets.
+func FieldsOf(fieldsV1 []byte) ([]string, error) {
+	if len(fieldsV1) == 0 {
+		return nil, nil
+	}
+	var set fieldpath.Set
+	if err := set.FromJSON(bytes.NewReader(fieldsV1)); err != nil {
+		return nil, fmt.Errorf("fieldsV1: %w", err)
+	}
+	var fields []string
+	for path := range set.Leaves().All() {
+		fields = append(fields, spell(path))
+		if len(fields) == mostFields {
+			break
+		}
+	}
+	slices.Sort(fields)
+	return slices.Compact(fields), nil
+}
+
+// spell writes a path as people do. Keys of labels and annotations, and other names with
+// dots, are in brackets.
+func spell(path fieldpath.Path) string {
+	var b strings.Builder
+	for _, element := range path {
+		switch {
+		case element.FieldName != nil && strings.ContainsAny(*element.FieldName, "./"):
+			b.WriteString("[" + *element.FieldName + "]")
+		case element.FieldName != nil:
+			if b.Len() > 0 {
+				b.WriteByte('.')
+			}
+			b.WriteString(*element.FieldName)
+		case element.Key != nil:
+			var keys []string
+			for _, key := range *element.Key {
+				keys = append(keys, fmt.Sprint(key.Value.Unstructured()))
+			}
+			b.WriteString("[" + strings.Join(keys, ",") + "]")
+		default:
+			b.WriteString("[]")
+		}
+	}
+	return b.String()
+}
+
+// matters reports whether injection may go by a field of an object. What controllers write
+// into objects for others, status, caBundle, labels of deployers, is none.
+func (o Object) matters(field string) bool {
+	metadata := strings.HasPrefix(field, "metadata.") || strings.HasPrefix(field, "metadata[")
+	switch o.Kind {
+	case "Namespace":
+		return metadata && ofInjectors(field)
+	case "ConfigMap":
+		return strings.HasPrefix(field, "data") || strings.HasPrefix(field, "binaryData")
+	case "MutatingWebhookConfiguration":
+		return strings.HasPrefix(field, "webhooks") && !strings.HasSuffix(field, ".clientConfig.caBundle")
+	case "Deployment", "DaemonSet", "StatefulSet":
+		return strings.HasPrefix(field, "spec.template") || o.Sized && field == "spec.replicas"
+	}
+	return !metadata && !strings.HasPrefix(field, "status")
+}
+
+// ofInjectors reports whether a namespace's label or annotation may be for injectors:
+// selectors look at any, deployers' and the cluster's own apart.
+func ofInjectors(field string) bool {
+	for _, texts := range []string{"metadata.labels", "metadata.annotations"} {
+		key, found := strings.CutPrefix(field, texts)
+		if !found {
+			continue
+		}
+		key = strings.Trim(key, ".[]")
+		switch {
+		case key == "", cover.OfDeployers(key), strings.HasPrefix(key, "kubernetes.io/metadata."),
+			strings.HasPrefix(key, "kubectl.kubernetes.io/"), strings.HasPrefix(key, "pod-security.kubernetes.io/"):
+			return false
+		}
+		return true
+	}
+	return false
+}
+
+// hinting are words in the names of fields, and in those of variables, that hint at kinds of
+// changes.
+var hinting = map[string][]string{
+	"image":     {"image", "tag", "hub", "registry", "repository", "version"},
+	"resources": {"resource", "limit", "request", "cpu", "memory"},
+	"env":       {"env", "variable"},
+	"args":      {"arg", "command", "log", "level", "concurrency"},
+	"probe":     {"probe", "lifecycle", "termination", "grace", "drain"},
+	"network":   {"port", "dns", "host"},
+	"security":  {"security", "capabilit", "privileged", "user", "seccomp"},
+	"volume":    {"volume", "mount"},
+	"placement": {"toleration", "affinity", "nodeselector", "priority", "runtimeclass"},
+}
+
+// hint says whether fields speak for (1), against (-1) or not at all about (0) a kind of
+// change: what is in a ConfigMap or in a webhook's definition may be anything, while a
+// custom resource has fields of its own for most.
+func (o Object) hint(kind string, fields []string) int {
+	words := hinting[kind]
+	for _, field := range fields {
+		name := strings.ToLower(field)
+		switch o.Kind {
+		case "ConfigMap":
+			continue // keys are anybody's names
+		case "Namespace":
+			if strings.Contains(name, "inject") || strings.Contains(name, "/rev") {
+				return 1
+			}
+			continue
+		case "LimitRange":
+			return 1 // else it is ruled out
+		case "MutatingWebhookConfiguration", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding":
+			continue
+		}
+		if slices.ContainsFunc(words, func(word string) bool { return strings.Contains(name, word) }) {
+			return 1
+		}
+	}
+	switch {
+	case o.own() || len(words) == 0 || len(fields) == 0 || o.Kind == "Service":
+		return 0
+	case slices.ContainsFunc(fields, func(f string) bool {
+		return f == "spec" || strings.HasPrefix(f, "spec.config") || strings.HasPrefix(f, "data")
+	}):
+		return 0 // without a schema of its own
+	}
+	return -1
+}
+
+// own reports whether the object is one of Kubernetes' own kinds.
+func (o Object) own() bool {
+	return !strings.Contains(o.Group, ".") || strings.HasSuffix(o.Group, ".k8s.io")
+}

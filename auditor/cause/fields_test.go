@@ -1,0 +1,96 @@
+package cause
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestFieldsOf(t *testing.T) {
+	for text, want := range map[string][]string{
+		`{"f:data":{".":{},"f:values":{},"f:config.yaml":{}}}`: {"data.values", "data[config.yaml]"},
+		`{"f:metadata":{"f:labels":{"f:istio.io/rev":{}}}}`:    {"metadata.labels[istio.io/rev]"},
+		`{"f:spec":{"f:template":{"f:spec":{"f:containers":{"k:{\"name\":\"istiod\"}":{".":{},"f:image":{},"f:ports":{"k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{}}}}}}}}`: {
+			"spec.template.spec.containers[istiod].image", "spec.template.spec.containers[istiod].ports[80,TCP]",
+		},
+		`{"f:metadata":{"f:finalizers":{"v:\"a-value-of-a-set\"":{}}}}`: {"metadata.finalizers[]"},
+		``: nil,
+	} {
+		got, err := FieldsOf([]byte(text))
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", text, err, diff)
+		}
+	}
+}
+
+func TestWhichFieldsMatter(t *testing.T) {
+	for text, want := range map[string]bool{
+		"Namespace shop metadata.labels[istio.io/rev]":                                          true,
+		"Namespace shop metadata.labels.istio-injection":                                        true,
+		"Namespace shop metadata.annotations[linkerd.io/inject]":                                true,
+		"Namespace shop metadata.labels[kubernetes.io/metadata.name]":                           false,
+		"Namespace shop metadata.annotations[kubectl.kubernetes.io/last-applied-configuration]": false,
+		"Namespace shop metadata.annotations[argocd.argoproj.io/tracking-id]":                   false,
+		"Namespace shop spec.finalizers[]":                                                      false,
+		"ConfigMap a/b data.values":                                                             true,
+		"ConfigMap a/b metadata.annotations[control-plane.alpha.kubernetes.io/leader]":          false,
+		"MutatingWebhookConfiguration x webhooks[y].clientConfig.caBundle":                      false,
+		"MutatingWebhookConfiguration x webhooks[y].clientConfig.service.name":                  true,
+		"Deployment a/b spec.replicas":                                                          false,
+		"Deployment a/b spec.template.spec.containers[x].env[SIDECAR_IMAGE].value":              true,
+		"Deployment a/b metadata.annotations[deployment.kubernetes.io/revision]":                false,
+		"ProxyConfig a/b spec.concurrency":                                                      true,
+		"ProxyConfig a/b status.conditions":                                                     false,
+	} {
+		parts := strings.Split(text, " ")
+		if got := object(parts[0] + " " + parts[1]).matters(parts[2]); got != want {
+			t.Errorf("%s: %t", text, got)
+		}
+	}
+}
+
+// Whatever is in a fieldsV1: it is an error, or fields that are sorted, and none twice.
+func FuzzFieldsOf(f *testing.F) {
+	f.Add([]byte(`{"f:data":{".":{},"f:values":{},"k:{\"name\":\"x\"}":{"v:1":{},"i:3":{}}}}`))
+	f.Add([]byte(`{"f:`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		fields, err := FieldsOf(text)
+		if err != nil {
+			return
+		}
+		if !slices.IsSorted(fields) || len(slices.Compact(slices.Clone(fields))) != len(fields) || len(fields) > mostFields {
+			t.Errorf("%q", fields)
+		}
+		for _, o := range []Object{object("Namespace a"), object("ConfigMap a/b"), object("ProxyConfig a/b")} {
+			for _, field := range o.mattering(fields) {
+				if h := o.hint("image", []string{field}); h < -1 || h > 1 {
+					t.Errorf("hint %d", h)
+				}
+			}
+		}
+	})
+}
+
+func TestKnownInjectors(t *testing.T) {
+	istio, ok := KnownBy("rev.namespace.sidecar-injector.istio.io")
+	if !ok || !istio.Injects([]string{"container/istio-proxy", "volumes"}) || istio.Injects([]string{"container/daprd"}) || istio.Injects([]string{"pod"}) {
+		t.Errorf("Istio: %+v", istio)
+	}
+	for name, want := range map[string]bool{"istio": true, "istio-sidecar-injector": true, "istio-sidecar-injector-1-29": true, "istio-1-29": true, "istio-ca-root-cert": false, "istio-other": false, "values": false} {
+		if istio.ReadsConfigMap(name, "1-29") != want {
+			t.Errorf("ConfigMap %s: %t", name, !want)
+		}
+	}
+	dapr, ok := KnownBy("sidecar-injector.dapr.io")
+	if !ok || !dapr.ReadsSize("dapr-scheduler-server") || !dapr.Foreign([]string{"container/istio-proxy"}) || dapr.Foreign([]string{"container/daprd"}) || dapr.Foreign([]string{"pod"}) {
+		t.Errorf("Dapr: %+v", dapr)
+	}
+	if _, ok := KnownBy("own.injector.test"); ok {
+		t.Error("an injector of somebody's own is known")
+	}
+	if !slices.Contains(Resources(), "proxyconfigs.networking.istio.io") {
+		t.Errorf("%q", Resources())
+	}
+}

@@ -1,0 +1,48 @@
+package inputs
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/cause"
+)
+
+// removed is the kind of change after which an injector's webhook need not select the
+// namespace any more.
+const removed = "containerRemoved"
+
+// Makers are the webhook configurations, of the last look, one of which makes a change; nil
+// where that is not known. webhook is CONFIGURATION/WEBHOOK, if it is known.
+func (r *Reader) Makers(c cause.Change, webhook string) []string {
+	if configuration, _, ok := strings.Cut(webhook, "/"); ok {
+		return []string{configuration}
+	}
+	candidates := slices.DeleteFunc(slices.Clone(r.injectors), func(i injector) bool { return !i.isKnown || !i.known.Injects(c.Parts) })
+	if len(candidates) == 0 {
+		candidates = slices.DeleteFunc(slices.Clone(r.injectors), func(i injector) bool { return i.isKnown && i.known.Foreign(c.Parts) })
+	}
+	if c.Kind != removed {
+		selecting := slices.DeleteFunc(slices.Clone(candidates), func(i injector) bool { return !r.selects(i, c.Namespaces) })
+		if len(selecting) > 0 {
+			candidates = selecting
+		}
+	}
+	var makers []string
+	for _, i := range candidates {
+		makers = append(makers, i.configuration)
+	}
+	return makers
+}
+
+// selects reports whether one of its webhooks is asked about each namespace.
+func (r *Reader) selects(i injector, namespaces []string) bool {
+	for _, name := range namespaces {
+		of, known := r.labels[name]
+		if known && !slices.ContainsFunc(i.selectors, func(s labels.Selector) bool { return s.Matches(labels.Set(of)) }) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,235 @@
+package inputs
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/cause"
+)
+
+// mostKinds bounds how many kinds of custom resources one injector is taken to go by.
+const mostKinds = 40
+
+// grant is a rule that lets an injector read something.
+type grant struct {
+	schema.GroupResource
+	namespace string   // empty: all
+	names     []string // none: all
+}
+
+// rules are what RBAC lets an injector read.
+type rules struct {
+	grants  []grant
+	secrets bool
+}
+
+type knownRules struct {
+	rules
+	accounts []string
+	until    time.Time
+}
+
+// served is a kind that the API server has.
+type served struct{ schema.GroupResource }
+
+func preferred(client discovery.DiscoveryInterface) ([]served, error) {
+	lists, err := discovery.ServerPreferredResources(client)
+	var all []served
+	for _, list := range lists {
+		version, parseErr := schema.ParseGroupVersion(list.GroupVersion)
+		if parseErr != nil {
+			continue
+		}
+		for _, r := range list.APIResources {
+			if slices.Contains(r.Verbs, "list") {
+				all = append(all, served{schema.GroupResource{Group: version.Group, Resource: r.Name}})
+			}
+		}
+	}
+	if discovery.IsGroupDiscoveryFailedError(err) {
+		err = nil // one aggregated API that is away hides no others
+	}
+	return all, err
+}
+
+// rulesOf are the rules of an injector's ServiceAccounts.
+func (l *look) rulesOf(ctx context.Context, i injector, accounts []string) (rules, error) {
+	accounts = slices.Compact(slices.Sorted(slices.Values(accounts)))
+	if known, ok := l.rules[i.configuration]; ok && slices.Equal(known.accounts, accounts) && l.now().Before(known.until) {
+		return known.rules, nil
+	}
+	if len(accounts) == 0 {
+		return rules{}, nil
+	}
+	bound := func(subjects []rbacv1.Subject) bool {
+		return slices.ContainsFunc(subjects, func(s rbacv1.Subject) bool {
+			return s.Kind == rbacv1.ServiceAccountKind && s.Namespace == i.namespace && slices.Contains(accounts, s.Name) ||
+				s.Kind == rbacv1.GroupKind && (s.Name == "system:serviceaccounts" || s.Name == "system:serviceaccounts:"+i.namespace)
+		})
+	}
+	rbac := l.client.RbacV1()
+	everywhere, err := rbac.ClusterRoleBindings().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return rules{}, err
+	}
+	within, err := rbac.RoleBindings(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return rules{}, err
+	}
+	var found rules
+	for _, b := range everywhere.Items {
+		if bound(b.Subjects) {
+			role, err := rbac.ClusterRoles().Get(ctx, b.RoleRef.Name, metav1.GetOptions{})
+			if err = found.take(roleRules(role, err), "", err); err != nil {
+				return rules{}, err
+			}
+		}
+	}
+	for _, b := range within.Items {
+		if !bound(b.Subjects) {
+			continue
+		}
+		if b.RoleRef.Kind == "ClusterRole" {
+			role, err := rbac.ClusterRoles().Get(ctx, b.RoleRef.Name, metav1.GetOptions{})
+			if err = found.take(roleRules(role, err), b.Namespace, err); err != nil {
+				return rules{}, err
+			}
+			continue
+		}
+		role, err := rbac.Roles(b.Namespace).Get(ctx, b.RoleRef.Name, metav1.GetOptions{})
+		var of []rbacv1.PolicyRule
+		if err == nil {
+			of = role.Rules
+		}
+		if err = found.take(of, b.Namespace, err); err != nil {
+			return rules{}, err
+		}
+	}
+	l.rules[i.configuration] = knownRules{found, accounts, l.now().Add(rulesAge)}
+	return found, nil
+}
+
+func roleRules(role *rbacv1.ClusterRole, err error) []rbacv1.PolicyRule {
+	if err != nil {
+		return nil
+	}
+	return role.Rules
+}
+
+// take adds the rules of a role. A role that does not exist grants nothing.
+func (r *rules) take(of []rbacv1.PolicyRule, namespace string, err error) error {
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	for _, rule := range of {
+		if !slices.ContainsFunc(rule.Verbs, func(v string) bool { return slices.Contains([]string{"get", "list", "watch", "*"}, v) }) {
+			continue
+		}
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				if (group == "" || group == "*") && (resource == "secrets" || resource == "*") {
+					r.secrets = true
+				}
+				r.grants = append(r.grants, grant{schema.GroupResource{Group: group, Resource: resource}, namespace, rule.ResourceNames})
+			}
+		}
+	}
+	return nil
+}
+
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// configMap reports whether a ConfigMap may be read, and whether a rule names it.
+func (r rules) configMap(namespace, name string) (link cause.Link, may bool) {
+	for _, g := range r.grants {
+		if g.Group != "" && g.Group != "*" || g.Resource != "configmaps" && g.Resource != "*" || g.namespace != "" && g.namespace != namespace {
+			continue
+		}
+		switch {
+		case len(g.names) == 0:
+			may = true
+		case slices.Contains(g.names, name):
+			link, may = cause.Reads, true
+		}
+	}
+	return link, may
+}
+
+// custom reports whether kinds of a group may be an injector's configuration: Kubernetes' own
+// are not, but for those that are looked at anyway.
+func custom(group string) bool {
+	return strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io")
+}
+
+// readsByRules has the lists made of the custom resources that the injector may read, and of
+// ConfigMaps in other namespaces that a Role lets it.
+func (l *look) readsByRules(i injector, r rules) {
+	kinds := 0
+	for _, g := range l.expanded(i, r) {
+		c := claim{injector: i.configuration, home: i.namespace, reach: i.reach, take: func(_, name string) (cause.Link, bool) {
+			if slices.Contains(g.names, name) {
+				return cause.Reads, true
+			}
+			return cause.MayRead, len(g.names) == 0
+		}}
+		switch {
+		case g.GroupResource == schema.GroupResource{Resource: "configmaps"}:
+			if g.namespace != "" && g.namespace != i.namespace {
+				l.want(g.GroupResource, g.namespace, c)
+			}
+		case kinds == mostKinds:
+			l.unseen(i.configuration, "kinds that the injector of %s may read, beyond %d", i.configuration, mostKinds)
+			return
+		default:
+			kinds++
+			l.want(g.GroupResource, g.namespace, c)
+		}
+	}
+}
+
+// expanded are the grants of ConfigMaps and custom resources, wildcards spelled out.
+func (l *look) expanded(i injector, r rules) []grant {
+	var all []grant
+	add := func(g grant) {
+		wanted := custom(g.Group) || g.Group == "" && g.Resource == "configmaps"
+		same := func(other grant) bool {
+			return other.GroupResource == g.GroupResource && other.namespace == g.namespace && slices.Equal(other.names, g.names)
+		}
+		if wanted && !strings.Contains(g.Resource, "/") && !slices.ContainsFunc(all, same) {
+			all = append(all, g)
+		}
+	}
+	var kinds []served
+	for _, g := range r.grants {
+		if g.Group != "*" && g.Resource != "*" {
+			add(g)
+			continue
+		}
+		if kinds == nil {
+			var err error
+			if kinds, err = l.discovery(); err != nil {
+				l.unseen(i.configuration, "the kinds that the injector of %s may read (%s)", i.configuration, reasonOf(err))
+				continue
+			}
+		}
+		for _, k := range kinds {
+			if (g.Group == "*" || g.Group == k.Group) && (g.Resource == "*" || g.Resource == k.Resource) {
+				add(grant{k.GroupResource, g.namespace, g.names})
+			}
+		}
+	}
+	return all
+}

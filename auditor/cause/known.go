@@ -1,0 +1,106 @@
+package cause
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// Known is what is known of an injector by its code: it goes by nothing else.
+type Known struct {
+	// Webhook is how the names of its webhooks end, and Containers how those of its
+	// containers begin.
+	Webhook    string
+	Containers []string
+	// ConfigMaps are patterns of the names of those in its namespace that it reads.
+	ConfigMaps []string
+	// Resources are custom resources that it reads: RESOURCE.GROUP. Those in its own
+	// namespace are about all, others about their namespaces, where it is so.
+	Resources []string
+	Central   bool
+	// Sized are patterns of the names of StatefulSets whose number of replicas it reads.
+	Sized []string
+	// Secret are words in the paths of what it takes from Secrets.
+	Secret []string
+}
+
+// known are the injectors that are known.
+var known = []Known{
+	{ // istio.io/istio pkg/kube/inject, pilot/pkg/bootstrap/sidecarinjector.go
+		Webhook: "sidecar-injector.istio.io", Containers: []string{"istio-proxy", "istio-init", "istio-validation"},
+		ConfigMaps: []string{"istio-sidecar-injector", "istio-sidecar-injector-*", "istio", "istio-{revision}"},
+		Resources:  []string{"proxyconfigs.networking.istio.io"}, Central: true,
+	},
+	{ // github.com/dapr/dapr pkg/injector/service
+		Webhook: "sidecar-injector.dapr.io", Containers: []string{"daprd"},
+		ConfigMaps: []string{"dapr-trust-bundle"}, Resources: []string{"components.dapr.io"},
+		Sized: []string{"dapr-scheduler-server"}, Secret: []string{"TRUST_ANCHORS"},
+	},
+	{ // github.com/linkerd/linkerd2 controller/proxy-injector
+		Webhook: "linkerd-proxy-injector.linkerd.io", Containers: []string{"linkerd-"},
+		ConfigMaps: []string{"linkerd-config", "linkerd-identity-trust-roots"},
+	},
+	{ // github.com/open-telemetry/opentelemetry-operator internal/webhook/podmutation
+		Webhook: "mpod.kb.io", Containers: []string{"otc-container", "opentelemetry-auto-instrumentation"},
+		Resources: []string{"instrumentations.opentelemetry.io", "opentelemetrycollectors.opentelemetry.io"},
+	},
+	{ // github.com/kubeflow/kubeflow components/admission-webhook
+		Webhook: "admission-webhook-deployment.kubeflow.org", Resources: []string{"poddefaults.kubeflow.org"},
+	},
+}
+
+// KnownBy finds an injector by the name of its webhook.
+func KnownBy(webhook string) (Known, bool) {
+	at := slices.IndexFunc(known, func(k Known) bool { return strings.HasSuffix(webhook, k.Webhook) })
+	if at < 0 {
+		return Known{}, false
+	}
+	return known[at], true
+}
+
+// Injects reports whether all parts of a change that are containers are its own, and
+// that there is one: container/istio-proxy.
+func (k Known) Injects(parts []string) bool {
+	found := false
+	for _, part := range parts {
+		kind, name, _ := strings.Cut(part, "/")
+		if kind != "container" && kind != "initContainer" {
+			continue
+		}
+		if !slices.ContainsFunc(k.Containers, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
+			return false
+		}
+		found = true
+	}
+	return found
+}
+
+// Foreign reports whether one of the parts is a container of another injector that is known.
+func (k Known) Foreign(parts []string) bool {
+	return slices.ContainsFunc(known, func(other Known) bool { return other.Webhook != k.Webhook && other.Injects(parts) })
+}
+
+// ReadsConfigMap reports whether it reads a ConfigMap of its namespace; the revision is that
+// of its webhook configuration.
+func (k Known) ReadsConfigMap(name, revision string) bool {
+	return matches(k.ConfigMaps, name, revision)
+}
+
+// ReadsSize reports whether it goes by the number of a StatefulSet's replicas.
+func (k Known) ReadsSize(name string) bool { return matches(k.Sized, name, "") }
+
+func matches(patterns []string, name, revision string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		ok, err := path.Match(strings.ReplaceAll(pattern, "{revision}", revision), name)
+		return ok && err == nil
+	})
+}
+
+// Resources are those of all injectors that are known, RESOURCE.GROUP.
+func Resources() []string {
+	var all []string
+	for _, k := range known {
+		all = append(all, k.Resources...)
+	}
+	return all
+}

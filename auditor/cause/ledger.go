@@ -1,0 +1,212 @@
+package cause
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Limits of a Ledger's memory.
+const (
+	mostEvents = 5000
+	longest    = 24 * time.Hour // of events, and of how long nothing may be seen
+)
+
+// Ledger remembers what was written. What one look tells, each manager's last write, hides
+// earlier ones, and nothing tells of a deletion, nor of a field that was removed by an
+// update: fields that nobody owns have no time. Two looks tell of all of these. The zero
+// value has seen nothing. It is not for concurrent use.
+type Ledger struct {
+	since, at time.Time // of the first look and of the last
+	seen      Seen
+	objects   map[id]Object
+	events    []*event
+}
+
+type id struct{ group, kind, namespace, name string }
+
+func (o Object) id() id { return id{o.Group, o.Kind, o.Namespace, o.Name} }
+
+// event is a write: of which it is known that it was later than after, and not later than by.
+// The time of a write is known to the second: it was within that.
+type event struct {
+	object    Object // without its writes
+	manager   string
+	what      What
+	fields    []string // those that matter, new ones first
+	after, by time.Time
+	// removed: the fields were there before, and nobody says who removed them.
+	removed bool
+	// looked is when there was a look before it; zero: never.
+	looked time.Time
+	// made is when a change was seen that it surely made.
+	made time.Time
+}
+
+// timed reports whether the write itself tells when it was.
+func (e event) timed() bool { return e.by.Sub(e.after) <= time.Second }
+
+// Observe takes down a look. One that comes before the last is left out.
+func (l *Ledger) Observe(s Seen) {
+	if !l.at.IsZero() && s.At.Before(l.at) {
+		return
+	}
+	first := l.objects == nil
+	if s.Began.IsZero() {
+		s.Began = s.At
+	}
+	objects := make(map[id]Object, len(s.Objects))
+	for _, o := range s.Objects {
+		known, again := objects[o.id()]
+		if again { // found in two ways
+			o = merge(known, o)
+		}
+		objects[o.id()] = o
+	}
+	for key, o := range objects {
+		before, was := l.objects[key]
+		switch {
+		case !was || before.UID != o.UID:
+			l.written(o, Object{})
+		case before.Version != o.Version:
+			l.written(o, before)
+			l.removed(o, before, s.At)
+		}
+	}
+	for key, before := range l.objects {
+		if _, is := objects[key]; is {
+			continue
+		}
+		if contains(s.Lists, before.List) {
+			l.add(event{object: before, what: Deleted, after: l.seen.Began, by: s.At})
+		} else {
+			objects[key] = before // it could not be read now
+		}
+	}
+	if first || s.At.Sub(l.at) > longest {
+		l.since = s.At
+	}
+	l.objects, l.at, l.seen = objects, s.At, s
+	l.seen.Objects = nil
+	l.forget(first)
+}
+
+// merge is what is known of an object that was found twice: whoever reads it goes by it.
+func merge(a, b Object) Object {
+	a.Link = max(a.Link, b.Link)
+	if len(a.Injectors) == 0 || len(b.Injectors) == 0 {
+		a.Injectors = nil
+	} else {
+		for _, injector := range b.Injectors {
+			if !contains(a.Injectors, injector) {
+				a.Injectors = append(slices.Clip(a.Injectors), injector)
+			}
+		}
+	}
+	if a.Reach != b.Reach {
+		a.Reach = ""
+	}
+	return a
+}
+
+// written takes down the writes that an object tells of since it was seen before.
+func (l *Ledger) written(o, before Object) {
+	known := map[manager]Write{}
+	for _, w := range before.Writes {
+		known[w.by()] = w
+	}
+	told := false
+	for _, w := range o.Writes {
+		last, was := known[w.by()]
+		if was && !w.Time.After(last.Time) {
+			continue
+		}
+		fields := o.mattering(w.Fields)
+		if len(fields) == 0 {
+			continue
+		}
+		slices.SortStableFunc(fields, func(a, b string) int {
+			return cmp.Compare(rank(contains(last.Fields, a)), rank(contains(last.Fields, b)))
+		})
+		what := Updated
+		if before.UID != o.UID && !w.Time.After(o.Created.Add(time.Second)) {
+			what, told = Created, true
+		}
+		l.add(event{object: o, manager: w.Manager, what: what, fields: fields, after: w.Time, by: w.Time.Add(time.Second)})
+	}
+	if before.UID == "" && !told && !o.Created.IsZero() && len(o.Writes) == 0 {
+		l.add(event{object: o, what: Created, after: o.Created, by: o.Created.Add(time.Second)})
+	}
+}
+
+// removed takes down fields that are gone, and changes that nothing tells of.
+func (l *Ledger) removed(o, before Object, at time.Time) {
+	if before.UID != o.UID {
+		return
+	}
+	now := map[string]bool{}
+	for _, w := range o.Writes {
+		for _, field := range w.Fields {
+			now[field] = true
+		}
+	}
+	var gone []string
+	for _, w := range before.Writes {
+		for _, field := range o.mattering(w.Fields) {
+			if !now[field] && !contains(gone, field) {
+				gone = append(gone, field)
+			}
+		}
+	}
+	switch {
+	case len(gone) > 0:
+		slices.Sort(gone)
+		l.add(event{object: o, what: Updated, fields: gone, removed: true, after: l.seen.Began, by: at})
+	case len(o.Writes) == 0: // its managedFields were taken away
+		l.add(event{object: o, what: Updated, after: l.seen.Began, by: at})
+	}
+}
+
+func (l *Ledger) add(e event) {
+	e.object.Writes, e.looked = nil, l.at
+	l.events = append(l.events, &e)
+}
+
+// forget bounds what is remembered, but for what the last look tells.
+func (l *Ledger) forget(first bool) {
+	slices.SortStableFunc(l.events, func(a, b *event) int {
+		return cmp.Or(a.by.Compare(b.by), cmp.Compare(a.object.Kind, b.object.Kind), cmp.Compare(a.object.Namespace, b.object.Namespace),
+			cmp.Compare(a.object.Name, b.object.Name), cmp.Compare(a.manager, b.manager), cmp.Compare(a.what, b.what))
+	})
+	if !first {
+		l.events = slices.DeleteFunc(l.events, func(e *event) bool { return l.at.Sub(e.by) > longest })
+	}
+	if over := len(l.events) - mostEvents; over > 0 {
+		if last := l.events[over-1].by; last.After(l.since) {
+			l.since = last
+		}
+		l.events = slices.Delete(l.events, 0, over)
+	}
+}
+
+// mattering are the fields that matter.
+func (o Object) mattering(fields []string) []string {
+	return slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return !o.matters(f) })
+}
+
+func rank(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+func contains(list []string, one string) bool { return slices.Contains(list, one) }
+
+// all reports whether there are paths, and each goes through a field of the name.
+func all(paths []string, field string) bool {
+	return len(paths) > 0 && !slices.ContainsFunc(paths, func(p string) bool {
+		return p != field && !strings.HasPrefix(p, field+".") && !strings.HasPrefix(p, field+"[")
+	})
+}

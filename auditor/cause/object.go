@@ -1,0 +1,138 @@
+package cause
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Object is what its metadata tells of an object that injection may go by.
+type Object struct {
+	Group, Kind, Namespace, Name string
+	// UID and Version (resourceVersion) tell whether it is the same, and the same as before.
+	UID, Version string
+	Created      time.Time
+	// Writes are those of managedFields but of status and scale: the last one of each
+	// manager.
+	Writes []Write
+	// Link is how it is known that injection goes by it.
+	Link Link
+	// Injectors are the webhook configurations, or the policies, whose injector reads it;
+	// nil: admission itself does, or it is not known which.
+	Injectors []string
+	// Reach is the namespace that it is about; empty: all.
+	Reach string
+	// Sized: an injector goes by how many replicas it has.
+	Sized bool
+	// List names the list that it was found in: what is missing in that was deleted.
+	List string
+}
+
+// Link is how it is known that injection goes by an object.
+type Link int
+
+const (
+	// MayRead: the injector may read it, as far as RBAC goes, or it lies in its namespace.
+	MayRead Link = iota
+	// Reads: it defines or configures the injector: its Pods mount it, RBAC names it, or the
+	// injector is known to read such.
+	Reads
+)
+
+// Write is an entry of managedFields.
+type Write struct {
+	Manager, Operation, APIVersion string
+	Time                           time.Time // to the second
+	Fields                         []string  // as FieldsOf has them
+}
+
+func (w Write) by() manager { return manager{w.Manager, w.Operation, w.APIVersion} }
+
+type manager struct{ name, operation, version string }
+
+// Seen is all that could be read at a time.
+type Seen struct {
+	// Began and At are when the first object was read, and the last.
+	Began, At time.Time
+	Objects   []Object
+	// Lists names those that were read whole: see [Object.List].
+	Lists []string
+	// Unseen is what could not be read.
+	Unseen []Unseen
+	// Injectors are all that there are, as in [Object.Injectors].
+	Injectors []string
+	// Secretive are the injectors that may go by Secrets, which are never looked at.
+	Secretive []Secretive
+}
+
+// Unseen is something that could not be read.
+type Unseen struct {
+	// Injector, as in [Object.Injectors], that goes by it; empty: any may.
+	Injector string
+	// What it is, and why: "ConfigMaps in istio-system (forbidden)".
+	What string
+}
+
+// Secretive is an injector that may go by Secrets.
+type Secretive struct {
+	Injector string
+	// Within are words in the paths of what it takes from them; nil: it may be anything.
+	Within []string
+}
+
+// Change is what is known of a change of the injection.
+type Change struct {
+	// After and By are the interval in which it began: see journal.Interval. After is zero
+	// where nothing is known.
+	After, By time.Time
+	// Kind is a change.Kind, Parts and Paths are those of its places.
+	Kind         string
+	Parts, Paths []string
+	// Namespaces are those that it reaches. Spared: there are others that it does not reach
+	// and in which there is an injector's work, too.
+	Namespaces []string
+	Spared     bool
+	// Injectors are the webhook configurations, or policies, one of which makes it; nil where
+	// that is not known.
+	Injectors []string
+}
+
+// by reports whether the injector may make the change.
+func (c Change) by(injector string) bool {
+	return len(c.Injectors) == 0 || contains(c.Injectors, injector)
+}
+
+// takes reports whether the change may come of a Secret.
+func (c Change) takes(s Secretive) bool {
+	if !c.by(s.Injector) || len(s.Within) == 0 {
+		return c.by(s.Injector)
+	}
+	return slices.ContainsFunc(c.Paths, func(path string) bool {
+		return slices.ContainsFunc(s.Within, func(word string) bool { return strings.Contains(path, word) })
+	})
+}
+
+// lag is how long a write may take until injection goes by it: informers are quick, the
+// kubelet gives a ConfigMap that is mounted to its Pods within some two minutes, and a new
+// version of an injector is rolled out first.
+func (o Object) lag() time.Duration {
+	switch o.Kind {
+	case "Deployment", "DaemonSet", "StatefulSet":
+		return 10 * time.Minute
+	case "ConfigMap":
+		return 3 * time.Minute
+	}
+	return 30 * time.Second
+}
+
+// about reports whether the object can have made the change at all, whenever it was written.
+func (o Object) about(c Change) bool {
+	if len(o.Injectors) > 0 && !slices.ContainsFunc(o.Injectors, c.by) {
+		return false
+	}
+	switch o.Kind {
+	case "LimitRange":
+		return all(c.Paths, "resources")
+	}
+	return true
+}
