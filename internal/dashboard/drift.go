@@ -94,6 +94,7 @@ func changes() section {
 		top  = "topk(10, " + open + ")"
 		// ever are those that most workloads have had, which are not there any more once none has.
 		ever = "topk(10, max by " + each + " (max_over_time(sidecar_drift_change_workloads{" + inCluster + "}[$__range] @ end())))"
+		run  = "topk(10, max by (injector, version) (max_over_time(sidecar_drift_versions{" + inCluster + "}[$__range] @ end())))"
 	)
 	started := fmt.Sprintf("max by (cluster, change, risk) (sidecar_drift_change_started_timestamp_seconds{%s})", inCluster)
 	risks := map[string]string{
@@ -111,13 +112,16 @@ func changes() section {
 			column{
 				query: fmt.Sprintf("(time() - %s) / 86400\n* on (cluster, change, risk) group_right () (%s > bool 0)", started, top),
 				name:  "Open for", unit: "suffix:days", decimals: 1,
-			}).with("Change", link("Open the page", "${page}", true)).coloured("Risk", risks),
+			}).with("Change", link("Open it on the page", "${page}/#?change=${__value.raw:percentencode}", true)).coloured("Risk", risks),
 		bars("Waves", "How much of each wave is rolled out, where the auditor rolls out in waves; of several changes, the one that has most left there.",
 			9, 8, style{unit: "percentunit", most: new(1.0), steps: from(orange, at(1, green)), none: "no change in waves"},
 			query{fmt.Sprintf("sort_desc(1 - %s / (%s > 0))", wave("drifted_workloads"), wave("workloads")), "{{order}} {{wave}} {{cluster}}"}),
 		graph("Workloads that are left, by change", "Workloads that still differ in each change, of the ten that most have had in the chosen time: a rollout has a line fall to 0.",
-			24, 8, style{unit: "short", steps: from(grey), beside: true},
+			12, 8, style{unit: "short", steps: from(grey)},
 			query{fmt.Sprintf("%s and %s\nor 0 * %s", open, ever, ever), "{{change}} {{kind}} {{cluster}}"}),
+		graph("Pods by version of a sidecar", "Pods by what they run, of the ten versions that most have had in the chosen time: during a rollout one takes the place of another. sidecar-drift versions says what each one is.",
+			12, 8, style{unit: "short", steps: from(grey), stacked: true},
+			query{fmt.Sprintf("sum by (injector, version) (max by (cluster, injector, version, current) (sidecar_drift_versions{%s})) and %s\nor 0 * %s", inCluster, run, run), "{{injector}} {{version}}"}),
 	}}
 }
 
@@ -136,7 +140,7 @@ func overTime() section {
 			query{share(" by (cluster)"), "drift {{cluster}}"},
 			query{fmt.Sprintf("max by (cluster) (sidecar_drift_ratio{%s}) and on (cluster) (%s > %s)", inCluster, namespaces(inCluster), namespaces(inNamespace)), "whole cluster {{cluster}}"}),
 		graph("Pods by state", "All audited Pods of the chosen namespaces, by what their re-creation would do.",
-			12, 9, style{unit: "short", steps: from(grey), stacked: true, colours: colours, beside: true},
+			12, 9, style{unit: "short", steps: from(grey), stacked: true, colours: colours},
 			query{fmt.Sprintf("sum by (state) (%s)\nor 0 * max by (state) (last_over_time(sidecar_drift_pods{%s}[$__range] @ end()))", pods(".*"), inNamespace), "{{state}}"}),
 	}}
 }

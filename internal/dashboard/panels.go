@@ -24,8 +24,6 @@ type style struct {
 	limit bool
 	// stacked piles the series of a graph up.
 	stacked bool
-	// beside puts the legend at the right, for many series.
-	beside bool
 	// colours are of series, by their names, and names are what is shown in the place of these.
 	colours, names map[string]string
 	// most is what a full bar stands for.
@@ -126,20 +124,20 @@ func graph(title, description string, width, height int, s style, queries ...que
 	p := panel("timeseries", title, description, width, height)
 	// Lines alone, as fills of several series mix to one colour; and in a stack fills alone,
 	// as a line would be drawn for what is 0.
-	stacking, width, fill, lines := "none", 2, 0, "off"
+	stacking, lineWidth, fill, lines := "none", 2, 0, "off"
 	if s.stacked {
-		stacking, width, fill = "normal", 0, 70
+		stacking, lineWidth, fill = "normal", 0, 70
 	}
 	if s.limit {
 		lines = "dashed"
 	}
 	p.FieldConfig = s.fieldConfig("palette-classic", object{
-		"drawStyle": "line", "lineInterpolation": "stepAfter", "lineWidth": width, "fillOpacity": fill, "showPoints": "never", "spanNulls": false,
+		"drawStyle": "line", "lineInterpolation": "stepAfter", "lineWidth": lineWidth, "fillOpacity": fill, "showPoints": "never", "spanNulls": false,
 		"stacking": object{"mode": stacking, "group": "A"}, "thresholdsStyle": object{"mode": lines},
 	})
 	legend := object{"displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": []string{"lastNotNull", "max"}}
-	if s.beside {
-		legend["placement"], legend["calcs"] = "right", []string{"lastNotNull"}
+	if width >= 10 { // there is room for all series at the right, and below it for three
+		legend["placement"] = "right"
 	}
 	p.Options = object{
 		"legend":  legend,

@@ -26,7 +26,7 @@ func byNamespace() section {
 			column{query: fmt.Sprintf("%s\nand on (cluster, namespace) %s", oldest, topDrifted), name: "Oldest", unit: "suffix:days", decimals: 1},
 		).with("Namespace", toNamespace),
 		graph("Drift by namespace", "Share of each namespace's injected Pods that drifted; of many namespaces, the ten that drifted most in the chosen time.",
-			10, 9, style{unit: "percentunit", steps: from("transparent", at(0.2, red)), limit: true, beside: true},
+			10, 9, style{unit: "percentunit", steps: from("transparent", at(0.2, red)), limit: true},
 			query{fmt.Sprintf("(%s)\nand on (cluster, namespace) topk(10, %s)", share(by), shareInRange(by)), "{{namespace}} {{cluster}}"}),
 		bars("Oldest drift by namespace", "For how long the workload of a namespace that drifted first has drifted; the ten longest.",
 			5, 9, days(1, from(orange, at(7, red))).or("none"),

@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/auditor/versions"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
 // morning is when the day begins that is drawn, and evening when it ends.
@@ -81,6 +84,23 @@ func population(all bool) []workload {
 	return found
 }
 
+// before and after are what Pods run, and would run, before the upgrade and after it.
+var before, after = version("istio/proxyv2:1.28.0"), version("istio/proxyv2:1.29.0")
+
+func version(image string) func() versions.Spec {
+	return sync.OnceValue(func() versions.Spec {
+		pod, err := jsontree.Parse(fmt.Appendf(nil, `{"spec":{"containers":[{"name":"istio-proxy","image":%q}]}}`, image))
+		if err != nil {
+			panic(err)
+		}
+		specs, err := versions.OfSidecars(pod, []string{"istio-proxy"})
+		if err != nil {
+			panic(err)
+		}
+		return specs[0]
+	})
+}
+
 func differs(part, path, from, to string) verdict.Change {
 	text := func(value string) json.RawMessage { return json.RawMessage(fmt.Sprintf("%q", value)) }
 	return verdict.Change{Part: part, Path: path, From: text(from), To: text(to)}
@@ -117,6 +137,15 @@ func (w workload) item(now time.Time) report.Item {
 		changes = append(changes, differs("container/istio-proxy", "env[PROXY_CONFIG].value", "warn", "info"))
 	}
 	r := report.Revision{Name: w.name + "-1", State: state, Pods: w.pods, Changes: changes, Sidecars: []string{"istio-proxy"}}
+	if state != verdict.NotInjected && state != verdict.Missing {
+		runs, fresh := before, after
+		if now.Before(upgraded) {
+			fresh = before
+		} else if state != verdict.Drifted || w.namespace == "reports" && len(changes) == 1 {
+			runs = after
+		}
+		r.Running, r.Wanted = []versions.Running{{Spec: runs(), Pods: w.pods}}, []versions.Spec{fresh()}
+	}
 	if !drifts && state != verdict.Modified {
 		r.Changes = nil
 	}
