@@ -109,8 +109,8 @@ test-ui: control-plane ## Test the HTML page, and the daemon's on a real cluster
 	cd test/ui && $(GOVET) && $(GOTEST) -count=1 -timeout 10m ./...
 
 .PHONY: test-monitoring
-test-monitoring: control-plane ## Run dashboards and alerts against a real Prometheus.
-	$(GOTEST) -count=1 -timeout 20m -tags monitoring ./test/monitoring
+test-monitoring: control-plane ## Run dashboards and alerts against a real Prometheus, and draw the dashboard.
+	$(GOTEST) -count=1 -timeout 20m -tags monitoring ./test/monitoring/...
 
 .PHONY: test-image
 test-image: ## Build the image without an engine and, from the Dockerfile, by buildah; push, pull and run it.

@@ -12,6 +12,8 @@ import (
 // source is the data source that the user chooses at the top of the dashboard.
 func source() *Datasource { return &Datasource{Type: "prometheus", UID: "${datasource}"} }
 
+const uid = "sidecar-drift"
+
 // section is a row's title and what stands below it, in order, with each
 // panel's width and height.
 type section struct {
@@ -23,7 +25,7 @@ type section struct {
 func New() Dashboard {
 	return Dashboard{
 		Title:         "Sidecar drift",
-		UID:           "sidecar-drift",
+		UID:           uid,
 		Description:   "Which Pods would get another sidecar if they were re-created now, and how the auditor and the stamper do.",
 		Tags:          []string{"sidecar-drift", "kubernetes"},
 		SchemaVersion: 39,
@@ -33,13 +35,12 @@ func New() Dashboard {
 		Timezone:      "browser",
 		Time:          object{"from": "now-24h", "to": "now"},
 		Templating:    object{"list": variables()},
-		Annotations:   object{"list": []object{}},
-		Links: []object{{
-			"title": "Runbooks", "type": "link", "icon": "doc", "tooltip": "What each alert means, and what to do", "tags": []string{},
-			"url":         "https://github.com/sidecar-drift/sidecar-drift/blob/main/docs/monitoring.md",
-			"targetBlank": true, "asDropdown": false, "includeVars": false, "keepTime": false,
-		}},
-		Panels: layOut([]section{now(), overTime(), byNamespace(), audits(), stamper(), rollouts()}),
+		Annotations:   object{"list": []object{beginnings()}},
+		Links: []object{
+			elsewhere("The page", "What was found, workload by workload: where the variable Page says", "external link", "${page}"),
+			elsewhere("Runbooks", "What each alert means, and what to do", "doc", "https://github.com/sidecar-drift/sidecar-drift/blob/main/docs/monitoring.md"),
+		},
+		Panels: layOut([]section{now(), changes(), overTime(), byNamespace(), byWorkload(), audits(), stamper(), rollouts()}),
 	}
 }
 
@@ -52,7 +53,26 @@ func (d Dashboard) JSON() ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// variables are the three that a user chooses. All stands for the regular
+// elsewhere is a link at the top of the dashboard.
+func elsewhere(title, tooltip, icon, url string) object {
+	return object{
+		"title": title, "type": "link", "icon": icon, "tooltip": tooltip, "tags": []string{}, "url": url,
+		"targetBlank": true, "asDropdown": false, "includeVars": false, "keepTime": false,
+	}
+}
+
+// beginnings are when open changes began, as lines in all graphs. The data source wants
+// milliseconds.
+func beginnings() object {
+	return object{
+		"name": "Changes", "datasource": source(), "enable": true, "iconColor": orange,
+		"expr":            "1000 * max by (cluster, change, risk) (sidecar_drift_change_started_timestamp_seconds{" + inCluster + "})",
+		"useValueForTime": true, "step": "60s",
+		"titleFormat": "Change {{change}} began", "textFormat": "Risk: {{risk}}. sidecar-drift audit --change {{change}}", "tagKeys": "cluster,risk",
+	}
+}
+
+// variables are those that a user chooses. All stands for the regular
 // expression .*, which series without the label match, too: most installations
 // have no label cluster.
 func variables() []object {
@@ -75,6 +95,10 @@ func variables() []object {
 		},
 		query("cluster", "Cluster", "From the label cluster, which scrapes may add; without it there is only All.", "sidecar_drift_audit_errors_total"),
 		query("namespace", "Namespace", "Of what was audited; the audit's, the stamper's and the rollouts' own health is that of the whole cluster.", `sidecar_drift_pods{cluster=~"$cluster"}`),
+		{
+			"name": "page", "label": "Page", "description": "Where the auditor's page is, without a slash at the end: workloads lead there. As it stands, kubectl -n sidecar-drift port-forward deployment/sidecar-drift-auditor 8082 brings it there.",
+			"type": "textbox", "query": "http://localhost:8082", "current": object{"text": "http://localhost:8082", "value": "http://localhost:8082"},
+		},
 	}
 }
 

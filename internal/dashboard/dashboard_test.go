@@ -36,7 +36,7 @@ func TestFilesAreUpToDate(t *testing.T) {
 }
 
 func TestPanels(t *testing.T) {
-	taken := map[string]string{}
+	taken, titles := map[string]string{}, map[string]bool{}
 	for i, p := range New().Panels {
 		if p.ID != i+1 {
 			t.Errorf("%s has the id %d, want %d", p.Title, p.ID, i+1)
@@ -56,6 +56,10 @@ func TestPanels(t *testing.T) {
 		if p.Title == "" || !strings.HasSuffix(p.Description, ".") {
 			t.Errorf("%s is described by %q, which is no sentence", p.Title, p.Description)
 		}
+		if titles[p.Title] {
+			t.Errorf("two panels are called %s", p.Title)
+		}
+		titles[p.Title] = true
 		if d := p.FieldConfig.Defaults; d.Unit == "" || len(d.Thresholds.Steps) == 0 || d.Thresholds.Steps[0].Value != nil {
 			t.Errorf("%s lacks a unit, or thresholds: %+v", p.Title, d)
 		}
@@ -65,6 +69,35 @@ func TestPanels(t *testing.T) {
 		for _, q := range p.Targets {
 			if selectors, chosen := strings.Count(q.Expr, "{"), strings.Count(q.Expr, `cluster=~"$cluster"`); selectors != chosen {
 				t.Errorf("%s has %d selectors, of which %d heed the chosen cluster: %s", p.Title, selectors, chosen, q.Expr)
+			}
+		}
+	}
+}
+
+// A stack has no lines, which were drawn for what is 0, and overlapping graphs have no fills,
+// whose mixture is a colour of nothing.
+func TestGraphs(t *testing.T) {
+	for _, p := range New().Panels {
+		if p.Type != "timeseries" {
+			continue
+		}
+		custom := p.FieldConfig.Defaults.Custom
+		stacked := custom["stacking"].(object)["mode"] == "normal"
+		if width, fill := custom["lineWidth"].(int), custom["fillOpacity"].(int); stacked != (width == 0) || stacked != (fill > 0) {
+			t.Errorf("%s is stacked: %t, its lines are %d wide and its fill is of %d %%", p.Title, stacked, width, fill)
+		}
+	}
+}
+
+// A query that ranks at each step draws whatever is among the first at any.
+func TestRanksAreOfTheWholeRange(t *testing.T) {
+	for _, p := range New().Panels {
+		for _, q := range p.Targets {
+			if q.Range && strings.Count(q.Expr, "topk(") > strings.Count(q.Expr, "@ end()") {
+				t.Errorf("%s ranks anew at each step: %s", p.Title, q.Expr)
+			}
+			if strings.Contains(q.Expr, "increase(") && !strings.Contains(q.Expr, "_count{") {
+				t.Errorf("%s counts by increase, which is no whole number: %s", p.Title, q.Expr)
 			}
 		}
 	}

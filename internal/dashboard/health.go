@@ -11,23 +11,23 @@ func audits() section {
 	const duration = "sidecar_drift_audit_duration_seconds"
 	return section{"Audits", []Panel{
 		graph("Age of the last good audit", "Of everything; above an hour SidecarDriftAuditStale fires.",
-			5, 8, style{unit: "s", steps: from("transparent", at(3600, red)), limit: true},
+			8, 8, style{unit: "s", steps: from("transparent", at(3600, red)), limit: true},
 			query{fmt.Sprintf("time() - max by (cluster) (sidecar_drift_audit_last_success_timestamp_seconds{%s})", inCluster), "age {{cluster}}"}),
 		graph("Time that audits take", "Audits of everything that ended well in the last hour: the mean, and what 99 % stay below.",
-			5, 8, style{unit: "s", steps: from("transparent", at(600, orange)), limit: true},
+			8, 8, style{unit: "s", steps: from("transparent", at(600, orange)), limit: true},
 			query{fmt.Sprintf("sum by (cluster) (increase(%s_sum{%s}[1h])) / (sum by (cluster) (increase(%s_count{%s}[1h])) > 0)", duration, inCluster, duration, inCluster), "mean {{cluster}}"},
 			query{quantile(0.99, "cluster, le", duration, inCluster, "1h"), "99 % {{cluster}}"}),
 		graph("Dry runs by result", "Pods that the API server was asked about: answered, refused by admission (Blocked), or unknown (a webhook that is down, say).",
-			5, 8, style{
+			8, 8, style{
 				unit: "ops", steps: from(grey), stacked: true,
 				colours: map[string]string{"answered": green, "refused": red, "unknown": report.StateColour(verdict.Unknown)},
 			},
 			query{fmt.Sprintf("sum by (result) (rate(sidecar_drift_dry_runs_total{%s}[$__rate_interval]))", inCluster), "{{result}}"}),
 		graph("Failed audits by reason", "Audits that failed as a whole in the last 15 minutes; each is tried again soon, and later and later.",
-			5, 8, style{unit: "short", steps: from("transparent", at(1, red)), limit: true},
-			query{fmt.Sprintf("sum by (reason) (increase(sidecar_drift_audit_errors_total{%s}[15m]))", inCluster), "{{reason}}"}),
+			12, 8, style{unit: "short", steps: from("transparent", at(1, red)), limit: true},
+			query{"sum by (reason) (" + counts("sidecar_drift_audit_errors_total{"+inCluster+"}", "15m") + ")", "{{reason}}"}),
 		graph("Time to detection", "The longest that a feature that workloads share, and that a workload, has not been asked for: so soon is a change known that reaches several, and whatever it reaches. Longer than --interval and --full-interval: the API server gives fewer dry runs than that takes; four times --interval raises SidecarDriftDetectionSlow.",
-			4, 8, style{unit: "s", steps: from(grey)},
+			12, 8, style{unit: "s", steps: from(grey)},
 			query{fmt.Sprintf("max by (cluster) (sidecar_drift_detection_seconds{%s})", inCluster), "what several share {{cluster}}"},
 			query{fmt.Sprintf("max by (cluster) (sidecar_drift_oldest_answer_seconds{%s})", inCluster), "any workload {{cluster}}"}),
 	}}
@@ -38,33 +38,34 @@ func stamper() section {
 		ours     = inCluster + `, name="stamp.sidecar-drift.io"`
 		failOpen = `apiserver_admission_webhook_fail_open_count{` + ours + `}`
 		seen     = `apiserver_admission_webhook_admission_duration_seconds`
+		expiry   = `sidecar_drift_certificate_expiry_timestamp_seconds{` + inCluster + `}`
 	)
 	return section{"Stamper", []Panel{
 		graph("Time of an answer", "What each creation of a Pod waits for: as the stamper measures itself, and as API servers do, with the network between them.",
-			5, 8, style{unit: "s", steps: from("transparent", at(0.5, red)), limit: true},
+			12, 8, style{unit: "s", steps: from("transparent", at(0.5, red)), limit: true},
 			query{quantile(0.5, "le", "sidecar_drift_webhook_duration_seconds", inCluster, "$__rate_interval"), "50 %"},
 			query{quantile(0.99, "le", "sidecar_drift_webhook_duration_seconds", inCluster, "$__rate_interval"), "99 %"},
 			query{quantile(0.99, "le", seen, ours, "$__rate_interval"), "99 %, seen by API servers"}),
-		graph("Reviews by outcome", "stamped and none are Pods that carry a stamp now; skipped was no Pod's creation; error and panic left a Pod unstamped.",
-			5, 8, style{
+		graph("Reviews by outcome", "Stamped are Pods that carry a stamp now, also where it says that nothing was injected; skipped was no Pod's creation; error and panic left a Pod unstamped.",
+			12, 8, style{
 				unit: "reqps", steps: from(grey), stacked: true,
 				colours: map[string]string{"stamped": green, "none": grey, "skipped": report.StateColour(verdict.Mutated), "error": orange, "panic": red},
+				names:   map[string]string{"none": "stamped, nothing injected"},
 			},
 			query{fmt.Sprintf("sum by (outcome) (rate(sidecar_drift_webhook_reviews_total{%s}[$__rate_interval]))", inCluster), "{{outcome}}"}),
 		graph("Failed open", "Pods that API servers created in 15 minutes without an answer of the stamper. Needs a scrape of the API servers.",
-			4, 8, style{unit: "short", steps: from("transparent", at(1, red)), limit: true},
+			9, 8, style{unit: "short", steps: from("transparent", at(1, red)), limit: true},
 			query{"sum(" + counts(failOpen, "15m") + ")" + zeroWhere(seen+"_count{"+ours+"}"), "Pods"}),
 		graph("Turned away", "In 15 minutes, as there were too many: reviews, whose Pods carry no stamp, and connections.",
-			4, 8, style{unit: "short", steps: from("transparent", at(1, red)), limit: true},
-			query{fmt.Sprintf("sum(increase(sidecar_drift_webhook_rejected_reviews_total{%s}[15m]))", inCluster), "reviews"},
-			query{fmt.Sprintf("sum(increase(sidecar_drift_webhook_rejected_connections_total{%s}[15m]))", inCluster), "connections"}),
+			9, 8, style{unit: "short", steps: from("transparent", at(1, red)), limit: true},
+			query{"sum(" + counts("sidecar_drift_webhook_rejected_reviews_total{"+inCluster+"}", "15m") + ")", "reviews"},
+			query{"sum(" + counts("sidecar_drift_webhook_rejected_connections_total{"+inCluster+"}", "15m") + ")", "connections"}),
 		stat("Certificate", "Until the stampers' certificate ends that ends first. It lasts 90 days and is renewed when 30 are left.",
-			3, 8, style{unit: "dtdurations", steps: from(red, at(14*24*3600, orange), at(29*24*3600, green))},
-			query{expr: fmt.Sprintf("min(sidecar_drift_certificate_expiry_timestamp_seconds{%s}) - time()", inCluster)}),
-		stat("Replicas with a certificate", "Stampers that are scraped and have a certificate: those that can answer.",
+			3, 8, days(0, from(red, at(14, orange), at(29, green))),
+			query{expr: fmt.Sprintf("clamp_min((min(%s) - time()) / 86400, 0)", expiry)}),
+		stat("Replicas", "Stampers that are scraped and have a certificate, which are those that can answer, in the cluster that has the fewest.",
 			3, 8, style{unit: "short", steps: from(red, at(1, orange), at(2, green))},
-			query{expr: fmt.Sprintf("count(sidecar_drift_certificate_expiry_timestamp_seconds{%s} > 0)", inCluster) +
-				zeroWhere("sidecar_drift_certificate_expiry_timestamp_seconds{"+inCluster+"}")}),
+			query{expr: fmt.Sprintf("min(\n  count by (cluster) (%s > 0)\n  or 0 * max by (cluster) (%s)\n  or 0 * max by (cluster) (sidecar_drift_audit_errors_total{%s})\n)", expiry, expiry, inCluster)}),
 	}}
 }
 
@@ -92,10 +93,12 @@ func rollouts() section {
 	}}
 }
 
-// counts is how much a counter grew in a window. One that has appeared in it
-// counts from 0, which increase does not see.
+// counts is how much a counter grew in a window, in whole numbers: the difference of what it
+// says, which increase would stretch to the window's ends. One that has appeared in it counts
+// from 0, one that went counts as it was, and one that began anew counts from there.
 func counts(counter, window string) string {
-	return fmt.Sprintf("(%s unless %s offset %s) or increase(%s[%s])", counter, counter, window, counter, window)
+	last := fmt.Sprintf("last_over_time(%s[%s])", counter, window)
+	return fmt.Sprintf("(%s - (%s offset %s)) >= 0 or %s", last, counter, window, last)
 }
 
 // quantile is what a share of a histogram's values stays below. Only windows with

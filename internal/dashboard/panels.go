@@ -1,6 +1,9 @@
 package dashboard
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
@@ -21,12 +24,27 @@ type style struct {
 	limit bool
 	// stacked piles the series of a graph up.
 	stacked bool
-	// colours are of series, by their names.
-	colours map[string]string
+	// colours are of series, by their names, and names are what is shown in the place of these.
+	colours, names map[string]string
+	// most is what a full bar stands for.
+	most *float64
+	// decimals are as many as the value needs if there are none.
+	decimals *int
 	// words are shown in the place of values.
 	words map[string]string
 	// none is shown where there is no value.
 	none string
+}
+
+// days are shown as such: 71 and 89 of them are no two months.
+func days(decimals int, steps []Step) style {
+	return style{unit: "suffix:days", decimals: &decimals, steps: steps}
+}
+
+// or shows a word where there is no value.
+func (s style) or(none string) style {
+	s.none = none
+	return s
 }
 
 // from is a colour from nothing on, and further ones from values on.
@@ -43,11 +61,15 @@ func (s style) fieldConfig(mode string, custom object) *FieldConfig {
 	}
 	overrides := []object{}
 	for _, name := range sortedKeys(s.colours) {
-		overrides = append(overrides, override(name, property("color", object{"mode": "fixed", "fixedColor": s.colours[name]})))
+		properties := []object{property("color", object{"mode": "fixed", "fixedColor": s.colours[name]})}
+		if shown := s.names[name]; shown != "" {
+			properties = append(properties, property("displayName", shown))
+		}
+		overrides = append(overrides, override(name, properties...))
 	}
 	return &FieldConfig{
 		Defaults: Defaults{
-			Unit: s.unit, Min: new(0.0), NoValue: s.none, Color: object{"mode": mode}, Mappings: mappings,
+			Unit: s.unit, Decimals: s.decimals, Min: new(0.0), Max: s.most, NoValue: s.none, Color: object{"mode": mode}, Mappings: mappings,
 			Thresholds: Thresholds{Mode: "absolute", Steps: s.steps}, Custom: custom,
 		},
 		Overrides: overrides,
@@ -100,20 +122,26 @@ func stat(title, description string, width, height int, s style, queries ...quer
 // graph is a number over time.
 func graph(title, description string, width, height int, s style, queries ...query) Panel {
 	p := panel("timeseries", title, description, width, height)
-	stacking, fill, lines := "none", 10, "off"
+	// Lines alone, as fills of several series mix to one colour; and in a stack fills alone,
+	// as a line would be drawn for what is 0.
+	stacking, lineWidth, fill, lines := "none", 2, 0, "off"
 	if s.stacked {
-		stacking, fill = "normal", 40
+		stacking, lineWidth, fill = "normal", 0, 70
 	}
 	if s.limit {
 		lines = "dashed"
 	}
 	p.FieldConfig = s.fieldConfig("palette-classic", object{
-		"drawStyle": "line", "lineInterpolation": "stepAfter", "lineWidth": 1, "fillOpacity": fill, "showPoints": "never", "spanNulls": false,
+		"drawStyle": "line", "lineInterpolation": "stepAfter", "lineWidth": lineWidth, "fillOpacity": fill, "showPoints": "never", "spanNulls": false,
 		"stacking": object{"mode": stacking, "group": "A"}, "thresholdsStyle": object{"mode": lines},
 	})
+	legend := object{"displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": []string{"lastNotNull", "max"}}
+	if width >= 10 { // there is room for all series at the right, and below it for three
+		legend["placement"] = "right"
+	}
 	p.Options = object{
-		"legend":  object{"displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": []string{"lastNotNull", "max"}},
-		"tooltip": object{"mode": "multi", "sort": "desc"},
+		"legend":  legend,
+		"tooltip": object{"mode": "multi", "sort": "desc", "hideZeros": true},
 	}
 	p.Targets = targets(false, "", queries)
 	return p
@@ -125,6 +153,7 @@ func bars(title, description string, width, height int, s style, queries ...quer
 	p.FieldConfig = s.fieldConfig("thresholds", nil)
 	p.Options = object{
 		"displayMode": "basic", "orientation": "horizontal", "namePlacement": "auto", "showUnfilled": true, "sizing": "auto", "valueMode": "color",
+		"text":         object{"titleSize": 14, "valueSize": 16},
 		"minVizHeight": 16, "minVizWidth": 8, "maxVizHeight": 300,
 		"legend":        object{"displayMode": "list", "placement": "bottom", "showLegend": false, "calcs": []string{}},
 		"reduceOptions": object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
@@ -136,22 +165,40 @@ func bars(title, description string, width, height int, s style, queries ...quer
 // column is a query's values in a table.
 type column struct {
 	query, name, unit string
+	decimals          int    // as many as the value needs if 0
 	steps             []Step // colours; none for a plain column
 }
 
-// table is a row for each set of labels, sorted by the first column.
-func table(title, description string, width, height int, s style, columns ...column) Panel {
+// sorted says by which column a table is.
+type sorted struct {
+	column     string
+	descending bool
+}
+
+// columnNames are those of columns that labels make, in their order.
+var columnNames = []struct{ label, name string }{
+	{"cluster", "Cluster"}, {"namespace", "Namespace"}, {"change", "Change"}, {"kind", "Kind"}, {"name", "Workload"}, {"state", "State"}, {"risk", "Risk"},
+}
+
+// table is a row for each set of labels.
+func table(title, description string, width, height int, s style, by sorted, columns ...column) Panel {
 	p := panel("table", title, description, width, height)
-	p.FieldConfig = s.fieldConfig("thresholds", object{"align": "auto", "cellOptions": object{"type": "auto"}, "inspect": false})
-	names := object{"cluster": "Cluster", "namespace": "Namespace", "kind": "Kind"}
+	p.FieldConfig = s.fieldConfig("thresholds", object{"align": "auto", "cellOptions": object{"type": "auto"}, "inspect": false, "minWidth": 60})
+	names, order := object{}, object{}
+	for i, c := range columnNames {
+		names[c.label], order[c.label] = c.name, i
+	}
 	var queries []query
 	for i, c := range columns {
 		value := "Value #" + string(rune('A'+i))
 		if len(columns) == 1 {
 			value = "Value"
 		}
-		names[value] = c.name
+		names[value], order[value] = c.name, len(columnNames)+i
 		properties := []object{property("unit", c.unit)}
+		if c.decimals > 0 {
+			properties = append(properties, property("decimals", c.decimals))
+		}
 		if len(c.steps) > 0 {
 			properties = append(properties,
 				property("thresholds", Thresholds{Mode: "absolute", Steps: c.steps}),
@@ -160,11 +207,36 @@ func table(title, description string, width, height int, s style, columns ...col
 		p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, override(c.name, properties...))
 		queries = append(queries, query{expr: c.query})
 	}
-	p.Options = object{"showHeader": true, "cellHeight": "sm", "frameIndex": 0, "sortBy": []object{{"displayName": columns[0].name, "desc": true}}}
+	p.Options = object{"showHeader": true, "cellHeight": "sm", "frameIndex": 0, "sortBy": []object{{"displayName": by.column, "desc": by.descending}}}
 	p.Targets = targets(true, "table", queries)
 	p.Transformations = []object{
 		{"id": "merge", "options": object{}},
-		{"id": "organize", "options": object{"excludeByName": object{"Time": true}, "indexByName": object{}, "renameByName": names}},
+		{"id": "organize", "options": object{"excludeByName": object{"Time": true}, "indexByName": order, "renameByName": names}},
 	}
 	return p
 }
+
+// link is where a cell leads.
+func link(title, url string, blank bool) object {
+	return object{"title": title, "url": url, "targetBlank": blank}
+}
+
+// with has the cells of a column lead somewhere.
+func (p Panel) with(column string, to object) Panel {
+	p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, override(column, property("links", []object{to})))
+	return p
+}
+
+// coloured has a column's words in their colours.
+func (p Panel) coloured(column string, colours map[string]string) Panel {
+	options := object{}
+	for i, word := range sortedKeys(colours) {
+		options[word] = object{"color": colours[word], "index": i}
+	}
+	p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, override(column,
+		property("mappings", []object{{"type": "value", "options": options}}),
+		property("custom.cellOptions", object{"type": "color-text"})))
+	return p
+}
+
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -120,6 +120,7 @@ const configuration = `
 apiVersion: sidecar-drift.io/v1alpha1
 kind: Configuration
 interval: 1h
+workloadMetrics: true
 notify: [{name: nobody, kind: webhook, url: "http://127.0.0.1:1/"}]
 autoRollout:
   enabled: true
@@ -128,6 +129,7 @@ autoRollout:
   minimumAge: 0s
   parallelRollouts: 2
   timeout: 10s
+  waves: [{name: all}]
 `
 
 func (s *scenario) play(ctx context.Context, c *cluster.Cluster) error {

@@ -1,5 +1,5 @@
 // What a dashboard's JSON is, in the words of Grafana's schema.
-import type { Dashboard as Model, FieldConfigSource, Panel, RowPanel, TableFieldOptions, TableOptions } from '@grafana/schema';
+import type { AnnotationQuery, Dashboard as Model, FieldConfigSource, Panel, RowPanel, TableFieldOptions, TableOptions } from '@grafana/schema';
 import type { Options as BarGauge } from '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen';
 import type { Options as Stat } from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen';
 import type { FieldConfig as Graph, Options as TimeSeries } from '@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen';
@@ -31,6 +31,17 @@ interface Query {
   format?: 'table' | 'time_series' | 'heatmap';
 }
 
-export type Dashboard = Omit<Plain<Model>, 'panels'> & {
+// Of the data source Prometheus, too, whose own fields stand beside those of all annotations.
+type Annotation = Omit<Plain<AnnotationQuery>, 'target'> & {
+  expr: string;
+  step: string;
+  useValueForTime: boolean;
+  titleFormat: string;
+  textFormat: string;
+  tagKeys: string;
+};
+
+export type Dashboard = Omit<Plain<Model>, 'panels' | 'annotations'> & {
+  annotations: { list: Annotation[] };
   panels: Array<Plain<RowPanel> | Of<'stat', Stat> | Of<'timeseries', TimeSeries, Graph> | Of<'bargauge', BarGauge> | Of<'table', TableOptions, TableFieldOptions>>;
 };
