@@ -76,7 +76,10 @@ func (o Object) matters(field string) bool {
 	case "Deployment", "DaemonSet", "StatefulSet":
 		return strings.HasPrefix(field, "spec.template") || o.Sized && field == "spec.replicas"
 	}
-	return !metadata && !strings.HasPrefix(field, "status")
+	if metadata { // Dapr reads an annotation of its Components
+		return !o.own() && ofInjectors(field)
+	}
+	return !strings.HasPrefix(field, "status")
 }
 
 // ofInjectors reports whether a namespace's label or annotation may be for injectors:

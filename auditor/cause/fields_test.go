@@ -42,6 +42,8 @@ func TestWhichFieldsMatter(t *testing.T) {
 		"Deployment a/b spec.template.spec.containers[x].env[SIDECAR_IMAGE].value":              true,
 		"Deployment a/b metadata.annotations[deployment.kubernetes.io/revision]":                false,
 		"ProxyConfig a/b spec.concurrency":                                                      true,
+		"ProxyConfig a/b metadata.annotations[dapr.io/component-container]":                     true,
+		"ProxyConfig a/b metadata.finalizers[]":                                                 false,
 		"ProxyConfig a/b status.conditions":                                                     false,
 	} {
 		parts := strings.Split(text, " ")

@@ -62,6 +62,9 @@ func (l *Ledger) Judge(c Change) Verdict {
 		return l.verdict(c, poor, Possible, "")
 	case len(good) == 1 || good[0].outshines(good[1:]):
 		doubt := l.doubt(c, good[0])
+		if doubt == "" {
+			good[0].made = c.By
+		}
 		if doubt == "" && len(good) > 1 {
 			doubt = "other writes fit, too, though less"
 		}
@@ -69,7 +72,6 @@ func (l *Ledger) Judge(c Change) Verdict {
 			doubt = "what was written since may hide an earlier write"
 		}
 		if doubt == "" {
-			good[0].made = c.By
 			return l.verdict(c, good, Sure, "")
 		}
 		return l.verdict(c, append(good, poor...), Likely, doubt)
@@ -152,8 +154,11 @@ func (e *event) when(c Change) timing {
 	case e.timed() && e.after.After(c.By):
 		return skewed
 	case !e.by.After(c.After):
-		if !e.made.IsZero() && !e.made.After(c.After) {
+		switch {
+		case !e.made.IsZero() && !e.made.After(c.After), e.object.settled(e.by, c.After):
 			return never // injection has gone by it before
+		case e.object.Kind == "Namespace" && e.what == Created:
+			return never // what is in it was given another answer since
 		}
 		return before
 	case !e.timed():

@@ -40,7 +40,7 @@ type event struct {
 	removed bool
 	// looked is when there was a look before it; zero: never.
 	looked time.Time
-	// made is when a change was seen that it surely made.
+	// made is when a change was seen of which nothing is as likely the cause.
 	made time.Time
 }
 
@@ -87,6 +87,11 @@ func (l *Ledger) Observe(s Seen) {
 	if first || s.At.Sub(l.at) > longest {
 		l.since = s.At
 	}
+	for _, e := range l.events { // a rollout goes on after the write
+		if o, is := objects[e.object.id()]; is && o.UID == e.object.UID {
+			e.object.Settled = o.Settled
+		}
+	}
 	l.objects, l.at, l.seen = objects, s.At, s
 	l.seen.Objects = nil
 	l.forget(first)
@@ -94,7 +99,10 @@ func (l *Ledger) Observe(s Seen) {
 
 // merge is what is known of an object that was found twice: whoever reads it goes by it.
 func merge(a, b Object) Object {
-	a.Link = max(a.Link, b.Link)
+	a.Link, a.Mounted, a.Sized = max(a.Link, b.Link), a.Mounted || b.Mounted, a.Sized || b.Sized
+	if b.Settled.After(a.Settled) {
+		a.Settled = b.Settled
+	}
 	if len(a.Injectors) == 0 || len(b.Injectors) == 0 {
 		a.Injectors = nil
 	} else {

@@ -107,6 +107,10 @@ type claim struct {
 	// reach tells what an object is about; nil: all.
 	reach func(namespace, name string) string
 	sized bool
+	// mounted are those that Pods get from the kubelet, and settled when the Pods of
+	// workloads became ready.
+	mounted []string
+	settled map[string]time.Time
 	// home is the namespace that is listed where all may not be; empty: none.
 	home string
 }
@@ -247,6 +251,7 @@ func (l *look) add(gvk schema.GroupVersionKind, m metav1.Object, list string, li
 	o := l.parse(m)
 	o.Group, o.Kind, o.Link, o.List, o.Sized = gvk.Group, gvk.Kind, link, list, c.sized
 	o.Reach, o.Injectors = "", nil
+	o.Mounted, o.Settled = slices.Contains(c.mounted, o.Name), c.settled[o.Name]
 	if c.reach != nil {
 		o.Reach = c.reach(o.Namespace, o.Name)
 	}
@@ -267,7 +272,7 @@ func (l *look) parse(m metav1.Object) cause.Object {
 		Namespace: m.GetNamespace(), Name: m.GetName(), UID: uid, Version: m.GetResourceVersion(), Created: m.GetCreationTimestamp().UTC(),
 	}
 	for _, entry := range m.GetManagedFields() {
-		if entry.Subresource != "" || entry.Time == nil || entry.FieldsV1 == nil {
+		if entry.Subresource != "" && entry.Subresource != "scale" || entry.Time == nil || entry.FieldsV1 == nil {
 			continue
 		}
 		fields, err := cause.FieldsOf(entry.FieldsV1.GetRawBytes())
