@@ -179,7 +179,7 @@ func (w *world) startIstio(t *testing.T) {
 
 func (m mesh) options() istio.Options {
 	o := istio.Options{NativeSidecars: m.native, Set: istio.Values(m.tag, m.cpu, "meshConfig.defaultConfig.proxyMetadata.LEVEL="+m.level,
-		`values.sidecarInjectorWebhook.templates.custom={"spec":{"containers":[{"name":"istio-proxy","env":[{"name":"CUSTOM","value":"`+m.template+`"}]}]}}`,
+		`values.sidecarInjectorWebhook.templates.custom={"spec":{"containers":[{"name":"custom-agent","image":"agent:`+m.template+`"}]}}`,
 		"values.sidecarInjectorWebhook.defaultTemplates[0]=sidecar", "values.sidecarInjectorWebhook.defaultTemplates[1]=custom")}
 	for _, text := range m.proxyConfigs {
 		o.ProxyConfigs += text

@@ -41,7 +41,7 @@ func (w *world) decoys(s scenario, n int) []decoy {
 			return w.write(ctx, "helm", namespaces, "", "plain-a", fields{"metadata": fields{"labels": fields{"team": fmt.Sprint("t", n)}}})
 		},
 		func(ctx context.Context, w *world) error {
-			return w.write(ctx, "kubectl-client-side-apply", limitRanges, "plain-a", "others", fields{"spec": fields{"limits": []any{fields{"type": "Pod", "max": fields{"cpu": fmt.Sprint(100 + n)}}}}})
+			return w.write(ctx, "kubectl-client-side-apply", limitRanges, "plain-a", "others", fields{"spec": fields{"limits": []any{fields{"type": "PersistentVolumeClaim", "max": fields{"storage": fmt.Sprintf("%dGi", 100+n)}}}}})
 		},
 		func(ctx context.Context, w *world) error {
 			return w.write(ctx, "argocd-controller", namespaces, "", "own-b", fields{"metadata": fields{"labels": fields{"argocd.argoproj.io/instance": fmt.Sprint("i", n)}}})

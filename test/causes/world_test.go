@@ -26,6 +26,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/dapr"
@@ -48,6 +49,9 @@ type world struct {
 	mesh  mesh
 	dapr  *dapr.Injector
 }
+
+// patience is the longest that a write may take to be in force.
+const patience = time.Minute
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -161,9 +165,14 @@ func (w *world) run(t *testing.T, s scenario, manager string, round, n int) outc
 			t.Fatalf("%s: a decoy: %v", s.kind, err)
 		}
 	}
-	err := cluster.Poll(ctx, s.kind+" to be in force", func(context.Context) error {
-		if w.probe(t, s.at) == answered {
+	soon, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := cluster.Poll(soon, s.kind+" to be in force", func(context.Context) error {
+		switch given := w.probe(t, s.at); {
+		case given == answered:
 			return errors.New("a Pod is given the same as before")
+		case given == "":
+			return errors.New("a Pod is refused")
 		}
 		return nil
 	})
@@ -196,8 +205,7 @@ func (w *world) run(t *testing.T, s scenario, manager string, round, n int) outc
 		}
 	}
 	if o.verdict.By == "" {
-		entries, _ := w.journal.Entries()
-		t.Errorf("%s by %s opened no change: %+v; %+v", s.kind, manager, found.Changes, entries)
+		t.Errorf("%s by %s opened no change: %s", s.kind, manager, states(found))
 	}
 	w.heal(t)
 	return o
@@ -206,7 +214,9 @@ func (w *world) run(t *testing.T, s scenario, manager string, round, n int) outc
 // becomesCalm has the Pods be what injection answers, which is known, and all that it goes by.
 func (w *world) becomesCalm(t *testing.T, kind string) {
 	t.Helper()
-	err := cluster.Poll(t.Context(), "everything to be in sync before "+kind, func(ctx context.Context) error {
+	soon, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err := cluster.Poll(soon, "everything to be in sync before "+kind, func(ctx context.Context) error {
 		found, err := w.audit(ctx)
 		if err != nil {
 			return err
@@ -216,7 +226,7 @@ func (w *world) becomesCalm(t *testing.T, kind string) {
 		}
 		var left []string
 		for _, item := range found.Items {
-			if item.State.Drift() {
+			if item.State.Drift() || item.State == verdict.Blocked {
 				left = append(left, fmt.Sprintf("%s/%s is %s", item.Namespace, item.Name, item.State))
 			}
 		}
@@ -272,6 +282,19 @@ func (w *world) running(ctx context.Context, namespace string) error {
 	return errors.New("none runs")
 }
 
+// states says how the apps stand.
+func states(found *report.Report) string {
+	var b strings.Builder
+	for _, item := range found.Items {
+		fmt.Fprintf(&b, "%s/%s is %s", item.Namespace, item.Name, item.State)
+		for _, r := range item.Revisions {
+			fmt.Fprintf(&b, " %s %d", r.Reason, len(r.Changes))
+		}
+		b.WriteString("; ")
+	}
+	return b.String()
+}
+
 var random = regexp.MustCompile(`kube-api-access-\w{5}`)
 
 // probe is what a Pod of a namespace would be.
@@ -283,7 +306,7 @@ func (w *world) probe(t *testing.T, namespace string) string {
 	}
 	pod, err := w.asks.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
-		return err.Error()
+		return "" // it is refused
 	}
 	text, err := json.Marshal(pod.Spec)
 	if err != nil {

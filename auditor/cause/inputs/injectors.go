@@ -277,3 +277,15 @@ func reasonOf(err error) string {
 	}
 	return err.Error()
 }
+
+// Namespaces are those in which the injectors of webhook configurations keep what they go
+// by, sorted.
+func Namespaces(list *admissionregistrationv1.MutatingWebhookConfigurationList) []string {
+	var all []string
+	for i := range list.Items {
+		if found, is := injectorOf(&list.Items[i]); is && found.namespace != "" {
+			all = append(all, found.namespace)
+		}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(all)))
+}
