@@ -144,6 +144,10 @@ chaos: control-plane ## Break the stamper, the auditor and rollouts in every way
 matrix: control-plane ## Measure false alarms and misses on a real cluster, into docs/accuracy.md.
 	go test -count=1 -timeout 40m ./test/matrix -full -accuracy $(CURDIR)/docs/accuracy.md
 
+.PHONY: causes
+causes: control-plane ## Measure how often the cause of a change is named rightly, into docs/changes.md.
+	go test -count=1 -timeout 40m ./test/causes -full -publish $(CURDIR)/docs/changes.md
+
 .PHONY: month
 month: control-plane ## Compare restarting by drift with other ways, over three months of changes, into docs/performance.md.
 	go test -count=1 -timeout 90m ./test/bench/month -full -performance $(CURDIR)/docs/performance.md

@@ -123,8 +123,8 @@ func (o Object) hint(kind string, fields []string) int {
 	for _, field := range fields {
 		name := strings.ToLower(field)
 		switch o.Kind {
-		case "ConfigMap":
-			continue // keys are anybody's names
+		case "ConfigMap", "Deployment", "DaemonSet", "StatefulSet":
+			continue // keys, and what is in a Deployment, are anybody's names
 		case "Namespace":
 			if strings.Contains(name, "inject") || strings.Contains(name, "/rev") {
 				return 1

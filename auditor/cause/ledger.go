@@ -36,6 +36,8 @@ type event struct {
 	what      What
 	fields    []string // those that matter, new ones first
 	after, by time.Time
+	// timed: the write itself tells when it was.
+	timed bool
 	// removed: the fields were there before, and nobody says who removed them.
 	removed bool
 	// looked is when there was a look before it; zero: never.
@@ -43,9 +45,6 @@ type event struct {
 	// made is when a change was seen of which nothing is as likely the cause.
 	made time.Time
 }
-
-// timed reports whether the write itself tells when it was.
-func (e event) timed() bool { return e.by.Sub(e.after) <= time.Second }
 
 // Observe takes down a look. One that comes before the last is left out.
 func (l *Ledger) Observe(s Seen) {
@@ -141,10 +140,10 @@ func (l *Ledger) written(o, before Object) {
 		if before.UID != o.UID && !w.Time.After(o.Created.Add(time.Second)) {
 			what, told = Created, true
 		}
-		l.add(event{object: o, manager: w.Manager, what: what, fields: fields, after: w.Time, by: w.Time.Add(time.Second)})
+		l.add(event{object: o, manager: w.Manager, what: what, fields: fields, timed: true, after: w.Time, by: w.Time.Add(time.Second)})
 	}
 	if before.UID == "" && !told && !o.Created.IsZero() && len(o.Writes) == 0 {
-		l.add(event{object: o, what: Created, after: o.Created, by: o.Created.Add(time.Second)})
+		l.add(event{object: o, what: Created, timed: true, after: o.Created, by: o.Created.Add(time.Second)})
 	}
 }
 

@@ -63,8 +63,6 @@ type Seen struct {
 	Lists []string
 	// Unseen is what could not be read.
 	Unseen []Unseen
-	// Injectors are all that there are, as in [Object.Injectors].
-	Injectors []string
 	// Secretive are the injectors that may go by Secrets, which are never looked at.
 	Secretive []Secretive
 }

@@ -63,7 +63,7 @@ func (f fit) candidate(c Change) Candidate {
 		Manager: f.manager, What: f.what, Certainty: Possible, Why: f.why(c),
 		Fields: slices.Clone(f.fields[:min(len(f.fields), mostNamed)]),
 	}
-	if f.timed() {
+	if f.timed {
 		at := f.after.UTC()
 		candidate.Time = &at
 	}

@@ -49,16 +49,6 @@ func (w *world) build(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
 	var manifests strings.Builder
-	for _, name := range systems {
-		fmt.Fprintf(&manifests, "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n", name)
-	}
-	for _, r := range []resource{proxyConfigs, instrumentation, podDefaults, agents} {
-		manifests.WriteString(definition(r))
-	}
-	if err := w.Apply(ctx, manifests.String()); err != nil {
-		t.Fatal(err)
-	}
-	w.kubectl(t, "wait", "--for=condition=Established", "--timeout=5m", "crd", "--all")
 	w.startIstio(t)
 	w.startDapr(t)
 	for _, o := range []own{
@@ -69,7 +59,6 @@ func (w *world) build(t *testing.T) {
 	} {
 		w.startOwn(t, o)
 	}
-	manifests.Reset()
 	for _, name := range apps() {
 		annotations := ""
 		for key, value := range daprAnnotations(name) {

@@ -21,6 +21,8 @@ type scenario struct {
 	at   string // a namespace that has it
 	// before is what must be done first, and change what is done then.
 	before, change step
+	// after has everything be injected again.
+	after step
 	// manager is who does it; empty: the managers by turns.
 	manager string
 	// object is what the change is of: KIND, namespace, name.
@@ -181,7 +183,7 @@ func ownScenarios() []scenario {
 		},
 		{
 			kind: "own: the webhook's selector", at: "own-a", object: [3]string{"MutatingWebhookConfiguration", "", "test-injector-own"},
-			before: func(ctx context.Context, w *world, _ string, _ int) error {
+			after: func(ctx context.Context, w *world, _ string, _ int) error {
 				return w.jsonPatch(ctx, "kubectl-edit", configurations, "test-injector-own", `[{"op":"add","path":"/webhooks/0/objectSelector","value":{}}]`)
 			},
 			change: func(ctx context.Context, w *world, manager string, round int) error {

@@ -79,8 +79,11 @@ func newWorld(t *testing.T) *world {
 	if w.reader, err = inputs.New(w.auditor); err != nil {
 		t.Fatal(err)
 	}
-	w.build(t)
 	w.allow(t)
+	if err := w.look(t.Context()); err != nil { // as a daemon does long before
+		t.Fatal(err)
+	}
+	w.build(t)
 	return w
 }
 
@@ -99,6 +102,17 @@ func (w *world) allow(t *testing.T) {
 	if err := w.Apply(t.Context(), string(rights)); err != nil {
 		t.Fatal(err)
 	}
+	var manifests strings.Builder
+	for _, name := range systems {
+		fmt.Fprintf(&manifests, "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n", name)
+	}
+	for _, r := range []resource{proxyConfigs, instrumentation, podDefaults, agents} {
+		manifests.WriteString(definition(r))
+	}
+	if err := w.Apply(t.Context(), manifests.String()); err != nil {
+		t.Fatal(err)
+	}
+	w.kubectl(t, "wait", "--for=condition=Established", "--timeout=5m", "crd", "--all")
 	for _, namespace := range systems {
 		w.kubectl(t, "-n", namespace, "create", "role", "sidecar-drift-causes", "--verb=list", "--resource=configmaps,services,agents.own.example.com")
 		w.kubectl(t, "-n", namespace, "create", "rolebinding", "sidecar-drift-causes", "--role=sidecar-drift-causes", "--serviceaccount=sidecar-drift:sidecar-drift-auditor")
@@ -206,6 +220,11 @@ func (w *world) run(t *testing.T, s scenario, manager string, round, n int) outc
 	}
 	if o.verdict.By == "" {
 		t.Errorf("%s by %s opened no change: %s", s.kind, manager, states(found))
+	}
+	if s.after != nil {
+		if err := s.after(ctx, w, manager, round); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w.heal(t)
 	return o

@@ -56,7 +56,6 @@ func (l *look) findInjectors(ctx context.Context) error {
 			continue
 		}
 		l.injectors = append(l.injectors, found)
-		l.seen.Injectors = append(l.seen.Injectors, found.configuration)
 		kind := admissionregistrationv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration")
 		l.add(kind, configuration, name, cause.Reads, claim{injector: found.configuration})
 	}
@@ -148,7 +147,10 @@ func (l *look) reads(ctx context.Context, i injector) {
 		l.seen.Secretive = append(l.seen.Secretive, cause.Secretive{Injector: i.configuration})
 	}
 	l.want(configMaps, i.namespace, claim{injector: i.configuration, mounted: found.mounted, take: func(namespace, name string) (cause.Link, bool) {
-		if refers(name) {
+		switch {
+		case common(name):
+			return 0, false
+		case refers(name):
 			return cause.Reads, true
 		}
 		link, may := rules.configMap(namespace, name)

@@ -33,7 +33,7 @@ const (
 	// page is how many objects one request asks for, and mostPages how many are made of a
 	// kind.
 	page, mostPages = 500, 10
-	// rulesAge is for how long what RBAC says holds.
+	// rulesAge is for how long what RBAC says holds, and which kinds there are.
 	rulesAge = 10 * time.Minute
 )
 
@@ -46,6 +46,8 @@ type Reader struct {
 
 	injectors []injector               // of the last look
 	labels    map[string]labelsOf      // of namespaces, then
+	asked     []string                 // the injectors when kinds were discovered
+	until     time.Time                // for how long that holds
 	rules     map[string]knownRules    // by webhook configuration
 	parsed    map[string]cause.Object  // by UID, of the last look
 	next      map[string]cause.Object  // of this one
@@ -79,6 +81,7 @@ func (r *Reader) Look(ctx context.Context) (cause.Seen, error) {
 	if err := l.findInjectors(ctx); err != nil {
 		return cause.Seen{}, err
 	}
+	r.discoverAgain()
 	const admission = "admissionregistration.k8s.io"
 	for _, resource := range []string{"mutatingadmissionpolicies", "mutatingadmissionpolicybindings"} {
 		l.want(schema.GroupResource{Group: admission, Resource: resource}, "", claim{take: anything(cause.Reads)})
@@ -91,6 +94,19 @@ func (r *Reader) Look(ctx context.Context) (cause.Seen, error) {
 	l.list(ctx)
 	r.parsed, l.seen.At = r.next, r.now()
 	return l.seen, ctx.Err()
+}
+
+// discoverAgain has the kinds discovered anew, where there are other injectors than before, or
+// some time has passed: what one goes by may have been defined since.
+func (r *Reader) discoverAgain() {
+	var names []string
+	for _, i := range r.injectors {
+		names = append(names, i.configuration)
+	}
+	if !slices.Equal(names, r.asked) || r.now().After(r.until) {
+		r.mapper.Reset()
+		r.asked, r.until = names, r.now().Add(rulesAge)
+	}
 }
 
 // want is a list to make.
