@@ -70,7 +70,10 @@ func (o Object) matters(field string) bool {
 	case "Namespace":
 		return metadata && ofInjectors(field)
 	case "ConfigMap":
-		return strings.HasPrefix(field, "data") || strings.HasPrefix(field, "binaryData")
+		if len(o.Keys) == 0 || field == "data" || field == "binaryData" {
+			return strings.HasPrefix(field, "data") || strings.HasPrefix(field, "binaryData")
+		}
+		return slices.ContainsFunc(o.Keys, func(key string) bool { return field == "data."+key || field == "data["+key+"]" })
 	case "MutatingWebhookConfiguration":
 		return strings.HasPrefix(field, "webhooks") && !strings.HasSuffix(field, ".clientConfig.caBundle")
 	case "Deployment", "DaemonSet", "StatefulSet":

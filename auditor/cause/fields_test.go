@@ -75,6 +75,17 @@ func FuzzFieldsOf(f *testing.F) {
 	})
 }
 
+// Of a ConfigMap of which it is known by which keys an injector goes, others do not matter.
+func TestWhichKeysMatter(t *testing.T) {
+	o := object("ConfigMap istio-system/istio")
+	o.Keys = []string{"mesh", "ca.crt"}
+	for field, want := range map[string]bool{"data.mesh": true, "data[ca.crt]": true, "data.meshNetworks": false, "data": true} {
+		if o.matters(field) != want {
+			t.Errorf("%s: %t", field, !want)
+		}
+	}
+}
+
 func TestKnownInjectors(t *testing.T) {
 	istio, ok := KnownBy("rev.namespace.sidecar-injector.istio.io")
 	if !ok || !istio.Injects([]string{"container/istio-proxy", "volumes"}) || istio.Injects([]string{"container/daprd"}) || istio.Injects([]string{"pod"}) {

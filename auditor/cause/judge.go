@@ -163,7 +163,7 @@ func (e *event) when(c Change) timing {
 		return later
 	case e.timed && e.after.After(c.By):
 		return skewed
-	case !e.by.After(c.After):
+	case !e.by.After(c.After), !e.timed && !e.by.After(c.After.Add(time.Second)): // which is known to the second
 		switch {
 		case !e.made.IsZero() && !e.made.After(c.After), e.object.settled(e.by, c.After):
 			return never // injection has gone by it before

@@ -111,6 +111,11 @@ func merge(a, b Object) Object {
 			}
 		}
 	}
+	if len(a.Keys) == 0 || len(b.Keys) == 0 {
+		a.Keys = nil
+	} else {
+		a.Keys = append(slices.Clip(a.Keys), b.Keys...)
+	}
 	if a.Reach != b.Reach {
 		a.Reach = ""
 	}
@@ -152,16 +157,16 @@ func (l *Ledger) removed(o, before Object, at time.Time) {
 	if before.UID != o.UID {
 		return
 	}
-	now := map[string]bool{}
+	now, fields := map[string]bool{}, []string{}
 	for _, w := range o.Writes {
 		for _, field := range w.Fields {
-			now[field] = true
+			now[field], fields = true, append(fields, field)
 		}
 	}
 	var gone []string
 	for _, w := range before.Writes {
 		for _, field := range o.mattering(w.Fields) {
-			if !now[field] && !contains(gone, field) {
+			if !now[field] && !contains(gone, field) && !slices.ContainsFunc(fields, func(f string) bool { return below(f, field) }) {
 				gone = append(gone, field)
 			}
 		}
@@ -214,6 +219,11 @@ func contains(list []string, one string) bool { return slices.Contains(list, one
 // all reports whether there are paths, and each goes through a field of the name.
 func all(paths []string, field string) bool {
 	return len(paths) > 0 && !slices.ContainsFunc(paths, func(p string) bool {
-		return p != field && !strings.HasPrefix(p, field+".") && !strings.HasPrefix(p, field+"[")
+		return p != field && !below(p, field)
 	})
+}
+
+// below reports whether a path goes on from a field.
+func below(path, field string) bool {
+	return strings.HasPrefix(path, field+".") || strings.HasPrefix(path, field+"[")
 }

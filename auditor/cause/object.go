@@ -24,6 +24,8 @@ type Object struct {
 	// Settled is when the last of the Pods became ready that it is the workload of: what was
 	// written before is in force since. Zero: not known.
 	Settled time.Time
+	// Keys are those of a ConfigMap that are read; nil: all.
+	Keys []string
 	// Mounted: Pods get it from the kubelet.
 	Mounted bool
 	// Sized: an injector goes by how many replicas it has.

@@ -25,6 +25,9 @@ func (w *world) decoys(s scenario, n int) []decoy {
 	easy := []decoy{
 		data("pilot-discovery", "istio-system", "istio-ca-root-cert"),
 		data("helm", "istio-system", "values"),
+		func(ctx context.Context, w *world) error {
+			return w.write(ctx, "rancher", configMaps, "istio-system", "istio", fields{"data": fields{"meshNetworks": fmt.Sprint("networks: ", n)}})
+		},
 		data("kubectl-edit", "own-system", "not-readable"),
 		data("argocd-controller", "otel-system", "operator-config"),
 		data("kustomize-controller", "plain-a", "app-config"),
@@ -54,12 +57,12 @@ func (w *world) decoys(s scenario, n int) []decoy {
 	for i := range mostDecoys - 1 {
 		chosen = append(chosen, easy[(n+4*i)%len(easy)])
 	}
-	if n%5 == 4 { // one that may have made it, for all that can be known
+	if n%8 == 7 { // one that may have made it, for all that can be known
 		switch s.at[:4] {
 		case "mesh":
 			if s.object[2] != "istio" {
 				chosen = append(chosen, func(ctx context.Context, w *world) error {
-					return w.write(ctx, "rancher", configMaps, "istio-system", "istio", fields{"data": fields{"meshNetworks": fmt.Sprint("networks: ", n)}})
+					return w.write(ctx, "rancher", configMaps, "istio-system", "istio", fields{"data": fields{"mesh": fmt.Sprintf("level: %s # %d", w.mesh.level, n)}})
 				})
 			}
 		case "own-":

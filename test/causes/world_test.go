@@ -197,20 +197,8 @@ func (w *world) run(t *testing.T, s scenario, manager string, round, n int) outc
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.look(ctx); err != nil {
-		t.Fatal(err)
-	}
 	o := outcome{scenario: s, manager: manager}
-	began := w.journal.Unexplained()
-	for _, q := range found.Questions() {
-		at, open := began[q.ID]
-		if !open {
-			continue
-		}
-		q.After, q.By = at.After, at.By
-		q.Injectors = w.reader.Makers(q.Change, q.Webhook)
-		v := w.ledger.Judge(q.Change)
-		w.journal.Explain(q.ID, at, v)
+	for _, v := range w.explain(t, found) {
 		// Of several changes that one write made, the worst answer counts.
 		this := outcome{scenario: s, manager: manager, verdict: v}
 		this.rank = 1 + slices.IndexFunc(v.Candidates, func(c cause.Candidate) bool { return s.truth(c, manager) })
@@ -240,9 +228,7 @@ func (w *world) becomesCalm(t *testing.T, kind string) {
 		if err != nil {
 			return err
 		}
-		for id, at := range w.journal.Unexplained() {
-			w.journal.Explain(id, at, cause.Verdict{By: "between two changes"})
-		}
+		w.explain(t, found)
 		var left []string
 		for _, item := range found.Items {
 			if item.State.Drift() || item.State == verdict.Blocked {
@@ -258,9 +244,35 @@ func (w *world) becomesCalm(t *testing.T, kind string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The same change comes again in the next round: of a journal that knows it, it would be
+	// the same one.
+	w.journal = journal.Journal{}
+	found, err := w.audit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.explain(t, found)
+}
+
+// explain looks, and says whose the changes are that began, as the daemon does after a round.
+func (w *world) explain(t *testing.T, found *report.Report) (verdicts []cause.Verdict) {
+	t.Helper()
 	if err := w.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	began := w.journal.Unexplained()
+	for _, q := range found.Questions() {
+		at, open := began[q.ID]
+		if !open {
+			continue
+		}
+		q.After, q.By = at.After, at.By
+		q.Injectors = w.reader.Makers(q.Change, q.Webhook)
+		v := w.ledger.Judge(q.Change)
+		w.journal.Explain(q.ID, at, v)
+		verdicts = append(verdicts, v)
+	}
+	return verdicts
 }
 
 // heal re-creates all Pods of the apps that drift.
@@ -271,9 +283,7 @@ func (w *world) heal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, at := range w.journal.Unexplained() {
-		w.journal.Explain(id, at, cause.Verdict{By: "while it was healed"})
-	}
+	w.explain(t, found)
 	for _, item := range found.Items {
 		if !item.State.Drift() {
 			continue
