@@ -21,6 +21,9 @@ type Configuration struct {
 	APIVersion string `json:"apiVersion"`
 	// Always Configuration.
 	Kind string `json:"kind"`
+	// Name of the cluster in reports, notifications and on the page, by which people know it;
+	// the UID of its namespace kube-system by default.
+	ClusterName string `json:"clusterName,omitempty"`
 	// Time between two rounds, 5s or more. A round asks about workloads that have
 	// between them whatever several workloads share that injection may go by.
 	Interval metav1.Duration `json:"interval,omitzero"`

@@ -16,11 +16,14 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/auditor/window"
+	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 const (
 	// shortestInterval keeps a slip from making an auditor a load test.
 	shortestInterval = 5 * time.Second
+	// longestClusterName is as long as an object's name in Kubernetes.
+	longestClusterName = 253
 	// longestFieldManager is the API server's limit for a field manager's name.
 	longestFieldManager = 128
 )
@@ -35,6 +38,9 @@ func (p *problems) add(path, format string, args ...any) {
 // Validate returns all that is wrong with the values, in the order of the keys.
 func (c Configuration) Validate() []Problem {
 	var found problems
+	if len(c.ClusterName) > longestClusterName || printable.Text(c.ClusterName) != c.ClusterName {
+		found.add("clusterName", "is %q: give a name of %d printable characters at most", c.ClusterName, longestClusterName)
+	}
 	if c.Interval.Duration < shortestInterval {
 		found.add("interval", "is %s: give %s or more", c.Interval.Duration, shortestInterval)
 	}

@@ -31,7 +31,7 @@ type CloudEvent struct {
 	// Another one for each message, and the same each time that one is tried.
 	ID string `json:"id"`
 	// Which auditor: /clusters/CLUSTER/namespaces/NAMESPACE/auditors/NAME; without the
-	// cluster where it has no name.
+	// cluster where that is not known.
 	Source string `json:"source"`
 	// What happened.
 	Type Type `json:"type"`

@@ -43,7 +43,8 @@ const (
 type Message struct {
 	// What happened, such as drift.found.
 	Event Event `json:"event"`
-	// Name of the cluster, by --cluster-name; empty if it has none.
+	// Name of the cluster, by --cluster-name, or else the UID of its namespace kube-system;
+	// empty if neither is known.
 	Cluster string `json:"cluster,omitempty"`
 	// When it happened.
 	Time time.Time `json:"time"`

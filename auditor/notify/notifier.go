@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -13,13 +14,15 @@ import (
 
 // Options of New.
 type Options struct {
-	// Source is that of CloudEvents, see [Source]; Cluster a name that people know.
-	Source, Cluster string
+	// Namespace and Name are the auditor's own, and stand in the source of CloudEvents: see
+	// [Source].
+	Namespace, Name string
 	// Count is told what became of each message, by its sink's name and one of Results.
 	Count func(sink, result string)
 	Log   logr.Logger
 
 	firstPause, flush time.Duration // of tests; 0 for those below
+	cluster           func() string // how messages call it
 }
 
 const (
@@ -34,6 +37,8 @@ type Notifier struct {
 	options Options
 	running sync.WaitGroup
 
+	cluster atomic.Pointer[string]
+
 	mu     sync.Mutex
 	sinks  []running
 	closed bool
@@ -47,9 +52,16 @@ type running struct {
 
 // New returns a Notifier without any sinks.
 func New(o Options) *Notifier {
-	o.Cluster = word(o.Cluster)
 	o.firstPause, o.flush = cmp.Or(o.firstPause, firstPause), cmp.Or(o.flush, flush)
-	return &Notifier{options: o}
+	n := &Notifier{}
+	o.cluster = func() string {
+		if name := n.cluster.Load(); name != nil {
+			return *name
+		}
+		return ""
+	}
+	n.options = o
+	return n
 }
 
 // Configure has these be the sinks. One whose settings stay goes on; of one that goes, or is
@@ -79,11 +91,14 @@ func (n *Notifier) Configure(list []Settings) {
 	}
 }
 
+// In says how messages call the cluster from now on; empty for not at all.
+func (n *Notifier) In(cluster string) { n.cluster.Store(new(word(cluster))) }
+
 // Tell has the sinks be told that chose the event, soon. It does not wait for any.
 func (n *Notifier) Tell(m Message) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	m.Cluster = n.options.Cluster
+	m.Cluster = n.options.cluster()
 	for _, s := range n.sinks {
 		s.put(m)
 	}

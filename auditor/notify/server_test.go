@@ -100,7 +100,7 @@ func start(t *testing.T, sinks ...Settings) *notifying {
 	t.Helper()
 	n := &notifying{counted: map[string]int{}, changed: make(chan struct{}, 1000)}
 	n.Notifier = New(Options{
-		Source: Source("prod", "sidecar-drift", "sidecar-drift-auditor"), Cluster: "prod", firstPause: time.Millisecond, flush: time.Second,
+		Namespace: "sidecar-drift", Name: "sidecar-drift-auditor", firstPause: time.Millisecond, flush: time.Second,
 		Count: func(sink, result string) {
 			n.mu.Lock()
 			n.counted[sink+" "+result]++
@@ -113,6 +113,7 @@ func start(t *testing.T, sinks ...Settings) *notifying {
 			fmt.Fprintln(&n.log, prefix, args)
 		}, funcr.Options{Verbosity: 10}),
 	})
+	n.In("prod")
 	n.Configure(sinks)
 	t.Cleanup(n.Close)
 	return n

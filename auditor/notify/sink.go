@@ -89,7 +89,9 @@ func (s *sink) run(ending context.Context) {
 			s.pass(ctx, ending, m)
 		case <-tick.C:
 			if s.owes() && s.allows(Suppressed) {
-				s.deliver(ctx, ending, suppressed(time.Now()))
+				m := suppressed(time.Now())
+				m.Cluster = s.options.cluster()
+				s.deliver(ctx, ending, m)
 			}
 		}
 	}
@@ -177,7 +179,7 @@ func (s *sink) prepare(m Message, id string) (send func(context.Context) error, 
 	case ToWebhook:
 		m.Text = s.say(m)
 		contentType = "application/cloudevents+json; charset=utf-8"
-		body, err = json.Marshal(m.cloudEvent(id, s.options.Source))
+		body, err = json.Marshal(m.cloudEvent(id, Source(m.Cluster, s.options.Namespace, s.options.Name)))
 	case ToSlack:
 		contentType = "application/json"
 		body, err = json.Marshal(map[string]any{

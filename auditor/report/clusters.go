@@ -12,6 +12,8 @@ import (
 type Cluster struct {
 	// Name is that of the kubeconfig's context.
 	Name string `json:"name"`
+	// Server is the address of its API server, where that was reached.
+	Server string `json:"server,omitempty"`
 	// Error is why it could not be audited; empty if it was.
 	Error string `json:"error,omitempty"`
 	// Summary counts what was found in it; nil if it could not be audited.
@@ -53,7 +55,7 @@ func Merge(now time.Time, audits []Audit) *Report {
 			continue
 		}
 		summary := a.Report.Summary
-		cluster.Summary = &summary
+		cluster.Summary, cluster.Server = &summary, a.Report.identity().Server
 		clusters = append(clusters, cluster)
 		for _, item := range a.Report.Items {
 			item.Cluster = a.Cluster

@@ -43,7 +43,7 @@ func (r *Report) writeCSV(w io.Writer) error {
 			where = append(where, fmt.Sprintf("%d more", more))
 		}
 		ids, risk := r.namesOf(item, index)
-		record := []string{item.Cluster, item.Namespace, item.Kind, item.Name, string(item.State), strconv.Itoa(total(item.Pods))}
+		record := []string{r.clusterOf(item), item.Namespace, item.Kind, item.Name, string(item.State), strconv.Itoa(total(item.Pods))}
 		for _, state := range csvPods {
 			record = append(record, strconv.Itoa(item.Pods[state]))
 		}

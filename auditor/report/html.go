@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -120,11 +121,22 @@ func (p Page) WriteJSON(w io.Writer) error {
 	return err
 }
 
+// heading is the page's title: by the name that it is given, or those of its clusters.
 func (p Page) heading() string {
-	if p.Title == "" {
+	title := p.Title
+	if of := p.Report.report; title == "" && len(of.Clusters) > 0 {
+		names := make([]string, len(of.Clusters))
+		for i, cluster := range of.Clusters {
+			names[i] = cluster.Name
+		}
+		title = list(names)
+	} else if title == "" {
+		title = cmp.Or(of.identity().Name, of.identity().Server)
+	}
+	if title == "" {
 		return "Sidecar drift"
 	}
-	return "Sidecar drift: " + Printable(p.Title)
+	return "Sidecar drift: " + Printable(title)
 }
 
 // policy allows the page's own script and style, and nothing from elsewhere.

@@ -36,7 +36,32 @@ type junitSuite struct {
 	Name      string `xml:"name,attr"`
 	Timestamp string `xml:"timestamp,attr"`
 	junitCounts
-	Cases []junitCase `xml:"testcase"`
+	Properties *junitProperties `xml:"properties"`
+	Cases      []junitCase      `xml:"testcase"`
+}
+
+// junitProperties name the cluster, where there is but one: suites are named without it, so that
+// they stay the same tests in the eyes of a build server.
+type junitProperties struct {
+	Properties []junitProperty `xml:"property"`
+}
+
+type junitProperty struct {
+	Name  string `xml:"name,attr"`
+	Value string `xml:"value,attr"`
+}
+
+func (c ClusterIdentity) junit() *junitProperties {
+	var found []junitProperty
+	for _, p := range []junitProperty{{"cluster", Printable(c.Name)}, {"server", Printable(c.Server)}} {
+		if p.Value != "" {
+			found = append(found, p)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return &junitProperties{found}
 }
 
 type junitCounts struct {
@@ -86,7 +111,7 @@ func (r *Report) writeJUnit(w io.Writer) error {
 	for _, item := range items {
 		last := len(all.Suites) - 1
 		if last < 0 || all.Suites[last].Name != item.group() {
-			all.Suites = append(all.Suites, junitSuite{Name: item.group(), Timestamp: r.GeneratedAt.Format(junitTime)})
+			all.Suites = append(all.Suites, junitSuite{Name: item.group(), Timestamp: r.GeneratedAt.Format(junitTime), Properties: r.identity().junit()})
 			last++
 		}
 		suite := &all.Suites[last]

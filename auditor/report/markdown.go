@@ -48,13 +48,14 @@ var (
 // out from the end, and counted.
 func (r *Report) writeMarkdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### Sidecar drift: %s\n\n", r.driftText())
+	b.WriteString("### " + r.markdownTitle() + "\n\n")
 	for line := range strings.Lines(r.summaryText(TextOptions{})) {
 		if line = markdownText.Replace(truncate(strings.TrimSpace(line), markdownLine)); b.Len()+len(line) <= markdownHead {
 			b.WriteString(line + "\n\n")
 		}
 	}
 	clustered, told := r.clustered(), r.told()
+	b.WriteString(r.foreseenMarkdown())
 	b.WriteString(told.markdown())
 	table, rows := fitting(r.Items, markdownTable, func(item Item) string { return markdownRow(item, told, clustered) })
 	if rows > 0 {

@@ -34,8 +34,7 @@ const (
 	// ManagedByLabel is on every object made by [Shown.OpenReports], with the
 	// value "sidecar-drift".
 	ManagedByLabel = "app.kubernetes.io/managed-by"
-	// ClusterAnnotation names the cluster that an object speaks of, where the
-	// report has several.
+	// ClusterAnnotation names the cluster that an object speaks of.
 	ClusterAnnotation = "sidecar-drift.io/cluster"
 )
 
@@ -61,7 +60,7 @@ func (r *Report) openReports() []openreports.Report {
 		if first || size+length > openSize {
 			part++
 			size = 0
-			objects = append(objects, newOpenReport(item, part))
+			objects = append(objects, r.newOpenReport(item, part))
 		}
 		size += length
 		object := &objects[len(objects)-1]
@@ -92,7 +91,7 @@ func (r *Report) writeOpenReports(w io.Writer) error {
 	return nil
 }
 
-func newOpenReport(item Item, part int) openreports.Report {
+func (r *Report) newOpenReport(item Item, part int) openreports.Report {
 	object := openreports.Report{
 		TypeMeta: metav1.TypeMeta{APIVersion: openreports.GroupVersion.String(), Kind: "Report"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -104,8 +103,8 @@ func newOpenReport(item Item, part int) openreports.Report {
 	if part > 1 {
 		object.Name += "-" + strconv.Itoa(part)
 	}
-	if item.Cluster != "" {
-		object.Annotations = map[string]string{ClusterAnnotation: Printable(item.Cluster)}
+	if cluster := r.clusterOf(item); cluster != "" {
+		object.Annotations = map[string]string{ClusterAnnotation: Printable(cluster)}
 	}
 	return object
 }

@@ -12,6 +12,6 @@ func (r *Report) Replace(later *Report, audited func(Item) bool) *Report {
 	items := slices.DeleteFunc(slices.Clone(r.Items), audited)
 	next := New(r.Kind, time.Now(), append(items, later.Items...), r.Summary.NotJudged)
 	next.GeneratedAt = later.GeneratedAt
-	next.Notes, next.IgnoredPaths = r.Notes, r.IgnoredPaths
+	next.Notes, next.IgnoredPaths, next.Cluster = r.Notes, r.IgnoredPaths, r.Cluster
 	return next
 }

@@ -27,8 +27,11 @@ func (r *Report) summaryText(o TextOptions) string {
 	case r.Summary.NotJudged > 0:
 		text = fmt.Sprintf("No Pods found to judge; %s not judged (finished, being deleted or static).", count(r.Summary.NotJudged, "Pod"))
 	}
-	lines := wrap(r.previewText(o)+r.clustersText(o)+text, o.Width, 0)
+	lines := append(r.identityLines(o), wrap(r.previewText(o)+r.clustersText(o)+text, o.Width, 0)...)
 	lines = append(lines, r.clusterLines(o)...)
+	if text := r.foreseenText(); text != "" {
+		lines = append(lines, wrap(text, o.Width, 0)...)
+	}
 	for _, note := range r.Notes {
 		lines = append(lines, wrap(sentence(note), o.Width, 0)...)
 	}
@@ -67,6 +70,9 @@ func (r *Report) previewText(o TextOptions) string {
 	if r.Preview == nil {
 		return ""
 	}
+	if len(r.Preview.Webhooks) > 0 {
+		return o.paint(bold, "Preview") + " of " + Printable(r.Preview.candidates()) + ": "
+	}
 	var added []string
 	for _, of := range []struct {
 		what  string
@@ -103,8 +109,9 @@ func (r *Report) hidden() map[verdict.State]int {
 }
 
 func (r *Report) rolloutSummary(o TextOptions) string {
+	lines := r.identityLines(o)
 	if len(r.Items) == 0 {
-		return "Nothing to roll out.\n"
+		return strings.Join(append(lines, "Nothing to roll out."), "\n") + "\n"
 	}
 	results := map[Result]int{}
 	for _, item := range r.Items {
@@ -120,7 +127,7 @@ func (r *Report) rolloutSummary(o TextOptions) string {
 	if in := took(r.Items); in != "" {
 		text += ", " + in
 	}
-	return text + "\n"
+	return strings.Join(append(lines, text), "\n") + "\n"
 }
 
 // took says how long it was from the first start of a rollout to the last end; empty

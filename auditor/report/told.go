@@ -40,7 +40,7 @@ func (r *Report) told() told {
 // tell tells of the changes of the items that at least some workloads have, and of no more
 // than most.
 func (r *Report) tell(some, most int) told {
-	t := told{all: r.Changes, number: map[string]int{}}
+	t := told{all: r.sayToday(), number: map[string]int{}}
 	index := r.index()
 	shown := make([]bool, len(r.Changes))
 	for _, item := range r.Items {

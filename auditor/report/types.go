@@ -25,6 +25,8 @@ type Report struct {
 	APIVersion  string    `json:"apiVersion"`
 	Kind        string    `json:"kind"`
 	GeneratedAt time.Time `json:"generatedAt"`
+	// Cluster is the one that was audited; nil where there are several: see Clusters.
+	Cluster *ClusterIdentity `json:"cluster,omitempty"`
 	// DryRunAs says as whom dry runs were made: "controller", as the Pods'
 	// controllers where those are known, or "self".
 	DryRunAs string  `json:"dryRunAs,omitempty"`
@@ -77,10 +79,20 @@ type Outage struct {
 	Reason  string `json:"reason"`
 }
 
-// Preview are labels and annotations that Pods do not have yet.
+// Preview is what is not yet: labels and annotations of Pods, or candidates for webhooks.
 type Preview struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
+	// Webhooks are those that candidates answered for. All else is of these.
+	Webhooks []CandidateWebhook `json:"webhooks,omitempty"`
+	// Workloads is how many were looked at, and Previewed of how many of these it is known
+	// what the candidate makes.
+	Workloads int `json:"workloads,omitempty"`
+	Previewed int `json:"previewed,omitempty"`
+	// States and Changes are of what the candidate changes, whatever live Pods are like: by the
+	// number of workloads.
+	States  map[verdict.State]int `json:"states,omitempty"`
+	Changes []ChangeSummary       `json:"changes,omitempty"`
 }
 
 // Summary counts workloads and Pods by state.
@@ -182,6 +194,9 @@ type Revision struct {
 	// would be given now; only where versions are wanted.
 	Running []versions.Running `json:"-"`
 	Wanted  []versions.Spec    `json:"-"`
+	// Candidate is what the candidate of a preview changes; nil where there is none, or it was
+	// not asked.
+	Candidate *Candidate `json:"candidate,omitempty"`
 	// Members are the Pods by state. A rollout needs them; they are left out
 	// of the JSON, as Pods come and go.
 	Members map[verdict.State][]PodRef `json:"-"`

@@ -63,6 +63,7 @@ func (p *Plan) Report() *report.Report {
 		GeneratedAt: p.Made,
 		Summary:     p.Audited.Summary,
 		Probes:      p.Audited.Probes,
+		Cluster:     p.Audited.Cluster,
 
 		IgnoredPaths: p.Audited.IgnoredPaths,
 		Changes:      p.Audited.Changes,

@@ -50,7 +50,10 @@ type loop struct {
 	changes *changes
 	heal    func(context.Context, config.Configuration, *report.Report)
 	tell    func(notify.Message)
-	log     logr.Logger
+	// identify names the cluster.
+	identify func(context.Context, config.Configuration) *report.ClusterIdentity
+	cluster  *report.ClusterIdentity // as it was identified before the first audit
+	log      logr.Logger
 
 	last    *report.Report // nil before the first audit
 	whole   time.Time      // when policy reports were last looked at
@@ -59,7 +62,10 @@ type loop struct {
 }
 
 func newLoop() *loop {
-	l := &loop{tell: func(notify.Message) {}, changes: newChanges(), reports: policyreport.New(), healed: make(chan struct{}, 1)}
+	l := &loop{
+		tell: func(notify.Message) {}, identify: func(context.Context, config.Configuration) *report.ClusterIdentity { return nil },
+		changes: newChanges(), reports: policyreport.New(), healed: make(chan struct{}, 1),
+	}
 	l.healed <- struct{}{}
 	return l
 }
@@ -74,8 +80,10 @@ func (l *loop) run(ctx context.Context) {
 	if err := l.memory.load(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not known")
 	}
+	l.cluster = l.identify(ctx, l.config())
 	switch last, err := l.kept.load(ctx); {
 	case last != nil:
+		last.Cluster = l.cluster
 		l.page.restored(last)
 	case err != nil && ctx.Err() == nil:
 		l.log.Error(err, "The page shows nothing before the first audit has ended")
@@ -183,6 +191,7 @@ func (l *loop) audit(ctx context.Context, c config.Configuration, due request) e
 		return err
 	}
 	found := round.Report
+	found.Cluster = l.identify(ctx, c)
 	found.Group()
 	if err := l.history.load(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Since when changes are is not known")
@@ -241,6 +250,7 @@ func (l *loop) audit(ctx context.Context, c config.Configuration, due request) e
 
 // soFar shows what the first audit has found so far.
 func (l *loop) soFar(found *report.Report) {
+	found.Cluster = l.cluster
 	judged, of := l.first.far()
 	l.page.partly(found, judged, of)
 }

@@ -50,8 +50,6 @@ type Options struct {
 	// Namespace is the service's own: of the Lease and of the ConfigMap, both
 	// called Name.
 	Namespace, Name string
-	// ClusterName is how notifications call the cluster; empty for not at all.
-	ClusterName string
 	// LeaseDuration is after which another replica takes over from one that is
 	// gone, and a little more than how long the API server may be away before
 	// the process ends.
@@ -184,10 +182,15 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	l := newLoop()
 	l.metrics, l.log = metrics.New(options.Registry), options.Logger
 	told := notify.New(notify.Options{
-		Source: notify.Source(options.ClusterName, options.Namespace, options.Name), Cluster: options.ClusterName,
-		Count: l.metrics.Notified, Log: options.Logger,
+		Namespace: options.Namespace, Name: options.Name, Count: l.metrics.Notified, Log: options.Logger,
 	})
 	l.tell = told.Tell
+	named := newIdentity(client.CoreV1().Namespaces(), cluster.Host, options.Logger)
+	l.identify = func(ctx context.Context, c config.Configuration) *report.ClusterIdentity {
+		of := named.of(ctx, c)
+		told.In(of.Name)
+		return &of
+	}
 	l.first = &progress{log: options.Logger, metric: l.metrics.Progress}
 	host, err := os.Hostname() // as controller-runtime calls the holder of the Lease
 	if err != nil {

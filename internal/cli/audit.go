@@ -263,7 +263,7 @@ func (o *auditOptions) auditCluster(ctx context.Context) (found audited, failed,
 	}
 	bar := newProgress(o.ErrOut)
 	defer bar.erase()
-	found, err = o.auditAt(ctx, config, o.auditing(selected, bar.count))
+	found, err = o.auditAt(ctx, o.connection, config, o.auditing(selected, bar.count))
 	if err == nil && o.causes {
 		found.Group()
 		if _, err := lookForCauses(ctx, config, found.Report); err != nil {
@@ -279,11 +279,12 @@ type audited struct {
 	absent []string
 }
 
-func (o *auditOptions) auditAt(ctx context.Context, config *rest.Config, options audit.Options) (audited, error) {
+func (o *auditOptions) auditAt(ctx context.Context, of connection, config *rest.Config, options audit.Options) (audited, error) {
 	found, err := o.audit(ctx, config, options)
 	if err != nil {
 		return audited{}, err
 	}
+	found.Cluster = new(of.identity(config))
 	if err := o.view.label(ctx, config, found); err != nil {
 		return audited{}, err
 	}

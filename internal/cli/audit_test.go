@@ -95,6 +95,7 @@ func TestAuditReports(t *testing.T) {
 shop       Deployment  web   Drifted  1     istio-proxy: image 1.27.0 → 1.28.0
 shop       Deployment  cart  InSync   1
 
+Cluster c (http://server)
 3 workloads, 3 Pods: 1 Drifted, 1 InSync, 1 NotInjected; drift 50.0 %
 Not shown: 1 NotInjected (--state shows them).
 `,
@@ -134,6 +135,9 @@ func TestAuditJSONHoldsEverythingAndNoHint(t *testing.T) {
 	}
 	if len(r.Items) != 2 || got.errOut != "" {
 		t.Errorf("%d items, want 2; stderr %q", len(r.Items), got.errOut)
+	}
+	if diff := cmp.Diff(&report.ClusterIdentity{Name: "c", Server: "http://server"}, r.Cluster); diff != "" {
+		t.Errorf("cluster (-want +got):\n%s", diff)
 	}
 }
 

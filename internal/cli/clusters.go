@@ -218,7 +218,7 @@ func (o *auditOptions) auditTarget(ctx context.Context, t target, login *sync.Mu
 	if selected, err = o.selection.resolve(t.connection); err != nil {
 		return audited{}, err
 	}
-	return o.auditAt(ctx, config, o.auditing(selected, func(done, total int) { display.count(t.context, done, total) }))
+	return o.auditAt(ctx, t.connection, config, o.auditing(selected, func(done, total int) { display.count(t.context, done, total) }))
 }
 
 // failures says which clusters could not be audited, and why; nil if all were.

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	ourversion "github.com/sidecar-drift/sidecar-drift/internal/version"
 )
 
@@ -100,6 +101,16 @@ func (c connection) kubeconfigExists() error {
 		}
 	}
 	return fmt.Errorf("no kubeconfig: %s does not exist; give --kubeconfig or set KUBECONFIG", strings.Join(paths, " or "))
+}
+
+// identity says which cluster that is: by the kubeconfig's context, where there is one, and by
+// its API server.
+func (c connection) identity(config *rest.Config) report.ClusterIdentity {
+	name := *c.flags.Context
+	if raw, err := c.flags.ToRawKubeConfigLoader().RawConfig(); name == "" && err == nil && raw.Contexts[raw.CurrentContext] != nil {
+		name = raw.CurrentContext
+	}
+	return report.IdentityOf(name, config.Host)
 }
 
 // namespace is the one that the kubeconfig's context (or --namespace) names.

@@ -85,7 +85,7 @@ func (o *rolloutOptions) showPlan(ctx context.Context, config *rest.Config, sele
 	}
 	if o.format == report.Table {
 		o.sayWhatTheScriptWouldDo(plan.Audited)
-		o.hints.afterPlan(o.ErrOut, plan.Planned())
+		o.hints.afterPlan(o.ErrOut, plan.Planned(), *plan.Audited.Cluster)
 	}
 	return nil
 }
@@ -100,6 +100,7 @@ func (o *rolloutOptions) plan(ctx context.Context, config *rest.Config, selected
 	if err != nil {
 		return nil, err
 	}
+	audited.Cluster = new(o.connection.identity(config))
 	audited.Group()
 	bar.show("Planning …")
 	planning := o.rollout
@@ -157,7 +158,7 @@ func (o *rolloutOptions) rollOut(ctx context.Context, config *rest.Config, selec
 			return fmt.Errorf("write the plan: %w", err)
 		}
 		o.sayWhatTheScriptWouldDo(plan.Audited)
-		fmt.Fprintln(o.ErrOut)
+		fmt.Fprintf(o.ErrOut, "\nRolling out %s in %s.\n\n", countOf(plan.Planned(), "workload", "workloads"), *plan.Audited.Cluster)
 	}
 	result, err := o.carryOut(ctx, config, plan, lock)
 	if err != nil {

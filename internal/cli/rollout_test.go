@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -37,8 +38,13 @@ func execute(t *testing.T, root *cobra.Command, streams genericiooptions.IOStrea
 	root.SetArgs(args)
 	called, err := root.ExecuteContextC(t.Context())
 	code := exitCode(err, called.CommandPath(), streams)
-	return ran{out.String(), errOut.String(), code}
+	return ran{onServer(out.String()), onServer(errOut.String()), code}
 }
+
+var testServer = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
+
+// onServer is what was written, with a name in the place of the server's address of a test.
+func onServer(text string) string { return testServer.ReplaceAllString(text, "http://server") }
 
 // rolledOut records what the steps of a rollout were given. Planning gives
 // each item the planned result, running the final one.
@@ -134,10 +140,11 @@ func TestRolloutWithoutConfirmOnlyPlans(t *testing.T) {
 			out: `NAMESPACE  KIND        NAME  STATE    PODS  RESULT   DETAILS
 shop       Deployment  web   Drifted  1     Planned  istio-proxy: image 1.27.0 → 1.28.0
 
+Cluster c (http://server)
 1 workload: 1 Planned
 `,
 			errOut: `
-Nothing was changed. To roll out this workload:
+Nothing was changed. To roll out this workload in cluster c (http://server):
   sidecar-drift rollout --namespace shop --confirm
 `,
 		}
@@ -241,12 +248,16 @@ func TestRolloutTellsWhatHappens(t *testing.T) {
 		out: `NAMESPACE  KIND        NAME  STATE    PODS  RESULT  DETAILS
 shop       Deployment  web   Drifted  1     Failed  istio-proxy: image 1.27.0 → 1.28.0
 
+Cluster c (http://server)
 1 workload: 1 Failed
 `,
 		errOut: `NAMESPACE  KIND        NAME  STATE    PODS  RESULT   DETAILS
 shop       Deployment  web   Drifted  1     Planned  istio-proxy: image 1.27.0 → 1.28.0
 
+Cluster c (http://server)
 1 workload: 1 Planned
+
+Rolling out 1 workload in cluster c (http://server).
 
 Deployment shop/web: started
 Deployment shop/web: Failed after 0s: container istio-proxy\x1b[2J crashes
@@ -372,7 +383,7 @@ func TestHintsHoldNoSecretsAndAreQuoted(t *testing.T) {
 	kubeconfig(t)
 	r := rolledOut{planned: report.Planned}
 	got := r.run(t, driftedWeb, "--token", "geheim", "--rollout-reason", "it's time", "--all=false", "-o", "table")
-	want := "\nNothing was changed. To roll out this workload:\n" +
+	want := "\nNothing was changed. To roll out this workload in cluster c (http://server):\n" +
 		`  sidecar-drift rollout --rollout-reason 'it'\''s time' --all=false --confirm` + "\n"
 	if diff := cmp.Diff(want, got.errOut); diff != "" {
 		t.Errorf("hint (-want +got):\n%s", diff)

@@ -88,7 +88,6 @@ NAME serve --kubeconfig ~/.kube/config --interval 1m`),
 		flags.StringVar(&o.file, "config", "", "Configuration `file`, see docs/configuration.md; it is read again when it changes. Flags override it.")
 		flags.StringVarP(&o.service.Namespace, "namespace", "n", o.service.Namespace, "Namespace of the Lease and the ConfigMap.")
 		flags.StringVar(&o.service.Name, "name", o.service.Name, "The `name` of the Lease and of the ConfigMap.")
-		flags.StringVar(&o.service.ClusterName, "cluster-name", "", "How notifications call the cluster: a `name` that people know it by.")
 		flags.DurationVar(&o.service.LeaseDuration, "lease-duration", o.service.LeaseDuration, "After which another replica takes over from one that is gone. An API server that is away for less ends nothing.")
 		flags.StringVar(&o.service.MetricsBindAddress, "metrics-bind-address", o.service.MetricsBindAddress, "The `address` of /metrics; 0 turns it off.")
 		flags.StringVar(&o.service.PageBindAddress, "page-bind-address", o.service.PageBindAddress, "The `address` of the page for people; 0 turns it off.")

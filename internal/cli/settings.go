@@ -17,6 +17,7 @@ import (
 func addSettings(cmd *cobra.Command, c *config.Configuration) {
 	s, a := &c.Selection, &c.AutoRollout
 	group(cmd, "Audits", func(flags *pflag.FlagSet) {
+		flags.StringVar(&c.ClusterName, "cluster-name", c.ClusterName, "How reports, notifications and the page call the cluster: a `name` that people know it by (default the UID of its namespace kube-system)")
 		flags.DurationVar(&c.Interval.Duration, "interval", c.Interval.Duration, "Time between two rounds, which ask about workloads that have between them whatever several workloads share.")
 		flags.DurationVar(&c.FullInterval.Duration, "full-interval", c.FullInterval.Duration, "Time within which every workload is asked about, whatever it shares with others.")
 		addList(flags, &c.Watch, parseObject, "watch", "Audit when this object changes, too: `KIND[.VERSION.GROUP]/[NAMESPACE/]NAME`, such as an injector's ConfigMap. The auditor needs to get, list and watch it. Repeatable.")
@@ -55,7 +56,7 @@ func addSettings(cmd *cobra.Command, c *config.Configuration) {
 // settingKeys are the keys of the configuration that flags stand for.
 func settingKeys() map[string]string {
 	return map[string]string{
-		"interval": "interval", "full-interval": "fullInterval", "watch": "watch", "ignore-path": "ignorePaths", "include-autoscaled": "includeAutoscaled", "autoscaler": "autoscalers", "compare-annotation": "compareAnnotations",
+		"cluster-name": "clusterName", "interval": "interval", "full-interval": "fullInterval", "watch": "watch", "ignore-path": "ignorePaths", "include-autoscaled": "includeAutoscaled", "autoscaler": "autoscalers", "compare-annotation": "compareAnnotations",
 		"concurrency": "concurrency", "gentle": "gentle", "dry-run-as": "dryRunAs", "workload-metrics": "workloadMetrics", "policy-reports": "policyReports", "causes": "causes", "notify": "notify",
 
 		"include-namespace": "selection.includeNamespaces", "exclude-namespace": "selection.excludeNamespaces",

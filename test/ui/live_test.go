@@ -147,6 +147,12 @@ func TestTheDaemonsPageFollowsTheCluster(t *testing.T) {
 	if got := eval[string](b, `document.getElementById('percent').textContent + ' ' + document.getElementById('namespace-bars').innerText`); !strings.HasPrefix(got, "0.0 % ") || !strings.Contains(got, "shop") {
 		t.Errorf("the page says %q", got)
 	}
+	if uid := kubectl(t, c, "", "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"); uid == "" || eval[string](b, `document.title`) != "Sidecar drift: "+uid {
+		t.Errorf("the page is called %q, want by the UID %s of kube-system", eval[string](b, `document.title`), uid)
+	}
+	if got := eval[string](b, `document.getElementById('server').innerText`); got != c.RESTConfig().Host {
+		t.Errorf("of the API server it says %q, want %q", got, c.RESTConfig().Host)
+	}
 	if got := b.names(); got != "cart web" {
 		t.Errorf("the table holds %s", got)
 	}
