@@ -76,11 +76,11 @@ func (l *Ledger) Judge(c Change) Verdict {
 		}
 		return l.verdict(c, append(good, poor...), Likely, doubt)
 	}
-	return l.verdict(c, comparable(good), Possible, "")
+	return l.verdict(c, closest(good), Possible, "")
 }
 
-// comparable are the first ones that fit about as well as the best.
-func comparable(fits []fit) []fit {
+// closest are the first ones that fit about as well as the best.
+func closest(fits []fit) []fit {
 	const near = 5
 	n := slices.IndexFunc(fits, func(f fit) bool { return fits[0].score()-f.score() > near })
 	if n < 0 {

@@ -38,10 +38,10 @@ type Object struct {
 type Link int
 
 const (
-	// MayRead: the injector may read it, as far as RBAC goes, or it lies in its namespace.
+	// MayRead is of what the injector may read, as far as RBAC goes, or what lies in its namespace.
 	MayRead Link = iota
-	// Reads: it defines or configures the injector: its Pods mount it, RBAC names it, or the
-	// injector is known to read such.
+	// Reads is of what defines or configures the injector: its Pods mount it, RBAC names it,
+	// or the injector is known to read such.
 	Reads
 )
 
@@ -145,9 +145,5 @@ func (o Object) about(c Change) bool {
 	if len(o.Injectors) > 0 && !slices.ContainsFunc(o.Injectors, c.by) {
 		return false
 	}
-	switch o.Kind {
-	case "LimitRange":
-		return all(c.Paths, "resources")
-	}
-	return true
+	return o.Kind != "LimitRange" || all(c.Paths, "resources")
 }

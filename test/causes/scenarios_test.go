@@ -242,7 +242,7 @@ func clusterScenarios() []scenario {
 		{kind: "a LimitRange goes", at: "own-b", object: object, nameless: true, before: limited, change: unlimited},
 		{
 			kind: "a MutatingAdmissionPolicy", at: "own-b", object: [3]string{"MutatingAdmissionPolicy", "", "adds-init"},
-			before: func(ctx context.Context, w *world, manager string, round int) error {
+			before: func(ctx context.Context, w *world, _ string, round int) error {
 				if round > 0 {
 					return nil
 				}

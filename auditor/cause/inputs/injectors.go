@@ -171,7 +171,7 @@ func (l *look) readsAsKnown(i injector, found runs, refers func(string) bool) {
 	}
 	for _, resource := range i.known.Resources {
 		l.want(schema.ParseGroupResource(resource), "", claim{
-			injector: i.configuration, take: anything(cause.Reads), home: i.namespace, reach: i.reach,
+			injector: i.configuration, take: all, home: i.namespace, reach: i.reach,
 		})
 	}
 	if len(i.known.Secret) > 0 {

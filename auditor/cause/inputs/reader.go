@@ -84,10 +84,10 @@ func (r *Reader) Look(ctx context.Context) (cause.Seen, error) {
 	r.discoverAgain()
 	const admission = "admissionregistration.k8s.io"
 	for _, resource := range []string{"mutatingadmissionpolicies", "mutatingadmissionpolicybindings"} {
-		l.want(schema.GroupResource{Group: admission, Resource: resource}, "", claim{take: anything(cause.Reads)})
+		l.want(schema.GroupResource{Group: admission, Resource: resource}, "", claim{take: all})
 	}
-	l.want(schema.GroupResource{Resource: "namespaces"}, "", claim{take: anything(cause.Reads), reach: func(_, name string) string { return name }})
-	l.want(schema.GroupResource{Resource: "limitranges"}, "", claim{take: anything(cause.Reads), reach: itsNamespace})
+	l.want(schema.GroupResource{Resource: "namespaces"}, "", claim{take: all, reach: func(_, name string) string { return name }})
+	l.want(schema.GroupResource{Resource: "limitranges"}, "", claim{take: all, reach: itsNamespace})
 	for _, i := range r.injectors {
 		l.reads(ctx, i)
 	}
@@ -132,9 +132,8 @@ type claim struct {
 	home string
 }
 
-func anything(link cause.Link) func(string, string) (cause.Link, bool) {
-	return func(string, string) (cause.Link, bool) { return link, true }
-}
+// all takes every object of a list.
+func all(string, string) (cause.Link, bool) { return cause.Reads, true }
 
 func itsNamespace(namespace, _ string) string { return namespace }
 
