@@ -148,6 +148,10 @@ matrix: control-plane ## Measure false alarms and misses on a real cluster, into
 preview-proof: control-plane ## Preview changes of injectors for 260 workloads of all owners, make them, and compare place by place.
 	$(GOTEST) -count=1 -timeout 40m -v ./test/acceptance -run '^TestPreview' -full
 
+.PHONY: causes
+causes: control-plane ## Measure how often the cause of a change is named rightly, into docs/changes.md.
+	go test -count=1 -timeout 40m ./test/causes -full -publish $(CURDIR)/docs/changes.md
+
 .PHONY: month
 month: control-plane ## Compare restarting by drift with other ways, over three months of changes, into docs/performance.md.
 	go test -count=1 -timeout 90m ./test/bench/month -full -performance $(CURDIR)/docs/performance.md

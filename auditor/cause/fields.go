@@ -70,13 +70,19 @@ func (o Object) matters(field string) bool {
 	case "Namespace":
 		return metadata && ofInjectors(field)
 	case "ConfigMap":
-		return strings.HasPrefix(field, "data") || strings.HasPrefix(field, "binaryData")
+		if len(o.Keys) == 0 || field == "data" || field == "binaryData" {
+			return strings.HasPrefix(field, "data") || strings.HasPrefix(field, "binaryData")
+		}
+		return slices.ContainsFunc(o.Keys, func(key string) bool { return field == "data."+key || field == "data["+key+"]" })
 	case "MutatingWebhookConfiguration":
 		return strings.HasPrefix(field, "webhooks") && !strings.HasSuffix(field, ".clientConfig.caBundle")
 	case "Deployment", "DaemonSet", "StatefulSet":
 		return strings.HasPrefix(field, "spec.template") || o.Sized && field == "spec.replicas"
 	}
-	return !metadata && !strings.HasPrefix(field, "status")
+	if metadata { // Dapr reads an annotation of its Components
+		return !o.own() && ofInjectors(field)
+	}
+	return !strings.HasPrefix(field, "status")
 }
 
 // ofInjectors reports whether a namespace's label or annotation may be for injectors:
@@ -120,8 +126,8 @@ func (o Object) hint(kind string, fields []string) int {
 	for _, field := range fields {
 		name := strings.ToLower(field)
 		switch o.Kind {
-		case "ConfigMap":
-			continue // keys are anybody's names
+		case "ConfigMap", "Deployment", "DaemonSet", "StatefulSet":
+			continue // keys, and what is in a Deployment, are anybody's names
 		case "Namespace":
 			if strings.Contains(name, "inject") || strings.Contains(name, "/rev") {
 				return 1

@@ -42,6 +42,8 @@ func TestWhichFieldsMatter(t *testing.T) {
 		"Deployment a/b spec.template.spec.containers[x].env[SIDECAR_IMAGE].value":              true,
 		"Deployment a/b metadata.annotations[deployment.kubernetes.io/revision]":                false,
 		"ProxyConfig a/b spec.concurrency":                                                      true,
+		"ProxyConfig a/b metadata.annotations[dapr.io/component-container]":                     true,
+		"ProxyConfig a/b metadata.finalizers[]":                                                 false,
 		"ProxyConfig a/b status.conditions":                                                     false,
 	} {
 		parts := strings.Split(text, " ")
@@ -71,6 +73,17 @@ func FuzzFieldsOf(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Of a ConfigMap of which it is known by which keys an injector goes, others do not matter.
+func TestWhichKeysMatter(t *testing.T) {
+	o := object("ConfigMap istio-system/istio")
+	o.Keys = []string{"mesh", "ca.crt"}
+	for field, want := range map[string]bool{"data.mesh": true, "data[ca.crt]": true, "data.meshNetworks": false, "data": true} {
+		if o.matters(field) != want {
+			t.Errorf("%s: %t", field, !want)
+		}
+	}
 }
 
 func TestKnownInjectors(t *testing.T) {

@@ -62,6 +62,9 @@ func (l *Ledger) Judge(c Change) Verdict {
 		return l.verdict(c, poor, Possible, "")
 	case len(good) == 1 || good[0].outshines(good[1:]):
 		doubt := l.doubt(c, good[0])
+		if doubt == "" {
+			good[0].made = c.By
+		}
 		if doubt == "" && len(good) > 1 {
 			doubt = "other writes fit, too, though less"
 		}
@@ -69,12 +72,21 @@ func (l *Ledger) Judge(c Change) Verdict {
 			doubt = "what was written since may hide an earlier write"
 		}
 		if doubt == "" {
-			good[0].made = c.By
 			return l.verdict(c, good, Sure, "")
 		}
 		return l.verdict(c, append(good, poor...), Likely, doubt)
 	}
-	return l.verdict(c, good, Possible, "")
+	return l.verdict(c, closest(good), Possible, "")
+}
+
+// closest are the first ones that fit about as well as the best.
+func closest(fits []fit) []fit {
+	const near = 5
+	n := slices.IndexFunc(fits, func(f fit) bool { return fits[0].score()-f.score() > near })
+	if n < 0 {
+		n = len(fits)
+	}
+	return fits[:max(n, min(len(fits), 2))]
 }
 
 // fits are the writes that may have made a change, the likeliest first.
@@ -145,25 +157,28 @@ func (e *event) when(c Change) timing {
 	case !e.by.After(c.After.Add(-e.object.lag())):
 		return never
 	case e.after.After(c.By.Add(skew)):
-		if !e.timed() || !e.looked.Before(c.By) {
+		if !e.timed || !e.looked.Before(c.By) {
 			return never // what it hides was seen
 		}
 		return later
-	case e.timed() && e.after.After(c.By):
+	case e.timed && e.after.After(c.By):
 		return skewed
-	case !e.by.After(c.After):
-		if !e.made.IsZero() && !e.made.After(c.After) {
+	case !e.by.After(c.After), !e.timed && !e.by.After(c.After.Add(time.Second)): // which is known to the second
+		switch {
+		case !e.made.IsZero() && !e.made.After(c.After), e.object.settled(e.by, c.After):
 			return never // injection has gone by it before
+		case e.object.Kind == "Namespace" && e.what == Created:
+			return never // what is in it was given another answer since
 		}
 		return before
-	case !e.timed():
+	case !e.timed:
 		return roughly
 	}
 	return inside
 }
 
 func (f fit) score() int {
-	score := map[timing]int{inside: 4, roughly: 3, skewed: 2, before: 1}[f.timing] + 2*f.hint
+	score := map[timing]int{inside: 8, roughly: 8, skewed: 5, before: 1}[f.timing] + 2*f.hint
 	if f.object.Link == Reads {
 		score += 3
 	}
@@ -174,7 +189,7 @@ func (f fit) score() int {
 		score -= 2
 	}
 	if f.partial {
-		score -= 6
+		score -= 8
 	}
 	return score
 }
@@ -194,7 +209,6 @@ func (f fit) whole() bool {
 
 // doubt is why the one write that fits need not have made the change; empty: it must.
 func (l *Ledger) doubt(c Change, f fit) string {
-	unattributed := len(f.object.Injectors) > 0 && slices.ContainsFunc(l.seen.Injectors, func(i string) bool { return c.by(i) && !contains(f.object.Injectors, i) })
 	unseen := l.unseen(c)
 	switch {
 	case f.timing == before:
@@ -207,8 +221,6 @@ func (l *Ledger) doubt(c Change, f fit) string {
 		return "nothing in its fields speaks for it"
 	case f.narrow:
 		return "it is about all namespaces, and the change is of some"
-	case unattributed:
-		return "it is not known which injector makes the change"
 	case unseen != "":
 		return "not all may be read: " + unseen
 	case slices.ContainsFunc(l.seen.Secretive, c.takes):

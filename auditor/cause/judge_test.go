@@ -195,8 +195,6 @@ func TestDoubts(t *testing.T) {
 	}{
 		"it is read":                           {of(Reads, "a"), nil, nil, Sure},
 		"it may be read":                       {of(MayRead, "a"), nil, nil, Likely},
-		"another injector is there":            {of(Reads, "a"), func(s *Seen) { s.Injectors = []string{"a", "b"} }, nil, Likely},
-		"another is there that did not":        {of(Reads, "a"), func(s *Seen) { s.Injectors = []string{"a", "b"} }, []string{"a"}, Sure},
 		"it is of another":                     {of(Reads, "b"), nil, []string{"a"}, ""},
 		"Secrets":                              {of(Reads, "a"), func(s *Seen) { s.Secretive = []Secretive{{Injector: "a"}} }, nil, Likely},
 		"Secrets of another":                   {of(Reads, "a"), func(s *Seen) { s.Secretive = []Secretive{{Injector: "b"}} }, []string{"a"}, Sure},

@@ -1,6 +1,7 @@
 package cause
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -12,8 +13,9 @@ type Known struct {
 	// containers begin.
 	Webhook    string
 	Containers []string
-	// ConfigMaps are patterns of the names of those in its namespace that it reads.
-	ConfigMaps []string
+	// ConfigMaps are those in its namespace that it reads, by patterns of their names, with
+	// the keys.
+	ConfigMaps map[string][]string
 	// Resources are custom resources that it reads: RESOURCE.GROUP. Those in its own
 	// namespace are about all, others about their namespaces, where it is so.
 	Resources []string
@@ -28,17 +30,20 @@ type Known struct {
 var known = []Known{
 	{ // istio.io/istio pkg/kube/inject, pilot/pkg/bootstrap/sidecarinjector.go
 		Webhook: "sidecar-injector.istio.io", Containers: []string{"istio-proxy", "istio-init", "istio-validation"},
-		ConfigMaps: []string{"istio-sidecar-injector", "istio-sidecar-injector-*", "istio", "istio-{revision}"},
-		Resources:  []string{"proxyconfigs.networking.istio.io"}, Central: true,
+		ConfigMaps: map[string][]string{
+			"istio-sidecar-injector": {"config", "values"}, "istio-sidecar-injector-*": {"config", "values"},
+			"istio": {"mesh"}, "istio-{revision}": {"mesh"},
+		},
+		Resources: []string{"proxyconfigs.networking.istio.io"}, Central: true,
 	},
 	{ // github.com/dapr/dapr pkg/injector/service
 		Webhook: "sidecar-injector.dapr.io", Containers: []string{"daprd"},
-		ConfigMaps: []string{"dapr-trust-bundle"}, Resources: []string{"components.dapr.io"},
+		ConfigMaps: map[string][]string{"dapr-trust-bundle": {"ca.crt"}}, Resources: []string{"components.dapr.io"},
 		Sized: []string{"dapr-scheduler-server"}, Secret: []string{"TRUST_ANCHORS"},
 	},
 	{ // github.com/linkerd/linkerd2 controller/proxy-injector
 		Webhook: "linkerd-proxy-injector.linkerd.io", Containers: []string{"linkerd-"},
-		ConfigMaps: []string{"linkerd-config", "linkerd-identity-trust-roots"},
+		ConfigMaps: map[string][]string{"linkerd-config": {"values"}, "linkerd-identity-trust-roots": {"ca-bundle.crt"}},
 	},
 	{ // github.com/open-telemetry/opentelemetry-operator internal/webhook/podmutation
 		Webhook: "mpod.kb.io", Containers: []string{"otc-container", "opentelemetry-auto-instrumentation"},
@@ -83,7 +88,17 @@ func (k Known) Foreign(parts []string) bool {
 // ReadsConfigMap reports whether it reads a ConfigMap of its namespace; the revision is that
 // of its webhook configuration.
 func (k Known) ReadsConfigMap(name, revision string) bool {
-	return matches(k.ConfigMaps, name, revision)
+	return matches(slices.Collect(maps.Keys(k.ConfigMaps)), name, revision)
+}
+
+// Keys are those of a ConfigMap that it reads; nil where that is not known.
+func (k Known) Keys(name, revision string) []string {
+	for pattern, keys := range k.ConfigMaps {
+		if matches([]string{pattern}, name, revision) {
+			return keys
+		}
+	}
+	return nil
 }
 
 // ReadsSize reports whether it goes by the number of a StatefulSet's replicas.

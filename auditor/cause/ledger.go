@@ -36,16 +36,15 @@ type event struct {
 	what      What
 	fields    []string // those that matter, new ones first
 	after, by time.Time
+	// timed: the write itself tells when it was.
+	timed bool
 	// removed: the fields were there before, and nobody says who removed them.
 	removed bool
 	// looked is when there was a look before it; zero: never.
 	looked time.Time
-	// made is when a change was seen that it surely made.
+	// made is when a change was seen of which nothing is as likely the cause.
 	made time.Time
 }
-
-// timed reports whether the write itself tells when it was.
-func (e event) timed() bool { return e.by.Sub(e.after) <= time.Second }
 
 // Observe takes down a look. One that comes before the last is left out.
 func (l *Ledger) Observe(s Seen) {
@@ -87,6 +86,11 @@ func (l *Ledger) Observe(s Seen) {
 	if first || s.At.Sub(l.at) > longest {
 		l.since = s.At
 	}
+	for _, e := range l.events { // a rollout goes on after the write
+		if o, is := objects[e.object.id()]; is && o.UID == e.object.UID {
+			e.object.Settled = o.Settled
+		}
+	}
 	l.objects, l.at, l.seen = objects, s.At, s
 	l.seen.Objects = nil
 	l.forget(first)
@@ -94,7 +98,10 @@ func (l *Ledger) Observe(s Seen) {
 
 // merge is what is known of an object that was found twice: whoever reads it goes by it.
 func merge(a, b Object) Object {
-	a.Link = max(a.Link, b.Link)
+	a.Link, a.Mounted, a.Sized = max(a.Link, b.Link), a.Mounted || b.Mounted, a.Sized || b.Sized
+	if b.Settled.After(a.Settled) {
+		a.Settled = b.Settled
+	}
 	if len(a.Injectors) == 0 || len(b.Injectors) == 0 {
 		a.Injectors = nil
 	} else {
@@ -103,6 +110,11 @@ func merge(a, b Object) Object {
 				a.Injectors = append(slices.Clip(a.Injectors), injector)
 			}
 		}
+	}
+	if len(a.Keys) == 0 || len(b.Keys) == 0 {
+		a.Keys = nil
+	} else {
+		a.Keys = append(slices.Clip(a.Keys), b.Keys...)
 	}
 	if a.Reach != b.Reach {
 		a.Reach = ""
@@ -133,10 +145,10 @@ func (l *Ledger) written(o, before Object) {
 		if before.UID != o.UID && !w.Time.After(o.Created.Add(time.Second)) {
 			what, told = Created, true
 		}
-		l.add(event{object: o, manager: w.Manager, what: what, fields: fields, after: w.Time, by: w.Time.Add(time.Second)})
+		l.add(event{object: o, manager: w.Manager, what: what, fields: fields, timed: true, after: w.Time, by: w.Time.Add(time.Second)})
 	}
 	if before.UID == "" && !told && !o.Created.IsZero() && len(o.Writes) == 0 {
-		l.add(event{object: o, what: Created, after: o.Created, by: o.Created.Add(time.Second)})
+		l.add(event{object: o, what: Created, timed: true, after: o.Created, by: o.Created.Add(time.Second)})
 	}
 }
 
@@ -145,16 +157,16 @@ func (l *Ledger) removed(o, before Object, at time.Time) {
 	if before.UID != o.UID {
 		return
 	}
-	now := map[string]bool{}
+	now, fields := map[string]bool{}, []string{}
 	for _, w := range o.Writes {
 		for _, field := range w.Fields {
-			now[field] = true
+			now[field], fields = true, append(fields, field)
 		}
 	}
 	var gone []string
 	for _, w := range before.Writes {
 		for _, field := range o.mattering(w.Fields) {
-			if !now[field] && !contains(gone, field) {
+			if !now[field] && !contains(gone, field) && !slices.ContainsFunc(fields, func(f string) bool { return below(f, field) }) {
 				gone = append(gone, field)
 			}
 		}
@@ -207,6 +219,11 @@ func contains(list []string, one string) bool { return slices.Contains(list, one
 // all reports whether there are paths, and each goes through a field of the name.
 func all(paths []string, field string) bool {
 	return len(paths) > 0 && !slices.ContainsFunc(paths, func(p string) bool {
-		return p != field && !strings.HasPrefix(p, field+".") && !strings.HasPrefix(p, field+"[")
+		return p != field && !below(p, field)
 	})
+}
+
+// below reports whether a path goes on from a field.
+func below(path, field string) bool {
+	return strings.HasPrefix(path, field+".") || strings.HasPrefix(path, field+"[")
 }

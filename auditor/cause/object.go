@@ -12,8 +12,7 @@ type Object struct {
 	// UID and Version (resourceVersion) tell whether it is the same, and the same as before.
 	UID, Version string
 	Created      time.Time
-	// Writes are those of managedFields but of status and scale: the last one of each
-	// manager.
+	// Writes are those of managedFields but of status: the last one of each manager.
 	Writes []Write
 	// Link is how it is known that injection goes by it.
 	Link Link
@@ -22,6 +21,13 @@ type Object struct {
 	Injectors []string
 	// Reach is the namespace that it is about; empty: all.
 	Reach string
+	// Settled is when the last of the Pods became ready that it is the workload of: what was
+	// written before is in force since. Zero: not known.
+	Settled time.Time
+	// Keys are those of a ConfigMap that are read; nil: all.
+	Keys []string
+	// Mounted: Pods get it from the kubelet.
+	Mounted bool
 	// Sized: an injector goes by how many replicas it has.
 	Sized bool
 	// List names the list that it was found in: what is missing in that was deleted.
@@ -32,10 +38,10 @@ type Object struct {
 type Link int
 
 const (
-	// MayRead: the injector may read it, as far as RBAC goes, or it lies in its namespace.
+	// MayRead is of what the injector may read, as far as RBAC goes, or what lies in its namespace.
 	MayRead Link = iota
-	// Reads: it defines or configures the injector: its Pods mount it, RBAC names it, or the
-	// injector is known to read such.
+	// Reads is of what defines or configures the injector: its Pods mount it, RBAC names it,
+	// or the injector is known to read such.
 	Reads
 )
 
@@ -59,8 +65,6 @@ type Seen struct {
 	Lists []string
 	// Unseen is what could not be read.
 	Unseen []Unseen
-	// Injectors are all that there are, as in [Object.Injectors].
-	Injectors []string
 	// Secretive are the injectors that may go by Secrets, which are never looked at.
 	Secretive []Secretive
 }
@@ -113,16 +117,27 @@ func (c Change) takes(s Secretive) bool {
 }
 
 // lag is how long a write may take until injection goes by it: informers are quick, the
-// kubelet gives a ConfigMap that is mounted to its Pods within some two minutes, and a new
-// version of an injector is rolled out first.
+// kubelet gives a ConfigMap that is mounted to its Pods within some two minutes, the API
+// server keeps LimitRanges for half a minute, and a new version of an injector is rolled out
+// first.
 func (o Object) lag() time.Duration {
 	switch o.Kind {
 	case "Deployment", "DaemonSet", "StatefulSet":
 		return 10 * time.Minute
 	case "ConfigMap":
-		return 3 * time.Minute
+		if o.Mounted {
+			return 3 * time.Minute
+		}
+	case "Namespace":
+		return 10 * time.Second
 	}
 	return 30 * time.Second
+}
+
+// settled reports whether a write is in force for longer than a moment before a change.
+func (o Object) settled(write, change time.Time) bool {
+	const moment = 10 * time.Second
+	return o.Settled.After(write) && o.Settled.Before(change.Add(-moment))
 }
 
 // about reports whether the object can have made the change at all, whenever it was written.
@@ -130,9 +145,5 @@ func (o Object) about(c Change) bool {
 	if len(o.Injectors) > 0 && !slices.ContainsFunc(o.Injectors, c.by) {
 		return false
 	}
-	switch o.Kind {
-	case "LimitRange":
-		return all(c.Paths, "resources")
-	}
-	return true
+	return o.Kind != "LimitRange" || all(c.Paths, "resources")
 }

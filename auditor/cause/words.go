@@ -60,17 +60,17 @@ func number(n int) string {
 func (f fit) candidate(c Change) Candidate {
 	candidate := Candidate{
 		Kind: f.object.Kind, Namespace: f.object.Namespace, Name: f.object.Name, Others: f.others,
-		Manager: f.manager, What: f.what, Certainty: Possible, Why: f.why(c),
+		Manager: f.manager, What: f.what, Certainty: Possible, Why: f.why(),
 		Fields: slices.Clone(f.fields[:min(len(f.fields), mostNamed)]),
 	}
-	if f.timed() {
+	if f.timed {
 		at := f.after.UTC()
 		candidate.Time = &at
 	}
 	return candidate
 }
 
-func (f fit) why(c Change) string {
+func (f fit) why() string {
 	why := map[timing]string{
 		later:   "written since, which hides what the same manager wrote before",
 		before:  "shortly before injection last answered as before",

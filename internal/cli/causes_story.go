@@ -75,14 +75,17 @@ func (s story) differs(say func(string, ...any), name string) {
 			pods += n
 		}
 	}
-	what := "differ from what admission gives a new one today"
+	what := "are not what admission would make of them today"
 	switch s.item.State {
 	case verdict.Modified:
-		what = "were changed in place, and differ from what admission gives a new one"
+		what = "were changed in place, and are not what admission would make of them"
 	case verdict.Missing:
-		what = "lack what admission gives a new one today"
+		what = "came without what admission gives them today"
 	case verdict.Orphaned:
-		what = "have what admission gives a new one no more"
+		what = "came with what admission gives them no more"
+	}
+	if pods == 1 {
+		what = strings.NewReplacer("are not", "is not", "were ", "was ", "them", "it").Replace(what)
 	}
 	say("%s of %s %s: %s.", countOf(pods, "Pod", "Pods"), name, what, strings.Join(s.summaries(), "; "))
 }

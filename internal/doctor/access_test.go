@@ -24,6 +24,7 @@ func TestRightsAreThoseOfTheManifests(t *testing.T) {
 	}{
 		{"../../manifests/base/auditor-rbac.yaml", slices.Concat(auditRights(), serviceRights(namespace))},
 		{"../../manifests/components/rollout/rbac.yaml", rolloutRights(namespace)},
+		{"../../manifests/components/causes/rbac.yaml", causeRights()},
 	} {
 		t.Run(tt.file, func(t *testing.T) {
 			var want []string

@@ -44,7 +44,7 @@ func Run(ctx context.Context, config *rest.Config, options Options) (*Report, er
 	if err := e.examine(ctx, e.apiServer, e.installation, e.versions, e.admission); err != nil {
 		return nil, err
 	}
-	others := []func(context.Context){e.webhook, e.certificates, e.certManager, e.dryRun, e.policies, e.proofs, e.access, e.others, e.workloads}
+	others := []func(context.Context){e.webhook, e.certificates, e.certManager, e.dryRun, e.policies, e.proofs, e.access, e.causes, e.others, e.workloads}
 	if e.installed.nothing() {
 		others = []func(context.Context){e.dryRun, e.ownAccess}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -55,7 +56,6 @@ func (l *look) findInjectors(ctx context.Context) error {
 			continue
 		}
 		l.injectors = append(l.injectors, found)
-		l.seen.Injectors = append(l.seen.Injectors, found.configuration)
 		kind := admissionregistrationv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration")
 		l.add(kind, configuration, name, cause.Reads, claim{injector: found.configuration})
 	}
@@ -107,8 +107,10 @@ func serviceOf(address string) (name, namespace string) {
 // runs is what its Pods tell of an injector.
 type runs struct {
 	accounts, workloads []string
-	configMaps, words   []string // that they refer to; words of their arguments
-	secret              bool     // they take something from a Secret that is no certificate
+	configMaps, words   []string             // that they refer to; words of their arguments
+	mounted             []string             // of the ConfigMaps
+	ready               map[string]time.Time // when the last Pod of each workload became ready
+	secret              bool                 // they take something from a Secret that is no certificate
 }
 
 // reads has the lists made in which what an injector goes by is.
@@ -122,7 +124,7 @@ func (l *look) reads(ctx context.Context, i injector) {
 		l.unseen(i.configuration, "the Pods of the injector of %s (%s)", i.configuration, reasonOf(err))
 	}
 	for _, resource := range []string{"deployments", "daemonsets", "statefulsets"} {
-		l.want(schema.GroupResource{Group: "apps", Resource: resource}, i.namespace, claim{injector: i.configuration, take: func(_, name string) (cause.Link, bool) {
+		l.want(schema.GroupResource{Group: "apps", Resource: resource}, i.namespace, claim{injector: i.configuration, settled: found.ready, take: func(_, name string) (cause.Link, bool) {
 			return cause.Reads, slices.Contains(found.workloads, name)
 		}})
 	}
@@ -134,7 +136,7 @@ func (l *look) reads(ctx context.Context, i injector) {
 	}
 	configMaps := schema.GroupResource{Resource: "configmaps"}
 	if i.isKnown {
-		l.readsAsKnown(i, refers)
+		l.readsAsKnown(i, found, refers)
 		return
 	}
 	rules, err := l.rulesOf(ctx, i, found.accounts)
@@ -144,8 +146,11 @@ func (l *look) reads(ctx context.Context, i injector) {
 	if found.secret || rules.secrets || err != nil || len(found.accounts) == 0 {
 		l.seen.Secretive = append(l.seen.Secretive, cause.Secretive{Injector: i.configuration})
 	}
-	l.want(configMaps, i.namespace, claim{injector: i.configuration, take: func(namespace, name string) (cause.Link, bool) {
-		if refers(name) {
+	l.want(configMaps, i.namespace, claim{injector: i.configuration, mounted: found.mounted, take: func(namespace, name string) (cause.Link, bool) {
+		switch {
+		case common(name):
+			return 0, false
+		case refers(name):
 			return cause.Reads, true
 		}
 		link, may := rules.configMap(namespace, name)
@@ -155,8 +160,8 @@ func (l *look) reads(ctx context.Context, i injector) {
 }
 
 // readsAsKnown is by what is known of the injector's code.
-func (l *look) readsAsKnown(i injector, refers func(string) bool) {
-	l.want(schema.GroupResource{Resource: "configmaps"}, i.namespace, claim{injector: i.configuration, take: func(_, name string) (cause.Link, bool) {
+func (l *look) readsAsKnown(i injector, found runs, refers func(string) bool) {
+	l.want(schema.GroupResource{Resource: "configmaps"}, i.namespace, claim{injector: i.configuration, mounted: found.mounted, keys: func(name string) []string { return i.known.Keys(name, i.revision) }, take: func(_, name string) (cause.Link, bool) {
 		return cause.Reads, i.known.ReadsConfigMap(name, i.revision) || refers(name) && !common(name)
 	}})
 	if len(i.known.Sized) > 0 {
@@ -166,7 +171,7 @@ func (l *look) readsAsKnown(i injector, refers func(string) bool) {
 	}
 	for _, resource := range i.known.Resources {
 		l.want(schema.ParseGroupResource(resource), "", claim{
-			injector: i.configuration, take: anything(cause.Reads), home: i.namespace, reach: i.reach,
+			injector: i.configuration, take: all, home: i.namespace, reach: i.reach,
 		})
 	}
 	if len(i.known.Secret) > 0 {
@@ -211,7 +216,7 @@ func (l *look) running(ctx context.Context, i injector) (runs, error) {
 	if len(pods.Items) == 0 {
 		return runs{}, fmt.Errorf("there are none in %s", i.namespace)
 	}
-	var found runs
+	found := runs{ready: map[string]time.Time{}}
 	for p := range pods.Items {
 		found.take(&pods.Items[p])
 	}
@@ -221,18 +226,24 @@ func (l *look) running(ctx context.Context, i injector) (runs, error) {
 func (r *runs) take(pod *corev1.Pod) {
 	r.accounts = append(r.accounts, cmp.Or(pod.Spec.ServiceAccountName, "default"))
 	if owner := metav1.GetControllerOf(pod); owner != nil {
-		r.workloads = append(r.workloads, strings.TrimSuffix(owner.Name, "-"+pod.Labels["pod-template-hash"]))
+		workload := strings.TrimSuffix(owner.Name, "-"+pod.Labels["pod-template-hash"])
+		r.workloads = append(r.workloads, workload)
+		for _, c := range pod.Status.Conditions {
+			if c.Type == corev1.PodReady && c.LastTransitionTime.After(r.ready[workload]) {
+				r.ready[workload] = c.LastTransitionTime.UTC()
+			}
+		}
 	}
 	for _, v := range pod.Spec.Volumes {
 		switch {
 		case v.ConfigMap != nil:
-			r.configMaps = append(r.configMaps, v.ConfigMap.Name)
+			r.configMaps, r.mounted = append(r.configMaps, v.ConfigMap.Name), append(r.mounted, v.ConfigMap.Name)
 		case v.Secret != nil:
 			r.secret = r.secret || !certificate(v.Secret.SecretName)
 		case v.Projected != nil:
 			for _, source := range v.Projected.Sources {
 				if source.ConfigMap != nil {
-					r.configMaps = append(r.configMaps, source.ConfigMap.Name)
+					r.configMaps, r.mounted = append(r.configMaps, source.ConfigMap.Name), append(r.mounted, source.ConfigMap.Name)
 				}
 				r.secret = r.secret || source.Secret != nil && !certificate(source.Secret.Name)
 			}
@@ -267,4 +278,16 @@ func reasonOf(err error) string {
 		return "forbidden"
 	}
 	return err.Error()
+}
+
+// Namespaces are those in which the injectors of webhook configurations keep what they go
+// by, sorted.
+func Namespaces(list *admissionregistrationv1.MutatingWebhookConfigurationList) []string {
+	var all []string
+	for i := range list.Items {
+		if found, is := injectorOf(&list.Items[i]); is && found.namespace != "" {
+			all = append(all, found.namespace)
+		}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(all)))
 }

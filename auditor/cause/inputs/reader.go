@@ -33,7 +33,7 @@ const (
 	// page is how many objects one request asks for, and mostPages how many are made of a
 	// kind.
 	page, mostPages = 500, 10
-	// rulesAge is for how long what RBAC says holds.
+	// rulesAge is for how long what RBAC says holds, and which kinds there are.
 	rulesAge = 10 * time.Minute
 )
 
@@ -46,6 +46,8 @@ type Reader struct {
 
 	injectors []injector               // of the last look
 	labels    map[string]labelsOf      // of namespaces, then
+	asked     []string                 // the injectors when kinds were discovered
+	until     time.Time                // for how long that holds
 	rules     map[string]knownRules    // by webhook configuration
 	parsed    map[string]cause.Object  // by UID, of the last look
 	next      map[string]cause.Object  // of this one
@@ -79,18 +81,32 @@ func (r *Reader) Look(ctx context.Context) (cause.Seen, error) {
 	if err := l.findInjectors(ctx); err != nil {
 		return cause.Seen{}, err
 	}
+	r.discoverAgain()
 	const admission = "admissionregistration.k8s.io"
 	for _, resource := range []string{"mutatingadmissionpolicies", "mutatingadmissionpolicybindings"} {
-		l.want(schema.GroupResource{Group: admission, Resource: resource}, "", claim{take: anything(cause.Reads)})
+		l.want(schema.GroupResource{Group: admission, Resource: resource}, "", claim{take: all})
 	}
-	l.want(schema.GroupResource{Resource: "namespaces"}, "", claim{take: anything(cause.Reads), reach: func(_, name string) string { return name }})
-	l.want(schema.GroupResource{Resource: "limitranges"}, "", claim{take: anything(cause.Reads), reach: itsNamespace})
+	l.want(schema.GroupResource{Resource: "namespaces"}, "", claim{take: all, reach: func(_, name string) string { return name }})
+	l.want(schema.GroupResource{Resource: "limitranges"}, "", claim{take: all, reach: itsNamespace})
 	for _, i := range r.injectors {
 		l.reads(ctx, i)
 	}
 	l.list(ctx)
 	r.parsed, l.seen.At = r.next, r.now()
 	return l.seen, ctx.Err()
+}
+
+// discoverAgain has the kinds discovered anew, where there are other injectors than before, or
+// some time has passed: what one goes by may have been defined since.
+func (r *Reader) discoverAgain() {
+	var names []string
+	for _, i := range r.injectors {
+		names = append(names, i.configuration)
+	}
+	if !slices.Equal(names, r.asked) || r.now().After(r.until) {
+		r.mapper.Reset()
+		r.asked, r.until = names, r.now().Add(rulesAge)
+	}
 }
 
 // want is a list to make.
@@ -107,13 +123,17 @@ type claim struct {
 	// reach tells what an object is about; nil: all.
 	reach func(namespace, name string) string
 	sized bool
+	// mounted are those that Pods get from the kubelet, and settled when the Pods of
+	// workloads became ready.
+	mounted []string
+	keys    func(name string) []string // of ConfigMaps; nil: all
+	settled map[string]time.Time
 	// home is the namespace that is listed where all may not be; empty: none.
 	home string
 }
 
-func anything(link cause.Link) func(string, string) (cause.Link, bool) {
-	return func(string, string) (cause.Link, bool) { return link, true }
-}
+// all takes every object of a list.
+func all(string, string) (cause.Link, bool) { return cause.Reads, true }
 
 func itsNamespace(namespace, _ string) string { return namespace }
 
@@ -247,6 +267,11 @@ func (l *look) add(gvk schema.GroupVersionKind, m metav1.Object, list string, li
 	o := l.parse(m)
 	o.Group, o.Kind, o.Link, o.List, o.Sized = gvk.Group, gvk.Kind, link, list, c.sized
 	o.Reach, o.Injectors = "", nil
+	o.Mounted, o.Settled = slices.Contains(c.mounted, o.Name), c.settled[o.Name]
+	o.Keys = nil
+	if c.keys != nil {
+		o.Keys = c.keys(o.Name)
+	}
 	if c.reach != nil {
 		o.Reach = c.reach(o.Namespace, o.Name)
 	}
@@ -267,7 +292,7 @@ func (l *look) parse(m metav1.Object) cause.Object {
 		Namespace: m.GetNamespace(), Name: m.GetName(), UID: uid, Version: m.GetResourceVersion(), Created: m.GetCreationTimestamp().UTC(),
 	}
 	for _, entry := range m.GetManagedFields() {
-		if entry.Subresource != "" || entry.Time == nil || entry.FieldsV1 == nil {
+		if entry.Subresource != "" && entry.Subresource != "scale" || entry.Time == nil || entry.FieldsV1 == nil {
 			continue
 		}
 		fields, err := cause.FieldsOf(entry.FieldsV1.GetRawBytes())
