@@ -80,6 +80,19 @@ func (s *Admission) Forget(namespace string) {
 	}
 }
 
+// nameMutators says what might have made the difference.
+func (a *Audit) nameMutators(ctx context.Context, f *Finding, r inventory.Revision) {
+	if f.Revision.Mutators = nil; len(f.Revision.Changes) == 0 || f.Submitted == nil {
+		return
+	}
+	steps, _ := a.Admission.Steps(ctx, a.client, r.Workload.Namespace, f.Submitted)
+	for _, step := range injection.Changing(steps) {
+		if step.Injects() || step.Kind == injection.MutatingPolicy {
+			f.Revision.Mutators = append(f.Revision.Mutators, step.Name)
+		}
+	}
+}
+
 // markAsker calls a verdict approximate that may be about who asked, where that was
 // not the Pod's controller: what differs where something that changes Pods decides by
 // that, or a refusal by one that does.

@@ -58,6 +58,8 @@ type Options struct {
 	// Preview is added to the Pods that are asked about: what would these labels
 	// and annotations change?
 	Preview injection.Metadata
+	// Candidate is asked what admission would make of each Pod with it; nil: as it is.
+	Candidate Candidate
 	// Restless is what earlier audits of the same cluster have seen to vary from one
 	// injection to the next; this one adds to it. Nil: nothing is known.
 	Restless *restless.Ledger
@@ -137,6 +139,7 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) (*report.Report, e
 			return nil, fmt.Errorf("audit: %w", err)
 		}
 	}
+	a.markCandidate(found)
 	return found, nil
 }
 
@@ -329,7 +332,7 @@ func (r *results) add(of inventory.Revision, f Finding, keep bool) {
 	}
 	if keep && f.Revision.Pods > 0 {
 		r.doubt(of, f)
-		f.Submitted, f.Answer, f.Judged, f.Differs = nil, jsontree.Node{}, nil, nil // for an observer
+		f.Submitted, f.Answer, f.Judged, f.Differs, f.foreseen = nil, jsontree.Node{}, nil, nil, nil // for an observer
 		r.findings = append(r.findings, f)
 	}
 	if r.progress != nil {

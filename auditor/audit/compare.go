@@ -59,6 +59,9 @@ func (a *Audit) judge(ctx context.Context, f *Finding, r inventory.Revision, fre
 	for _, c := range e.compared {
 		a.results.compare(c)
 	}
+	if err := a.judgeToday(ctx, f, r, &e); err != nil {
+		return err
+	}
 	f.Revision.Stamps = stamps(judged)
 	f.running(judged)
 	f.Varies = e.varying.scope

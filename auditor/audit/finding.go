@@ -46,6 +46,8 @@ type Finding struct {
 	// Specs are what Pods run with, by their digests; only where versions are wanted.
 	Specs map[inventory.Alike][]versions.Spec
 
+	foreseen *foreseen // nil: no candidate was asked
+
 	Varies    restless.Scope // of what is known to vary
 	reordered []string       // where what differs does in order alone
 	doubted   bool           // some of that is unstable, as nothing tells

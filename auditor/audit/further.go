@@ -121,9 +121,7 @@ func (a *Audit) askTwice(ctx context.Context, r inventory.Revision, f *Finding, 
 	if err != nil {
 		return o, nil //nolint:nilerr // nothing is known of what was submitted
 	}
-	fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod, f.AskedAs)
-	refusal, _ := errors.AsType[*injection.Refusal](err)
-	a.asked(refusal)
+	fresh, err := a.inject(ctx, r, f, pod)
 	second, err := answered(fresh, err)
 	if err != nil || !second.Exists() {
 		return o, err

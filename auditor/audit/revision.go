@@ -41,6 +41,7 @@ func (a *Audit) revision(ctx context.Context, r inventory.Revision) (Finding, er
 		return f, nil
 	case refused:
 		f.Refusal = refusal
+		f.foresee(refusal)
 		f.Unasked = refusal.State == verdict.Unknown
 		f.Unjudged(a.opts.OfSidecars(r.Pods, false), refusal.State, refusal.Reason)
 	case errors.Is(err, errGone):
@@ -56,6 +57,7 @@ func (a *Audit) revision(ctx context.Context, r inventory.Revision) (Finding, er
 		}
 	}
 	f.Also(r.Doubt)
+	a.nameMutators(ctx, &f, r)
 	a.markAsker(ctx, &f, r)
 	return f, nil
 }
@@ -120,9 +122,8 @@ func (a *Audit) fresh(ctx context.Context, r inventory.Revision, f *Finding, fro
 				return nil, errKnown
 			}
 		}
-		fresh, err := a.injector.Inject(ctx, r.Workload.Namespace, pod, f.AskedAs)
+		fresh, err := a.inject(ctx, r, f, pod)
 		refusal, _ := errors.AsType[*injection.Refusal](err)
-		a.asked(refusal)
 		if refusal == nil || !refusal.Exists || attempt == nameAttempts-1 {
 			return fresh, err
 		}

@@ -63,6 +63,9 @@ type Configuration struct {
 	// Keep Reports of openreports.io in each namespace, for the tools that show
 	// them. See docs/policy-reports.md.
 	PolicyReports bool `json:"policyReports,omitempty"`
+	// Look whose changes are: at metadata of what the injectors go by. The component causes
+	// has the rights. See docs/changes.md.
+	Causes bool `json:"causes,omitempty"`
 	// Who is told of drift, of what cannot be re-created, of injectors that are down and of
 	// rollouts. See docs/notifications.md.
 	Notify []Sink `json:"notify,omitempty"`

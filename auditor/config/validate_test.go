@@ -58,7 +58,7 @@ autoscalers[9]: is wrong: unless is "spec.mode": give the path of a field and it
 		{func(c *config.Configuration) {
 			c.AutoRollout.Waves = []config.Wave{
 				{Name: "dev", NamespaceSelector: "env in (dev,test)", Selector: "!canary", Soak: metav1.Duration{Duration: time.Hour}},
-				{Name: "dev", NamespaceSelector: "env in dev"}, {Name: "A B", Selector: "=", MaxDriftPercent: 101}, {Name: "c", Soak: metav1.Duration{Duration: -1}, Windows: []config.Window{{Start: "1:00", End: "02:00"}}},
+				{Name: "dev", NamespaceSelector: "env in dev"}, {Name: "A B", Selector: "=", MaxDriftPercent: 101}, {Name: "c", Soak: metav1.Duration{Duration: -1}, MaxRisk: "high", Windows: []config.Window{{Start: "1:00", End: "02:00"}}},
 			}
 		}, `autoRollout.waves[1].name: is "dev", as is another wave's
 autoRollout.waves[1].namespaceSelector: is "env in dev": unable to parse requirement: found 'dev' expected: '('
@@ -66,7 +66,8 @@ autoRollout.waves[2].name: is "A B": give lower-case letters, digits and -, as i
 autoRollout.waves[2].selector: is "=": found '=', expected: !, identifier, or 'end of string'
 autoRollout.waves[2].maxDriftPercent: is 101: give a percentage, 1 to 100, or 0 for none
 autoRollout.waves[3].windows[0].start: "1:00" is no time of day: give hours and minutes, as in 06:30
-autoRollout.waves[3].soak: is -1ns: give 0s or more`},
+autoRollout.waves[3].soak: is -1ns: give 0s or more
+autoRollout.waves[3].maxRisk: is "high": choose from cosmetic, tuning, version, behaviour, loss`},
 		{func(c *config.Configuration) { c.AutoRollout.Kinds = nil },
 			"autoRollout.kinds: is empty: give one of Deployment, StatefulSet, DaemonSet, or leave the key out"},
 		{func(c *config.Configuration) { c.AutoRollout.Kinds = []config.WorkloadKind{"DaemonSet", "Job"} },

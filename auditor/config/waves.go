@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/wave"
 	"github.com/sidecar-drift/sidecar-drift/auditor/window"
 )
@@ -33,6 +34,10 @@ type Wave struct {
 	MaxDriftPercent int `json:"maxDriftPercent,omitempty" schema:"minimum=0,maximum=100"`
 	// Takes the place of the policy's own where it is not 0.
 	MaxUnavailablePercent int `json:"maxUnavailablePercent,omitempty" schema:"minimum=0,maximum=100"`
+	// Takes the place of the policy's own where it is given: cosmetic, tuning, version,
+	// behaviour or loss. What is riskier waits in this wave, and keeps its change from the next
+	// one.
+	MaxRisk change.Risk `json:"maxRisk,omitempty"`
 }
 
 // Schedule returns the windows of a valid wave; none if it may be rolled out whenever
@@ -85,6 +90,9 @@ func (p *problems) waves(path string, waves []Wave) {
 		p.notNegative(at+".soak", w.Soak.Duration)
 		p.percent(at+".maxDriftPercent", w.MaxDriftPercent)
 		p.percent(at+".maxUnavailablePercent", w.MaxUnavailablePercent)
+		if w.MaxRisk != "" {
+			choose(p, at+".maxRisk", w.MaxRisk, change.Risks())
+		}
 	}
 }
 

@@ -64,6 +64,8 @@ type Identities struct {
 	mu   sync.Mutex
 	may  map[string]bool   // impersonate, by account
 	uids map[string]string // of those accounts that may be impersonated with it; else empty
+
+	accounts map[string]string // UIDs, whoever may be impersonated; empty where not readable
 }
 
 // Identity is as whom a dry run is made; the zero one is the identity that audits.
@@ -99,7 +101,7 @@ func NewIdentities(client rest.Interface, cfg *rest.Config, mode DryRunAs, fence
 	case mode == "":
 		mode = Auto
 	}
-	return &Identities{client: client, mode: mode, fenced: fenced, may: map[string]bool{}, uids: map[string]string{}}, nil
+	return &Identities{client: client, mode: mode, fenced: fenced, may: map[string]bool{}, uids: map[string]string{}, accounts: map[string]string{}}, nil
 }
 
 func impersonates(cfg *rest.Config) bool {
@@ -171,6 +173,18 @@ func (i *Identities) askUID(ctx context.Context, account string) (string, error)
 	if !may || err != nil {
 		return "", err
 	}
+	uid, err := i.accountUID(ctx, account)
+	if err != nil {
+		return "", err
+	}
+	if err := i.prove(ctx, Identity{userOf(account), uid}); err != nil {
+		return "", err
+	}
+	return uid, nil
+}
+
+// accountUID reads the UID of an account.
+func (i *Identities) accountUID(ctx context.Context, account string) (string, error) {
 	raw, err := i.client.Get().AbsPath("/api/v1").Namespace(controllerNamespace).Resource("serviceaccounts").Name(account).Do(ctx).Raw()
 	if err != nil {
 		return "", err
@@ -179,11 +193,7 @@ func (i *Identities) askUID(ctx context.Context, account string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	uid := object.Get("metadata", "uid").String()
-	if err := i.prove(ctx, Identity{userOf(account), uid}); err != nil {
-		return "", err
-	}
-	return uid, nil
+	return object.Get("metadata", "uid").String(), nil
 }
 
 // prove makes a request that creates nothing as somebody, which is Forbidden to who may
@@ -243,6 +253,23 @@ func (i *Identities) All(ctx context.Context) (users []string, err error) {
 		}
 	}
 	return users, nil
+}
+
+// Controller returns the controller that creates the Pods of an owner, with its UID where that
+// can be read, whoever may be impersonated; the zero one where none is known.
+func (i *Identities) Controller(ctx context.Context, owner inventory.Owner) Identity {
+	account := controllers[schema.GroupKind{Group: owner.Group(), Kind: owner.Kind}]
+	if account == "" {
+		return Identity{}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	uid, read := i.accounts[account]
+	if !read {
+		uid, _ = i.accountUID(ctx, account)
+		i.accounts[account] = uid
+	}
+	return Identity{userOf(account), uid}
 }
 
 // Asked returns as whom dry runs were made: Controller if any was made so.

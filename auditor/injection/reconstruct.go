@@ -26,13 +26,9 @@ var ErrUnowned = errors.New("its managedFields do not say what its creator asked
 // A Pod that was created with a name needs another one, which must be free even
 // in a dry run: attempts give different ones, all with the live one in front.
 func Reconstruct(live jsontree.Node, owner inventory.Owner, attempt int) ([]byte, error) {
-	managers, err := podspec.Managers(live)
+	owned, err := ownedOf(live)
 	if err != nil {
-		return nil, fmt.Errorf("live Pod: %w", err)
-	}
-	owned := podspec.Union(managers)
-	if owned.Field([]byte("spec")).Field([]byte("containers")).Empty() {
-		return nil, ErrUnowned
+		return nil, err
 	}
 	metadata := live.Get("metadata")
 	r := reconstruction{podspec.NewView(live)}
@@ -53,6 +49,31 @@ func Reconstruct(live jsontree.Node, owner inventory.Owner, attempt int) ([]byte
 	}
 	p.Spec = r.spec(live.Get("spec"), owned.Field([]byte("spec")))
 	return json.Marshal(p)
+}
+
+// SubmittedSpec returns the spec that the creator of a Pod must have submitted, with the
+// defaults that the API server filled in, as far as managedFields tells: [Reconstruct] says
+// what that is worth.
+func SubmittedSpec(pod jsontree.Node) ([]byte, error) {
+	owned, err := ownedOf(pod)
+	if err != nil {
+		return nil, err
+	}
+	r := reconstruction{podspec.NewView(pod)}
+	return r.spec(pod.Get("spec"), owned.Field([]byte("spec"))), nil
+}
+
+// ownedOf are the fields that somebody owns of a Pod that says so of its containers.
+func ownedOf(pod jsontree.Node) (podspec.Fields, error) {
+	managers, err := podspec.Managers(pod)
+	if err != nil {
+		return podspec.Fields{}, fmt.Errorf("live Pod: %w", err)
+	}
+	owned := podspec.Union(managers)
+	if owned.Field([]byte("spec")).Field([]byte("containers")).Empty() {
+		return podspec.Fields{}, ErrUnowned
+	}
+	return owned, nil
 }
 
 func freeName(name string, attempt int) string {

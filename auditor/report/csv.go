@@ -20,14 +20,14 @@ var csvPods = []verdict.State{verdict.Blocked, verdict.Drifted, verdict.Missing,
 // writeCSV writes a header and a line a workload, quoted as RFC 4180 says; lines
 // end in LF. Changes are places as --ignore-path takes them, joined by "; ", and how
 // many more there are than the report holds; then follow the IDs of what they are part of,
-// and the worst risk of those. A
+// the worst risk of those, and whose they are where that was looked for. A
 // cluster that could not be audited has a line of kind Cluster, Unknown.
 func (r *Report) writeCSV(w io.Writer) error {
 	header := []string{"cluster", "namespace", "kind", "name", "state", "pods"}
 	for _, state := range csvPods {
 		header = append(header, "pods"+string(state))
 	}
-	header = append(header, "approximate", "eligible", "reason", "rolloutReason", "changes", "changeIDs", "risk")
+	header = append(header, "approximate", "eligible", "reason", "rolloutReason", "changes", "changeIDs", "risk", "by")
 	out := csv.NewWriter(w)
 	if err := out.Write(header); err != nil {
 		return err
@@ -49,7 +49,7 @@ func (r *Report) writeCSV(w io.Writer) error {
 		}
 		record = append(record,
 			strconv.FormatBool(approximate(item)), strconv.FormatBool(item.Rollout.Eligible),
-			reason, sentence(item.Rollout.Reason), strings.Join(where, "; "), strings.Join(ids, "; "), string(risk))
+			reason, sentence(item.Rollout.Reason), strings.Join(where, "; "), strings.Join(ids, "; "), string(risk), r.whose(item, index))
 		for i, cell := range record {
 			record[i] = defuse(Printable(cell))
 		}

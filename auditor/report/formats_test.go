@@ -106,16 +106,15 @@ func TestEveryFormatOfAVariedPopulation(t *testing.T) {
 	})
 	add("rollout.json", func(out *bytes.Buffer) error { return rollout.Masked(mask.Constant()).Write(out, report.JSON, report.TextOptions{}) })
 
-	kept := t.TempDir() // the whole of what is another one now
 	for name, text := range whole {
 		t.Run(name, func(t *testing.T) {
 			golden(t, "varied."+name, excerpted(text))
 			if t.Failed() {
-				path := filepath.Join(os.TempDir(), filepath.Base(kept)+"-varied."+name)
-				if err := os.WriteFile(path, text, 0o600); err != nil {
+				whole := filepath.Join(t.ArtifactDir(), "varied."+name)
+				if err := os.WriteFile(whole, text, 0o600); err != nil {
 					t.Error(err)
 				}
-				t.Logf("the whole is in %s", path)
+				t.Logf("go test -artifacts -outputdir DIR keeps the whole, %s", whole)
 			}
 			for _, secret := range []string{"hvs.CAESIJ0123", "hvs.CAESIK9876"} {
 				if bytes.Contains(text, []byte(secret)) {

@@ -24,6 +24,9 @@ type ChangeSummary struct {
 	Workloads  int    `json:"workloads"`
 	Pods       int    `json:"pods"`
 	Namespaces int    `json:"namespaces"`
+	// Today: in a preview of a candidate, all of it is drift of today, and the candidate makes
+	// none of it.
+	Today bool `json:"today,omitempty"`
 	// Since when it is known; nil where nothing tells.
 	Since *time.Time `json:"since,omitempty"`
 	// By is one sentence: whose change it is, or why that is not known; empty where nobody
@@ -65,6 +68,8 @@ func (r *Report) Group() {
 			}
 		}
 	}
+	r.nameWebhooks()
+	r.markToday()
 }
 
 func (r *Report) grouping() change.Grouping {

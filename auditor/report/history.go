@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/cause"
 	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
@@ -42,10 +43,19 @@ const minute = "2006-01-02 15:04 UTC"
 
 // WriteTable writes a line for each change.
 func (h History) WriteTable(w io.Writer, o TextOptions) error {
-	g := grid{titles: []string{"WHEN (UTC)", "ID", "WORKLOADS", "HEALED", "CHANGE"}}
+	g := grid{titles: []string{"WHEN (UTC)", "ID", "WORKLOADS", "HEALED"}}
+	explained := slices.ContainsFunc(h.Changes, func(e journal.Entry) bool { return e.By != "" })
+	if explained {
+		g.titles = append(g.titles, "BY")
+	}
+	g.titles = append(g.titles, "CHANGE")
 	for _, e := range h.Changes {
+		cells := []string{e.Began.By.UTC().Format("2006-01-02 15:04"), e.ID, fmt.Sprint(e.Reach.Workloads), healed(e)}
+		if explained {
+			cells = append(cells, cause.Verdict{By: e.By, Candidates: e.Candidates}.Short())
+		}
 		g.rows = append(g.rows, row{
-			cells:   []string{e.Began.By.UTC().Format("2006-01-02 15:04"), e.ID, fmt.Sprint(e.Reach.Workloads), healed(e)},
+			cells:   cells,
 			styled:  map[int]style{3: healedStyle(e)},
 			details: func(width int) []string { return []string{summaryIn(e.Summary, width)} },
 		})
@@ -121,6 +131,10 @@ func WriteChange(w io.Writer, e journal.Entry, now time.Time, o TextOptions) err
 		line("Half", fmt.Sprintf("of them no longer had it at %s, after %s", e.Half.UTC().Format(minute), duration.HumanDuration(e.Half.Sub(e.Began.By))))
 	}
 	line("Healed", healedWhole(e))
+	if e.By != "" {
+		line("By", e.By)
+	}
+	writeCandidates(&b, e.Candidates)
 	if len(e.Places) > 0 {
 		b.WriteString("\nWhat differs:\n")
 		for _, p := range e.Places {
@@ -135,6 +149,28 @@ func WriteChange(w io.Writer, e journal.Entry, now time.Time, o TextOptions) err
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeCandidates lists the writes that may have made a change.
+func writeCandidates(b *strings.Builder, candidates []cause.Candidate) {
+	if len(candidates) == 0 {
+		return
+	}
+	b.WriteString("\nWrites that may have made it:\n")
+	for _, c := range candidates {
+		when := "between two looks"
+		if c.Time != nil {
+			when = c.Time.UTC().Format(time.DateTime + " UTC")
+		}
+		text := fmt.Sprintf("%s, %s: %s %s %s", c.Certainty, when, c.Who(), c.What, c.Object())
+		if len(c.Fields) > 0 {
+			text += " (" + strings.Join(c.Fields, ", ") + ")"
+		}
+		if c.Why != "" {
+			text += ": " + c.Why
+		}
+		fmt.Fprintf(b, "  %s\n", Printable(text))
+	}
 }
 
 func names(e journal.Entry) string {

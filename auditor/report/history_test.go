@@ -2,9 +2,11 @@ package report_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/cause"
 	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
@@ -36,6 +38,19 @@ func TestHistory(t *testing.T) {
 		},
 	}
 	earlier := journal.Earlier{Changes: 7, Since: ago(2000 * time.Hour), Until: ago(1000 * time.Hour)}
+	explained := slices.Clone(entries)
+	at := ago(26*time.Hour + 2*time.Second)
+	explained[0].By = "helm updated ConfigMap istio-system/istio-sidecar-injector (data.values), 2s before it was seen"
+	explained[0].Candidates = []cause.Candidate{{
+		Kind: "ConfigMap", Namespace: "istio-system", Name: "istio-sidecar-injector", Manager: "helm", What: cause.Updated,
+		Fields: []string{"data.values"}, Time: &at, Certainty: cause.Sure, Why: "between the last answer before the change and the first after it",
+	}}
+	explained[1].By = "not known: it was there at the first audit, and nothing tells since when"
+	explained[2].By = "one of these two: …"
+	explained[2].Candidates = []cause.Candidate{
+		{Kind: "Namespace", Name: "shop", Manager: "kubectl-label\x1b[2J", What: cause.Updated, Fields: []string{"metadata.labels[istio.io/rev]"}, Time: &at, Certainty: cause.Possible},
+		{Kind: "LimitRange", Namespace: "shop", Name: "defaults", What: cause.Deleted, Certainty: cause.Possible},
+	}
 	for name, width := range map[string]int{"history.txt": 0, "history-80.txt": 80} {
 		var out bytes.Buffer
 		if err := report.NewHistory(entries, earlier).WriteTable(&out, report.TextOptions{Width: width}); err != nil {
@@ -43,8 +58,13 @@ func TestHistory(t *testing.T) {
 		}
 		golden(t, name, out.Bytes())
 	}
+	var table bytes.Buffer
+	if err := report.NewHistory(explained, earlier).WriteTable(&table, report.TextOptions{Width: 120}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "history-by.txt", table.Bytes())
 	var out bytes.Buffer
-	for _, e := range entries {
+	for _, e := range explained {
 		if err := report.WriteChange(&out, e, now, report.TextOptions{}); err != nil {
 			t.Fatal(err)
 		}

@@ -48,17 +48,14 @@ var (
 // out from the end, and counted.
 func (r *Report) writeMarkdown(w io.Writer) error {
 	var b strings.Builder
-	of := ""
-	if name := r.identity().Name; name != "" {
-		of = " in " + markdownField(name)
-	}
-	fmt.Fprintf(&b, "### Sidecar drift%s: %s\n\n", of, r.driftText())
+	b.WriteString("### " + r.markdownTitle() + "\n\n")
 	for line := range strings.Lines(r.summaryText(TextOptions{})) {
 		if line = markdownText.Replace(truncate(strings.TrimSpace(line), markdownLine)); b.Len()+len(line) <= markdownHead {
 			b.WriteString(line + "\n\n")
 		}
 	}
 	clustered, told := r.clustered(), r.told()
+	b.WriteString(r.foreseenMarkdown())
 	b.WriteString(told.markdown())
 	table, rows := fitting(r.Items, markdownTable, func(item Item) string { return markdownRow(item, told, clustered) })
 	if rows > 0 {
@@ -105,11 +102,20 @@ func (t told) markdown() string {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("| | Change | Workloads | Pods | Namespaces | Risk | ID |\n|---|---|---:|---:|---:|---|---|\n")
+	title, rule := "", ""
+	explained := slices.ContainsFunc(t.listed, func(at int) bool { return t.all[at].By != "" })
+	if explained {
+		title, rule = " By |", "---|"
+	}
+	b.WriteString("| | Change | Workloads | Pods | Namespaces | Risk | ID |" + title + "\n|---|---|---:|---:|---:|---|---|" + rule + "\n")
 	for _, at := range t.listed {
 		c := t.all[at]
-		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %s | `%s` |\n", markdownField(fmt.Sprintf("#%d", at+1)), markdownField(c.Summary),
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %s | `%s` |", markdownField(fmt.Sprintf("#%d", at+1)), markdownField(c.Summary),
 			c.Workloads, c.Pods, c.Namespaces, c.Risk, c.ID)
+		if explained {
+			b.WriteString(" " + markdownField(sentence(c.By)) + " |")
+		}
+		b.WriteByte('\n')
 	}
 	if t.more > 0 {
 		fmt.Fprintf(&b, "\nand %s of several workloads\n", count(t.more, "more change"))

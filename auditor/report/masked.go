@@ -34,6 +34,7 @@ func (r *Report) Masked(m *mask.Masker) Shown {
 			revision.Changes = change.Masked(m, revision.Changes)
 			revision.Autoscaled = change.Masked(m, revision.Autoscaled)
 			revision.Metadata = change.Masked(m, revision.Metadata)
+			revision.Candidate = revision.Candidate.masked(m)
 			revision.Biased, revision.Varies, revision.Undecided = maskPlaces(m, revision.Biased), maskPlaces(m, revision.Varies), maskPlaces(m, revision.Undecided)
 		}
 	}
@@ -46,9 +47,24 @@ func (r *Report) Masked(m *mask.Masker) Shown {
 		masked.Clusters[i].Error = m.Prose(masked.Clusters[i].Error)
 	}
 	if p := r.Preview; p != nil {
-		masked.Preview = &Preview{Labels: maskTexts(m, p.Labels), Annotations: maskTexts(m, p.Annotations)}
+		of := *p
+		of.Labels, of.Annotations = maskTexts(m, p.Labels), maskTexts(m, p.Annotations)
+		of.Webhooks = slices.Clone(p.Webhooks)
+		for i := range of.Webhooks {
+			of.Webhooks[i].Candidate = m.Prose(of.Webhooks[i].Candidate)
+		}
+		masked.Preview = &of
 	}
 	return Shown{&masked}
+}
+
+func (c *Candidate) masked(m *mask.Masker) *Candidate {
+	if c == nil {
+		return nil
+	}
+	masked := *c
+	masked.Changes, masked.Reason = orEmpty(change.Masked(m, c.Changes)), m.Prose(c.Reason)
+	return &masked
 }
 
 func maskPlaces(m *mask.Masker, places []string) []string {

@@ -114,6 +114,11 @@ func withoutNulls(item Item) Item {
 		r.Changes = orEmpty(r.Changes)
 		r.Sidecars = orEmpty(r.Sidecars)
 		r.Loses = orEmpty(r.Loses)
+		if r.Candidate != nil {
+			c := *r.Candidate
+			c.Changes, c.Reason = orEmpty(c.Changes), verdict.Cut(c.Reason, verdict.MaxReason)
+			r.Candidate = &c
+		}
 	}
 	return item
 }

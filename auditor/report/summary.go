@@ -29,6 +29,9 @@ func (r *Report) summaryText(o TextOptions) string {
 	}
 	lines := append(r.identityLines(o), wrap(r.previewText(o)+r.clustersText(o)+text, o.Width, 0)...)
 	lines = append(lines, r.clusterLines(o)...)
+	if text := r.foreseenText(); text != "" {
+		lines = append(lines, wrap(text, o.Width, 0)...)
+	}
 	for _, note := range r.Notes {
 		lines = append(lines, wrap(sentence(note), o.Width, 0)...)
 	}
@@ -66,6 +69,9 @@ func (r *Report) askedText() string {
 func (r *Report) previewText(o TextOptions) string {
 	if r.Preview == nil {
 		return ""
+	}
+	if len(r.Preview.Webhooks) > 0 {
+		return o.paint(bold, "Preview") + " of " + Printable(r.Preview.candidates()) + ": "
 	}
 	var added []string
 	for _, of := range []struct {

@@ -28,13 +28,19 @@ type told struct {
 	number map[string]int
 }
 
-// told are the changes of the items that others have, too.
-func (r *Report) told() told { return r.tell(2, mostTold) }
+// told are the changes of the items that others have, too; all where it is told whose they
+// are.
+func (r *Report) told() told {
+	if r.explained() {
+		return r.tell(1, mostTold)
+	}
+	return r.tell(2, mostTold)
+}
 
 // tell tells of the changes of the items that at least some workloads have, and of no more
 // than most.
 func (r *Report) tell(some, most int) told {
-	t := told{all: r.Changes, number: map[string]int{}}
+	t := told{all: r.sayToday(), number: map[string]int{}}
 	index := r.index()
 	shown := make([]bool, len(r.Changes))
 	for _, item := range r.Items {
@@ -115,6 +121,11 @@ func (t told) write(b *strings.Builder, o TextOptions, below func(at, width int)
 		}
 		if !beside {
 			for _, line := range wrap(reach[i], o.Width-len(indent), 0) {
+				b.WriteString(indent + line + "\n")
+			}
+		}
+		if by := t.all[at].By; by != "" {
+			for _, line := range wrap("by: "+sentence(by), max(0, o.Width-len(indent)), 0) {
 				b.WriteString(indent + line + "\n")
 			}
 		}

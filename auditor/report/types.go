@@ -79,10 +79,20 @@ type Outage struct {
 	Reason  string `json:"reason"`
 }
 
-// Preview are labels and annotations that Pods do not have yet.
+// Preview is what is not yet: labels and annotations of Pods, or candidates for webhooks.
 type Preview struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
+	// Webhooks are those that candidates answered for. All else is of these.
+	Webhooks []CandidateWebhook `json:"webhooks,omitempty"`
+	// Workloads is how many were looked at, and Previewed of how many of these it is known
+	// what the candidate makes.
+	Workloads int `json:"workloads,omitempty"`
+	Previewed int `json:"previewed,omitempty"`
+	// States and Changes are of what the candidate changes, whatever live Pods are like: by the
+	// number of workloads.
+	States  map[verdict.State]int `json:"states,omitempty"`
+	Changes []ChangeSummary       `json:"changes,omitempty"`
 }
 
 // Summary counts workloads and Pods by state.
@@ -176,10 +186,17 @@ type Revision struct {
 	Scope         string           `json:"-"`
 	// Ignored is how many changes were left out on request.
 	Ignored int `json:"ignored,omitempty"`
+	// Mutators name the webhooks, CONFIGURATION/WEBHOOK, and policies that the creation of
+	// its Pods passes, or may pass, and that change Pods, but for our own; only where
+	// something differs.
+	Mutators []string `json:"-"`
 	// Running are the specs of sidecars that its Pods run with, and Wanted those that they
 	// would be given now; only where versions are wanted.
 	Running []versions.Running `json:"-"`
 	Wanted  []versions.Spec    `json:"-"`
+	// Candidate is what the candidate of a preview changes; nil where there is none, or it was
+	// not asked.
+	Candidate *Candidate `json:"candidate,omitempty"`
 	// Members are the Pods by state. A rollout needs them; they are left out
 	// of the JSON, as Pods come and go.
 	Members map[verdict.State][]PodRef `json:"-"`

@@ -3,8 +3,10 @@ package report
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/cause"
+	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 )
 
 // Question is what cause asks about a change that drift consists of.
@@ -13,6 +15,16 @@ type Question struct {
 	cause.Change
 	// Pods are the UIDs of those that differ in it.
 	Pods []string
+}
+
+// LastBorn is when the last of the Pods was created that differ; zero where none is known.
+func (q Question) LastBorn(born map[string]time.Time) (last time.Time) {
+	for _, uid := range q.Pods {
+		if at := born[uid]; at.After(last) {
+			last = at
+		}
+	}
+	return last
 }
 
 // Questions are those about the changes that drift consists of, as they are in a report that
@@ -90,4 +102,34 @@ func (r *Report) Caused(verdicts map[string]cause.Verdict) {
 			r.Changes[i].By, r.Changes[i].Candidates = v.By, v.Candidates
 		}
 	}
+}
+
+// explained reports whether somebody looked whose the changes are.
+func (r *Report) explained() bool {
+	return slices.ContainsFunc(r.Changes, func(c ChangeSummary) bool { return c.By != "" })
+}
+
+// whose says whose the changes of a workload are, each with its ID.
+func (r *Report) whose(item Item, index map[string]int) string {
+	var all []string
+	for _, at := range item.changesOf(index) {
+		if c := r.Changes[at]; c.By != "" && len(all) < manyNames {
+			all = append(all, c.ID+": "+sentence(c.By))
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// Known are the entries of changes that are open and that what differs consists of: a report of
+// few workloads may have several of them as one.
+func (r *Report) Known(entries []journal.Entry) []journal.Entry {
+	differs := map[string]bool{}
+	for _, c := range r.grouped {
+		for _, part := range c.Parts {
+			differs[part.String()] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(entries), func(e journal.Entry) bool {
+		return e.Ended != nil || len(e.Parts) == 0 || slices.ContainsFunc(e.Parts, func(part string) bool { return !differs[part] })
+	})
 }

@@ -39,7 +39,7 @@ func (a *Adviser) Advise(ctx context.Context, cfg *rest.Config, audited *report.
 	var at []int // in the report, of the open steps
 	for i := range audited.Items {
 		item := &audited.Items[i]
-		d := decided(*item, audited.Preview != nil, opts)
+		d := decided(*item, audited.Preview != nil && len(audited.Preview.Webhooks) == 0, opts)
 		if d != proceed {
 			item.Rollout = report.Rollout{Reason: d.text()}
 			continue
@@ -67,7 +67,8 @@ func (a *Adviser) Advise(ctx context.Context, cfg *rest.Config, audited *report.
 	return ctx.Err()
 }
 
-// decided is what the audit alone decides, about a preview, too.
+// decided is what the audit alone decides, about a preview of other Pods, too. Of the same Pods
+// with another injector, a rollout would do what the preview says, once the injector is there.
 func decided(item report.Item, preview bool, opts Options) decision {
 	if preview {
 		return skip("a preview: roll the change itself out")

@@ -87,6 +87,7 @@ func (h *healer) heal(ctx context.Context, c config.Configuration, found *report
 	for _, each := range h.waves.turns(c, members, due, open.End, now) {
 		mine := c
 		mine.AutoRollout.MaxUnavailablePercent = cmp.Or(each.wave.MaxUnavailablePercent, c.AutoRollout.MaxUnavailablePercent)
+		mine.AutoRollout.MaxRisk = cmp.Or(each.wave.MaxRisk, c.AutoRollout.MaxRisk)
 		planned, err := h.planned(ctx, mine, found, each.due, min(c.AutoRollout.Budget-window.Workloads, each.most))
 		if err != nil {
 			log.Error(err, "Nothing is rolled out", "due", len(due))

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/cause"
 	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 )
 
@@ -95,6 +96,27 @@ func (h *history) audited(a journal.Audit) map[string]journal.Interval {
 	defer h.mu.Unlock()
 	h.journal.Observe(a)
 	return h.journal.Since()
+}
+
+// whose returns whose changes open ones are, by their IDs, and unexplained since when those
+// are of which nobody has looked yet.
+func (h *history) whose() map[string]cause.Verdict {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.journal.Whose()
+}
+
+func (h *history) unexplained() map[string]journal.Interval {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.journal.Unexplained()
+}
+
+// explain takes down whose change it is that began then.
+func (h *history) explain(id string, began journal.Interval, v cause.Verdict) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.journal.Explain(id, began, v)
 }
 
 // entries are what is known of changes, the last that began first.

@@ -46,6 +46,7 @@ type loop struct {
 	memory  *memory
 	kept    *lastReport
 	history *history
+	causes  *causes
 	changes *changes
 	heal    func(context.Context, config.Configuration, *report.Report)
 	tell    func(notify.Message)
@@ -198,6 +199,10 @@ func (l *loop) audit(ctx context.Context, c config.Configuration, due request) e
 	observed := found.Observed()
 	observed.At, observed.Asked = time.Now(), due.scope != watch.Changes
 	found.Began(l.history.audited(observed))
+	found.Caused(l.history.whose())
+	if c.Causes && (observed.Asked || len(due.concerns) > 0) {
+		l.causes.audited(found.Questions())
+	}
 	l.last = found
 	fresh := l.memory.update(found, begin)
 	took := time.Since(begin)

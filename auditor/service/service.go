@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -26,6 +27,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/audit"
+	causeinputs "github.com/sidecar-drift/sidecar-drift/auditor/cause/inputs"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/fence"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
@@ -200,6 +202,11 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	}
 	l.memory = newMemory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
 	l.history = newHistory(client.CoreV1().ConfigMaps(options.Namespace), options.Name)
+	reader, err := causeinputs.New(cluster)
+	if err != nil {
+		return err
+	}
+	l.causes = newCauses(reader, l.history, func() { l.changes.ask(watch.Changes, "whose changes are is known") }, options.Logger)
 	l.page.journal = l.history.entries
 	l.kept = &lastReport{objects: client.CoreV1().ConfigMaps(options.Namespace), name: options.Name + lastReportSuffix, masker: l.page.masker}
 	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, judged: l.first.judged, soFar: l.soFar, restless: &restless.Ledger{}, log: options.Logger}
@@ -289,7 +296,10 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 		})
 		watchObjects(ctx, l.config().Watch)
 		sinks(l.config())
+		var explaining sync.WaitGroup
+		explaining.Go(func() { l.causes.run(ctx) })
 		l.run(ctx)
+		explaining.Wait()
 		told.Close()
 		rounds.stop()
 		return nil

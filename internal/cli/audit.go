@@ -39,6 +39,7 @@ type auditOptions struct {
 	view       view
 	gentle     bool
 	diff       bool
+	causes     bool
 	secrets    secrets
 	gate       gate
 	hints      hints
@@ -99,6 +100,9 @@ Exit codes:
 # Everything, all namespaces
 NAME audit
 
+# What changed, and whose changes are they?
+NAME audit --causes
+
 # Who differs in which change? And which teams?
 NAME audit --group-by change
 NAME audit --group-by label=team
@@ -149,6 +153,7 @@ NAME audit --output policyreport | kubectl apply --server-side -f -`),
 		addOutput(flags, &o.format, report.Table, report.Wide, report.JSON, report.YAML,
 			report.CSV, report.Markdown, report.HTML, report.JUnit, report.PolicyReport)
 		flags.BoolVar(&o.diff, "diff", false, "Show each change as removed and added lines (json, yaml, markdown, html and junit always hold all changes).")
+		addSwitch(flags, &o.causes, "causes", "Say whose changes are, as far as the metadata of what the injectors go by tells: docs/changes.md#whose-change-it-is.")
 		o.view.addFlags(flags)
 		o.secrets.addFlag(flags)
 		o.gate.addFlags(flags)
@@ -185,6 +190,12 @@ func (o *auditOptions) Validate() error {
 	}
 	if o.format == report.PolicyReport && len(o.labels)+len(o.texts) > 0 {
 		return misuse("--output policyreport and a preview (--with-label, --with-annotation) contradict each other: a Report in the cluster says what is")
+	}
+	if o.causes && len(o.labels)+len(o.texts) > 0 {
+		return misuse("--causes and a preview (--with-label, --with-annotation) contradict each other: the change is yours")
+	}
+	if o.causes && o.clusters.several() {
+		return misuse("--causes and several clusters contradict each other: what injectors go by is another in each, so audit them one by one")
 	}
 	if err := o.view.validate(o.format, o.diff); err != nil {
 		return err
@@ -253,6 +264,12 @@ func (o *auditOptions) auditCluster(ctx context.Context) (found audited, failed,
 	bar := newProgress(o.ErrOut)
 	defer bar.erase()
 	found, err = o.auditAt(ctx, o.connection, config, o.auditing(selected, bar.count))
+	if err == nil && o.causes {
+		found.Group()
+		if _, err := lookForCauses(ctx, config, found.Report); err != nil {
+			return audited{}, nil, fmt.Errorf("look whose changes are: %w; without --causes the audit does without", err)
+		}
+	}
 	return found, nil, o.hints.openWays(ctx, config, selected, err)
 }
 
@@ -299,7 +316,9 @@ func (o *auditOptions) auditing(selected inventory.Selection, progress func(done
 // shown leaves out what was not asked for: other states than the given ones
 // and, in a table, workloads that have to do with no sidecar.
 func (o *auditOptions) shown(found *report.Report) *report.Report {
-	found.Group() // before anything is left out
+	if found.Changes == nil {
+		found.Group() // before anything is left out
+	}
 	found = selectChanges(found, o.changes)
 	if len(o.selection.states) > 0 {
 		return found.Select(o.selection.states...)

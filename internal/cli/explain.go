@@ -34,8 +34,12 @@ func newExplainCommand(name string, streams genericiooptions.IOStreams) *cobra.C
 	cmd := &cobra.Command{
 		Use:   "explain KIND/NAME [flags]",
 		Short: "Show the evidence behind a workload's verdict",
-		Long: `Audit one workload and show what the verdict follows from: its Pods and their stamps, what
-their creator and later field managers own, what differs, and which webhooks and admission
+		Long: `Audit one workload, and begin with one paragraph to forward: what differs, since when, whose
+change it is (as far as the metadata of what the injectors go by tells, and the daemon's
+journal), what happens at the next restart, and what to do.
+
+Then show what the verdict follows from: its Pods and their stamps, what their creator and
+later field managers own, what differs, and which webhooks and admission
 policies a new Pod of it passes, in their order. Those that look at who asks may answer an
 audit differently from the Pod's own controller. What looks like a secret is masked.`,
 		Example: examples(name, `
@@ -67,13 +71,21 @@ func (o *explainOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	audited.Group()
 	masker := o.secrets.masker()
 	found := audited.Masked(masker)
 	if len(found.Items()) == 0 {
 		return errors.New("there is no running Pod to explain")
 	}
 	e := explanation{style: textOptions(o.Out), mask: masker}
+	told := story{changes: audited.Changes}
+	if len(audited.Changes) > 0 {
+		told.known = journalled(ctx, config, audited)
+		told.began, told.unseen = lookForCauses(ctx, config, audited)
+	}
 	for _, item := range found.Items() {
+		told.item = item
+		e.WriteString(report.Printable(told.paragraph()) + "\n\n")
 		e.workload(item)
 		for _, r := range item.Revisions {
 			e.revision(r, slices.DeleteFunc(slices.Clone(compared), func(c audit.Comparison) bool { return c.Revision != r.Name }))

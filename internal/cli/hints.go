@@ -65,6 +65,16 @@ func (h hints) afterAudit(w io.Writer, shown *report.Report, seen bool) {
 	}
 }
 
+// afterPreview says how to see what differs.
+func (h hints) afterPreview(w io.Writer, shown *report.Report, seen bool) {
+	differs := slices.ContainsFunc(shown.Items, func(item report.Item) bool {
+		return slices.ContainsFunc(item.Revisions, func(r report.Revision) bool { return len(r.Changes) > 0 })
+	})
+	if differs && !seen {
+		fmt.Fprintf(w, "\nTo see what would change:\n  %s\n", h.command("preview", nil, "--diff"))
+	}
+}
+
 // afterPlan says how to carry a plan out.
 func (h hints) afterPlan(w io.Writer, planned int, in report.ClusterIdentity) {
 	if planned == 0 {

@@ -49,6 +49,7 @@ NAME rollout --namespace shop --confirm`),
 
 	root.AddCommand(
 		newAuditCommand(name, streams),
+		newPreviewCommand(name, streams),
 		newDiffCommand(name, streams),
 		newExplainCommand(name, streams),
 		newRolloutCommand(name, streams),

@@ -32,6 +32,7 @@ func addSettings(cmd *cobra.Command, c *config.Configuration) {
 		addDryRunAs(flags, &c.DryRunAs)
 		addSwitch(flags, &c.Gentle, "gentle", "Have audits take their time, so that other requests to the API server take hardly longer for them.")
 		addSwitch(flags, &c.PolicyReports, "policy-reports", "Keep Reports of openreports.io in each namespace, for the tools that show them: see docs/policy-reports.md.")
+		addSwitch(flags, &c.Causes, "causes", "Look whose changes of the injection are, by the metadata of what injectors go by: see docs/changes.md#whose-change-it-is.")
 		addNotify(flags, &c.Notify)
 		addSwitch(flags, &c.WorkloadMetrics, "workload-metrics", "Export the state of each workload's Pods, too: a series for each workload and state.")
 	})
@@ -56,7 +57,7 @@ func addSettings(cmd *cobra.Command, c *config.Configuration) {
 func settingKeys() map[string]string {
 	return map[string]string{
 		"cluster-name": "clusterName", "interval": "interval", "full-interval": "fullInterval", "watch": "watch", "ignore-path": "ignorePaths", "include-autoscaled": "includeAutoscaled", "autoscaler": "autoscalers", "compare-annotation": "compareAnnotations",
-		"concurrency": "concurrency", "gentle": "gentle", "dry-run-as": "dryRunAs", "workload-metrics": "workloadMetrics", "policy-reports": "policyReports", "notify": "notify",
+		"concurrency": "concurrency", "gentle": "gentle", "dry-run-as": "dryRunAs", "workload-metrics": "workloadMetrics", "policy-reports": "policyReports", "causes": "causes", "notify": "notify",
 
 		"include-namespace": "selection.includeNamespaces", "exclude-namespace": "selection.excludeNamespaces",
 		"selector": "selection.selector", "sidecar-container-name": "selection.sidecarContainerNames",

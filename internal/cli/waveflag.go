@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 )
 
@@ -20,6 +21,7 @@ func parseWave(text string) (config.Wave, error) {
 		"soak":                  func(value string) (err error) { w.Soak.Duration, err = time.ParseDuration(value); return err },
 		"maxDriftPercent":       func(value string) (err error) { w.MaxDriftPercent, err = percentOf(value); return err },
 		"maxUnavailablePercent": func(value string) (err error) { w.MaxUnavailablePercent, err = percentOf(value); return err },
+		"maxRisk":               func(value string) error { w.MaxRisk = change.Risk(value); return nil },
 	}
 	for item := range strings.SplitSeq(rest, ";") {
 		if strings.TrimSpace(item) == "" {
@@ -27,7 +29,7 @@ func parseWave(text string) (config.Wave, error) {
 		}
 		key, value, ok := strings.Cut(strings.TrimSpace(item), "=")
 		if !ok || set[key] == nil {
-			return w, errors.New(`give NAME; KEY=VALUE; …, as in "staging; namespaceSelector=env=staging; soak=24h", with the keys namespaceSelector, selector, soak, maxDriftPercent and maxUnavailablePercent`)
+			return w, errors.New(`give NAME; KEY=VALUE; …, as in "staging; namespaceSelector=env=staging; soak=24h", with the keys namespaceSelector, selector, soak, maxDriftPercent, maxUnavailablePercent and maxRisk`)
 		}
 		if err := set[key](value); err != nil {
 			return w, fmt.Errorf("%s is %q: %w", key, value, err)

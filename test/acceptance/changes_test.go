@@ -46,6 +46,13 @@ func TestChangesAreChosen(t *testing.T) {
 		t.Errorf("port: %+v", port)
 	}
 
+	// Nothing else changes Pods there, but for the stamper.
+	for _, c := range found.Changes {
+		if configuration, _, _ := strings.Cut(c.Webhook, "/"); configuration != "test-injector-"+namespace {
+			t.Errorf("change %s is %q's, want the injector %s", c.ID, c.Webhook, namespace)
+		}
+	}
+
 	for by, want := range map[string]string{
 		"change":    "    " + namespace + ": Deployment api, web\n",
 		"label=app": "APP  WORKLOADS  PODS  DRIFT    STATES     CHANGES\napi  1          1     100.0 %  1 Drifted  #1 and 1 of their own\nweb  1          1     100.0 %  1 Drifted  #1\n",

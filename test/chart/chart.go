@@ -118,6 +118,7 @@ type component struct {
 var components = []component{
 	{name: "auto-rollout", needs: []string{"rollout"}, values: []string{"autoRollout.enabled=true", `configuration={"autoRollout":{"enabled":true,"windows":[{"days":["Mon"],"start":"22:00","end":"23:00"}]}}`}},
 	{name: "authorization", values: []string{"authorization.enabled=true"}},
+	{name: "causes", values: []string{"causes.enabled=true"}},
 	{name: "cert-manager", values: []string{`certificates.mode="certManager"`}},
 	{name: "controller-identity", values: []string{"controllerIdentity.enabled=true"}},
 	{name: "fairness", values: []string{"fairness.enabled=true"}},

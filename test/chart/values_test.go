@@ -41,6 +41,7 @@ func TestValuesAreChecked(t *testing.T) {
 		{"rollouts without a policy", "rollout: {enabled: true}\nautoRollout: {enabled: true}", "configuration.autoRollout with enabled: true"},
 		{"a policy without rollouts", "configuration: {autoRollout: {enabled: true}}", "needs autoRollout.enabled=true"},
 		{"rollouts at any time", "rollout: {enabled: true}\nautoRollout: {enabled: true}\nconfiguration: {autoRollout: {enabled: true}}", "configuration.autoRollout.windows"},
+		{"causes without the right", "configuration: {causes: true}", "causes.enabled=true"},
 		{"reports without the right", "configuration: {policyReports: true}", "policyReports.enabled=true"},
 		{"URLs of a Secret that is not mounted", "configuration: {notify: [{name: chat, kind: slack, urlFile: /etc/sidecar-drift-notify/chat}]}", "the sink chat of configuration.notify needs notifications.enabled=true"},
 		{"scrapes without a token", "authorization: {enabled: true}\nmonitoring: {enabled: true}", "needs monitoring.authorization"},

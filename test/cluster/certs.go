@@ -19,11 +19,12 @@ import (
 // own that nobody holds the key of.
 type ServingCert struct {
 	CA       []byte // PEM, for a caBundle
+	CAFile   string // the same, ca.crt
 	CertFile string // tls.crt
 	KeyFile  string // tls.key
 }
 
-// NewServingCert writes tls.crt and tls.key to dir, which must exist, valid for
+// NewServingCert writes ca.crt, tls.crt and tls.key to dir, which must exist, valid for
 // ten years.
 func NewServingCert(dir string) (*ServingCert, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -54,11 +55,15 @@ func NewServingCert(dir string) (*ServingCert, error) {
 
 	cert := &ServingCert{
 		CA:       pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}),
+		CAFile:   filepath.Join(dir, "ca.crt"),
 		CertFile: filepath.Join(dir, "tls.crt"),
 		KeyFile:  filepath.Join(dir, "tls.key"),
 	}
 	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: servingDER})
 	if err := os.WriteFile(cert.CertFile, certPEM, 0o644); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(cert.CAFile, cert.CA, 0o644); err != nil {
 		return nil, err
 	}
 	return cert, writeKey(cert.KeyFile, key)

@@ -218,10 +218,10 @@ func incomplete(w want, c claim, err error) string {
 }
 
 // pages reads a list; whole reports whether that is all.
-func (l *look) pages(ctx context.Context, gvr schema.GroupVersionResource, namespace string) (items []metav1.PartialObjectMetadata, whole bool, err error) {
+func (r *Reader) pages(ctx context.Context, gvr schema.GroupVersionResource, namespace string) (items []metav1.PartialObjectMetadata, whole bool, err error) {
 	next := ""
 	for range mostPages {
-		list, err := l.metadata.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: page, Continue: next})
+		list, err := r.metadata.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: page, Continue: next})
 		if err != nil {
 			return nil, false, err
 		}

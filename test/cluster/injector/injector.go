@@ -45,6 +45,8 @@ type Options struct {
 	Reinvoke bool
 	// Webhook is the webhook's name; empty means NAME.injector.test.
 	Webhook string
+	// Unregistered: it only serves, at URL, and the API server does not know it.
+	Unregistered bool
 	// MatchConditions are those of the webhook.
 	MatchConditions []admissionregistrationv1.MatchCondition
 }
@@ -116,11 +118,20 @@ func Start(ctx context.Context, c *cluster.Cluster, opts Options) (*Injector, er
 	if err != nil {
 		return nil, err
 	}
+	if opts.Unregistered {
+		return i, nil
+	}
 	if err := i.register(ctx, opts, port, cert.CA); err != nil {
 		return nil, errors.Join(err, i.Close(ctx))
 	}
 	return i, nil
 }
+
+// URL is where it answers.
+func (i *Injector) URL() string { return "https://" + i.address + "/inject" }
+
+// CAFile vouches for it (PEM).
+func (i *Injector) CAFile() string { return i.cert.CAFile }
 
 // serve has the injector answer, at the address that it had before, if any.
 func (i *Injector) serve(ctx context.Context) (port int, err error) {

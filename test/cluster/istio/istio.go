@@ -39,6 +39,8 @@ type Options struct {
 	Set []string
 	// ProxyConfigs are the ProxyConfig resources that exist, as YAML documents.
 	ProxyConfigs string
+	// Unregistered: the injector only serves, and the API server does not know it.
+	Unregistered bool
 	// NativeSidecars renders istio-proxy as a restartable init container
 	// (ENABLE_NATIVE_SIDECARS).
 	NativeSidecars bool
@@ -109,6 +111,9 @@ func (i *Injector) start(ctx context.Context) error {
 	if err := i.serve(); err != nil {
 		return err
 	}
+	if i.opts.Unregistered {
+		return i.waitLoaded(ctx, digest)
+	}
 	if err := i.register(ctx); err != nil {
 		return err
 	}
@@ -117,6 +122,12 @@ func (i *Injector) start(ctx context.Context) error {
 	}
 	return i.waitInjected(ctx)
 }
+
+// URL is where it injects, and CAFile vouches for it.
+func (i *Injector) URL() string { return fmt.Sprintf("https://127.0.0.1:%d/inject", i.port) }
+
+// CAFile holds the certificate of its authority (PEM).
+func (i *Injector) CAFile() string { return i.cert.CAFile }
 
 // Update replaces the injection template by the one that the charts render with
 // these values alone (those of Start or an earlier Update do not persist), as
@@ -132,7 +143,7 @@ func (i *Injector) Update(ctx context.Context, set ...string) error {
 // Other NativeSidecars restart a running injector.
 func (i *Injector) Configure(ctx context.Context, opts Options) error {
 	restart := opts.NativeSidecars != i.opts.NativeSidecars && i.running()
-	opts.Revision = i.opts.Revision
+	opts.Revision, opts.Unregistered = i.opts.Revision, i.opts.Unregistered
 	i.opts = opts
 	digest, err := i.render(ctx)
 	if err != nil {
@@ -180,6 +191,9 @@ func (i *Injector) serve() (err error) {
 	name := "istio-injector"
 	if i.opts.Revision != "" {
 		name += "-" + i.opts.Revision
+	}
+	if i.opts.Unregistered {
+		name += "-candidate"
 	}
 	i.process, err = i.cluster.Run(name, i.binary,
 		[]string{
