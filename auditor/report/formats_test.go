@@ -69,9 +69,9 @@ func rolledOut(r *report.Report) *report.Report {
 
 // Every format of a large, varied audit stays as it was looked at.
 func TestEveryFormatOfAVariedPopulation(t *testing.T) {
-	audit := varied(500)
+	audit := varied()
 	audit.Group()
-	rollout := rolledOut(varied(500))
+	rollout := rolledOut(varied())
 	shown := audit.Masked(mask.Constant())
 	whole := map[string][]byte{}
 	add := func(name string, write func(*bytes.Buffer) error) {
@@ -104,7 +104,9 @@ func TestEveryFormatOfAVariedPopulation(t *testing.T) {
 	add("rollout.table-120.txt", func(out *bytes.Buffer) error {
 		return rollout.Masked(mask.Constant()).Write(out, report.Table, report.TextOptions{Width: 120})
 	})
-	add("rollout.json", func(out *bytes.Buffer) error { return rollout.Masked(mask.Constant()).Write(out, report.JSON, report.TextOptions{}) })
+	add("rollout.json", func(out *bytes.Buffer) error {
+		return rollout.Masked(mask.Constant()).Write(out, report.JSON, report.TextOptions{})
+	})
 
 	for name, text := range whole {
 		t.Run(name, func(t *testing.T) {
@@ -134,12 +136,12 @@ func TestEveryFormatOfAVariedPopulation(t *testing.T) {
 // Each line of each table fits its terminal, whatever the workloads are like: with clusters,
 // labels, waves and groups, too.
 func TestTablesOfAVariedPopulationFitTheTerminal(t *testing.T) {
-	several := varied(500)
+	several := varied()
 	for i := range several.Items {
 		several.Items[i].Cluster = []string{"eu", "arn:aws:eks:eu-central-1:123456789012:cluster/production", "クラスタ"}[i%3]
 	}
 	for _, width := range []int{60, 80, 120, 200} {
-		for name, r := range map[string]*report.Report{"one cluster": varied(500), "several": several, "rollout": rolledOut(varied(500))} {
+		for name, r := range map[string]*report.Report{"one cluster": varied(), "several": several, "rollout": rolledOut(varied())} {
 			for _, options := range []report.TextOptions{{}, {Colour: true}, {Labels: []string{"example.com/team"}}, {GroupBy: report.ByChange}, {GroupBy: report.ByNamespace}, {GroupBy: report.ByLabel + "example.com/team"}} {
 				options.Width = width
 				var out bytes.Buffer

@@ -49,7 +49,7 @@ func releases() [][]verdict.Change {
 	}
 }
 
-// names are of all lengths that Kubernetes allows, and of any script.
+// nameOf is a name: they are of all lengths that Kubernetes allows, and of any script.
 func nameOf(random *rand.Rand, i int) string {
 	name := []string{"web", "cart", "orders-db", "ledger", "fraud-agent", "recommendation-service-v2", "a"}[random.IntN(7)]
 	switch {
@@ -61,9 +61,10 @@ func nameOf(random *rand.Rand, i int) string {
 	return fmt.Sprintf("%s-%d", name, i)
 }
 
-// varied is a report of n workloads of all states and kinds, in many namespaces, that differ in
+// varied is a report of five hundred workloads of all states and kinds, in many namespaces, that differ in
 // shared changes, several at a time, and in some of their own; always the same one.
-func varied(n int) *report.Report {
+func varied() *report.Report {
+	const n = 500
 	random := rand.New(rand.NewPCG(19, 500))
 	states, kinds, all := verdict.States(), []string{"Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "ReplicaSet", "Rollout", "Pod"}, releases()
 	items := make([]report.Item, n)
