@@ -16,6 +16,8 @@ const (
 	longestCell = 64
 	// shortestName is the number of columns to which a name is shortened at least.
 	shortestName = 12
+	// shortestCell is the same of all columns, where they do not fit otherwise.
+	shortestCell = 4
 	// ownLine is how far the last column is indented where it has lines of its own.
 	ownLine = "    "
 )
@@ -75,20 +77,23 @@ func (g grid) widths(o TextOptions) (widths []int, left int) {
 	// The last column wants three tenths, and names make room for it down to the length
 	// that names have as a rule.
 	least := max(narrowest, g.least)
-	sum = g.shorten(widths, sum, o.Width-max(least, o.Width*3/10), shortestName)
+	sum = shorten(widths[:g.named], sum, o.Width-max(least, o.Width*3/10), shortestName)
 	if o.Width-sum < least {
-		g.shorten(widths, sum, o.Width+len("  "), len("NAMESPACE"))
+		whole := o.Width + len("  ") // nothing stands behind the last one
+		sum = shorten(widths[:g.named], sum, whole, len("NAMESPACE"))
+		sum = shorten(widths[:g.named], sum, whole, shortestCell+2)
+		shorten(widths, sum, whole, shortestCell)
 		return widths, -1
 	}
 	return widths, o.Width - sum
 }
 
-// shorten makes the widest columns of names narrower, down to a least width, until the sum of
-// all is what it may be, and returns that.
-func (g grid) shorten(widths []int, sum, may, least int) int {
-	for ; sum > may && g.named > 0; sum-- {
+// shorten makes the widest of these columns narrower, down to a least width, until the sum of
+// all that there are is what it may be, and returns that.
+func shorten(widths []int, sum, may, least int) int {
+	for ; sum > may && len(widths) > 0; sum-- {
 		longest := 0
-		for i := range g.named {
+		for i := range widths {
 			if widths[i] > widths[longest] {
 				longest = i
 			}
@@ -114,7 +119,7 @@ func (g grid) write(b *strings.Builder, o TextOptions) {
 	}
 	var line strings.Builder
 	for i, width := range widths {
-		line.WriteString(o.padded(bold, g.titles[i], width))
+		line.WriteString(o.padded(bold, truncate(g.titles[i], width), width))
 	}
 	if last := g.titles[len(widths)]; left >= 0 || cells(line.String())+len(last) <= o.Width {
 		line.WriteString(o.paint(bold, last))

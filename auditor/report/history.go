@@ -23,6 +23,8 @@ const ChangeHistory = "ChangeHistory"
 type History struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
+	// Cluster is the one whose journal it is.
+	Cluster *ClusterIdentity `json:"cluster,omitempty"`
 	// Changes, the last that began first.
 	Changes []journal.Entry `json:"changes"`
 	// Earlier sums up changes of which no more is kept.
@@ -70,7 +72,11 @@ func (h History) WriteTable(w io.Writer, o TextOptions) error {
 			open++
 		}
 	}
-	fmt.Fprintf(&b, "\n%s, %d of them not rolled out everywhere", counted(len(h.Changes), "change"), open)
+	b.WriteByte('\n')
+	for _, line := range (&Report{Cluster: h.Cluster}).identityLines(o) {
+		b.WriteString(line + "\n")
+	}
+	fmt.Fprintf(&b, "%s, %d of them not rolled out everywhere", counted(len(h.Changes), "change"), open)
 	if h.Earlier != nil {
 		fmt.Fprintf(&b, "; %d before %s", h.Earlier.Changes, h.Earlier.Until.UTC().Format(minute))
 	}

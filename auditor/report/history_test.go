@@ -53,7 +53,9 @@ func TestHistory(t *testing.T) {
 	}
 	for name, width := range map[string]int{"history.txt": 0, "history-80.txt": 80} {
 		var out bytes.Buffer
-		if err := report.NewHistory(entries, earlier).WriteTable(&out, report.TextOptions{Width: width}); err != nil {
+		h := report.NewHistory(entries, earlier)
+		h.Cluster = &report.ClusterIdentity{Name: "prod-eu", Server: "https://api.eu.example.com"}
+		if err := h.WriteTable(&out, report.TextOptions{Width: width}); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, name, out.Bytes())

@@ -127,7 +127,7 @@ func (r *Report) rolloutSummary(o TextOptions) string {
 	if in := took(r.Items); in != "" {
 		text += ", " + in
 	}
-	return strings.Join(append(lines, text), "\n") + "\n"
+	return strings.Join(append(lines, wrap(text, o.Width, 0)...), "\n") + "\n"
 }
 
 // took says how long it was from the first start of a rollout to the last end; empty

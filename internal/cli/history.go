@@ -22,7 +22,8 @@ import (
 type historyOptions struct {
 	genericiooptions.IOStreams
 	connection connection
-	installed  string // namespace of the auditor
+	cluster    *report.ClusterIdentity // once it is connected to
+	installed  string                  // namespace of the auditor
 	since      since
 	format     report.Format
 }
@@ -117,6 +118,7 @@ func (o *historyOptions) read(ctx context.Context) ([]journal.Entry, journal.Ear
 	if err != nil {
 		return nil, journal.Earlier{}, err
 	}
+	o.cluster = new(o.connection.identity(config))
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, journal.Earlier{}, err
@@ -131,6 +133,7 @@ func (o *historyOptions) list(ctx context.Context) error {
 	}
 	now := time.Now()
 	found := report.NewHistory(o.since.of(entries, now), earlier)
+	found.Cluster = o.cluster
 	switch {
 	case o.format != report.Table:
 		return report.Marshal(o.Out, o.format, found)
@@ -160,7 +163,9 @@ func (o *historyOptions) show(ctx context.Context, id string) error {
 	case len(ids) > 1:
 		return fmt.Errorf("%d changes have IDs that begin with %s: give more of it", len(ids), report.Printable(id))
 	case o.format != report.Table:
-		return report.Marshal(o.Out, o.format, report.NewHistory(entries, earlier))
+		found := report.NewHistory(entries, earlier)
+		found.Cluster = o.cluster
+		return report.Marshal(o.Out, o.format, found)
 	}
 	for i, e := range entries {
 		if i > 0 {

@@ -30,7 +30,9 @@ func latency(what string) string {
 		requestAnimationFrame(() => setTimeout(() => painted(performance.now() - begin)))); })()`
 }
 
-func figure(name string, value float64, unit string) { fmt.Printf("figure %s %.0f %s\n", name, value, unit) }
+func figure(name string, value float64, unit string) {
+	fmt.Printf("figure %s %.0f %s\n", name, value, unit)
+}
 
 // The table is usable with twenty thousand workloads: little of it is drawn, all of it is
 // reached by search, filters, scrolling and keys.

@@ -74,6 +74,7 @@ function card(change, number, would) {
   return el('li', { class: 'change' + (chosen ? ' chosen' : '') },
     el('h3', {}, el('span', { class: 'number' }, `#${number} `), brief(change.summary, 300)),
     el('p', { class: 'reach' }, el('b', {}, reach[0]), ` · ${reach[1]} · ${reach[2]}`),
+    change.today ? el('p', { class: 'muted' }, 'Drift of today: the candidate makes none of it.') : '',
     el('p', {}, el('span', { class: 'risk', 'data-risk': change.risk }, printable(change.risk)), ' ', el('span', { class: 'muted' }, printable(change.riskReason))),
     since(change),
     change.by ? el('p', { class: 'by' }, printable(change.by)) : '',

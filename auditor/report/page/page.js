@@ -83,10 +83,11 @@ function notes() {
   const { report } = page;
   const found = [];
   const pairs = (what, texts) => Object.entries(texts || {}).map(([key, value]) => `${what} ${key}=${value}`);
-  for (const { webhook, candidate } of report.preview?.webhooks || []) found.push(`Preview: ${candidate} answered for ${webhook}.`);
-  if (report.preview && !report.preview.webhooks) {
+  if (report.preview) {
+    const candidates = (report.preview.webhooks || []).map(({ webhook, candidate }) => `${candidate} in the place of ${webhook}`).concat(report.preview.policies || []);
+    if (candidates.length > 0) found.push(`Preview: as if there were ${candidates.join(', ')}. Of ${count(report.preview.workloads, 'workload')} ${numbers.format(report.preview.previewed)} could be previewed.`);
     const added = [...pairs('label', report.preview.labels), ...pairs('annotation', report.preview.annotations)];
-    found.push(`Preview: as if every Pod had ${added.join(', ')}. None does yet.`);
+    if (added.length > 0) found.push(`Preview: as if every Pod had ${added.join(', ')}. None does yet.`);
   }
   if (report.dryRunAs) found.push(report.dryRunAs === 'controller' ? "Asked as the Pods' controllers." : 'Asked as the auditor itself, not as the Pods\' controllers.');
   found.push(...report.notes || []);

@@ -96,7 +96,7 @@ function drawLanes(entries, from, to) {
   const shown = view.allLanes ? entries : entries.slice(0, fewLanes);
   const at = (time) => Math.max(0, Math.min(100, 100 * (Date.parse(time) - from) / Math.max(1, to - from)));
   $('lanes').hidden = entries.length === 0;
-  $('lanes').replaceChildren(...shown.map((entry) => el('li', {}, laneName(entry), laneBar(entry, at), laneText(entry))));
+  $('lanes').replaceChildren(...shown.map((entry) => el('li', {}, el('div', {}, laneName(entry), entry.by ? el('p', { class: 'lane-by muted', title: printable(entry.by) }, brief(entry.by, 200)) : ''), laneBar(entry, at), laneText(entry))));
   $('lanes-more').hidden = shown.length === entries.length;
   $('lanes-more').textContent = `Show all ${numbers.format(entries.length)}`;
 }
@@ -130,5 +130,5 @@ function laneText(entry) {
   const [began, reach] = [absolute(entry.began.by).slice(0, 16), count(entry.reach.workloads, 'workload')];
   const says = entry.ended ? `${began} to ${absolute(entry.ended.at).slice(5, 16)}: ${ends[entry.ended.how] || printable(entry.ended.how)}` :
     `since ${began}: ${done} % of ${reach} healed`;
-  return el('span', { class: 'lane-text muted', title: entry.ended ? `${reach}: ${text}` : text }, says, entry.by ? el('span', { class: 'by' }, `, ${printable(entry.by)}`) : '');
+  return el('span', { class: 'lane-text muted', title: entry.ended ? `${reach}: ${text}` : text }, says);
 }
