@@ -20,6 +20,10 @@ BENCHES := admission-p50 audit audit-gentle detection handler preview rollout we
 SCALE   := audit-replay audit-rss daemon-churn daemon-dry-runs daemon-rss
 FUZZTIME ?= 10s
 
+# What is compiled does not depend on where the checkout is, so that another one finds it in
+# Go's cache.
+export GOFLAGS := $(strip $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath)
+
 .PHONY: help
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

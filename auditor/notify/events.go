@@ -10,12 +10,32 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 )
 
-// Drift tells that these workloads have begun to drift; percent is the share of the whole.
-func Drift(items []report.Item, percent *float64, now time.Time) Message {
+// Drift tells that these workloads of a report have begun to drift.
+func Drift(items []report.Item, found *report.Report, now time.Time) Message {
 	m := about(DriftFound, items, now)
-	m.DriftPercent = percent
+	m.DriftPercent = found.Summary.DriftPercent
+	m.Changes = changesOf(items, found.Changes)
 	m.Summary = m.counted() + " drifted"
 	return m
+}
+
+// changesOf are those that the workloads differ in, with what a report says of them.
+func changesOf(items []report.Item, all []report.ChangeSummary) []Change {
+	has := map[string]bool{}
+	for _, item := range items {
+		for _, revision := range item.Revisions {
+			for _, c := range revision.Changes {
+				has[c.ID] = true
+			}
+		}
+	}
+	var changes []Change
+	for _, c := range all {
+		if has[c.ID] && len(changes) < mostChanges {
+			changes = append(changes, Change{ID: c.ID, Summary: reason(c.Summary), Risk: string(c.Risk), Workloads: c.Workloads, By: reason(c.By)})
+		}
+	}
+	return changes
 }
 
 // Blocked tells that these workloads cannot be re-created any more.

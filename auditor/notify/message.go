@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,7 @@ const (
 	mostWorkloads = 20
 	mostWebhooks  = 10
 	mostSidecars  = 5
+	mostChanges   = 5
 	longestWord   = 253 // bytes, an object's name in Kubernetes
 	longestReason = 300
 	longestText   = 3000
@@ -60,6 +62,9 @@ type Message struct {
 	Workloads []Workload `json:"workloads"`
 	// The webhooks that do not answer: 10 of them at most.
 	Webhooks []Webhook `json:"webhooks"`
+	// The changes of the injection that workloads of drift.found differ in, those that most
+	// workloads have first: 5 of them at most.
+	Changes []Change `json:"changes,omitempty"`
 	// Share of the injected Pods that have drifted, in percent, as far as it is known.
 	DriftPercent *float64 `json:"driftPercent,omitempty"`
 	// Number of messages of each event that this sink did not get since the last one that
@@ -81,6 +86,19 @@ type Workload struct {
 	Result   string `json:"result,omitempty"`
 	// Why; empty where there is nothing to say.
 	Reason string `json:"reason,omitempty"`
+}
+
+// Change of the injection.
+type Change struct {
+	// As the report has it.
+	ID      string `json:"id"`
+	Summary string `json:"summary"`
+	// How risky it is: cosmetic, tuning, version, behaviour or loss.
+	Risk string `json:"risk"`
+	// Number of all workloads that differ so.
+	Workloads int `json:"workloads"`
+	// Whose change it is, as far as that is known by then; empty where nobody looked.
+	By string `json:"by,omitempty"`
 }
 
 // Webhook that does not answer.
@@ -125,6 +143,12 @@ func (m Message) shown(fit func(string) string) Message {
 	webhooks := make([]Webhook, len(m.Webhooks))
 	for i, w := range m.Webhooks {
 		webhooks[i] = Webhook{fit(w.Name), fit(w.Reason)}
+	}
+	if len(m.Changes) > 0 {
+		m.Changes = slices.Clone(m.Changes)
+	}
+	for i := range m.Changes {
+		m.Changes[i].Summary, m.Changes[i].By = fit(m.Changes[i].Summary), fit(m.Changes[i].By)
 	}
 	m.Workloads, m.Webhooks = workloads, webhooks
 	return m

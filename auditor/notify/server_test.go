@@ -162,7 +162,7 @@ func drifted(n int) Message {
 	for i := range n {
 		items = append(items, item(fmt.Sprintf("ns-%d", i%3), fmt.Sprintf("web-%d", i), verdict.Drifted))
 	}
-	return Drift(items, new(12.5), noon)
+	return Drift(items, &report.Report{Summary: report.Summary{DriftPercent: new(12.5)}}, noon)
 }
 
 func item(namespace, name string, state verdict.State) report.Item {

@@ -72,6 +72,12 @@ func plain(m Message) string {
 		fmt.Fprintf(&b, "[%s] ", m.Cluster)
 	}
 	b.WriteString(m.Summary)
+	for _, c := range m.Changes {
+		fmt.Fprintf(&b, "\n* %s: %s, %s", c.ID, c.Summary, c.Risk)
+		if c.By != "" {
+			fmt.Fprintf(&b, " (%s)", c.By)
+		}
+	}
 	for _, w := range m.Workloads {
 		fmt.Fprintf(&b, "\n- %s/%s/%s: %s", w.Namespace, w.Kind, w.Name, w.State)
 		if w.Result != "" && m.Event != RolloutStarted {

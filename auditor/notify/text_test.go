@@ -89,7 +89,7 @@ func TestStrangersNamesAreBoundedAndPrintable(t *testing.T) {
 	for kind, most := range map[Kind]int{ToWebhook: 40 << 10, ToSlack: 16 << 10} {
 		s := serve(t, nil)
 		n := start(t, Settings{Name: "hook", Kind: kind, URL: s.URL})
-		n.Tell(Drift(items, nil, noon))
+		n.Tell(Drift(items, &report.Report{}, noon))
 		r := s.next(t)
 		if len(r.body) > most {
 			t.Errorf("%s gets %d bytes", kind, len(r.body))

@@ -56,7 +56,7 @@ func isBlocked(state verdict.State) bool { return state == verdict.Blocked }
 func (n news) messages(found *report.Report, now time.Time) []notify.Message {
 	var messages []notify.Message
 	if len(n.drifted) > 0 {
-		messages = append(messages, notify.Drift(n.drifted, found.Summary.DriftPercent, now))
+		messages = append(messages, notify.Drift(n.drifted, found, now))
 	}
 	if len(n.blocked) > 0 {
 		messages = append(messages, notify.Blocked(n.blocked, now))
