@@ -126,8 +126,13 @@ func (o Object) hint(kind string, fields []string) int {
 	for _, field := range fields {
 		name := strings.ToLower(field)
 		switch o.Kind {
-		case "ConfigMap", "Deployment", "DaemonSet", "StatefulSet":
-			continue // keys, and what is in a Deployment, are anybody's names
+		case "ConfigMap":
+			if len(o.Kinds) > 0 && !contains(o.Kinds, kind) {
+				return -1
+			}
+			continue
+		case "Deployment", "DaemonSet", "StatefulSet":
+			continue // what is in it are anybody's names
 		case "Namespace":
 			if strings.Contains(name, "inject") || strings.Contains(name, "/rev") {
 				return 1

@@ -16,6 +16,8 @@ type Known struct {
 	// ConfigMaps are those in its namespace that it reads, by patterns of their names, with
 	// the keys.
 	ConfigMaps map[string][]string
+	// Kinds are those of changes that a ConfigMap makes, by the same patterns; none: any.
+	Kinds map[string][]string
 	// Resources are custom resources that it reads: RESOURCE.GROUP. Those in its own
 	// namespace are about all, others about their namespaces, where it is so.
 	Resources []string
@@ -26,6 +28,11 @@ type Known struct {
 	Secret []string
 }
 
+// ofMesh are the kinds of changes that Istio's mesh configuration makes: what is in a proxy's
+// container and how, but for its CPU, its volumes and its rights
+// (istio.io/api/mesh/v1alpha1, ProxyConfig).
+var ofMesh = []string{"image", "env", "args", "probe", "network", "annotation", "order", "other"}
+
 // known are the injectors that are known.
 var known = []Known{
 	{ // istio.io/istio pkg/kube/inject, pilot/pkg/bootstrap/sidecarinjector.go
@@ -34,6 +41,7 @@ var known = []Known{
 			"istio-sidecar-injector": {"config", "values"}, "istio-sidecar-injector-*": {"config", "values"},
 			"istio": {"mesh"}, "istio-{revision}": {"mesh"},
 		},
+		Kinds:     map[string][]string{"istio": ofMesh, "istio-{revision}": ofMesh},
 		Resources: []string{"proxyconfigs.networking.istio.io"}, Central: true,
 	},
 	{ // github.com/dapr/dapr pkg/injector/service
@@ -91,14 +99,18 @@ func (k Known) ReadsConfigMap(name, revision string) bool {
 	return matches(slices.Collect(maps.Keys(k.ConfigMaps)), name, revision)
 }
 
-// Keys are those of a ConfigMap that it reads; nil where that is not known.
-func (k Known) Keys(name, revision string) []string {
-	for pattern, keys := range k.ConfigMaps {
-		if matches([]string{pattern}, name, revision) {
-			return keys
+// Keys are those of a ConfigMap that it reads, and kinds those of the changes that come of it;
+// nil where that is not known.
+func (k Known) Keys(name, revision string) (keys, kinds []string) {
+	of := func(patterns map[string][]string) []string {
+		for pattern, list := range patterns {
+			if matches([]string{pattern}, name, revision) {
+				return list
+			}
 		}
+		return nil
 	}
-	return nil
+	return of(k.ConfigMaps), of(k.Kinds)
 }
 
 // ReadsSize reports whether it goes by the number of a StatefulSet's replicas.

@@ -116,6 +116,9 @@ func merge(a, b Object) Object {
 	} else {
 		a.Keys = append(slices.Clip(a.Keys), b.Keys...)
 	}
+	if len(a.Kinds) == 0 || len(b.Kinds) == 0 {
+		a.Kinds = nil
+	}
 	if a.Reach != b.Reach {
 		a.Reach = ""
 	}

@@ -16,16 +16,17 @@ type Object struct {
 	Writes []Write
 	// Link is how it is known that injection goes by it.
 	Link Link
-	// Injectors are the webhook configurations, or the policies, whose injector reads it;
-	// nil: admission itself does, or it is not known which.
+	// Injectors are the webhook configurations whose injector reads it; nil: admission itself
+	// does, or it is not known which.
 	Injectors []string
 	// Reach is the namespace that it is about; empty: all.
 	Reach string
 	// Settled is when the last of the Pods became ready that it is the workload of: what was
 	// written before is in force since. Zero: not known.
 	Settled time.Time
-	// Keys are those of a ConfigMap that are read; nil: all.
-	Keys []string
+	// Keys are those of a ConfigMap that are read; nil: all. Kinds are those of changes that it
+	// is known to make; nil: any.
+	Keys, Kinds []string
 	// Mounted: Pods get it from the kubelet.
 	Mounted bool
 	// Sized: an injector goes by how many replicas it has.
@@ -96,9 +97,11 @@ type Change struct {
 	// and in which there is an injector's work, too.
 	Namespaces []string
 	Spared     bool
-	// Injectors are the webhook configurations, or policies, one of which makes it; nil where
-	// that is not known.
+	// Injectors are the webhook configurations one of which makes it; nil where that is not
+	// known.
 	Injectors []string
+	// NoPolicy: no MutatingAdmissionPolicy sees what differs.
+	NoPolicy bool
 }
 
 // by reports whether the injector may make the change.
@@ -143,6 +146,9 @@ func (o Object) settled(write, change time.Time) bool {
 // about reports whether the object can have made the change at all, whenever it was written.
 func (o Object) about(c Change) bool {
 	if len(o.Injectors) > 0 && !slices.ContainsFunc(o.Injectors, c.by) {
+		return false
+	}
+	if c.NoPolicy && strings.HasPrefix(o.Kind, "MutatingAdmissionPolicy") {
 		return false
 	}
 	return o.Kind != "LimitRange" || all(c.Paths, "resources")

@@ -7,12 +7,16 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/cause"
 	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
+	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // Question is what cause asks about a change that drift consists of.
 type Question struct {
 	ID, Webhook string
 	cause.Change
+	// Mutators are what changes Pods and sees all that differ so, CONFIGURATION/WEBHOOK or the
+	// name of a policy; nil where that does not tell who makes it.
+	Mutators []string
 	// Pods are the UIDs of those that differ in it.
 	Pods []string
 }
@@ -32,6 +36,7 @@ func (q Question) LastBorn(born map[string]time.Time) (last time.Time) {
 func (r *Report) Questions() []Question {
 	index := r.index()
 	questions := make([]Question, len(r.grouped))
+	seen := make([]bool, len(r.grouped))
 	injected := map[string]map[string]bool{} // namespaces by sidecar; "": all in which something is injected
 	for _, item := range r.Items {
 		for at := range item.driftsBy(index) {
@@ -40,6 +45,16 @@ func (r *Report) Questions() []Question {
 				q.Namespaces = append(q.Namespaces, item.Namespace)
 			}
 			q.Pods = append(q.Pods, item.podsDiffering(r.Changes[at].ID)...)
+			for _, revision := range item.Revisions {
+				if !slices.ContainsFunc(revision.Changes, func(c verdict.Change) bool { return c.ID == r.Changes[at].ID }) {
+					continue
+				}
+				if !seen[at] {
+					seen[at], q.Mutators = true, slices.Clone(revision.Mutators)
+					continue
+				}
+				q.Mutators = slices.DeleteFunc(q.Mutators, func(name string) bool { return !slices.Contains(revision.Mutators, name) })
+			}
 		}
 		for _, revision := range item.Revisions {
 			for _, sidecar := range append(revision.Sidecars, "") {
@@ -55,6 +70,10 @@ func (r *Report) Questions() []Question {
 	for at, c := range r.grouped {
 		q := &questions[at]
 		q.ID, q.Webhook, q.Kind = r.Changes[at].ID, r.Changes[at].Webhook, string(c.Kind)
+		if slices.ContainsFunc(c.Places, func(p verdict.Change) bool { return p.To == nil }) {
+			q.Mutators = nil // it may have been another one's, which is asked no more
+		}
+		q.NoPolicy = len(q.Mutators) > 0 && !slices.ContainsFunc(q.Mutators, func(name string) bool { return !strings.Contains(name, "/") })
 		sidecars := []string{}
 		for _, place := range c.Places {
 			q.Parts, q.Paths = append(q.Parts, place.Part), append(q.Paths, place.Path)

@@ -50,6 +50,9 @@ func TestCauses(t *testing.T) {
 			o := w.run(t, s, managers[(n+round)%len(managers)], round, n)
 			outcomes = append(outcomes, o)
 			t.Logf("%-40s %-26s rank %d %s: %s", s.kind, o.manager, o.rank, o.certainty(), o.verdict.By)
+			for _, c := range o.verdict.Candidates {
+				t.Logf("    %s %s %s %q: %s", c.Who(), c.What, c.Object(), c.Fields, c.Why)
+			}
 		}
 	}
 	f := figuresOf(outcomes)

@@ -56,6 +56,8 @@ const patience = time.Minute
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	c := clustertest.New(t, cluster.Options{})
+	w := &world{Cluster: c}
+	w.lookBefore(t)
 	product, err := install.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +67,6 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	w := &world{Cluster: c}
 	if w.dynamic, err = dynamic.NewForConfig(c.RESTConfig()); err != nil {
 		t.Fatal(err)
 	}
@@ -80,11 +81,22 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.allow(t)
-	if err := w.look(t.Context()); err != nil { // as a daemon does long before
-		t.Fatal(err)
-	}
 	w.build(t)
 	return w
+}
+
+// lookBefore is the first look, which a daemon has long behind it.
+func (w *world) lookBefore(t *testing.T) {
+	t.Helper()
+	reader, err := inputs.New(w.RESTConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, err := reader.Look(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.ledger.Observe(seen)
 }
 
 // allow gives the auditor the component's rights, and a Role in each injector's namespace, as
@@ -267,7 +279,7 @@ func (w *world) explain(t *testing.T, found *report.Report) (verdicts []cause.Ve
 			continue
 		}
 		q.After, q.By = at.After, at.By
-		q.Injectors = w.reader.Makers(q.Change, q.Webhook)
+		q.Injectors = w.reader.Makers(q.Change, q.Webhook, q.Mutators)
 		v := w.ledger.Judge(q.Change)
 		w.journal.Explain(q.ID, at, v)
 		verdicts = append(verdicts, v)

@@ -161,7 +161,7 @@ func (l *look) reads(ctx context.Context, i injector) {
 
 // readsAsKnown is by what is known of the injector's code.
 func (l *look) readsAsKnown(i injector, found runs, refers func(string) bool) {
-	l.want(schema.GroupResource{Resource: "configmaps"}, i.namespace, claim{injector: i.configuration, mounted: found.mounted, keys: func(name string) []string { return i.known.Keys(name, i.revision) }, take: func(_, name string) (cause.Link, bool) {
+	l.want(schema.GroupResource{Resource: "configmaps"}, i.namespace, claim{injector: i.configuration, mounted: found.mounted, keys: func(name string) (keys, kinds []string) { return i.known.Keys(name, i.revision) }, take: func(_, name string) (cause.Link, bool) {
 		return cause.Reads, i.known.ReadsConfigMap(name, i.revision) || refers(name) && !common(name)
 	}})
 	if len(i.known.Sized) > 0 {

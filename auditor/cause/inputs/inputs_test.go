@@ -80,15 +80,18 @@ func TestMakers(t *testing.T) {
 		change  cause.Change
 		webhook string
 		want    []string
+		sees    []string
 	}{
-		"told":                     {cause.Change{Parts: []string{"container/istio-proxy"}}, "dapr/x", []string{"dapr"}},
-		"by a container":           {cause.Change{Parts: []string{"container/istio-proxy"}, Namespaces: []string{"shop"}}, "", []string{"istio"}},
-		"another container":        {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own"}},
-		"not that of a known one":  {cause.Change{Parts: []string{"pod"}, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own"}},
-		"what goes":                {cause.Change{Parts: []string{"container/agent"}, Kind: removed, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own", "elsewhere"}},
-		"none selects it any more": {cause.Change{Parts: []string{"container/daprd"}, Namespaces: []string{"plain"}}, "", []string{"dapr"}},
+		"told":                     {cause.Change{Parts: []string{"container/istio-proxy"}}, "dapr/x", []string{"dapr"}, nil},
+		"by a container":           {cause.Change{Parts: []string{"container/istio-proxy"}, Namespaces: []string{"shop"}}, "", []string{"istio"}, nil},
+		"another container":        {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own"}, nil},
+		"not that of a known one":  {cause.Change{Parts: []string{"pod"}, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own"}, nil},
+		"what goes":                {cause.Change{Parts: []string{"container/agent"}, Kind: removed, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own", "elsewhere"}, nil},
+		"none selects it any more": {cause.Change{Parts: []string{"container/daprd"}, Namespaces: []string{"plain"}}, "", []string{"dapr"}, nil},
+		"a policy's alone":         {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"a-policy"}, []string{"a-policy"}},
+		"whom others do not see":   {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"own"}, []string{"own/x", "a-policy"}},
 	} {
-		if diff := cmp.Diff(test.want, r.Makers(test.change, test.webhook)); diff != "" {
+		if diff := cmp.Diff(test.want, r.Makers(test.change, test.webhook, test.sees)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}

@@ -14,14 +14,23 @@ import (
 const removed = "containerRemoved"
 
 // Makers are the webhook configurations, of the last look, one of which makes a change; nil
-// where that is not known. webhook is CONFIGURATION/WEBHOOK, if it is known.
-func (r *Reader) Makers(c cause.Change, webhook string) []string {
+// where that is not known. webhook is CONFIGURATION/WEBHOOK, if it is known; mutators are
+// those that may be, policies among them, if these are.
+func (r *Reader) Makers(c cause.Change, webhook string, mutators []string) []string {
 	if configuration, _, ok := strings.Cut(webhook, "/"); ok {
 		return []string{configuration}
 	}
 	candidates := slices.DeleteFunc(slices.Clone(r.injectors), func(i injector) bool { return !i.isKnown || !i.known.Injects(c.Parts) })
 	if len(candidates) == 0 {
 		candidates = slices.DeleteFunc(slices.Clone(r.injectors), func(i injector) bool { return i.isKnown && i.known.Foreign(c.Parts) })
+	}
+	if len(mutators) > 0 {
+		candidates = slices.DeleteFunc(candidates, func(i injector) bool {
+			return !slices.ContainsFunc(mutators, func(name string) bool { return strings.HasPrefix(name, i.configuration+"/") })
+		})
+	}
+	if len(mutators) > 0 && len(candidates) == 0 {
+		return mutators // it is no injector's
 	}
 	if c.Kind != removed {
 		selecting := slices.DeleteFunc(slices.Clone(candidates), func(i injector) bool { return !r.selects(i, c.Namespaces) })

@@ -126,7 +126,7 @@ type claim struct {
 	// mounted are those that Pods get from the kubelet, and settled when the Pods of
 	// workloads became ready.
 	mounted []string
-	keys    func(name string) []string // of ConfigMaps; nil: all
+	keys    func(name string) (keys, kinds []string) // of ConfigMaps; nil: all
 	settled map[string]time.Time
 	// home is the namespace that is listed where all may not be; empty: none.
 	home string
@@ -268,9 +268,9 @@ func (l *look) add(gvk schema.GroupVersionKind, m metav1.Object, list string, li
 	o.Group, o.Kind, o.Link, o.List, o.Sized = gvk.Group, gvk.Kind, link, list, c.sized
 	o.Reach, o.Injectors = "", nil
 	o.Mounted, o.Settled = slices.Contains(c.mounted, o.Name), c.settled[o.Name]
-	o.Keys = nil
+	o.Keys, o.Kinds = nil, nil
 	if c.keys != nil {
-		o.Keys = c.keys(o.Name)
+		o.Keys, o.Kinds = c.keys(o.Name)
 	}
 	if c.reach != nil {
 		o.Reach = c.reach(o.Namespace, o.Name)
