@@ -124,7 +124,7 @@ func (q question) check(ctx context.Context, before object) (_ object, present a
 		return before, present, "", nil // whatever it is, the candidate has no part in it
 	}
 	if len(others) == 0 && !byPluginsAlone(differing) {
-		return nil, present, "", selfCheckFailed(differing)
+		return q.checkBare(ctx, present, differing)
 	}
 	before = grafted(before, present.pod, q.answer)
 	if present, differing, err = q.admitPresent(ctx, before); err == nil && len(differing) > 0 {
@@ -140,6 +140,31 @@ func (q question) check(ctx context.Context, before object) (_ object, present a
 		note = fmt.Sprintf("what %s adds was taken from the dry run, as they could not be asked", strings.Join(others, ", "))
 	}
 	return before, present, note, nil
+}
+
+// checkBare checks once more, with the Pod that the API server itself makes with injection
+// switched off, where that is known and the injector is the only one: in-tree plugins may have
+// set what the dry run does not tell from what is injected.
+func (q question) checkBare(ctx context.Context, failed admitted, differing []verdict.Change) (_ object, present admitted, note string, err error) {
+	off := q.switches()
+	if off == nil || failed.others {
+		return nil, failed, "", selfCheckFailed(differing)
+	}
+	before, err := q.bare(ctx, off)
+	if _, refused := denial(err); refused {
+		return nil, failed, "", selfCheckFailed(differing)
+	}
+	if err != nil {
+		return nil, failed, "", err
+	}
+	present, still, err := q.admitPresent(ctx, before)
+	if err != nil {
+		return nil, present, "", err
+	}
+	if len(still) > 0 {
+		return nil, present, "", selfCheckFailed(differing)
+	}
+	return before, present, "", nil
 }
 
 func selfCheckFailed(differing []verdict.Change) error {

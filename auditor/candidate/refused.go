@@ -22,25 +22,13 @@ func (q question) ofRefused(ctx context.Context) (audit.Future, error) {
 	if off == nil {
 		return audit.Future{}, unknown("not previewed, as it is refused today and injection cannot be switched off to see what the injector is given: %s", q.Refusal.Reason)
 	}
-	raw, err := encode(q.submission(q.submitted, off))
-	if err != nil {
-		return audit.Future{}, err
-	}
-	bare, err := q.Inject(ctx, raw)
+	before, err := q.bare(ctx, off)
 	if _, refused := denial(err); refused {
 		return audit.Future{}, q.Refusal // whatever is injected
 	}
 	if err != nil {
 		return audit.Future{}, err
 	}
-	if bare, err = q.restored(bare, q.submitted, off); err != nil {
-		return audit.Future{}, err
-	}
-	before, err := decodeObject(bare)
-	if err != nil {
-		return audit.Future{}, err
-	}
-	before = q.asGiven(before)
 	present, err := q.admit(ctx, before, false)
 	refusal, denied := denial(err)
 	if err != nil && !denied {
@@ -65,6 +53,28 @@ func (q question) ofRefused(ctx context.Context) (audit.Future, error) {
 	}
 	pod, err := again(ctx)
 	return audit.Future{Pod: pod, Again: again}, err
+}
+
+// bare is the Pod that admission makes with injection switched off, as webhooks are given it
+// where nobody but the injector changes it.
+func (q question) bare(ctx context.Context, off []mark) (object, error) {
+	q.answer = nil // it says nothing of this one
+	raw, err := encode(q.submission(q.submitted, off))
+	if err != nil {
+		return nil, err
+	}
+	made, err := q.Inject(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	if made, err = q.restored(made, q.submitted, off); err != nil {
+		return nil, err
+	}
+	pod, err := decodeObject(made)
+	if err != nil {
+		return nil, err
+	}
+	return withDefaults(q.asGiven(pod)), nil
 }
 
 // asGiven is a Pod of a dry run as it was before it would have been stored.

@@ -206,7 +206,7 @@ func TestPreviewCommand(t *testing.T) {
 		return []injector.Operation{injector.AddContainer(corev1.Container{Name: "proxy", Image: "proxy:1", Args: []string{"--new"}})}
 	})
 	out, errOut, code := command(append(server, "--fail-on", "behaviour", "-o", "markdown")...)
-	for _, want := range []string{"### Preview: 1 workload would change", "#### What the candidate changes", "| proxy args", "**behaviour**", "(in part drift of today)"} {
+	for _, want := range []string{"### Preview", ": 1 workload would change", "#### What the candidate changes", "| proxy args", "**behaviour**", "(in part drift of today)"} {
 		if code != 1 || !strings.Contains(out, want) {
 			t.Errorf("exit code %d, without %q:\n%s%s", code, want, out, errOut)
 		}
