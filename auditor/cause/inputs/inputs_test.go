@@ -189,3 +189,26 @@ func TestWhatCouldNotBeReadIsSaid(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoIsBound(t *testing.T) {
+	account := func(namespace string) []rbacv1.Subject {
+		return []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "default"}}
+	}
+	for name, test := range map[string]struct {
+		subjects []rbacv1.Subject
+		in       string
+		want     bool
+	}{
+		"by its namespace":     {account("own"), "shop", true},
+		"of another namespace": {account("shop"), "own", false},
+		"of the binding's":     {account(""), "own", true},
+		"of another binding's": {account(""), "shop", false},
+		"of none":              {account(""), "", false},
+		"all of a namespace":   {[]rbacv1.Subject{{Kind: rbacv1.GroupKind, Name: "system:serviceaccounts:own"}}, "", true},
+		"a person":             {[]rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "default"}}, "own", false},
+	} {
+		if got := binds(test.subjects, test.in, "own", []string{"default"}); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

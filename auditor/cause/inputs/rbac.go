@@ -1,6 +1,7 @@
 package inputs
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -69,12 +70,7 @@ func (l *look) rulesOf(ctx context.Context, i injector, accounts []string) (rule
 	if len(accounts) == 0 {
 		return rules{}, nil
 	}
-	bound := func(subjects []rbacv1.Subject) bool {
-		return slices.ContainsFunc(subjects, func(s rbacv1.Subject) bool {
-			return s.Kind == rbacv1.ServiceAccountKind && s.Namespace == i.namespace && slices.Contains(accounts, s.Name) ||
-				s.Kind == rbacv1.GroupKind && (s.Name == "system:serviceaccounts" || s.Name == "system:serviceaccounts:"+i.namespace)
-		})
-	}
+	bound := func(subjects []rbacv1.Subject, in string) bool { return binds(subjects, in, i.namespace, accounts) }
 	rbac := l.client.RbacV1()
 	everywhere, err := rbac.ClusterRoleBindings().List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -86,7 +82,7 @@ func (l *look) rulesOf(ctx context.Context, i injector, accounts []string) (rule
 	}
 	var found rules
 	for _, b := range everywhere.Items {
-		if bound(b.Subjects) {
+		if bound(b.Subjects, "") {
 			role, err := rbac.ClusterRoles().Get(ctx, b.RoleRef.Name, metav1.GetOptions{})
 			if err = found.take(roleRules(role, err), "", err); err != nil {
 				return rules{}, err
@@ -94,7 +90,7 @@ func (l *look) rulesOf(ctx context.Context, i injector, accounts []string) (rule
 		}
 	}
 	for _, b := range within.Items {
-		if !bound(b.Subjects) {
+		if !bound(b.Subjects, b.Namespace) {
 			continue
 		}
 		if b.RoleRef.Kind == "ClusterRole" {
@@ -115,6 +111,15 @@ func (l *look) rulesOf(ctx context.Context, i injector, accounts []string) (rule
 	}
 	l.rules[i.configuration] = knownRules{found, accounts, l.now().Add(rulesAge)}
 	return found, nil
+}
+
+// binds reports whether a binding, which is in a namespace or in none, is to one of the
+// ServiceAccounts of a namespace. In a RoleBinding an account without one is of the binding's.
+func binds(subjects []rbacv1.Subject, in, namespace string, accounts []string) bool {
+	return slices.ContainsFunc(subjects, func(s rbacv1.Subject) bool {
+		return s.Kind == rbacv1.ServiceAccountKind && cmp.Or(s.Namespace, in) == namespace && slices.Contains(accounts, s.Name) ||
+			s.Kind == rbacv1.GroupKind && (s.Name == "system:serviceaccounts" || s.Name == "system:serviceaccounts:"+namespace)
+	})
 }
 
 func roleRules(role *rbacv1.ClusterRole, err error) []rbacv1.PolicyRule {
