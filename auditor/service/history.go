@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -125,6 +126,23 @@ func (h *history) entries() []journal.Entry {
 	defer h.mu.Unlock()
 	entries, _ := h.journal.Entries()
 	return entries
+}
+
+// keep saves, until ctx is done, what was found out too soon after it was last kept: the next
+// audit may be long after.
+func (h *history) keep(ctx context.Context, log logr.Logger) {
+	ticker := time.NewTicker(journalPause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			if err := h.save(ctx, now); err != nil && ctx.Err() == nil {
+				log.Error(err, "The history of changes is not kept")
+			}
+		}
+	}
 }
 
 // save keeps it for the next leader, if it changed, unless it is too soon.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
+	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
 	"github.com/sidecar-drift/sidecar-drift/auditor/notify"
 	"github.com/sidecar-drift/sidecar-drift/auditor/policyreport"
@@ -47,9 +48,11 @@ type loop struct {
 	kept    *lastReport
 	history *history
 	causes  *causes
-	changes *changes
-	heal    func(context.Context, config.Configuration, *report.Report)
-	tell    func(notify.Message)
+	// announce tells of changes that a round saw begin.
+	announce func(context.Context, *report.Report, map[string]journal.Interval, journal.Audit)
+	changes  *changes
+	heal     func(context.Context, config.Configuration, *report.Report)
+	tell     func(notify.Message)
 	// identify names the cluster.
 	identify func(context.Context, config.Configuration) *report.ClusterIdentity
 	cluster  *report.ClusterIdentity // as it was identified before the first audit
@@ -63,7 +66,7 @@ type loop struct {
 
 func newLoop() *loop {
 	l := &loop{
-		tell: func(notify.Message) {}, identify: func(context.Context, config.Configuration) *report.ClusterIdentity { return nil },
+		tell: func(notify.Message) {}, announce: func(context.Context, *report.Report, map[string]journal.Interval, journal.Audit) {}, identify: func(context.Context, config.Configuration) *report.ClusterIdentity { return nil },
 		changes: newChanges(), reports: policyreport.New(), healed: make(chan struct{}, 1),
 	}
 	l.healed <- struct{}{}
@@ -76,6 +79,9 @@ func newLoop() *loop {
 func (l *loop) run(ctx context.Context) {
 	defer l.healing.Wait()
 	defer l.page.drawings.Wait()
+	var keeping sync.WaitGroup
+	keeping.Go(func() { l.history.keep(ctx, l.log) })
+	defer keeping.Wait()
 	l.first.begin()
 	if err := l.memory.load(ctx); err != nil && ctx.Err() == nil {
 		l.log.Error(err, "Ages are not known")
@@ -198,7 +204,8 @@ func (l *loop) audit(ctx context.Context, c config.Configuration, due request) e
 	}
 	observed := found.Observed()
 	observed.At, observed.Asked = time.Now(), due.scope != watch.Changes
-	found.Began(l.history.audited(observed))
+	open := l.history.audited(observed)
+	found.Began(open)
 	found.Caused(l.history.whose())
 	if c.Causes && (observed.Asked || len(due.concerns) > 0) {
 		l.causes.audited(found.Questions())
@@ -218,6 +225,7 @@ func (l *loop) audit(ctx context.Context, c config.Configuration, due request) e
 	})
 	l.first.end()
 	l.page.audited(found)
+	l.announce(ctx, found, open, observed)
 	for _, message := range fresh.messages(found, begin) {
 		l.tell(message)
 	}

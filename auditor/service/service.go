@@ -208,6 +208,7 @@ func addLoop(mgr manager.Manager, cluster *rest.Config, client kubernetes.Interf
 	}
 	l.causes = newCauses(reader, l.history, func() { l.changes.ask(watch.Changes, "whose changes are is known") }, options.Logger)
 	l.page.journal = l.history.entries
+	l.announce = (&announcer{client, &eventWriter{client, options.Logger}, options.Namespace, options.Name, options.Logger}).began
 	l.kept = &lastReport{objects: client.CoreV1().ConfigMaps(options.Namespace), name: options.Name + lastReportSuffix, masker: l.page.masker}
 	audits := audits{fenced: gate.ProveController, asked: l.metrics.DryRun, judged: l.first.judged, soFar: l.soFar, restless: &restless.Ledger{}, log: options.Logger}
 	rounds := &configuredAuditor{cluster: cluster, audits: audits, changes: l.changes}

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/clustertest"
@@ -242,6 +243,8 @@ subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sideca
 	becomes(t, 1, "sidecar_drift_workloads", model.LabelSet{"kind": "Deployment", "state": "Drifted"}, leader)
 	becomes(t, 2, "sidecar_drift_versions", model.LabelSet{"injector": "other", "current": "false"}, leader)
 
+	announced(t, c, "proxy image 1 → 2: 1 workloads")
+
 	checkPage(t, leader.page, http.StatusOK, namespace)
 	checkPage(t, follower.page, http.StatusServiceUnavailable, "holder of the Lease")
 	checkHosts(t, leader.page)
@@ -270,6 +273,26 @@ subjects: [{kind: ServiceAccount, name: sidecar-drift-auditor, namespace: sideca
 	}
 	if err := follower.Stop(); err != nil {
 		t.Errorf("it does not stop in an orderly way: %v", err)
+	}
+}
+
+// announced waits for an Event that says that injection changed so.
+func announced(t *testing.T, c *cluster.Cluster, note string) {
+	t.Helper()
+	err := cluster.Poll(t.Context(), "an Event of the change", func(ctx context.Context) error {
+		found, err := c.Client().EventsV1().Events(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, e := range found.Items {
+			if e.Reason == "InjectionChanged" && strings.Contains(e.Note, note) {
+				return nil
+			}
+		}
+		return fmt.Errorf("none of %d Events says %q", len(found.Items), note)
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
