@@ -79,7 +79,7 @@ func (p Page) WriteHTML(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	script, err := pageParts("detail.js", "model.js", "list.js", "filters.js", "changes.js", "timeline.js", "page.js", "start.js")
+	script, err := pageParts("detail.js", "model.js", "list.js", "filters.js", "changes.js", "timeline.js", "versions.js", "page.js", "start.js")
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/mask"
 	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
@@ -27,7 +28,35 @@ type pageData struct {
 	History []Point  `json:"history,omitempty"`
 	// Journal has no places and no workloads: the report has those of what is open.
 	Journal []journal.Entry `json:"journal,omitempty"`
-	Live    *pageLive       `json:"live,omitempty"`
+	// Versions are those that run, with nothing of a Pod's own.
+	Versions []pageVersion `json:"versions,omitempty"`
+	Live     *pageLive     `json:"live,omitempty"`
+}
+
+type pageVersion struct {
+	ID         string     `json:"id"`
+	Injector   string     `json:"injector"`
+	Revision   string     `json:"revision,omitempty"`
+	Images     string     `json:"images"`
+	Pods       int        `json:"pods"`
+	Workloads  int        `json:"workloads"`
+	Namespaces int        `json:"namespaces"`
+	OldestPod  *time.Time `json:"oldestPod,omitempty"`
+	// Says is what its Pods would get, a line each.
+	Says []string `json:"says"`
+}
+
+// pageVersions are those that run; secrets are masked, whoever looks.
+func (r *Report) pageVersions() []pageVersion {
+	var all []pageVersion
+	for _, v := range NewVersions(r.Census(), 0, true, mask.Constant()).Versions {
+		lines := versionLines(v, 0, TextOptions{})
+		all = append(all, pageVersion{
+			ID: v.ID, Injector: v.Injector, Revision: v.Revision, Images: lines[0],
+			Pods: v.Pods, Workloads: v.Workloads, Namespaces: v.Namespaces, OldestPod: v.OldestPod, Says: lines[1:],
+		})
+	}
+	return all
 }
 
 type pageReport struct {
@@ -65,7 +94,7 @@ func (p Page) json() ([]byte, error) {
 		data.Details[i] = strings.Join(details(item, told{}, 0), " ")
 		data.Report.Items[i] = pageItem{Item: item, Revisions: distinct.revisions(item.Revisions)}
 	}
-	data.Changes = distinct.all
+	data.Changes, data.Versions = distinct.all, p.Report.report.pageVersions()
 	data.Journal = slices.Clone(p.Journal[:min(len(p.Journal), mostTimeline)])
 	for i := range data.Journal {
 		e := &data.Journal[i]

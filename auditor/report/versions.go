@@ -25,6 +25,8 @@ type Versions struct {
 	APIVersion  string    `json:"apiVersion"`
 	Kind        string    `json:"kind"`
 	GeneratedAt time.Time `json:"generatedAt"`
+	// Cluster is the one that they run in.
+	Cluster *ClusterIdentity `json:"cluster,omitempty"`
 	// Asked says whether admission was asked what re-created Pods would get.
 	Asked bool `json:"asked"`
 	// Pods is how many were looked at, with a sidecar or without.
@@ -88,6 +90,9 @@ func (v *Versions) WriteTable(w io.Writer, now time.Time, o TextOptions) error {
 	if len(g.rows) > 0 {
 		g.write(&b, o)
 		b.WriteByte('\n')
+	}
+	for _, line := range (&Report{Cluster: v.Cluster}).identityLines(o) {
+		b.WriteString(line + "\n")
 	}
 	b.WriteString(v.summary())
 	for _, note := range v.Notes {

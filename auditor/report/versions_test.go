@@ -60,3 +60,23 @@ func TestVersions(t *testing.T) {
 		t.Errorf("%v: %q", err, out.String())
 	}
 }
+
+// The page says what runs, without what is secret in it.
+func TestVersionsOnThePage(t *testing.T) {
+	old, fresh := specOf(t, "docker.io/istio/proxyv2:1.28.0", "150m", "correct horse battery"), specOf(t, "docker.io/istio/proxyv2:1.29.0", "150m", "staple 7f3a91c0")
+	r := &report.Report{Items: []report.Item{{
+		Namespace: "shop", Kind: "Deployment", Name: "web", State: "Drifted",
+		Revisions: []report.Revision{{Running: []versions.Running{{Spec: old, Pods: 3}}, Wanted: []versions.Spec{fresh}}},
+	}}}
+	var out bytes.Buffer
+	if err := (report.Page{Report: r.Masked(mask.Off())}).WriteHTML(&out); err != nil {
+		t.Fatal(err)
+	}
+	page := out.String()
+	if !strings.Contains(page, `"images":"istio-proxy proxyv2:1.28.0","pods":3`) || !strings.Contains(page, "becomes "+fresh.ID().String()) {
+		t.Error("the page does not say what runs")
+	}
+	if strings.Contains(page, "correct horse") || strings.Contains(page, "7f3a91c0") {
+		t.Error("a secret is on the page")
+	}
+}

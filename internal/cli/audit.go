@@ -308,6 +308,7 @@ func (o *auditOptions) auditing(selected inventory.Selection, progress func(done
 		Autoscalers:        o.selection.autoscalerRules(),
 		CompareAnnotations: o.selection.annotations,
 		Preview:            o.preview,
+		Versions:           o.format == report.HTML,
 		Progress:           progress,
 		Log:                logr.Discard(),
 	}

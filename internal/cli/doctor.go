@@ -119,6 +119,7 @@ func (o *doctorOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	found.Cluster = new(o.connection.identity(config))
 	if err := found.Write(o.Out, o.format, textOptions(o.Out)); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}

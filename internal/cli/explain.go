@@ -87,6 +87,7 @@ func (o *explainOptions) Run(ctx context.Context) error {
 		told.item = item
 		e.WriteString(report.Printable(told.paragraph()) + "\n\n")
 		e.workload(item)
+		e.line("  ", "Cluster", strings.TrimPrefix(o.connection.identity(config).String(), "cluster "))
 		for _, r := range item.Revisions {
 			e.revision(r, slices.DeleteFunc(slices.Clone(compared), func(c audit.Comparison) bool { return c.Revision != r.Name }))
 		}

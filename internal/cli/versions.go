@@ -110,6 +110,7 @@ func (o *versionsOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	found.Cluster = new(o.connection.identity(config))
 	found.Notes = append(found.Notes, notes...)
 	if o.format != report.Table {
 		return report.Marshal(o.Out, o.format, found)

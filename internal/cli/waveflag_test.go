@@ -8,7 +8,7 @@ import (
 func TestParseWave(t *testing.T) {
 	for text, want := range map[string]string{
 		"staging; namespaceSelector=env=staging; soak=24h; maxDriftPercent=5%; maxUnavailablePercent=1; maxRisk=version": "",
-		"prod; namespaceSelector=env in (prod,live); selector=tier!=canary;":                            "",
+		"prod; namespaceSelector=env in (prod,live); selector=tier!=canary;":                                             "",
 		"prod":                    "",
 		"prod; env=prod":          "give NAME; KEY=VALUE; …",
 		"prod; soak":              "give NAME; KEY=VALUE; …",

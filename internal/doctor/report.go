@@ -37,6 +37,8 @@ type Report struct {
 	APIVersion  string    `json:"apiVersion"`
 	Kind        string    `json:"kind"`
 	GeneratedAt time.Time `json:"generatedAt"`
+	// Cluster is the one that was examined.
+	Cluster *report.ClusterIdentity `json:"cluster,omitempty"`
 	// Summary counts the items by state.
 	Summary map[State]int `json:"summary"`
 	// Items are in the order of the checks in docs/doctor.md.

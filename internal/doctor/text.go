@@ -46,7 +46,12 @@ func (r *Report) text(o report.TextOptions) string {
 		}
 		b.WriteString(strings.Join(lines, "\n"+strings.Repeat(" ", indent)) + "\n")
 	}
-	return b.String() + "\n" + r.summary() + "\n"
+	b.WriteString("\n")
+	if r.Cluster != nil {
+		b.WriteString("Cluster " + strings.TrimPrefix(r.Cluster.String(), "cluster ") + ": " + r.summary() + "\n")
+		return b.String()
+	}
+	return b.String() + r.summary() + "\n"
 }
 
 // summary counts the findings by state.

@@ -29,6 +29,7 @@ function draw() {
   keepFocus(drawTimeline);
   drawWaves();
   keepFocus(drawNamespaces);
+  drawVersions();
   drawFilters();
   drawRows();
 }
@@ -132,6 +133,10 @@ function start() {
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', nameTheme);
   startFilters();
   startList();
+  $('versions-more').addEventListener('click', () => {
+    view.allVersions = true;
+    drawVersions();
+  });
   $('namespaces-more').addEventListener('click', () => {
     view.allNamespaces = true;
     drawNamespaces();
