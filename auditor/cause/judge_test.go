@@ -71,6 +71,14 @@ func TestJudge(t *testing.T) {
 			image, []Seen{seen(-60, old), seen(61, object(template, write("helm", 58, "data.values"), write("kubectl-edit", 40, "data.config")))},
 			"one of these two: helm updated ConfigMap istio-system/istio-sidecar-injector (data.values), 2s before it was seen; kubectl-edit updated ConfigMap istio-system/istio-sidecar-injector (data.config), 20s before it was seen",
 		},
+		"two, and more that may not be read": {
+			image, []Seen{seen(-60, old), func() Seen {
+				s := seen(61, object(template, write("helm", 58, "data.values"), write("kubectl-edit", 40, "data.config")))
+				s.Unseen = []Unseen{{What: "proxyconfigs (forbidden)"}}
+				return s
+			}()},
+			"one of these two: helm updated ConfigMap istio-system/istio-sidecar-injector (data.values), 2s before it was seen; kubectl-edit updated ConfigMap istio-system/istio-sidecar-injector (data.config), 20s before it was seen; not read: proxyconfigs (forbidden)",
+		},
 		"two of one release": {
 			image, []Seen{seen(-60, old), seen(61, object(template, write("helm", 58, "data.values")), object("ConfigMap istio-system/istio", write("helm", 58, "data.mesh")))},
 			"one of these two, both by helm: helm updated ConfigMap istio-system/istio (data.mesh), 2s before it was seen; helm updated ConfigMap istio-system/istio-sidecar-injector (data.values), 2s before it was seen",

@@ -33,6 +33,9 @@ func (l *Ledger) verdict(c Change, fits []fit, first Certainty, doubt string) Ve
 		if len(fits) > 2 {
 			v.By += "; …"
 		}
+		if unseen := l.unseen(c); unseen != "" {
+			v.By += "; not read: " + unseen
+		}
 	}
 	return v
 }

@@ -96,10 +96,10 @@ subjects: [{kind: ServiceAccount, name: default}]
 		t.Errorf("history show: %v\n%s", err, out)
 	}
 
-	inThisOrder(t, auditedCauses(t, c, namespace), "#1 proxy image 1 → 2", "by: most likely "+write, "web Drifted")
+	inThisOrder(t, auditedCauses(t, c, namespace), "#1 proxy image 1 → 2", "by: ", write, "web Drifted")
 	inThisOrder(t, explainCommand(t, c, "-n", namespace, "deploy/web"),
 		"1 Pod of Deployment "+namespace+"/web is not what admission would make of it today: proxy image 1 → 2. This began after ",
-		"Whose change it is: most likely "+write, "Whatever re-creates a Pod", "sidecar-drift rollout deployment/web --namespace "+namespace,
+		"Whose change it is: ", write, "Whatever re-creates a Pod", "sidecar-drift rollout deployment/web --namespace "+namespace,
 		"Deployment "+namespace+"/web: Drifted")
 
 	kubectl("-n", system, "delete", "rolebinding", "sidecar-drift-causes")
