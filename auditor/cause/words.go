@@ -14,7 +14,7 @@ import (
 func (l *Ledger) verdict(c Change, fits []fit, first Certainty, doubt string) Verdict {
 	var v Verdict
 	for i, f := range fits[:min(len(fits), mostCandidates)] {
-		candidate := f.candidate(c)
+		candidate := f.candidate()
 		if i == 0 {
 			candidate.Certainty = first
 		}
@@ -60,7 +60,7 @@ func number(n int) string {
 	return fmt.Sprint(n)
 }
 
-func (f fit) candidate(c Change) Candidate {
+func (f fit) candidate() Candidate {
 	candidate := Candidate{
 		Kind: f.object.Kind, Namespace: f.object.Namespace, Name: f.object.Name, Others: f.others,
 		Manager: f.manager, What: f.what, Certainty: Possible, Why: f.why(),

@@ -29,10 +29,10 @@ func Each(ctx context.Context, client rest.Interface, selection Selection, begin
 				resource: pods, namespace: namespace,
 				labels: selection.LabelSelector, fields: selection.fieldSelector(),
 			}, func(raw []byte) error {
-				node, err := jsontree.Parse(raw)
-				if err != nil {
+				node, malformed := jsontree.Parse(raw)
+				if malformed != nil {
 					unread++
-					return nil
+					return nil //nolint:nilerr // what is wrong with one Pod stays with it
 				}
 				r := selection.record(node)
 				switch {

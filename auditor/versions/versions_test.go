@@ -34,8 +34,8 @@ func onlySpec(t testing.TB, pod jsontree.Node, sidecars ...string) Spec {
 	return specs[0]
 }
 
-// real are Pods that the real injectors made, by their case in the testdata of the verdict.
-func real(t testing.TB, name string) jsontree.Node {
+// injected are Pods that the real injectors made, by their case in the testdata of the verdict.
+func injected(t testing.TB, name string) jsontree.Node {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "verdict", "testdata", filepath.FromSlash(name)+".json"))
 	if err != nil {
@@ -48,7 +48,7 @@ func real(t testing.TB, name string) jsontree.Node {
 func TestOfIstio(t *testing.T) {
 	var ids []string
 	for _, name := range []string{"istio-1.27-to-1.28/live", "istio-1.27-to-1.28/fresh"} {
-		specs, err := Of(real(t, name))
+		specs, err := Of(injected(t, name))
 		if err != nil || len(specs) != 1 {
 			t.Fatalf("%s: %d specs, %v", name, len(specs), err)
 		}
@@ -60,7 +60,7 @@ func TestOfIstio(t *testing.T) {
 	if ids[0] == ids[1] {
 		t.Error("both have the same version")
 	}
-	before, after := onlySpec(t, real(t, "istio-1.27-to-1.28/live"), "istio-proxy"), onlySpec(t, real(t, "istio-1.27-to-1.28/fresh"), "istio-proxy")
+	before, after := onlySpec(t, injected(t, "istio-1.27-to-1.28/live"), "istio-proxy"), onlySpec(t, injected(t, "istio-1.27-to-1.28/fresh"), "istio-proxy")
 	var got []string
 	for _, c := range Differences(before, after) {
 		got = append(got, fmt.Sprintf("%s %s→%s", c.Place(), c.From, c.To))
@@ -221,7 +221,7 @@ func TestCensusIsBounded(t *testing.T) {
 // A Pod of anybody's making gives specs that can be compared, or an error.
 func FuzzOf(f *testing.F) {
 	for _, name := range []string{"istio-1.27-to-1.28/live", "native-sidecar/fresh", "declared-by-the-user/live"} {
-		f.Add([]byte(real(f, name).Raw()))
+		f.Add(injected(f, name).Raw())
 	}
 	f.Add([]byte(sidecarPod("web", "shop", "server", 8080, "100m")))
 	f.Add([]byte(`{"spec":{"containers":[{"name":"a","args":[1,"-x","","--y=",null],"env":[{"name":"A"},7],"ports":[{}],"resources":{}}]}}`))

@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -274,8 +275,11 @@ func policiesInForce(t *testing.T, c *cluster.Cluster, namespace string, mutatin
 	err := cluster.Poll(t.Context(), "policies to be in force", func(ctx context.Context) error {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "probe", Namespace: namespace}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app:1"}}}}
 		_, err := c.Client().CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if err == nil || !strings.Contains(err.Error(), "'"+namespace) { // its own refusal, or that of what is tried
-			return fmt.Errorf("the probe is not refused yet: %v", err)
+		if err == nil {
+			return errors.New("the probe is not refused yet")
+		}
+		if !strings.Contains(err.Error(), "'"+namespace) { // its own refusal, or that of what is tried
+			return fmt.Errorf("the probe is not refused yet: %w", err)
 		}
 		return nil
 	})

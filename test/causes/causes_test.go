@@ -65,7 +65,8 @@ func TestCauses(t *testing.T) {
 			t.Errorf("%s by %s is not among the first two: %+v", o.kind, o.manager, o.verdict)
 		}
 	}
-	if 100*f.first < 95*f.visible {
+	// Of the few of the short form one decoy that fits as well is more than 5 %.
+	if 100*f.first < 95*f.visible && (*full || f.visible-f.first > 2) {
 		t.Errorf("the true cause is first in %d of %d", f.first, f.visible)
 	}
 	if *published != "" {

@@ -56,11 +56,11 @@ func Connect(ctx context.Context, cfg *rest.Config, set *Set) (*Policies, error)
 	cfg = rest.CopyConfig(cfg)
 	cfg.ContentConfig = rest.ContentConfig{ContentType: "application/json", AcceptContentTypes: "application/json"}
 	cfg.QPS = -1
-	real, err := kubernetes.NewForConfig(cfg)
+	present, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return nil, err
 	}
-	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(real.Discovery()))
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(present.Discovery()))
 	if err := set.stored(ctx, cfg, mapper); err != nil {
 		return nil, err
 	}
@@ -233,7 +233,7 @@ func onceRead(ctx context.Context, ask func() error) error {
 // resources. Policies that match a Pod match it as v1.
 type objects struct{}
 
-func (objects) GetObjectCreater() runtime.ObjectCreater     { return creater{} }
+func (objects) GetObjectCreater() runtime.ObjectCreater     { return maker{} }
 func (objects) GetObjectTyper() runtime.ObjectTyper         { return typer }
 func (objects) GetObjectDefaulter() runtime.ObjectDefaulter { return defaulter{} }
 func (objects) GetObjectConvertor() runtime.ObjectConvertor { return convertor{} }

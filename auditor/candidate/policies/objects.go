@@ -11,9 +11,9 @@ import (
 
 var typer = unstructuredscheme.NewUnstructuredObjectTyper()
 
-type creater struct{}
+type maker struct{}
 
-func (creater) New(kind schema.GroupVersionKind) (runtime.Object, error) {
+func (maker) New(kind schema.GroupVersionKind) (runtime.Object, error) {
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(kind)
 	return object, nil

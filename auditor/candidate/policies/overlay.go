@@ -207,7 +207,9 @@ func (o *overlay) withParams(r *http.Request, path string) (*http.Response, erro
 	}
 	ours := o.params[path]
 	list.Items = slices.DeleteFunc(list.Items, func(item json.RawMessage) bool {
-		var named struct{ Metadata struct{ Namespace, Name string } }
+		var named struct {
+			Metadata struct{ Namespace, Name string }
+		}
 		return json.Unmarshal(item, &named) == nil && slices.ContainsFunc(ours, func(p unstructured.Unstructured) bool {
 			return p.GetNamespace() == named.Metadata.Namespace && p.GetName() == named.Metadata.Name
 		})
