@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -38,7 +39,7 @@ func (a *announcer) began(ctx context.Context, found *report.Report, open map[st
 	announced := 0
 	for _, c := range found.Changes {
 		i, known := open[c.ID]
-		if !known || i.After.IsZero() || !i.By.Equal(round.At) {
+		if !known || i.After.IsZero() || !i.By.Equal(round.At.Truncate(time.Second)) { // as the journal has it
 			continue
 		}
 		if announced++; announced > mostAnnounced {

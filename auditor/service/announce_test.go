@@ -24,7 +24,7 @@ import (
 // where that is not known or not allowed, on the journal.
 func TestAChangeLeavesAnEvent(t *testing.T) {
 	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
-	before, round := now.Add(-time.Minute), journal.Audit{At: now}
+	before, round := now.Add(-time.Minute), journal.Audit{At: now.Add(300 * time.Millisecond)}
 	istio := &admissionregistrationv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "istio"},
 		Webhooks: []admissionregistrationv1.MutatingWebhook{

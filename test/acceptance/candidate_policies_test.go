@@ -219,6 +219,9 @@ func TestPreviewOfPolicies(t *testing.T) {
 	// truth afterwards is what the Pods' controllers are told.
 	person := account(t, c, name, readPods, createPods, `{apiGroups: [apps], resources: [replicasets, deployments, statefulsets, controllerrevisions], verbs: [get, list]}`,
 		`{apiGroups: [""], resources: [namespaces, configmaps], verbs: [get, list, watch]}`, `{apiGroups: [admissionregistration.k8s.io], resources: ["*"], verbs: [get, list]}`)
+	// While a policy has ConfigMaps as parameters the API server knows of all; once none had, its
+	// informer has stopped, and is not begun again (k8s.io/apiserver, policy_source.go).
+	clusterWide(t, c, validation(`true`, notFound).with(map[string]string{"limit": "1"}).boundBy(`validationActions: [Deny], paramRef: {name: limit, parameterNotFoundAction: Allow}`).documents(name, name))
 	for policy, p := range candidatePolicies() {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
@@ -241,10 +244,7 @@ spec: {serviceName: db, selector: {matchLabels: {app: db}}, template: {metadata:
 
 			clusterWide(t, c, yamls)
 			policiesInForce(t, c, namespace, p.mutating)
-			after, err := audit.Run(t.Context(), c.RESTConfig(), audit.Options{Selection: inventory.Selection{Namespace: namespace}, Concurrency: 4, Log: logr.Discard()})
-			if err != nil {
-				t.Fatal(err)
-			}
+			after := oncePolicyIsInForce(t, c, namespace, before)
 			sameFuture(t, before, after)
 			if diff := cmp.Diff(reasons(before), reasons(after)); diff != "" {
 				t.Errorf("refused in other words (-previewed +came):\n%s", diff)
@@ -261,6 +261,27 @@ spec: {serviceName: db, selector: {matchLabels: {app: db}}, template: {metadata:
 			}
 		})
 	}
+}
+
+// oncePolicyIsInForce is an audit after the API server has learnt of the policy's parameters, which
+// it does in its own time, too: the first that finds what was previewed, or the last.
+func oncePolicyIsInForce(t *testing.T, c *cluster.Cluster, namespace string, before *report.Report) *report.Report {
+	t.Helper()
+	var after *report.Report
+	err := cluster.Poll(t.Context(), "what was previewed", func(ctx context.Context) error {
+		found, err := audit.Run(ctx, c.RESTConfig(), audit.Options{Selection: inventory.Selection{Namespace: namespace}, Concurrency: 4, Log: logr.Discard()})
+		if err != nil {
+			return err
+		}
+		if after = found; !slices.Equal(futureOf(before), futureOf(after)) || !slices.Equal(reasons(before), reasons(after)) {
+			return errors.New("something else came")
+		}
+		return nil
+	})
+	if after == nil {
+		t.Fatal(err)
+	}
+	return after
 }
 
 // policiesInForce waits until the API server, which learns of policies in its own time, knows those
