@@ -98,7 +98,7 @@ subjects: [{kind: ServiceAccount, name: default}]
 
 	inThisOrder(t, auditedCauses(t, c, namespace), "#1 proxy image 1 → 2", "by: ", write, "web Drifted")
 	inThisOrder(t, explainCommand(t, c, "-n", namespace, "deploy/web"),
-		"1 Pod of Deployment "+namespace+"/web is not what admission would make of it today: proxy image 1 → 2. This began after ",
+		"1 Pod of Deployment "+namespace+"/web is not what admission would make of it today: proxy image 1 → 2. This began ",
 		"Whose change it is: ", write, "Whatever re-creates a Pod", "sidecar-drift rollout deployment/web --namespace "+namespace,
 		"Deployment "+namespace+"/web: Drifted")
 
