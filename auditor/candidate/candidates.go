@@ -221,9 +221,9 @@ func lost(value, written any) bool {
 	return written == nil && value != "" && value != false && value != int64(0)
 }
 
-// orUnknown is the refusal that an error is, or makes a workload's reason of it; as it is once
+// OrUnknown is the refusal that an error is, or makes a workload's reason of it; as it is once
 // ctx is done.
-func orUnknown(ctx context.Context, err error) error {
+func OrUnknown(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}

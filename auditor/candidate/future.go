@@ -35,7 +35,7 @@ type question struct {
 // a *[injection.Refusal], unless the context is done.
 func (c *Candidates) Future(ctx context.Context, asked audit.Asked) (audit.Future, error) {
 	future, err := c.foresee(ctx, asked)
-	return future, orUnknown(ctx, err)
+	return future, OrUnknown(ctx, err)
 }
 
 func (c *Candidates) foresee(ctx context.Context, asked audit.Asked) (audit.Future, error) {
@@ -77,7 +77,7 @@ func (c *Candidates) foresee(ctx context.Context, asked audit.Asked) (audit.Futu
 	}
 	again := func(ctx context.Context) ([]byte, error) {
 		pod, err := q.next(ctx, before, present)
-		return pod, orUnknown(ctx, err)
+		return pod, OrUnknown(ctx, err)
 	}
 	pod, err := again(ctx)
 	return audit.Future{Pod: pod, Again: again, Note: note}, err

@@ -49,7 +49,7 @@ func (q question) ofRefused(ctx context.Context) (audit.Future, error) {
 	}
 	again := func(ctx context.Context) ([]byte, error) {
 		pod, err := q.next(ctx, before, admitted{})
-		return pod, orUnknown(ctx, err)
+		return pod, OrUnknown(ctx, err)
 	}
 	pod, err := again(ctx)
 	return audit.Future{Pod: pod, Again: again}, err

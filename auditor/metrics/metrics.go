@@ -143,7 +143,7 @@ func New(registry prometheus.Registerer) *Metrics {
 // came or changed. driftingSince is when the oldest drift of a namespace
 // was first seen. With each, every workload has series of its own, else only those that are Blocked.
 func (m *Metrics) Audited(found *report.Report, driftingSince map[string]time.Time, took time.Duration, each bool) {
-	next := &audit{report: found, oldest: driftingSince, each: each, changes: sync.OnceValue(found.ChangesByRisk), versions: sync.OnceValue(found.Census().List)}
+	next := &audit{report: found, oldest: driftingSince, each: each, changes: sync.OnceValue(found.ChangesByRisk), versions: sync.OnceValue(func() []versions.Version { return found.Census().List() })}
 	if previous := m.last.Load(); previous != nil {
 		next.ended = previous.ended
 	}

@@ -13,6 +13,16 @@ import (
 // changes Pods, one alone sees all Pods that differ so, or one alone is known to add
 // containers of that name.
 func (r *Report) nameWebhooks() {
+	mutators := r.mutators()
+	for i, c := range r.grouped {
+		if slices.ContainsFunc(c.Places, onlyByAdmission) {
+			r.Changes[i].Webhook = makerOf(c, mutators[i])
+		}
+	}
+}
+
+// mutators are, of each change, what changes Pods and sees all that differ so.
+func (r *Report) mutators() [][]string {
 	mutators := make([][]string, len(r.Changes))
 	seen := make([]bool, len(r.Changes))
 	index := r.index()
@@ -30,11 +40,7 @@ func (r *Report) nameWebhooks() {
 			}
 		}
 	}
-	for i, c := range r.grouped {
-		if slices.ContainsFunc(c.Places, onlyByAdmission) {
-			r.Changes[i].Webhook = makerOf(c, mutators[i])
-		}
-	}
+	return mutators
 }
 
 // onlyByAdmission holds for what a webhook or a policy gives, and neither the API server by

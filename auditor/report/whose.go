@@ -35,8 +35,7 @@ func (q Question) LastBorn(born map[string]time.Time) (last time.Time) {
 // is grouped, but for when each began.
 func (r *Report) Questions() []Question {
 	index := r.index()
-	questions := make([]Question, len(r.grouped))
-	seen := make([]bool, len(r.grouped))
+	questions, mutators := make([]Question, len(r.grouped)), r.mutators()
 	injected := map[string]map[string]bool{} // namespaces by sidecar; "": all in which something is injected
 	for _, item := range r.Items {
 		for at := range item.driftsBy(index) {
@@ -45,16 +44,6 @@ func (r *Report) Questions() []Question {
 				q.Namespaces = append(q.Namespaces, item.Namespace)
 			}
 			q.Pods = append(q.Pods, item.podsDiffering(r.Changes[at].ID)...)
-			for _, revision := range item.Revisions {
-				if !slices.ContainsFunc(revision.Changes, func(c verdict.Change) bool { return c.ID == r.Changes[at].ID }) {
-					continue
-				}
-				if !seen[at] {
-					seen[at], q.Mutators = true, slices.Clone(revision.Mutators)
-					continue
-				}
-				q.Mutators = slices.DeleteFunc(q.Mutators, func(name string) bool { return !slices.Contains(revision.Mutators, name) })
-			}
 		}
 		for _, revision := range item.Revisions {
 			for _, sidecar := range append(revision.Sidecars, "") {
@@ -69,6 +58,7 @@ func (r *Report) Questions() []Question {
 	}
 	for at, c := range r.grouped {
 		q := &questions[at]
+		q.Mutators = mutators[at]
 		q.ID, q.Webhook, q.Kind = r.Changes[at].ID, r.Changes[at].Webhook, string(c.Kind)
 		if slices.ContainsFunc(c.Places, func(p verdict.Change) bool { return p.To == nil }) {
 			q.Mutators = nil // it may have been another one's, which is asked no more

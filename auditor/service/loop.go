@@ -225,10 +225,10 @@ func (l *loop) audit(ctx context.Context, c config.Configuration, due request) e
 	})
 	l.first.end()
 	l.page.audited(found)
-	l.announce(ctx, found, open, observed)
 	for _, message := range fresh.messages(found, begin) {
 		l.tell(message)
 	}
+	l.announce(ctx, found, open, observed)
 	if c.PolicyReports {
 		look := due.scope == watch.Everything || begin.Sub(l.whole) >= c.FullInterval.Duration
 		if look {

@@ -116,9 +116,8 @@ func (c *Census) Add(w Workload, running []Running, fresh []Spec, asked bool) {
 
 // successor is what of the fresh specs is of the same injector.
 func successor(of Spec, fresh []Spec) Spec {
-	injector := of.content().Injector
 	for _, s := range fresh {
-		if s == of || s.content().Injector == injector {
+		if s.injector == of.injector {
 			return s
 		}
 	}

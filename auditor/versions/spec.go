@@ -26,8 +26,9 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 // Spec is the containers that one injector put into a Pod, without what it took from the Pod
 // itself. Specs may be compared; equal ones share their memory.
 type Spec struct {
-	id   ID
-	text unique.Handle[string] // a content as JSON
+	id       ID
+	injector string
+	text     unique.Handle[string] // a content as JSON
 }
 
 // content is what a Spec says.
@@ -131,7 +132,7 @@ func newSpec(c content) (Spec, error) {
 			return Spec{}, fmt.Errorf("write a spec: %w", err)
 		}
 	}
-	return Spec{ID(sum[:len(ID{})]), unique.Make(string(text))}, nil
+	return Spec{ID(sum[:len(ID{})]), c.Injector, unique.Make(string(text))}, nil
 }
 
 // revision is that of the injector which a Pod says it has been given; empty where nothing

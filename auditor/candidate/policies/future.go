@@ -17,7 +17,6 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/candidate"
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
-	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 var _ audit.Candidate = (*Policies)(nil)
@@ -34,11 +33,11 @@ func (p *Policies) Future(ctx context.Context, asked audit.Asked) (audit.Future,
 	}
 	as, err := p.askers.Of(ctx, asked.As, asked.Controller)
 	if err != nil {
-		return audit.Future{}, orUnknown(ctx, err)
+		return audit.Future{}, candidate.OrUnknown(ctx, err)
 	}
 	submit, changed, err := p.mutated(ctx, asked, as)
 	if err != nil {
-		return audit.Future{}, orUnknown(ctx, err)
+		return audit.Future{}, candidate.OrUnknown(ctx, err)
 	}
 	q := question{p, asked, as, submit}
 	fresh := asked.Answer
@@ -49,7 +48,7 @@ func (p *Policies) Future(ctx context.Context, asked audit.Asked) (audit.Future,
 	}
 	warnings, err := q.judge(ctx, fresh)
 	if err != nil {
-		return audit.Future{}, orUnknown(ctx, err)
+		return audit.Future{}, candidate.OrUnknown(ctx, err)
 	}
 	return audit.Future{Pod: fresh, Again: q.again, Note: noteOf(warnings)}, nil
 }
@@ -68,7 +67,7 @@ func (q question) again(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	_, err = q.judge(ctx, fresh)
-	return fresh, orUnknown(ctx, err)
+	return fresh, candidate.OrUnknown(ctx, err)
 }
 
 // mutated is the Pod to submit: with what mutating policies make of it, if they change
@@ -81,13 +80,12 @@ func (p *Policies) mutated(ctx context.Context, asked audit.Asked, as user.Info)
 	if err != nil {
 		return nil, false, err
 	}
-	before := runtime.DeepCopyJSON(plain(pod))
-	c := newCreation(asked.Namespace, runtime.DeepCopyJSON(before), as)
+	c := newCreation(asked.Namespace, runtime.DeepCopyJSON(pod), as)
 	if err := p.asked(ctx, c, p.admit); err != nil {
 		return nil, false, err
 	}
 	after := c.object.Object
-	if reflect.DeepEqual(before, after) {
+	if reflect.DeepEqual(pod, after) {
 		return asked.Submitted, false, nil
 	}
 	delete(after, "status")
@@ -132,17 +130,6 @@ func (p *Policies) asked(ctx context.Context, c *creation, ask func(context.Cont
 	return injection.Classify(err)
 }
 
-// orUnknown has an error that says nothing of the workload make it Unknown.
-func orUnknown(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() != nil {
-		return err
-	}
-	if refusal, is := errors.AsType[*injection.Refusal](err); is {
-		return refusal
-	}
-	return &injection.Refusal{State: verdict.Unknown, Reason: verdict.Cut("not previewed: "+err.Error(), verdict.MaxReason)}
-}
-
 // mostWarnings is how many of a Pod's are told.
 const mostWarnings = 3
 
@@ -155,17 +142,4 @@ func noteOf(warnings []string) string {
 		note += fmt.Sprintf(" (+%d more)", more)
 	}
 	return note
-}
-
-// plain is a document in which numbers are int64 or float64, as the API's own code has them.
-func plain(document map[string]any) map[string]any {
-	text, err := json.Marshal(document)
-	if err != nil {
-		panic(err) // it was read from JSON
-	}
-	var object map[string]any
-	if err := utiljson.Unmarshal(text, &object); err != nil {
-		panic(err)
-	}
-	return object
 }
