@@ -127,12 +127,12 @@ func merge(a, b Object) Object {
 
 // written takes down the writes that an object tells of since it was seen before.
 func (l *Ledger) written(o, before Object) {
-	known := map[manager]Write{}
-	for _, w := range before.Writes {
+	known := map[manager]Entry{}
+	for _, w := range before.Entries {
 		known[w.by()] = w
 	}
 	told := false
-	for _, w := range o.Writes {
+	for _, w := range o.Entries {
 		last, was := known[w.by()]
 		if was && !w.Time.After(last.Time) {
 			continue
@@ -150,7 +150,7 @@ func (l *Ledger) written(o, before Object) {
 		}
 		l.add(event{object: o, manager: w.Manager, what: what, fields: fields, timed: true, after: w.Time, by: w.Time.Add(time.Second)})
 	}
-	if before.UID == "" && !told && !o.Created.IsZero() && len(o.Writes) == 0 {
+	if before.UID == "" && !told && !o.Created.IsZero() && len(o.Entries) == 0 {
 		l.add(event{object: o, what: Created, timed: true, after: o.Created, by: o.Created.Add(time.Second)})
 	}
 }
@@ -161,13 +161,13 @@ func (l *Ledger) removed(o, before Object, at time.Time) {
 		return
 	}
 	now, fields := map[string]bool{}, []string{}
-	for _, w := range o.Writes {
+	for _, w := range o.Entries {
 		for _, field := range w.Fields {
 			now[field], fields = true, append(fields, field)
 		}
 	}
 	var gone []string
-	for _, w := range before.Writes {
+	for _, w := range before.Entries {
 		for _, field := range o.mattering(w.Fields) {
 			if !now[field] && !contains(gone, field) && !slices.ContainsFunc(fields, func(f string) bool { return below(f, field) }) {
 				gone = append(gone, field)
@@ -178,13 +178,13 @@ func (l *Ledger) removed(o, before Object, at time.Time) {
 	case len(gone) > 0:
 		slices.Sort(gone)
 		l.add(event{object: o, what: Updated, fields: gone, removed: true, after: l.seen.Began, by: at})
-	case len(o.Writes) == 0: // its managedFields were taken away
+	case len(o.Entries) == 0: // its managedFields were taken away
 		l.add(event{object: o, what: Updated, after: l.seen.Began, by: at})
 	}
 }
 
 func (l *Ledger) add(e event) {
-	e.object.Writes, e.looked = nil, l.at
+	e.object.Entries, e.looked = nil, l.at
 	l.events = append(l.events, &e)
 }
 

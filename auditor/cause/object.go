@@ -12,8 +12,8 @@ type Object struct {
 	// UID and Version (resourceVersion) tell whether it is the same, and the same as before.
 	UID, Version string
 	Created      time.Time
-	// Writes are those of managedFields but of status: the last one of each manager.
-	Writes []Write
+	// Entries are those of managedFields but of status: the last one of each manager.
+	Entries []Entry
 	// Link is how it is known that injection goes by it.
 	Link Link
 	// Injectors are the webhook configurations whose injector reads it; nil: admission itself
@@ -46,14 +46,14 @@ const (
 	Reads
 )
 
-// Write is an entry of managedFields.
-type Write struct {
+// Entry is an entry of managedFields.
+type Entry struct {
 	Manager, Operation, APIVersion string
 	Time                           time.Time // to the second
 	Fields                         []string  // as FieldsOf has them
 }
 
-func (w Write) by() manager { return manager{w.Manager, w.Operation, w.APIVersion} }
+func (w Entry) by() manager { return manager{w.Manager, w.Operation, w.APIVersion} }
 
 type manager struct{ name, operation, version string }
 
