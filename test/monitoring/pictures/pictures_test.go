@@ -136,56 +136,70 @@ func tools(t *testing.T) string {
 	return dir
 }
 
-// draw returns what the panels say, by title, and keeps the pictures in a directory.
-func (d drawing) draw(t *testing.T, tools, pictures string) map[string]said {
+// drawn is what came of a drawing.
+type drawn struct {
+	Problems []string
+	Said     map[string]said
+}
+
+// draw draws each drawing into its directory, and returns what came of it.
+func draw(t *testing.T, tools string, drawings map[string]drawing) map[string]drawn {
 	t.Helper()
-	if err := os.MkdirAll(pictures, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(pictures, "drawing.json")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	browser, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Fatal(err)
 	}
-	output := run(t, tools, "node", "shoot.mjs", browser, file, pictures)
-	var drawn struct {
-		Problems []string
-		Said     map[string]said
+	args := []string{"shoot.mjs", browser}
+	for pictures, d := range drawings {
+		if err := os.MkdirAll(pictures, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(pictures, "drawing.json"), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, pictures)
 	}
-	if err := json.Unmarshal([]byte(output), &drawn); err != nil {
+	output := run(t, tools, "node", args...)
+	var all map[string]drawn
+	if err := json.Unmarshal([]byte(output), &all); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
-	for _, problem := range drawn.Problems {
-		t.Errorf("the browser says: %s", problem)
-	}
-	return drawn.Said
+	return all
 }
 
 func TestPictures(t *testing.T) {
 	p, tools := serve(t, record(t)), tools(t)
+	pictures := t.TempDir()
+	if *kept != "" {
+		var err error
+		if pictures, err = filepath.Abs(*kept); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drawings := map[string]drawing{}
 	for name, variables := range map[string]map[string]string{
 		"one-cluster":   {"cluster": "east", "namespace": ".*"},
 		"one-namespace": {"cluster": "east", "namespace": "payments"},
 		"fleet":         {"cluster": ".*", "namespace": ".*"},
 	} {
+		variables["page"], variables["datasource"] = "http://localhost:8082", "prometheus"
+		drawings[filepath.Join(pictures, name)] = of(t.Context(), t, p, variables)
+	}
+	all := draw(t, tools, drawings)
+	for directory := range drawings {
+		name, drawn := filepath.Base(directory), all[directory]
 		t.Run(name, func(t *testing.T) {
-			pictures := t.TempDir()
-			if *kept != "" {
-				pictures = filepath.Join(*kept, name)
+			for _, problem := range drawn.Problems {
+				t.Errorf("the browser says: %s", problem)
 			}
-			variables["page"], variables["datasource"] = "http://localhost:8082", "prometheus"
-			panels := of(t.Context(), t, p, variables).draw(t, tools, pictures)
-			golden(t, name, panels)
+			golden(t, name, drawn.Said)
 			if name == "one-cluster" {
-				coloured(t, panels["Pods by state"].Colours)
-				documented(t, decoded(t, filepath.Join(pictures, "dashboard.png")))
+				coloured(t, drawn.Said["Pods by state"].Colours)
+				documented(t, decoded(t, filepath.Join(directory, "dashboard.png")))
 			}
 		})
 	}

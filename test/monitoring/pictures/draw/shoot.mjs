@@ -1,21 +1,20 @@
-// node shoot.mjs CHROMIUM DRAWING PICTURES: draws what the file DRAWING says, keeps a
-// picture of each panel and of the dashboard in the directory PICTURES, and prints as JSON
+// node shoot.mjs CHROMIUM DIRECTORY...: draws what drawing.json in each directory says, keeps
+// a picture of each panel and of the dashboard beside it, and prints as JSON, by directory,
 // what each panel says in words, what its links are, and which colours its graph has.
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 import puppeteer from 'puppeteer-core';
 
-const [chromium, drawing, pictures] = process.argv.slice(2);
+// How long, in milliseconds, any one step may take on a machine that has much else to do.
+const patience = 300_000;
+
+const [chromium, ...directories] = process.argv.slice(2);
 const { outputFiles } = await build({
   entryPoints: ['draw.jsx'], bundle: true, write: false, outdir: '.', format: 'iife', jsx: 'automatic', logLevel: 'error',
   define: { 'process.env.NODE_ENV': '"production"' }, loader: { '.svg': 'text', '.ttf': 'empty' },
 });
-const data = (await readFile(drawing, 'utf8')).replaceAll('<', '\\u003c');
-const site = {
-  '/': ['text/html', `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><link rel="stylesheet" href="draw.css"><body><div id="root"></div>
-<script>window.drawing = ${data}</script><script src="draw.js"></script>`],
-};
+const site = {};
 for (const { path, text } of outputFiles) site['/' + basename(path)] = [path.endsWith('.css') ? 'text/css' : 'text/javascript', text];
 
 // What Grafana's own site has beside its scripts.
@@ -24,9 +23,16 @@ const packaged = [
   [/\/fonts\/inter\/Inter-(Regular|Medium)\.woff2$/, 'font/woff2', ([, weight]) => `@fontsource/inter/files/inter-latin-${weight === 'Medium' ? 500 : 400}-normal.woff2`],
 ];
 
-// serve answers what the page asks for: nothing leaves this machine.
-async function serve(request) {
+// serve answers what the page of a drawing asks for: nothing leaves this machine.
+async function serve(request, drawing) {
   const { pathname } = new URL(request.url());
+  if (pathname === '/') {
+    return request.respond({
+      contentType: 'text/html',
+      body: `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><link rel="stylesheet" href="draw.css"><body><div id="root"></div>
+<script>window.drawing = ${drawing.replaceAll('<', '\\u003c')}</script><script src="draw.js"></script>`,
+    });
+  }
   if (site[pathname]) {
     const [contentType, body] = site[pathname];
     return request.respond({ contentType, body });
@@ -38,34 +44,44 @@ async function serve(request) {
   return request.respond({ status: 404 });
 }
 
-const browser = await puppeteer.launch({ executablePath: chromium, args: process.getuid() === 0 ? ['--no-sandbox'] : [] });
+const browser = await puppeteer.launch({
+  executablePath: chromium, args: process.getuid() === 0 ? ['--no-sandbox'] : [], timeout: patience, protocolTimeout: patience,
+});
 try {
+  const drawn = {};
+  for (const directory of directories) drawn[directory] = await shoot(directory);
+  console.log(JSON.stringify(drawn));
+} finally {
+  await browser.close();
+}
+
+async function shoot(directory) {
+  const drawing = await readFile(join(directory, 'drawing.json'), 'utf8');
   const page = await browser.newPage();
+  page.setDefaultTimeout(patience);
   const problems = [];
   page.on('pageerror', (error) => problems.push(String(error)));
   page.on('console', (message) => message.type() === 'error' && problems.push(`${message.text()} ${message.location().url ?? ''}`));
   await page.setViewport({ width: 1440, height: 900 });
   await page.setRequestInterception(true);
-  page.on('request', (request) => serve(request).catch((e) => problems.push(String(e))));
+  page.on('request', (request) => serve(request, drawing).catch((e) => problems.push(String(e))));
   await page.goto('http://dashboard.invalid/');
   await page.waitForSelector('#dashboard').catch((e) => problems.push(String(e)));
   const panels = await page.$$('[data-title]');
-  await page.waitForFunction((n) => document.querySelectorAll('[data-drawn], .problem').length === n, { timeout: 180_000 }, panels.length).catch((e) => problems.push(String(e)));
+  await page.waitForFunction((n) => document.querySelectorAll('[data-drawn], .problem').length === n, {}, panels.length).catch((e) => problems.push(String(e)));
   if (problems.length > 0) throw new Error(problems.join('\n'));
   await page.evaluate(() => document.fonts.ready);
   await page.setViewport({ width: 1440, height: await page.$eval('#dashboard', (all) => all.offsetHeight) });
   await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
-  await mkdir(pictures, { recursive: true });
   const said = {};
   for (const panel of panels) {
     const title = await panel.evaluate((e) => e.dataset.title);
     said[title] = await panel.evaluate(describe);
-    await panel.screenshot({ path: join(pictures, `${title.toLowerCase().replaceAll(/\W+/g, '-')}.png`) });
+    await panel.screenshot({ path: join(directory, `${title.toLowerCase().replaceAll(/\W+/g, '-')}.png`) });
   }
-  await (await page.$('#dashboard')).screenshot({ path: join(pictures, 'dashboard.png') });
-  console.log(JSON.stringify({ problems, said }));
-} finally {
-  await browser.close();
+  await (await page.$('#dashboard')).screenshot({ path: join(directory, 'dashboard.png') });
+  await page.close();
+  return { problems, said };
 }
 
 // describe is what a panel says, line by line, its links, and each colour that fills
