@@ -114,7 +114,7 @@ func Lost(live jsontree.Node) string {
 	lost := ""
 	for _, entry := range entries {
 		var owned fieldpath.Set
-		if entry.FieldsV1 == nil || entry.Subresource != "" || owned.FromJSON(bytes.NewReader(entry.FieldsV1.Raw)) != nil {
+		if entry.FieldsV1 == nil || entry.Subresource != "" || owned.FromJSON(entry.FieldsV1.GetRawReader()) != nil {
 			continue
 		}
 		owned.Leaves().Iterate(func(path fieldpath.Path) {
