@@ -25,7 +25,7 @@ const (
 // inputs are what injectors go by.
 type inputs interface {
 	Look(context.Context) (cause.Seen, error)
-	Makers(c cause.Change, webhook string, mutators []string) []string
+	Makers(c cause.Change, webhook string, mutators []string) (makers, beside []string)
 	Births(ctx context.Context, namespaces []string) (map[string]time.Time, error)
 }
 
@@ -105,7 +105,7 @@ func (c *causes) explain(ctx context.Context, questions []report.Question) error
 // was created that differs in it.
 func (c *causes) whose(ctx context.Context, q report.Question, began journal.Interval) (cause.Verdict, error) {
 	q.After, q.By = began.After, began.By
-	q.Injectors = c.inputs.Makers(q.Change, q.Webhook, q.Mutators)
+	q.Injectors, q.Beside = c.inputs.Makers(q.Change, q.Webhook, q.Mutators)
 	if q.After.IsZero() {
 		born, err := c.inputs.Births(ctx, q.Namespaces)
 		if err != nil {

@@ -30,7 +30,9 @@ func (s *seenInputs) Look(context.Context) (cause.Seen, error) {
 	return cause.Seen{Began: time.Now(), At: time.Now(), Objects: s.objects, Lists: []string{"configmaps"}}, s.err
 }
 
-func (s *seenInputs) Makers(cause.Change, string, []string) []string { return nil }
+func (s *seenInputs) Makers(cause.Change, string, []string) (makers, beside []string) {
+	return nil, nil
+}
 
 func (s *seenInputs) Births(context.Context, []string) (map[string]time.Time, error) {
 	return s.born, nil

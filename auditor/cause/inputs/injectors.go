@@ -52,12 +52,14 @@ func (l *look) findInjectors(ctx context.Context) error {
 	for i := range list.Items {
 		configuration := &list.Items[i]
 		found, is := injectorOf(configuration)
-		if !is {
+		if is {
+			l.injectors = append(l.injectors, found)
+		} else if _, was := l.parsed[string(configuration.UID)]; !was { // else it is about Pods no more
 			continue
 		}
-		l.injectors = append(l.injectors, found)
-		kind := admissionregistrationv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration")
-		l.add(kind, configuration, name, cause.Reads, claim{injector: found.configuration})
+		kind, o := admissionregistrationv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"), l.parse(configuration)
+		l.next[o.UID] = o
+		l.add(kind, o, name, cause.Reads, claim{injector: found.configuration})
 	}
 	return nil
 }
@@ -145,6 +147,9 @@ func (l *look) reads(ctx context.Context, i injector) {
 	}
 	if found.secret || rules.secrets || err != nil || len(found.accounts) == 0 {
 		l.seen.Secretive = append(l.seen.Secretive, cause.Secretive{Injector: i.configuration})
+	}
+	for _, kind := range rules.unlooked {
+		l.unseen(i.configuration, "%s, which the injector of %s may read (they are never looked at)", kind, i.configuration)
 	}
 	l.want(configMaps, i.namespace, claim{injector: i.configuration, mounted: found.mounted, take: func(namespace, name string) (cause.Link, bool) {
 		switch {

@@ -81,18 +81,24 @@ func TestMakers(t *testing.T) {
 		webhook string
 		want    []string
 		sees    []string
+		beside  []string
 	}{
-		"told":                     {cause.Change{Parts: []string{"container/istio-proxy"}}, "dapr/x", []string{"dapr"}, nil},
-		"by a container":           {cause.Change{Parts: []string{"container/istio-proxy"}, Namespaces: []string{"shop"}}, "", []string{"istio"}, nil},
-		"another container":        {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own"}, nil},
-		"not that of a known one":  {cause.Change{Parts: []string{"pod"}, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own"}, nil},
-		"what goes":                {cause.Change{Parts: []string{"container/agent"}, Kind: removed, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own", "elsewhere"}, nil},
-		"none selects it any more": {cause.Change{Parts: []string{"container/daprd"}, Namespaces: []string{"plain"}}, "", []string{"dapr"}, nil},
-		"a policy's alone":         {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"a-policy"}, []string{"a-policy"}},
-		"whom others do not see":   {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"own"}, []string{"own/x", "a-policy"}},
+		"told":                     {cause.Change{Parts: []string{"container/istio-proxy"}}, "dapr/x", []string{"dapr"}, nil, []string{"own", "elsewhere"}},
+		"by a container":           {cause.Change{Parts: []string{"container/istio-proxy"}, Namespaces: []string{"shop"}}, "", []string{"istio"}, nil, []string{"own"}},
+		"whom nobody rewrites":     {cause.Change{Parts: []string{"container/istio-proxy"}, Namespaces: []string{"shop"}}, "", []string{"istio"}, []string{"istio/x", "dapr/x"}, nil},
+		"another container":        {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own"}, nil, nil},
+		"not that of a known one":  {cause.Change{Parts: []string{"pod"}, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own"}, nil, nil},
+		"what goes":                {cause.Change{Parts: []string{"container/agent"}, Kind: removed, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own", "elsewhere"}, nil, nil},
+		"none selects it any more": {cause.Change{Parts: []string{"container/daprd"}, Namespaces: []string{"plain"}}, "", []string{"dapr"}, nil, nil},
+		"a policy's alone":         {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"a-policy"}, []string{"a-policy"}, nil},
+		"whom others do not see":   {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"own"}, []string{"own/x", "a-policy"}, nil},
 	} {
-		if diff := cmp.Diff(test.want, r.Makers(test.change, test.webhook, test.sees)); diff != "" {
+		makers, beside := r.Makers(test.change, test.webhook, test.sees)
+		if diff := cmp.Diff(test.want, makers); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(test.beside, beside); diff != "" {
+			t.Errorf("%s, beside (-want +got):\n%s", name, diff)
 		}
 	}
 }
@@ -136,6 +142,10 @@ func TestWhatRBACLetsRead(t *testing.T) {
 	slices.Sort(wanted)
 	if diff := cmp.Diff([]string{"agents.own.example.com in own", "configmaps in shop", "things.other.example.com in "}, wanted); diff != "" {
 		t.Errorf("lists (-want +got):\n%s", diff)
+	}
+	take("", rule("get", "", "serviceaccounts", "one"), rule("watch", "", "serviceaccounts"), rule("list", "", "pods", "events"))
+	if !slices.Equal(r.unlooked, []string{"serviceaccounts"}) {
+		t.Errorf("what is never looked at: %v", r.unlooked)
 	}
 	take("own", rule("get", "", "secrets"))
 	if !r.secrets {
@@ -206,6 +216,9 @@ func TestWhoIsBound(t *testing.T) {
 		"of none":              {account(""), "", false},
 		"all of a namespace":   {[]rbacv1.Subject{{Kind: rbacv1.GroupKind, Name: "system:serviceaccounts:own"}}, "", true},
 		"a person":             {[]rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "default"}}, "own", false},
+		"by its user's name":   {[]rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "system:serviceaccount:own:default"}}, "", true},
+		"another user":         {[]rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "system:serviceaccount:shop:default"}}, "", false},
+		"everybody":            {[]rbacv1.Subject{{Kind: rbacv1.GroupKind, Name: "system:authenticated"}}, "", true},
 	} {
 		if got := binds(test.subjects, test.in, "own", []string{"default"}); got != test.want {
 			t.Errorf("%s: %t", name, got)
