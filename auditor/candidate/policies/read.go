@@ -22,6 +22,9 @@ type Set struct {
 	policies map[string][]runtime.Object // by the plural of their kind, typed
 	written  []unstructured.Unstructured // the same, as they were given
 	params   map[schema.GroupVersionKind][]unstructured.Unstructured
+
+	others []string // names of validating policies of which the cluster has other versions
+	notes  []string
 }
 
 // plurals of the kinds that policies consist of.
