@@ -79,7 +79,7 @@ func of(pod jsontree.Node, injected func(name string) bool) ([]Spec, error) {
 	var spec struct {
 		InitContainers, Containers []map[string]any
 	}
-	decoder := json.NewDecoder(bytes.NewReader(podspec.NewView(pod).AppendClean(nil)))
+	decoder := json.NewDecoder(bytes.NewReader(podspec.NewView(pod).AppendNamed(nil)))
 	decoder.UseNumber()
 	if err := decoder.Decode(&spec); err != nil {
 		return nil, fmt.Errorf("read the Pod's spec: %w", err)
