@@ -63,9 +63,6 @@ func (l *Ledger) Judge(c Change) Verdict {
 		return l.verdict(c, poor, Possible, "")
 	case len(good) == 1 || good[0].outshines(good[1:]):
 		doubt := l.doubt(c, good[0])
-		if doubt == "" {
-			good[0].made = c.By
-		}
 		if doubt == "" && len(good) > 1 {
 			doubt = "other writes fit, too, though less"
 		}
@@ -73,6 +70,7 @@ func (l *Ledger) Judge(c Change) Verdict {
 			doubt = "what was written since may hide an earlier write"
 		}
 		if doubt == "" {
+			good[0].made = c.By
 			return l.verdict(c, good, Sure, "")
 		}
 		return l.verdict(c, append(good, poor...), Likely, doubt)
