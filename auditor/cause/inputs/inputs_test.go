@@ -59,6 +59,11 @@ func TestWhereInjectorsAre(t *testing.T) {
 			t.Errorf("%s: %t %+v", name, is, i)
 		}
 	}
+	two := configuration("two", "own.example.com", "pods", inService("own"))
+	two.Webhooks = append(two.Webhooks, configuration("two", "other.example.com", "pods", inService("elsewhere")).Webhooks[0], two.Webhooks[0])
+	if i, _ := injectorOf(two); i.namespace != "own" || !slices.Equal(i.others, []string{"elsewhere/injector"}) {
+		t.Errorf("of two Services: %+v", i)
+	}
 	list := &admissionregistrationv1.MutatingWebhookConfigurationList{Items: []admissionregistrationv1.MutatingWebhookConfiguration{
 		*byHelm, *configuration("b", "x", "pods", inService("b")), *configuration("c", "x", "pods", inService("b")), *configuration("d", "x", "services", inService("d")), *configuration("e", "x", "pods", atURL("https://192.0.2.1")),
 	}}
@@ -170,15 +175,22 @@ func TestWhatPodsTell(t *testing.T) {
 			},
 			Containers: []corev1.Container{{
 				Args:    []string{"--template=named", "-v"},
+				Env:     []corev1.EnvVar{{Name: "SHARED_MESH_CONFIG", Value: "shared"}},
 				EnvFrom: []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "variables"}}}},
 			}},
 		},
 	}
 	var r runs
 	r.take(pod)
-	if !slices.Equal(r.workloads, []string{"injector"}) || !slices.Equal(r.accounts, []string{"default"}) || !slices.Equal(r.configMaps, []string{"mounted", "variables"}) || !slices.Equal(r.mounted, []string{"mounted"}) || !slices.Contains(r.words, "named") || r.secret {
+	if !slices.Equal(r.workloads, []string{"injector"}) || !slices.Equal(r.accounts, []string{"default"}) || !slices.Equal(r.configMaps, []string{"mounted", "variables"}) || !slices.Equal(r.mounted, []string{"mounted"}) || !slices.Contains(r.words, "named") || !slices.Contains(r.words, "shared") || r.secret {
 		t.Errorf("%+v", r)
 	}
+	pod.Spec.Volumes[1].Secret.SecretName = "sidecar-injector-webhook-template"
+	if r.take(pod); !r.secret {
+		t.Error("a template in a Secret is taken for a webhook's certificate")
+	}
+	r = runs{}
+	pod.Spec.Volumes[1].Secret.SecretName = "injector-tls"
 	pod.Spec.Containers[0].Env = []corev1.EnvVar{{ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{}}}}
 	if r.take(pod); !r.secret {
 		t.Error("a Secret's key is not noticed")
