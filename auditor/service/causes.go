@@ -3,6 +3,7 @@ package service
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -84,13 +85,15 @@ func (c *causes) explain(ctx context.Context, questions []report.Question) error
 	}
 	c.looked = time.Now()
 	c.ledger.Observe(seen)
-	slices.SortFunc(questions, func(a, b report.Question) int {
-		return cmp.Or(began[b.ID].By.Compare(began[a.ID].By), cmp.Compare(a.ID, b.ID))
+	slices.SortFunc(questions, func(a, b report.Question) int { // as in a namespace of one's own one may make many
+		return cmp.Or(cmp.Compare(len(b.Namespaces), len(a.Namespaces)), began[b.ID].By.Compare(began[a.ID].By), cmp.Compare(a.ID, b.ID))
 	})
+	var failed error
 	for _, q := range questions[:min(len(questions), mostExplained)] {
 		v, err := c.whose(ctx, q, began[q.ID])
 		if err != nil {
-			return err
+			failed = errors.Join(failed, err)
+			continue
 		}
 		c.history.explain(q.ID, began[q.ID], v)
 		c.log.Info("A change of the injection began", "change", q.ID, "by", v.By)
@@ -98,7 +101,7 @@ func (c *causes) explain(ctx context.Context, questions []report.Question) error
 	if len(questions) > 0 {
 		c.told()
 	}
-	return nil
+	return failed
 }
 
 // whose says whose a change is. What was there at the first audit began after the last Pod
