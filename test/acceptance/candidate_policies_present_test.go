@@ -25,7 +25,7 @@ func TestPreviewOfPoliciesThatAreThere(t *testing.T) {
 	}{
 		"another mutation":              {image("app:2"), image("app:3"), "", "MutatingAdmissionPolicy/NAME already"},
 		"another binding of a mutation": {image("app:2"), image("app:2").boundBy(`matchResources: {objectSelector: {matchLabels: {app: other}}}`), "", "MutatingAdmissionPolicyBinding/NAME-0 already"},
-		"the same mutation":             {adds, adds, "Mutated", `helper-1`},
+		"the same mutation":             {adds, adds, "Missing", `helper-1`},
 		"one that lets more pass":       {validation(`false`), validation(`true`), "Unknown", "as the present version of the policy NAME refuses it today"},
 		"one that lets less pass":       {validation(`true`), validation(`false`).blocks("Deployment/web"), "Blocked", "'NAME'"},
 		"the same that refuses":         {validation(`false`), validation(`false`), "Blocked", "'NAME'"},
