@@ -36,19 +36,19 @@ func (s *Set) compare(ctx context.Context, resource dynamic.ResourceInterface, o
 		return err
 	}
 	name := object.GetKind() + "/" + object.GetName()
-	now, policy, err := specOf(stored)
+	now, err := sayingOf(stored)
 	if err != nil {
 		return fmt.Errorf("%s of the cluster: %w", name, err)
 	}
-	then, of, err := specOf(&object)
+	then, err := sayingOf(&object)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	same := equality.Semantic.DeepEqual(now, then) && len(s.params) == 0
+	same := equality.Semantic.DeepEqual(now, then) && !(then.params && len(s.params) > 0)
 	switch kind := object.GetKind(); {
 	case strings.HasPrefix(kind, "Validating"):
 		if !same {
-			s.others = append(s.others, policy, of)
+			s.others = append(s.others, now.policy, then.policy)
 		}
 	case !same:
 		return fmt.Errorf("the cluster has %s already, which answers in each dry run: that it is another, or has other parameters, cannot be previewed. Give what is to come other names if both are to be there, or preview it where the present one is not", name)
@@ -58,24 +58,30 @@ func (s *Set) compare(ctx context.Context, resource dynamic.ResourceInterface, o
 	return nil
 }
 
-// specOf is what a policy or a binding says, defaults included, and which policy that is about.
-func specOf(object *unstructured.Unstructured) (spec any, policy string, err error) {
+// saying is what a policy or a binding says, defaults included.
+type saying struct {
+	spec   any
+	policy string // that it is about
+	params bool   // it goes by parameters
+}
+
+func sayingOf(object *unstructured.Unstructured) (saying, error) {
 	typed := kinds[object.GetKind()].empty()
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, typed); err != nil {
-		return nil, "", err
+		return saying{}, err
 	}
 	setDefaults(typed)
 	switch o := typed.(type) {
 	case *admissionregistrationv1.MutatingAdmissionPolicy:
-		return o.Spec, o.Name, nil
+		return saying{o.Spec, o.Name, o.Spec.ParamKind != nil}, nil
 	case *admissionregistrationv1.ValidatingAdmissionPolicy:
-		return o.Spec, o.Name, nil
+		return saying{o.Spec, o.Name, o.Spec.ParamKind != nil}, nil
 	case *admissionregistrationv1.MutatingAdmissionPolicyBinding:
-		return o.Spec, o.Spec.PolicyName, nil
+		return saying{o.Spec, o.Spec.PolicyName, o.Spec.ParamRef != nil}, nil
 	case *admissionregistrationv1.ValidatingAdmissionPolicyBinding:
-		return o.Spec, o.Spec.PolicyName, nil
+		return saying{o.Spec, o.Spec.PolicyName, o.Spec.ParamRef != nil}, nil
 	}
-	return nil, "", fmt.Errorf("%T is no policy", typed)
+	return saying{}, fmt.Errorf("%T is no policy", typed)
 }
 
 // otherVersion names the policy by whose present version a Pod is refused; empty: by none.
