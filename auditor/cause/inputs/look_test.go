@@ -100,30 +100,47 @@ func TestLookWhileTheInjectorIsAway(t *testing.T) {
 	}
 }
 
-// Objects with very many fields are not all kept, and it is said that they are not.
+// Objects with very many fields, and very large ones, are not all read, and it is said that they
+// are not.
 func TestLookAtWhatFloods(t *testing.T) {
-	var objects []*metav1.PartialObjectMetadata
-	long := strings.Repeat("x", 350)
-	for n := range 200 {
-		var fields []string
-		for f := range 250 {
-			fields = append(fields, fmt.Sprintf(`"f:%s%d":{}`, long, f))
-		}
-		objects = append(objects, partial("v1", "LimitRange", "shop", fmt.Sprint("flood-", n), `{"f:spec":{`+strings.Join(fields, ",")+`}}`))
-	}
-	r, _ := lookingAt(t, objects...)
-	seen, err := r.Look(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	size := 0
-	for _, o := range seen.Objects {
-		size += o.Size()
-	}
-	if size > 2*mostText || slices.ContainsFunc(seen.Lists, func(name string) bool { return strings.HasPrefix(name, "limitranges") }) {
-		t.Errorf("%d bytes of fields are kept, lists %v", size, seen.Lists)
-	}
-	if !slices.ContainsFunc(seen.Unseen, func(u cause.Unseen) bool { return u.What == "limitranges (there are too many)" }) {
-		t.Errorf("not said: %+v", seen.Unseen)
+	long, most := strings.Repeat("x", 350), strings.Repeat("y", 256<<10)
+	for name, test := range map[string]struct {
+		objects int
+		of      func(n int) *metav1.PartialObjectMetadata
+	}{
+		"fields": {200, func(n int) *metav1.PartialObjectMetadata {
+			var fields []string
+			for f := range 250 {
+				fields = append(fields, fmt.Sprintf(`"f:%s%d":{}`, long, f))
+			}
+			return partial("v1", "LimitRange", "shop", fmt.Sprint("flood-", n), `{"f:spec":{`+strings.Join(fields, ",")+`}}`)
+		}},
+		"annotations": {mostRead/len(most) + 1, func(n int) *metav1.PartialObjectMetadata {
+			o := partial("v1", "LimitRange", "shop", fmt.Sprint("flood-", n), `{"f:spec":{}}`)
+			o.Annotations = map[string]string{"large": most}
+			return o
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var objects []*metav1.PartialObjectMetadata
+			for n := range test.objects {
+				objects = append(objects, test.of(n))
+			}
+			r, _ := lookingAt(t, objects...)
+			seen, err := r.Look(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			size := 0
+			for _, o := range seen.Objects {
+				size += o.Size()
+			}
+			if size > 2*mostText || slices.ContainsFunc(seen.Lists, func(name string) bool { return strings.HasPrefix(name, "limitranges") }) {
+				t.Errorf("%d bytes of fields are kept, lists %v", size, seen.Lists)
+			}
+			if !slices.ContainsFunc(seen.Unseen, func(u cause.Unseen) bool { return u.What == "limitranges (there are too many)" }) {
+				t.Errorf("not said: %+v", seen.Unseen)
+			}
+		})
 	}
 }

@@ -33,9 +33,11 @@ const (
 	// page is how many objects one request asks for, and mostPages how many are made of a
 	// kind.
 	page, mostPages = 250, 20
-	// mostText bounds what is kept of the fields of one kind's objects, in bytes: whoever may
-	// write objects may give them many.
-	mostText = 16 << 20
+	// mostText bounds what is kept of the fields of one kind's objects, in bytes, mostRead what is
+	// read of these, and listTimeout how long that takes: whoever may write objects may make
+	// many, and large ones.
+	mostText, mostRead = 16 << 20, 128 << 20
+	listTimeout        = 20 * time.Second
 	// rulesAge is for how long what RBAC says holds, and which kinds there are.
 	rulesAge = 10 * time.Minute
 )
@@ -184,15 +186,13 @@ func (l *look) listOne(ctx context.Context, w want, claims []claim) {
 	whole := false
 	labels := map[string]labelsOf{}
 	if err == nil {
-		text := 0
+		text, read := 0, 0
 		whole, err = l.pages(ctx, gvr, w.namespace, func(m *metav1.PartialObjectMetadata) bool {
 			o := l.parse(m)
-			text += o.Size()
-			if text <= mostText {
-				items = append(items, o)
-				labels[m.Name] = m.Labels
-			}
-			return text <= mostText
+			text, read = text+o.Size(), read+sizeOf(m)
+			items = append(items, o)
+			labels[m.Name] = m.Labels
+			return text <= mostText && read <= mostRead
 		})
 	}
 	if apierrors.IsNotFound(err) {
@@ -260,6 +260,8 @@ func incomplete(w want, c claim, err error) string {
 
 // pages reads a list, while each wants more; whole reports whether that is all.
 func (r *Reader) pages(ctx context.Context, gvr schema.GroupVersionResource, namespace string, each func(*metav1.PartialObjectMetadata) bool) (whole bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
 	next := ""
 	for range mostPages {
 		list, err := r.metadata.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: page, Continue: next})
@@ -276,6 +278,20 @@ func (r *Reader) pages(ctx context.Context, gvr schema.GroupVersionResource, nam
 		}
 	}
 	return false, nil
+}
+
+// sizeOf is about how large metadata is, in bytes.
+func sizeOf(m *metav1.PartialObjectMetadata) int {
+	n := 0
+	for key, value := range m.Annotations {
+		n += len(key) + len(value)
+	}
+	for _, entry := range m.ManagedFields {
+		if entry.FieldsV1 != nil {
+			n += len(entry.FieldsV1.GetRawBytes())
+		}
+	}
+	return n
 }
 
 func (l *look) resolve(resource schema.GroupResource) (schema.GroupVersionResource, schema.GroupVersionKind, error) {
