@@ -63,6 +63,10 @@ func (a *Audit) inject(ctx context.Context, r inventory.Revision, f *Finding, po
 	inject := func(ctx context.Context, pod []byte) ([]byte, error) {
 		answer, err := a.injector.Inject(ctx, r.Workload.Namespace, pod, f.AskedAs)
 		refusal, _ := errors.AsType[*injection.Refusal](err)
+		if refusal != nil && refusal.Invalid && f.lost != nil {
+			refusal = unlessLost(refusal, f.lost())
+			err = refusal
+		}
 		a.asked(refusal)
 		return answer, err
 	}
@@ -83,6 +87,16 @@ func (a *Audit) inject(ctx context.Context, r inventory.Revision, f *Finding, po
 		f.Also(future.Note)
 	}
 	return future.Pod, err
+}
+
+// unlessLost is a refusal that means nothing where the Pod that was asked about lacks what its
+// creator submitted.
+func unlessLost(refusal *injection.Refusal, field string) *injection.Refusal {
+	if field == "" {
+		return refusal
+	}
+	return &injection.Refusal{State: verdict.Unknown, Reason: verdict.Cut(fmt.Sprintf(
+		"admission has replaced %s, which its creator submitted, and what that was is not known; without it: %s", field, refusal.Reason), verdict.MaxReason)}
 }
 
 // judgeToday compares what admission makes of the revision's Pods today with what it would

@@ -49,6 +49,9 @@ type Finding struct {
 	Specs map[inventory.Alike][]versions.Spec
 
 	foreseen *foreseen // nil: no candidate was asked
+	// lost is a field that a Pod without a template was submitted with and has no more, empty
+	// if there is none; nil where there is a template.
+	lost func() string
 
 	Varies    restless.Scope // of what is known to vary
 	reordered []string       // where what differs does in order alone

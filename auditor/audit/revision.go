@@ -114,6 +114,7 @@ func (a *Audit) fresh(ctx context.Context, r inventory.Revision, f *Finding, fro
 			return nil, err
 		}
 		shape = func(attempt int) ([]byte, error) { return injection.Reconstruct(live, r.Owner, attempt) }
+		f.lost = func() string { return injection.Lost(live) }
 	}
 	for attempt := 0; ; attempt++ {
 		pod, err := shape(attempt)

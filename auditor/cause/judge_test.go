@@ -250,6 +250,28 @@ func TestAWriteIsSpent(t *testing.T) {
 	}
 }
 
+// One that only most likely made a change may have made the next one: it takes the certainty away
+// from what was written meanwhile.
+func TestALikelyWriteIsNotSpent(t *testing.T) {
+	var l Ledger
+	mounted := object("ConfigMap istio-system/istio-sidecar-injector", write("helm", 20, "data.values"))
+	mounted.Mounted = true
+	lesser := object("ConfigMap istio-system/other", write("kubectl-edit", 10, "data.x"))
+	lesser.Link = MayRead
+	l.Observe(seen(-60))
+	l.Observe(seen(61, mounted, lesser))
+	first := image
+	if v := l.Judge(first); v.Writes[0].Certainty != Likely || v.Writes[0].Manager != "helm" {
+		t.Fatalf("%s %+v", v.By, v.Writes)
+	}
+	second := image
+	second.After, second.By = at(60), at(120)
+	l.Observe(seen(121, mounted, lesser, object("ConfigMap istio-system/istio", write("argocd-controller", 110, "data.mesh"))))
+	if v := l.Judge(second); v.Writes[0].Certainty == Sure {
+		t.Errorf("what the kubelet brings late is taken for spent: %s", v.By)
+	}
+}
+
 func TestShort(t *testing.T) {
 	of := func(certainty Certainty, managers ...string) (v Verdict) {
 		v.By = "x"

@@ -88,6 +88,9 @@ func (k Known) Injects(parts []string) bool {
 	return found
 }
 
+// Confined reports whether it changes no containers but its own.
+func (k Known) Confined() bool { return len(k.Containers) > 0 }
+
 // Foreign reports whether one of the parts is a container of another injector that is known.
 func (k Known) Foreign(parts []string) bool {
 	return slices.ContainsFunc(known, func(other Known) bool { return other.Webhook != k.Webhook && other.Injects(parts) })

@@ -64,7 +64,9 @@ func (f fit) write() Write {
 	write := Write{
 		Kind: f.object.Kind, Namespace: f.object.Namespace, Name: f.object.Name, Others: f.others,
 		Manager: f.manager, What: f.what, Certainty: Possible, Why: f.why(),
-		Fields: slices.Clone(f.fields[:min(len(f.fields), mostNamed)]),
+	}
+	for _, field := range f.fields[:min(len(f.fields), mostNamed)] {
+		write.Fields = append(write.Fields, cut(field, longestShown))
 	}
 	if f.timed {
 		at := f.after.UTC()
@@ -87,6 +89,8 @@ func (f fit) why() string {
 		}
 	}
 	add(f.removed, "who removes a field leaves no name")
+	add(f.untold, "its managedFields tell of no such write")
+	add(f.beside, "it is of another injector than the one that adds what differs, and may rewrite that")
 	add(f.object.Link == MayRead, "the injector may read it")
 	add(f.hint > 0, "its fields are of that kind")
 	add(f.hint < 0, "its fields are of another kind")

@@ -28,6 +28,8 @@ type Refusal struct {
 	Forbidden bool
 	// Exists: a Pod of this name exists.
 	Exists bool
+	// Invalid: the API server's validation refuses the Pod, and nobody else.
+	Invalid bool
 }
 
 // Error returns the state and the reason.
@@ -95,7 +97,7 @@ func Classify(err error) *Refusal {
 	case status.ErrStatus.Reason == metav1.StatusReasonAlreadyExists:
 		r.Exists = true
 	case status.ErrStatus.Code == http.StatusUnprocessableEntity:
-		r.State = verdict.Blocked
+		r.State, r.Invalid = verdict.Blocked, true
 	}
 	return r
 }

@@ -279,7 +279,7 @@ func (w *world) explain(t *testing.T, found *report.Report) (verdicts []cause.Ve
 			continue
 		}
 		q.After, q.By = at.After, at.By
-		q.Injectors = w.reader.Makers(q.Change, q.Webhook, q.Mutators)
+		q.Injectors, q.Beside = w.reader.Makers(q.Change, q.Webhook, q.Mutators)
 		v := w.ledger.Judge(q.Change)
 		w.journal.Explain(q.ID, at, v)
 		verdicts = append(verdicts, v)
