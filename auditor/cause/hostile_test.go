@@ -67,7 +67,7 @@ func TestForgedWrites(t *testing.T) {
 				l.Observe(look)
 			}
 			if got := l.Judge(image); got.By != test.want {
-				t.Errorf("got  %s\nwant %s\n%+v", got.By, test.want, got.Candidates)
+				t.Errorf("got  %s\nwant %s\n%+v", got.By, test.want, got.Writes)
 			}
 		})
 	}
@@ -81,7 +81,7 @@ func TestWhatIsStillThereWasNotDeleted(t *testing.T) {
 	idle := seen(30)
 	idle.Idle = []string{o.UID}
 	l.Observe(idle)
-	if v := l.Judge(image); len(v.Candidates) > 0 {
+	if v := l.Judge(image); len(v.Writes) > 0 {
 		t.Errorf("it is still there: %s", v.By)
 	}
 	l.Observe(seen(61))
@@ -142,14 +142,14 @@ func TestManyFields(t *testing.T) {
 			t.Fatalf("%s: %d fields, %v", name, len(got), err)
 		}
 		test.of.Keys = []string{"mesh"}
-		test.of.Writes = []Write{write("m", 58, got...)}
+		test.of.Entries = []Entry{write("m", 58, got...)}
 		var l Ledger
 		l.Observe(seen(-60))
 		l.Observe(seen(61, test.of))
 		c := image
 		c.Namespaces = []string{"shop"}
 		v := l.Judge(c)
-		if len(v.Candidates) != 1 || v.Candidates[0].Manager != "m" || len(v.By) > 2000 || len(strings.Join(v.Candidates[0].Fields, "")) > mostNamed*longestShown {
+		if len(v.Writes) != 1 || v.Writes[0].Manager != "m" || len(v.By) > 2000 || len(strings.Join(v.Writes[0].Fields, "")) > mostNamed*longestShown {
 			t.Errorf("%s: %.300s %d bytes", name, v.By, len(v.By))
 		}
 	}
@@ -162,7 +162,7 @@ func TestKindsOfTheSameName(t *testing.T) {
 	var l Ledger
 	l.Observe(seen(-60))
 	l.Observe(seen(61, o))
-	if v := l.Judge(image); len(v.Candidates) != 1 {
+	if v := l.Judge(image); len(v.Writes) != 1 {
 		t.Errorf("%s", v.By)
 	}
 }

@@ -13,8 +13,8 @@ const (
 	// settled is for how long before a change everything must have been looked at, for
 	// nothing to be missed.
 	settled = 30 * time.Second
-	// mostCandidates and mostNamed bound what a verdict names.
-	mostCandidates, mostNamed = 5, 5
+	// mostWrites and mostNamed bound what a verdict names.
+	mostWrites, mostNamed = 5, 5
 )
 
 // timing is how a write's time fits a change's interval.

@@ -130,12 +130,12 @@ func merge(a, b Object) Object {
 // written takes down the writes that an object tells of since it was seen before, and reports
 // whether there are any.
 func (l *Ledger) written(o, before Object, at time.Time) (told bool) {
-	known := map[manager]Write{}
-	for _, w := range before.Writes {
+	known := map[manager]Entry{}
+	for _, w := range before.Entries {
 		known[w.by()] = w
 	}
 	born := false
-	for _, w := range o.Writes {
+	for _, w := range o.Entries {
 		last, was := known[w.by()]
 		fields := o.mattering(w.Fields)
 		isNew := func(field string) bool { return !contains(last.Fields, field) }
@@ -166,7 +166,7 @@ func (l *Ledger) written(o, before Object, at time.Time) (told bool) {
 		l.add(e)
 		told = true
 	}
-	if before.UID == "" && !born && !o.Created.IsZero() && len(o.Writes) == 0 {
+	if before.UID == "" && !born && !o.Created.IsZero() && len(o.Entries) == 0 {
 		l.add(event{object: o, what: Created, timed: true, after: o.Created, by: o.Created.Add(time.Second)})
 	}
 	return told
@@ -178,13 +178,13 @@ func (l *Ledger) removed(o, before Object, told bool, at time.Time) {
 		return
 	}
 	now, fields := map[string]bool{}, []string{}
-	for _, w := range o.Writes {
+	for _, w := range o.Entries {
 		for _, field := range w.Fields {
 			now[field], fields = true, append(fields, field)
 		}
 	}
 	var gone []string
-	for _, w := range before.Writes {
+	for _, w := range before.Entries {
 		if slices.ContainsFunc(slices.Concat(fields, w.Fields), shortened) {
 			continue // not all of its fields are known
 		}
@@ -198,14 +198,14 @@ func (l *Ledger) removed(o, before Object, told bool, at time.Time) {
 	case len(gone) > 0:
 		slices.Sort(gone)
 		l.add(event{object: o, what: Updated, fields: gone, removed: true, after: l.seen.Began, by: at})
-	case len(o.Writes) == 0, // its managedFields were taken away
+	case len(o.Entries) == 0, // its managedFields were taken away
 		!told && !o.told().After(before.told()) && o.told().Add(time.Second+skew).Before(l.seen.Began): // or put back
 		l.add(event{object: o, what: Updated, untold: true, after: l.seen.Began, by: at})
 	}
 }
 
 func (l *Ledger) add(e event) {
-	e.object.Writes, e.looked = nil, l.at
+	e.object.Entries, e.looked = nil, l.at
 	if e.timed {
 		l.events = slices.DeleteFunc(l.events, func(known *event) bool { // the same, or of the same second
 			return known.timed && known.object.UID == e.object.UID && known.manager == e.manager && known.after.Equal(e.after)

@@ -12,9 +12,9 @@ type Object struct {
 	// UID and Version (resourceVersion) tell whether it is the same, and the same as before.
 	UID, Version string
 	Created      time.Time
-	// Writes are those of managedFields but of status: the last one of each manager.
-	Writes []Write
-	// Told is the time of the last entry of managedFields, if that is none of Writes.
+	// Entries are those of managedFields but of status: the last one of each manager.
+	Entries []Entry
+	// Told is the time of the last entry of managedFields, if that is none of Entries.
 	Told time.Time
 	// Link is how it is known that injection goes by it.
 	Link Link
@@ -48,15 +48,15 @@ const (
 	Reads
 )
 
-// Write is an entry of managedFields.
-type Write struct {
+// Entry is an entry of managedFields.
+type Entry struct {
 	Manager, Operation, APIVersion string
 	Subresource                    string
 	Time                           time.Time // to the second
 	Fields                         []string  // as FieldsOf has them
 }
 
-func (w Write) by() manager { return manager{w.Manager, w.Operation, w.APIVersion, w.Subresource} }
+func (w Entry) by() manager { return manager{w.Manager, w.Operation, w.APIVersion, w.Subresource} }
 
 type manager struct{ name, operation, version, subresource string }
 
@@ -67,7 +67,7 @@ const ancient = "ancient-changes"
 // told is when managedFields tell of the last write, whatever that was of.
 func (o Object) told() time.Time {
 	last := o.Told
-	for _, w := range o.Writes {
+	for _, w := range o.Entries {
 		if w.Time.After(last) {
 			last = w.Time
 		}
@@ -78,7 +78,7 @@ func (o Object) told() time.Time {
 // Size is about how many bytes of memory its fields take.
 func (o Object) Size() int {
 	n := 0
-	for _, w := range o.Writes {
+	for _, w := range o.Entries {
 		for _, field := range w.Fields {
 			n += len(field) + 16
 		}

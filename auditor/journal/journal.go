@@ -258,7 +258,7 @@ func (j *Journal) Whose() map[string]cause.Verdict {
 	whose := map[string]cause.Verdict{}
 	for _, e := range j.entries {
 		if e.Ended == nil && e.By != "" {
-			whose[e.ID] = cause.Verdict{By: e.By, Candidates: e.Candidates}
+			whose[e.ID] = cause.Verdict{By: e.By, Writes: e.Writes}
 		}
 	}
 	return whose
@@ -279,7 +279,7 @@ func (j *Journal) Unexplained() map[string]Interval {
 func (j *Journal) Explain(id string, began Interval, v cause.Verdict) {
 	for _, e := range j.entries {
 		if e.ID == id && e.Began == began && e.By == "" {
-			e.By, e.Candidates = v.By, v.Candidates
+			e.By, e.Writes = v.By, v.Writes
 		}
 	}
 }

@@ -45,7 +45,7 @@ func written(manager string) cause.Object {
 	at := time.Now().Truncate(time.Second)
 	return cause.Object{
 		Kind: "ConfigMap", Namespace: "istio-system", Name: "istio", UID: "u", Version: at.String(), Link: cause.Reads, List: "configmaps",
-		Writes: []cause.Write{{Manager: manager, Time: at, Fields: []string{"data.mesh"}}},
+		Entries: []cause.Entry{{Manager: manager, Time: at, Fields: []string{"data.mesh"}}},
 	}
 }
 

@@ -88,8 +88,8 @@ subjects: [{kind: ServiceAccount, name: default}]
 		t.Fatal(err)
 	}
 	change := found.Changes[0]
-	if !strings.Contains(change.By, write) || change.Candidates[0].Name != "template" || change.Candidates[0].Manager != "team-mesh" {
-		t.Errorf("by %s: %+v", change.By, change.Candidates)
+	if !strings.Contains(change.By, write) || change.Writes[0].Name != "template" || change.Writes[0].Manager != "team-mesh" {
+		t.Errorf("by %s: %+v", change.By, change.Writes)
 	}
 	out, err := exec.CommandContext(t.Context(), testProduct(t).CLI, "history", "show", change.ID, "--kubeconfig", c.Kubeconfig(), "--installation-namespace", home.namespace).Output()
 	if err != nil || !strings.Contains(string(out), "Writes that may have made it:") {

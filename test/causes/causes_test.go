@@ -26,14 +26,14 @@ type outcome struct {
 	scenario
 	manager string
 	verdict cause.Verdict
-	rank    int // of what was done, from 1; 0: it is none of the candidates
+	rank    int // of what was done, from 1; 0: it is none of those named
 }
 
 func (o outcome) certainty() cause.Certainty {
-	if len(o.verdict.Candidates) == 0 {
+	if len(o.verdict.Writes) == 0 {
 		return ""
 	}
-	return o.verdict.Candidates[0].Certainty
+	return o.verdict.Writes[0].Certainty
 }
 
 // wrong reports whether something is named as sure that it was not.
@@ -50,7 +50,7 @@ func TestCauses(t *testing.T) {
 			o := w.run(t, s, managers[(n+round)%len(managers)], round, n)
 			outcomes = append(outcomes, o)
 			t.Logf("%-40s %-26s rank %d %s: %s", s.kind, o.manager, o.rank, o.certainty(), o.verdict.By)
-			for _, c := range o.verdict.Candidates {
+			for _, c := range o.verdict.Writes {
 				t.Logf("    %s %s %s %q: %s", c.Who(), c.What, c.Object(), c.Fields, c.Why)
 			}
 		}
@@ -137,7 +137,7 @@ func markdown(f figures, outcomes []outcome) string {
 	percent := func(n int) string { return fmt.Sprintf("%d of %d (%d %%)", n, f.visible, 100*n/max(f.visible, 1)) }
 	fmt.Fprintf(&b, "Of %d changes of %d kinds, each by one of %s, with up to %d other writes at the same time:\n\n", f.all, f.kinds, strings.Join(managers, ", "), mostDecoys)
 	b.WriteString("| | |\n|---|---|\n")
-	fmt.Fprintf(&b, "| the true cause is the first candidate | %s |\n", percent(f.first))
+	fmt.Fprintf(&b, "| the true cause is named first | %s |\n", percent(f.first))
 	fmt.Fprintf(&b, "| it is among the first two | %s |\n", percent(f.firstTwo))
 	fmt.Fprintf(&b, "| it is *sure* | %s |\n", percent(f.sure))
 	fmt.Fprintf(&b, "| something else is *sure* | %d of %d |\n", f.wrong, f.all)

@@ -213,7 +213,7 @@ func (w *world) run(t *testing.T, s scenario, manager string, round, n int) outc
 	for _, v := range w.explain(t, found) {
 		// Of several changes that one write made, the worst answer counts.
 		this := outcome{scenario: s, manager: manager, verdict: v}
-		this.rank = 1 + slices.IndexFunc(v.Candidates, func(c cause.Candidate) bool { return s.truth(c, manager) })
+		this.rank = 1 + slices.IndexFunc(v.Writes, func(c cause.Write) bool { return s.truth(c, manager) })
 		if o.verdict.By == "" || this.wrong() || !o.wrong() && (this.rank == 0 || this.rank > o.rank) {
 			o = this
 		}

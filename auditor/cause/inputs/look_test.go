@@ -95,7 +95,7 @@ func TestLookWhileTheInjectorIsAway(t *testing.T) {
 	last := look()
 	c := cause.Change{After: last.At.Add(-time.Minute), By: last.At, Kind: "image", Parts: []string{"container/x"}, Paths: []string{"image"}}
 	v := l.Judge(c)
-	if slices.ContainsFunc(v.Candidates, func(c cause.Candidate) bool { return c.What == cause.Deleted }) {
+	if slices.ContainsFunc(v.Writes, func(c cause.Write) bool { return c.What == cause.Deleted }) {
 		t.Errorf("it is still there: %s", v.By)
 	}
 }

@@ -341,7 +341,7 @@ func (l *look) parse(m metav1.Object) cause.Object {
 		if err != nil {
 			continue // the API server takes no such entry
 		}
-		o.Writes = append(o.Writes, cause.Write{
+		o.Entries = append(o.Entries, cause.Entry{
 			Manager: entry.Manager, Operation: string(entry.Operation), APIVersion: entry.APIVersion, Subresource: entry.Subresource, Time: entry.Time.UTC(), Fields: fields,
 		})
 	}
