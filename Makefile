@@ -24,6 +24,10 @@ FUZZTIME ?= 10s
 # Go's cache.
 export GOFLAGS := $(strip $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath)
 
+# Compilers, linkers, the linter and tests collect their garbage seldom: a machine that tests has
+# memory, and lacks processors. What measures memory runs as users run it.
+test unit integration acceptance% test-% lint vulncheck generate tidy-check control-plane helm: export GOGC ?= 400
+
 .PHONY: help
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
