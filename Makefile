@@ -85,9 +85,10 @@ test: control-plane helm ## Run every test that needs nothing but Go, on a real 
 CONCURRENT = grep -rlE '^\s+go [a-z]|\.Go\(' --include=*.go auditor certs cmd internal webhook | \
 	xargs -n1 dirname | sort -u | sed 's|^|$(MODULE)/|'
 LARGE      := TestForgedReviews|TestStalledReviews|TestALargeReportIsKeptInPart|TestADriftStormIsKept|TestMemory[A-Za-z]*
-NIGHTS     := TestOneNamespaceStopsNobodyElse|TestAutomaticRollout(ThatIsBlocked|InWindows|InWaves)|TestWavesThatDoNotGoOn
-UNRACED    := TestScripts|TestAllocations|TestFlood|FuzzChangesOfTheAuthority|$(LARGE)|$(NIGHTS)
-THEIRS      = grep -rlE '^func ($(UNRACED))\(' --include=*_test.go auditor certs cmd internal webhook | xargs -n1 dirname | sort -u | sed 's|^|./|'
+NIGHTS     := TestOneNamespaceStopsNobodyElse|TestAutomaticRollout(ThatIsBlocked|InWindows|InWaves)|TestWavesThatDoNotGoOn|TestTheRiskOfAWave
+UNRACED    := TestScripts|TestAllocations|TestFlood|TestLiveIsWhatCameLast|FuzzChangesOfTheAuthority|$(LARGE)|$(NIGHTS)
+THEIRS      = grep -rlE '^func ($(UNRACED))\(' --include=*_test.go auditor certs cmd internal webhook | \
+	xargs -n1 dirname | sort -u | sed 's|^|$(MODULE)/|' | grep -xF "$$($(CONCURRENT))"
 
 .PHONY: unit
 unit: ## Run the tests that need no cluster, with the race detector where there is something to race.
