@@ -32,6 +32,10 @@ func TestForgedWrites(t *testing.T) {
 			[]Seen{seen(-60, old), seen(61, object(template, write("mallory", -700, "data.values")), innocent)},
 			"one of these two: mallory updated ConfigMap istio-system/istio-sidecar-injector (data.values); helm updated ConfigMap istio-system/istio (data.mesh), 2s before it was seen",
 		},
+		"a manager has more fields of the same time": {
+			[]Seen{seen(-60, object(template, write("mallory", -900, "data.config"))), seen(61, object(template, write("mallory", -900, "data.config", "data.values")), innocent)},
+			"one of these two: mallory updated ConfigMap istio-system/istio-sidecar-injector (data.values, data.config); helm updated ConfigMap istio-system/istio (data.mesh), 2s before it was seen",
+		},
 		"a write says that it is to come": {
 			[]Seen{seen(-60, old), seen(61, object(template, write("mallory", 7000, "data.values")), innocent)},
 			"one of these two: mallory updated ConfigMap istio-system/istio-sidecar-injector (data.values); helm updated ConfigMap istio-system/istio (data.mesh), 2s before it was seen",

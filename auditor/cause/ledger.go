@@ -71,8 +71,8 @@ func (l *Ledger) Observe(s Seen) {
 		case !was || before.UID != o.UID:
 			l.written(o, Object{}, s.At)
 		case before.Version != o.Version:
-			l.written(o, before, s.At)
-			l.removed(o, before, s.At)
+			told := l.written(o, before, s.At)
+			l.removed(o, before, told, s.At)
 		}
 	}
 	for key, before := range l.objects {
@@ -127,30 +127,31 @@ func merge(a, b Object) Object {
 	return a
 }
 
-// written takes down the writes that an object tells of since it was seen before.
-func (l *Ledger) written(o, before Object, at time.Time) {
+// written takes down the writes that an object tells of since it was seen before, and reports
+// whether there are any.
+func (l *Ledger) written(o, before Object, at time.Time) (told bool) {
 	known := map[manager]Entry{}
 	for _, w := range before.Entries {
 		known[w.by()] = w
 	}
-	told := false
+	born := false
 	for _, w := range o.Entries {
 		last, was := known[w.by()]
 		fields := o.mattering(w.Fields)
 		isNew := func(field string) bool { return !contains(last.Fields, field) }
-		again := was && !w.Time.After(last.Time)
-		if len(fields) == 0 || again && !(w.Time.Equal(last.Time) && slices.ContainsFunc(fields, isNew)) {
-			continue // of one second there may be two writes
+		grown := w.Time.Equal(last.Time) && slices.ContainsFunc(fields, isNew) // of one second there may be two writes
+		if len(fields) == 0 || was && !w.Time.After(last.Time) && !grown {
+			continue
 		}
 		slices.SortStableFunc(fields, func(a, b string) int {
 			return cmp.Compare(rank(!isNew(a)), rank(!isNew(b)))
 		})
 		what := Updated
 		if before.UID != o.UID && !w.Time.After(o.Created.Add(time.Second)) {
-			what, told = Created, true
+			what, born = Created, true
 		}
 		e := event{object: o, manager: w.Manager, what: what, fields: fields, timed: true, after: w.Time, by: w.Time.Add(time.Second)}
-		if before.UID == o.UID && !again {
+		if before.UID == o.UID {
 			early, late := e.by.Before(l.seen.Began.Add(-skew)), e.after.After(at.Add(skew))
 			if early && w.Manager == ancient {
 				continue // each of these was seen when it was written
@@ -163,14 +164,16 @@ func (l *Ledger) written(o, before Object, at time.Time) {
 			e.manager = ""
 		}
 		l.add(e)
+		told = true
 	}
-	if before.UID == "" && !told && !o.Created.IsZero() && len(o.Entries) == 0 {
+	if before.UID == "" && !born && !o.Created.IsZero() && len(o.Entries) == 0 {
 		l.add(event{object: o, what: Created, timed: true, after: o.Created, by: o.Created.Add(time.Second)})
 	}
+	return told
 }
 
 // removed takes down fields that are gone, and changes that nothing tells of.
-func (l *Ledger) removed(o, before Object, at time.Time) {
+func (l *Ledger) removed(o, before Object, told bool, at time.Time) {
 	if before.UID != o.UID {
 		return
 	}
@@ -196,7 +199,7 @@ func (l *Ledger) removed(o, before Object, at time.Time) {
 		slices.Sort(gone)
 		l.add(event{object: o, what: Updated, fields: gone, removed: true, after: l.seen.Began, by: at})
 	case len(o.Entries) == 0, // its managedFields were taken away
-		!o.told().After(before.told()) && o.told().Add(time.Second+skew).Before(l.seen.Began): // or put back
+		!told && !o.told().After(before.told()) && o.told().Add(time.Second+skew).Before(l.seen.Began): // or put back
 		l.add(event{object: o, what: Updated, untold: true, after: l.seen.Began, by: at})
 	}
 }

@@ -51,9 +51,13 @@ func (r *reviewer) Authorize(ctx context.Context, a authorizer.Attributes) (auth
 	if a.IsResourceRequest() {
 		fields, err1 := a.GetFieldSelector()
 		labels, err2 := a.GetLabelSelector()
-		if len(fields)+len(labels) > 0 || err1 != nil || err2 != nil { // without these it would be another question
-			unknowable(ctx, errors.New("who may do what to objects of a selector"))
-			return authorizer.DecisionNoOpinion, "", nil
+		err := errors.Join(err1, err2)
+		if len(fields)+len(labels) > 0 { // without these it would be another question
+			err = errors.New("who may do what to objects of a selector")
+		}
+		if err != nil {
+			unknowable(ctx, err)
+			return authorizer.DecisionNoOpinion, "", err
 		}
 		review.Spec.ResourceAttributes = &authorizationv1.ResourceAttributes{
 			Namespace: a.GetNamespace(), Verb: a.GetVerb(), Group: a.GetAPIGroup(), Version: a.GetAPIVersion(),

@@ -28,7 +28,8 @@ func (r *Reader) Makers(c cause.Change, webhook string, mutators []string) (make
 	}
 	for _, i := range r.injectors {
 		sees := len(mutators) == 0 || among(mutators, i)
-		if !(i.isKnown && i.known.Confined()) && sees && !slices.Contains(makers, i.configuration) && r.selects(i, c.Namespaces) {
+		mayRewrite := !i.isKnown || !i.known.Confined()
+		if mayRewrite && sees && !slices.Contains(makers, i.configuration) && r.selects(i, c.Namespaces) {
 			beside = append(beside, i.configuration)
 		}
 	}
