@@ -72,6 +72,18 @@ func preferred(client discovery.DiscoveryInterface) ([]served, error) {
 	return all, err
 }
 
+// away reports whether the API of a group could not be asked what it has.
+func (r *Reader) away(group string) bool {
+	_, err := r.discovery()
+	failed, _ := discovery.GroupDiscoveryFailedErrorGroups(err)
+	for of := range failed {
+		if of.Group == group {
+			return true
+		}
+	}
+	return false
+}
+
 // rulesOf are the rules of an injector's ServiceAccounts.
 func (l *look) rulesOf(ctx context.Context, i injector, accounts []string) (rules, error) {
 	accounts = slices.Compact(slices.Sorted(slices.Values(accounts)))
