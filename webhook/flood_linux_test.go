@@ -28,7 +28,7 @@ func TestFlood(t *testing.T) {
 	s := &stamper{Options: Options{BindAddress: freeAddress(t), HealthProbeBindAddress: freeAddress(t)}, authority: newAuthority(t)}
 	s.authority.issue(t, dir, 1)
 	process := exec.CommandContext(t.Context(), os.Args[0])
-	process.Env = append(os.Environ(),
+	process.Env = append(os.Environ(), "GOGC=100", // as in its container
 		fmt.Sprintf("%s=%s %s %s", stamperVariable, s.BindAddress, s.HealthProbeBindAddress, dir),
 		fmt.Sprintf("%s=%d", memorylimit.Variable, containerLimit))
 	var said bytes.Buffer

@@ -152,7 +152,7 @@ func ofInjectors(field string) bool {
 var hinting = map[string][]string{
 	"image":     {"image", "tag", "hub", "registry", "repository", "version"},
 	"resources": {"resource", "limit", "request", "cpu", "memory"},
-	"env":       {"env", "variable"},
+	"env":       {"env", "variable", "concurrency"}, // by which programs are told, too
 	"args":      {"arg", "command", "log", "level", "concurrency"},
 	"probe":     {"probe", "lifecycle", "termination", "grace", "drain"},
 	"network":   {"port", "dns", "host"},
@@ -197,7 +197,7 @@ func (o Object) hint(kind string, fields []string) int {
 	case o.own() || len(words) == 0 || len(fields) == 0 || o.Kind == "Service":
 		return 0
 	case slices.ContainsFunc(fields, func(f string) bool {
-		return f == "spec" || strings.HasPrefix(f, "spec.config") || strings.HasPrefix(f, "data")
+		return f == "spec" || strings.HasPrefix(f, "spec.config") || strings.HasPrefix(f, "data") || strings.HasPrefix(f, "metadata.annotations")
 	}):
 		return 0 // without a schema of its own
 	}

@@ -57,7 +57,9 @@ const (
 
 // Audit is what one found.
 type Audit struct {
-	At time.Time // when it ended
+	// Began is when it began to ask, and At when it ended: what changes in between may come
+	// after the answer. Without the former it took no time.
+	Began, At time.Time
 	// Asked: workloads were asked about that stand for all; else only new Pods were looked at.
 	Asked bool
 	// Changes, those that most workloads have first.
@@ -70,7 +72,7 @@ type Audit struct {
 type Journal struct {
 	entries []*Entry // in the order in which they began
 	earlier Earlier
-	at      time.Time           // of the last audit that asked
+	at      time.Time           // when the last audit that asked began
 	places  map[string]Interval // since when somebody has them
 }
 
@@ -139,6 +141,9 @@ func (j *Journal) Observe(a Audit) {
 	}
 	if a.Asked {
 		j.at = now
+		if began := a.Began.UTC().Truncate(time.Second); !a.Began.IsZero() && began.Before(now) {
+			j.at = began
+		}
 	}
 	j.forget(having, now)
 }

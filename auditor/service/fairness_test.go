@@ -11,7 +11,6 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
@@ -33,7 +32,7 @@ type ward struct {
 }
 
 func newWard(workloads ...string) *ward {
-	w := &ward{patient: newPatient(fake.NewClientset(), 0)}
+	w := &ward{patient: newPatient(newCluster(), 0)}
 	for _, name := range workloads {
 		w.drifting[name] = true
 	}

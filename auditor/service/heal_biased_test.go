@@ -6,8 +6,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"k8s.io/client-go/kubernetes/fake"
-
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -20,7 +18,7 @@ func TestHealerKnowsWhatIsBiased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		image := verdict.Change{Part: "container/proxy", Path: "image", From: json.RawMessage(`"1"`), To: json.RawMessage(`"2"`)}
 		mode := verdict.Change{Part: "container/proxy", Path: "env[MODE].value", From: json.RawMessage(`"real"`), To: json.RawMessage(`"dry"`)}
-		p := newPatient(fake.NewClientset(), 1)
+		p := newPatient(newCluster(), 1)
 		p.answer = func() (*report.Report, error) { // as Auditor.withLessons has it
 			item := drifting("Deployment", "shop", "w0")
 			item.Revisions = []report.Revision{{State: verdict.Drifted, Changes: []verdict.Change{image}, Biased: []string{mode.Place()}, BiasedChanges: []verdict.Change{mode}}}

@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
@@ -170,7 +169,7 @@ func TestAutomaticRolloutInWindows(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newPatient(fake.NewClientset(), 5)
+				p := newPatient(newCluster(), 5)
 				sleepUntil(t, test.from)
 				p.start(t)
 				sleepUntil(t, test.until)
@@ -189,7 +188,7 @@ func TestAutomaticRolloutInWindows(t *testing.T) {
 // What has only just begun to drift is left alone until it is old enough.
 func TestAutomaticRolloutWaitsForAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPatient(fake.NewClientset(), 1)
+		p := newPatient(newCluster(), 1)
 		p.conf.AutoRollout.MinimumAge = metav1.Duration{Duration: 2 * time.Hour}
 		sleepUntil(t, "2026-01-13 22:30")
 		p.start(t)
@@ -211,7 +210,7 @@ func TestAutomaticRolloutWaitsForAge(t *testing.T) {
 func TestAutomaticRolloutOfTheNextLeader(t *testing.T) {
 	for result, want := range map[report.Result]int{report.RolledOut: 3, report.Failed: 3, report.NotConverging: 3} {
 		synctest.Test(t, func(t *testing.T) {
-			cluster := fake.NewClientset()
+			cluster := newCluster()
 			sleepUntil(t, "2026-01-13 20:00")
 			first := newPatient(cluster, 5)
 			first.result = result
@@ -258,7 +257,7 @@ func TestAutomaticRolloutThatIsBlocked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newPatient(fake.NewClientset(), 5)
+				p := newPatient(newCluster(), 5)
 				block(p)
 				sleepUntil(t, "2026-01-13 12:00")
 				p.start(t)
@@ -275,7 +274,7 @@ func TestAutomaticRolloutThatIsBlocked(t *testing.T) {
 // A window that ends lets nothing new start.
 func TestAutomaticRolloutDrainsWhenItsWindowEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPatient(fake.NewClientset(), 1)
+		p := newPatient(newCluster(), 1)
 		var drained time.Time
 		p.healer.steps.run = func(_ context.Context, plan *rollout.Plan, opts rollout.Options, _ rollout.AuditFunc) (*report.Report, error) {
 			<-opts.Pace.Drain
@@ -298,7 +297,7 @@ func TestAutomaticRolloutDrainsWhenItsWindowEnds(t *testing.T) {
 // What was replaced before its turn came was not rolled out, and is not counted.
 func TestAutomaticRolloutPaysForWhatBegan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPatient(fake.NewClientset(), 3)
+		p := newPatient(newCluster(), 3)
 		run := p.healer.steps.run
 		first := true
 		p.healer.steps.run = func(ctx context.Context, plan *rollout.Plan, opts rollout.Options, audit rollout.AuditFunc) (*report.Report, error) {

@@ -13,7 +13,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/metrics"
@@ -48,10 +47,10 @@ func newRecorded(every time.Duration) *recorded {
 	r.conf.Interval.Duration = every
 	r.answer = func() (*report.Report, error) { return reportOf(workload("web", verdict.InSync)), nil }
 	r.metrics, r.log = metrics.New(prometheus.NewRegistry()), logr.Discard()
-	r.memory = newMemory(fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor")
+	r.memory = newMemory(newCluster().CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor")
 	r.page = &page{masker: mask.Constant}
-	r.history = newHistory(fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), DefaultName)
-	r.kept = &lastReport{objects: fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), name: "sidecar-drift-auditor-report", masker: mask.Constant}
+	r.history = newHistory(newCluster().CoreV1().ConfigMaps("sidecar-drift"), DefaultName)
+	r.kept = &lastReport{objects: newCluster().CoreV1().ConfigMaps("sidecar-drift"), name: "sidecar-drift-auditor-report", masker: mask.Constant}
 	r.first = &progress{log: r.log, metric: r.metrics.Progress}
 	r.heal = func(context.Context, config.Configuration, *report.Report) {}
 	r.loop.config = func() config.Configuration { return r.conf }
@@ -205,7 +204,7 @@ func TestConcernsOutliveAFailedAudit(t *testing.T) {
 }
 
 func TestAgesOutliveTheirAuditor(t *testing.T) {
-	objects := fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift")
+	objects := newCluster().CoreV1().ConfigMaps("sidecar-drift")
 	first := newMemory(objects, "ages")
 	monday := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 	first.update(reportOf(workload("web", verdict.Drifted), workload("api", verdict.InSync)), monday)

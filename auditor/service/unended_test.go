@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
@@ -86,7 +85,7 @@ func TestWhatAKilledLeaderHadBegun(t *testing.T) {
 // for that.
 func TestALeaderThatStopsTellsTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cluster := fake.NewClientset()
+		cluster := newCluster()
 		sleepUntil(t, "2026-01-13 20:00")
 		first := newPatient(cluster, 2)
 		ctx, stop := context.WithCancel(t.Context())
@@ -127,7 +126,7 @@ func TestALeaderThatStopsTellsTheNext(t *testing.T) {
 // what it had not.
 func TestWhatAKilledLeaderHadBegunIsNotKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cluster := fake.NewClientset()
+		cluster := newCluster()
 		p := newPatient(cluster, 1)
 		sleepUntil(t, "2026-01-13 22:30")
 		killed := newMemory(p.recorded.memory.objects, p.recorded.memory.name)
@@ -190,7 +189,7 @@ func TestAutomaticRolloutGivesWayWhileItLooks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newPatient(fake.NewClientset(), 2)
+				p := newPatient(newCluster(), 2)
 				wanted := make(chan struct{})
 				p.healer.steps.lock = func(context.Context, string) (lock, error) {
 					return wantedLock{fakeLock{&p.released}, wanted}, nil
@@ -253,7 +252,7 @@ func lookInPlan(p *patient, looking func(context.Context) error) {
 // What a killed leader had begun with may still end well: then it costs the window no failure,
 // whichever leader sees it. What goes on drifting does.
 func TestWhatEndsWellAfterItsLeaderHasFailedNothing(t *testing.T) {
-	objects := fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift")
+	objects := newCluster().CoreV1().ConfigMaps("sidecar-drift")
 	m := newMemory(objects, "memory")
 	now := time.Now()
 	drifting := reportOf(workload("w0", "Drifted"), workload("w1", "Drifted"))

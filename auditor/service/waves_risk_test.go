@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/change"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
@@ -28,7 +27,7 @@ func TestTheRiskOfAWave(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := wavy(fake.NewClientset(), "dev/a", "staging/a", "prod/a")
+				w := wavy(newCluster(), "dev/a", "staging/a", "prod/a")
 				w.conf.Interval.Duration = 20 * time.Minute
 				w.conf.AutoRollout.Waves[test.wave].MaxRisk = change.Cosmetic
 				plan := w.healer.steps.plan

@@ -17,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/config"
 	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
@@ -85,7 +84,7 @@ func TestAutomaticRolloutInWaves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cluster := fake.NewClientset()
+				cluster := newCluster()
 				sleepUntil(t, test.from)
 				var rolled []string
 				drifting := map[string]bool{}
@@ -150,7 +149,7 @@ func TestWavesThatDoNotGoOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := wavy(fake.NewClientset(), "dev/a", "staging/a", "prod/a")
+				w := wavy(newCluster(), "dev/a", "staging/a", "prod/a")
 				test.change(w)
 				w.conf.Interval.Duration = 20 * time.Minute // fewer rounds, as each draws the page
 				sleepUntil(t, "2026-01-13 12:00")
@@ -173,7 +172,7 @@ func TestWavesThatDoNotGoOn(t *testing.T) {
 // reached the wave.
 func TestAnotherChangeBetweenAuditAndRollout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := wavy(fake.NewClientset(), "prod/a")
+		w := wavy(newCluster(), "prod/a")
 		w.conf.Interval.Duration = 20 * time.Minute
 		audited := 0
 		w.healer.steps.audit = func(_ context.Context, _ config.Configuration, due ...inventory.WorkloadRef) (*report.Report, error) {
@@ -196,7 +195,7 @@ func TestAnotherChangeBetweenAuditAndRollout(t *testing.T) {
 // Where a guard leaves all of one wave alone, the next wave's own changes go on.
 func TestAWaveThatIsLeftAloneKeepsNoOtherChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := wavy(fake.NewClientset(), "dev/unhealthy", "prod/a")
+		w := wavy(newCluster(), "dev/unhealthy", "prod/a")
 		w.conf.Interval.Duration = 15 * time.Minute
 		w.differ = map[string]string{"dev/unhealthy": "env[ONE]", "prod/a": "env[TWO]"}
 		sleepUntil(t, "2026-01-13 12:00")
@@ -212,7 +211,7 @@ func TestAWaveThatIsLeftAloneKeepsNoOtherChange(t *testing.T) {
 // How far a change is can be read, by people and by the next leader.
 func TestWaveProgressIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cluster := fake.NewClientset()
+		cluster := newCluster()
 		w := wavy(cluster, "dev/a", "staging/a", "prod/a")
 		sleepUntil(t, "2026-01-13 12:00")
 		w.start(t)
@@ -257,9 +256,9 @@ func TestReadProgress(t *testing.T) {
 		"an auditor that is away": {nil, 0, "give --installation-namespace"},
 	} {
 		kept := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ops", Name: "sidecar-drift-auditor"}, BinaryData: test.data}
-		client := fake.NewClientset(kept)
+		client := newCluster(kept)
 		if name == "an auditor that is away" {
-			client = fake.NewClientset()
+			client = newCluster()
 		}
 		changes, err := ReadProgress(t.Context(), client, "ops")
 		switch {
@@ -344,7 +343,7 @@ func TestATemplateThatCannotBeReadIsOfNoWave(t *testing.T) {
 	c.AutoRollout.Enabled = true
 	c.AutoRollout.Waves = []config.Wave{{Name: "first", Selector: "tier!=critical"}, {Name: "last"}}
 	read, unread := drifting("Deployment", "shop", "web"), drifting("Deployment", "shop", "bank")
-	m := newMemory(fake.NewClientset().CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor")
+	m := newMemory(newCluster().CoreV1().ConfigMaps("sidecar-drift"), "sidecar-drift-auditor")
 	w := &waves{memory: m, log: logr.Discard(), labels: func(context.Context, []inventory.WorkloadRef) (rollout.Labels, error) {
 		return rollout.Labels{Namespaces: map[string]labels.Set{"shop": nil}, Templates: map[inventory.WorkloadRef]labels.Set{refOf(read): nil}}, nil
 	}}

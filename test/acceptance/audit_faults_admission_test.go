@@ -183,7 +183,10 @@ func TestAuditOfAThousandRefusals(t *testing.T) {
 	c := testCluster(t)
 	config := auditorConfig(t, c)
 	namespace := namespaceWith(t, c, nil)
-	pods := 1000
+	pods := 100
+	if *full {
+		pods = 1000
+	}
 	barePods(t, c, namespace, numbered("bare", pods)...)
 	message := "not on my watch: " + strings.Repeat("the same for everybody, ", 20) + "sorry"
 	denying(t, c, namespace, message)

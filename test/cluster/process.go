@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -25,7 +26,8 @@ type Process struct {
 
 // Run starts binary with args, and env ("KEY=VALUE") on top of this program's
 // own environment. Its output is appended to the file NAME.log in LogDir, so a
-// program that is run again under its name continues the log.
+// program that is run again under its name continues the log. How often it collects its
+// garbage is not this program's GOGC: products have as much memory as with their users.
 func (c *Cluster) Run(name, binary string, args, env []string) (*Process, error) {
 	p := &Process{
 		name: name,
@@ -39,7 +41,9 @@ func (c *Cluster) Run(name, binary string, args, env []string) (*Process, error)
 	}
 	defer log.Close()
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "GOGC=")
+	}), env...)
 
 	if err := c.launcher.start(p.cmd); err != nil {
 		return nil, fmt.Errorf("run %s: %w", name, err)
