@@ -13,6 +13,8 @@ type Progress struct {
 	Places []string `json:"places"`
 	// MorePlaces is how many more there are.
 	MorePlaces int `json:"morePlaces,omitempty"`
+	// Changes are the IDs of some of the report's changes that these are of.
+	Changes []string `json:"changes,omitempty"`
 	// Since is when the first workload was seen to differ so.
 	Since time.Time      `json:"since"`
 	Waves []WaveProgress `json:"waves"`

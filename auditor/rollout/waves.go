@@ -97,8 +97,8 @@ func ReadLabels(ctx context.Context, cfg *rest.Config, templates []inventory.Wor
 	return found, err
 }
 
-// Known reports whether workloads of its kind can be read, and one of its name can exist.
-func Known(ref inventory.WorkloadRef) bool {
+// nameable reports whether workloads of its kind can be read, and one of its name can exist.
+func nameable(ref inventory.WorkloadRef) bool {
 	_, known := workloadKinds[ref.Kind]
 	return known && impossible(ref) == ""
 }
@@ -121,7 +121,7 @@ func Traces(ctx context.Context, cfg *rest.Config, workloads []inventory.Workloa
 	}
 	traces := map[inventory.WorkloadRef]Trace{}
 	workloads = slices.DeleteFunc(slices.Clone(workloads), func(ref inventory.WorkloadRef) bool {
-		return !Known(ref)
+		return !nameable(ref)
 	})
 	err = c.eachOf(ctx, workloads, func(ref inventory.WorkloadRef, object *unstructured.Unstructured, err error) {
 		switch {

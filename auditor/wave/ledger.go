@@ -14,6 +14,8 @@ const (
 	keptFor = 7 * 24 * time.Hour
 	// namedNamespaces is how many namespaces that keep a wave from its end are named.
 	namedNamespaces = 4
+	// namedChanges is how many of the report's changes a record names.
+	namedChanges = 8
 )
 
 // Ledger is how far each change is. The zero value is an empty one; JSON keeps it.
@@ -37,6 +39,8 @@ type Record struct {
 	Waves map[string]Reach `json:"waves"`
 	// Whole: the record is of all changes at the place.
 	Whole bool `json:"whole,omitempty"`
+	// Changes are IDs of the report's changes that it is of, as something last drifted by it.
+	Changes []string `json:"changes,omitempty"`
 }
 
 // Reach is how far a change is in one wave.
@@ -62,7 +66,7 @@ func (l *Ledger) Update(waves []Wave, members []Member, now time.Time) (left int
 			shared[c.ID]++
 		}
 	}
-	found := map[string]map[string]Reach{}
+	found, named := map[string]map[string]Reach{}, map[string][]string{}
 	for _, m := range members {
 		switch {
 		case m.Wave == "":
@@ -85,10 +89,14 @@ func (l *Ledger) Update(waves []Wave, members []Member, now time.Time) (left int
 				found[id] = map[string]Reach{}
 			}
 			found[id][m.Wave] = found[id][m.Wave].with(m.Namespace)
+			named[id] = append(named[id], record.Changes...)
 		}
 	}
 	for id, r := range l.Records {
 		r.update(waves, found[id], l.Unjudged, now)
+		if len(found[id]) > 0 {
+			r.Changes = bounded(named[id])
+		}
 	}
 	maps.DeleteFunc(l.Records, func(_ string, r *Record) bool { return now.Sub(r.Seen) > keptFor })
 	return left
@@ -98,10 +106,22 @@ func (l *Ledger) Update(waves []Wave, members []Member, now time.Time) (left int
 func recordsOf(changes []Change) map[string]Record {
 	records := map[string]Record{}
 	for _, c := range changes {
-		records[c.ID] = Record{Place: c.Place}
-		records[idOf(c.Place)] = Record{Place: c.Place, Whole: true}
+		var of []string
+		if c.Of != "" {
+			of = []string{c.Of}
+		}
+		records[c.ID] = Record{Place: c.Place, Changes: of}
+		place := idOf(c.Place)
+		records[place] = Record{Place: c.Place, Whole: true, Changes: append(records[place].Changes, of...)}
 	}
 	return records
+}
+
+// bounded are some of the IDs, each once, sorted.
+func bounded(ids []string) []string {
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	return ids[:min(len(ids), namedChanges)]
 }
 
 // with counts one more workload.

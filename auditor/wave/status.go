@@ -25,10 +25,13 @@ func (l *Ledger) Status(waves []Wave, now time.Time) []report.Progress {
 		if r.Whole && shared[r.Place] || r.reached(waves, now) == len(waves) || r.Gone && r.Most() == 0 {
 			continue
 		}
-		p := report.Progress{Places: []string{r.Place}, Since: r.Since.UTC().Truncate(time.Second), Waves: l.waves(r, waves, now)}
+		p := report.Progress{Places: []string{r.Place}, Changes: slices.Clone(r.Changes), Since: r.Since.UTC().Truncate(time.Second), Waves: l.waves(r, waves, now)}
 		at := slices.IndexFunc(all, func(other report.Progress) bool {
 			return other.Since.Equal(p.Since) && slices.EqualFunc(other.Waves, p.Waves, report.WaveProgress.Equal)
 		})
+		if at >= 0 {
+			all[at].Changes = bounded(append(all[at].Changes, p.Changes...))
+		}
 		switch {
 		case at < 0:
 			all = append(all, p)

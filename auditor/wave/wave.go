@@ -31,6 +31,7 @@ type Wave struct {
 type Change struct {
 	ID    string `json:"id"` // of place and value
 	Place string `json:"place"`
+	Of    string `json:"-"` // the ID of the report's change that it is part of; empty: none
 }
 
 // shortestName is how long a workload's name must be to be told from other text.
@@ -49,22 +50,22 @@ func Changes(item report.Item, reasons []verdict.Change) []Change {
 	}
 	abstract := strings.NewReplacer(own...)
 	byID := map[string]Change{}
-	add := func(place, value string) {
+	add := func(place, value, of string) {
 		id := idOf(place, value)
-		byID[id] = Change{ID: id, Place: place}
+		byID[id] = Change{ID: id, Place: place, Of: of}
 	}
 	for _, c := range reasons {
-		add(c.Place(), abstract.Replace(string(c.To)))
+		add(c.Place(), abstract.Replace(string(c.To)), c.ID)
 	}
 	known := false
 	for _, r := range item.Revisions {
 		known = known || len(r.Changes) > 0
 		if r.MoreChanges > 0 {
-			add("further places", "")
+			add("further places", "", "")
 		}
 	}
 	if !known {
-		add(string(item.State), "")
+		add(string(item.State), "", "")
 	}
 	return slices.SortedFunc(maps.Values(byID), func(a, b Change) int { return cmp.Compare(a.ID, b.ID) })
 }

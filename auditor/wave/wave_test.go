@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -319,5 +320,38 @@ func TestTooManyChanges(t *testing.T) {
 	l.Update(three, nil, start.Add(keptFor+time.Hour))
 	if len(l.Records) != 0 {
 		t.Errorf("%d are kept for ever", len(l.Records))
+	}
+}
+
+// What goes in waves names the changes of the report that it is of, as they are now.
+func TestWavesNameTheReportsChanges(t *testing.T) {
+	l := &Ledger{}
+	update := func(at time.Time, items ...report.Item) (of *report.Report, named []string) {
+		t.Helper()
+		of = report.New(report.DriftReport, at, items, 0)
+		of.Group()
+		var all []Member
+		for _, item := range of.Items {
+			all = append(all, member("dev", item))
+		}
+		l.Update(three, all, at)
+		for _, p := range l.Status(three, at) {
+			named = append(named, strings.Join(p.Places, " ")+": "+strings.Join(p.Changes, " "))
+		}
+		return of, named
+	}
+	both, named := update(start, drifted("shop", "web", "2", "on"), drifted("shop", "api", "2", "on"))
+	want := []string{"container/proxy:f0 container/proxy:f1: " + both.Changes[0].ID}
+	if diff := cmp.Diff(want, named); diff != "" || len(both.Changes) != 1 {
+		t.Errorf("one change (-want +got):\n%s", diff)
+	}
+	apart, named := update(start.Add(time.Minute), drifted("shop", "web", "2", "on"), drifted("shop", "api", "2"))
+	ids := []string{apart.Changes[0].ID, apart.Changes[1].ID}
+	slices.Sort(ids)
+	if text := strings.Join(named, "; "); !strings.Contains(text, "container/proxy:f0: "+apart.Changes[0].ID) || len(apart.Changes) != 2 {
+		t.Errorf("of the changes %v: %s", ids, text)
+	}
+	if _, named := update(start.Add(2 * time.Minute)); !strings.Contains(strings.Join(named, "; "), apart.Changes[0].ID) {
+		t.Errorf("when nothing drifts by it any more: %s", named)
 	}
 }

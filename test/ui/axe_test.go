@@ -43,7 +43,7 @@ const violations = `axe.run(document).then(({ violations }) =>
 // with something opened, filtered and empty.
 func TestEverybodyCanUseThePage(t *testing.T) {
 	source := axe(t)
-	r := grouped()
+	r := inWaves(grouped())
 	large := varied(500)
 	large.Group()
 	empty := report.New(report.DriftReport, time.Now(), nil, 0)

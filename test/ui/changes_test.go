@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp/kb"
 
@@ -19,6 +20,35 @@ func grouped() *report.Report {
 		r.Items[i].Labels = map[string]string{"example.com/team": []string{"storefront", "payments", ""}[i%3]}
 	}
 	return r
+}
+
+// inWaves is a report of which the first change is half way through its waves.
+func inWaves(r *report.Report) *report.Report {
+	r.Waves = []report.Progress{{
+		Places: []string{"container/proxy:image"}, Changes: []string{r.Changes[0].ID}, Since: r.GeneratedAt.Add(-time.Hour),
+		Waves: []report.WaveProgress{
+			{Name: "staging", Workloads: 2, Phase: report.WaveOver},
+			{Name: "production", Workloads: 4, Drifted: 3, Namespaces: []string{"shop"}, Phase: report.WaveRollingOut},
+		},
+	}}
+	return r
+}
+
+// The card of a change that goes in waves says how far each is, and the waves say which change
+// they are of.
+func TestWavesOnTheCards(t *testing.T) {
+	r := inWaves(grouped())
+	b := open(t, file(t, report.Page{Report: r.Masked(mask.Off())}), screen{})
+	text := strings.Join(strings.Fields(eval[string](b, `document.querySelector('.change').innerText`)), " ")
+	if want := "staging over, 2 of 2 workloads production rolls out, 1 of 4 workloads, left in shop"; !strings.Contains(text, want) {
+		t.Errorf("no %q on the card:\n%s", want, text)
+	}
+	if got := eval[int](b, `document.querySelectorAll('.change .waves').length`); got != 1 {
+		t.Errorf("%d cards have waves, want one", got)
+	}
+	if got := eval[string](b, `document.getElementById('wave-list').innerText`); !strings.HasPrefix(got, "#1 container/proxy:image since ") {
+		t.Errorf("the waves begin with %q", got)
+	}
 }
 
 // What workloads differ in alike has a card, which leaves those in the table that do.

@@ -68,6 +68,18 @@ function since(change) {
   return el('p', {}, 'Since ', el('time', { datetime: began.by }, relative(began.by)), el('span', { class: 'muted' }, ` (${exact})`));
 }
 
+// waveItem is how far one wave is.
+const waveItem = (wave) => el('li', { 'data-phase': wave.phase },
+  el('p', {}, el('b', {}, printable(wave.name)), ` ${waveText(wave)}`),
+  progress([['done', wave.workloads - wave.drifted]], wave.drifted, wave.workloads));
+
+// inWaves is how far a change is in its waves. What goes in them together may be part of
+// several changes, and parts of one may go one after the other.
+function inWaves(change) {
+  const found = (page.report.waves || []).filter(({ changes }) => changes?.includes(change.id));
+  return found.length === 0 ? '' : el('div', {}, found.map(({ waves }) => el('ol', { class: 'waves', 'aria-label': 'Its waves' }, waves.map(waveItem))));
+}
+
 function card(change, number, would) {
   const chosen = view.change === change.id;
   const reach = [count(change.workloads, 'workload'), count(change.pods, 'Pod'), count(change.namespaces, 'namespace')];
@@ -80,6 +92,7 @@ function card(change, number, would) {
     change.by ? el('p', { class: 'by' }, printable(change.by)) : '',
     change.webhook ? el('p', { class: 'muted' }, 'Injected by ', el('code', {}, printable(change.webhook))) : '',
     howFar(change, would || { all: 0 }),
+    inWaves(change),
     el('p', { class: 'foot' },
       el('button', {
         type: 'button', class: 'quiet', 'data-change': change.id, 'aria-pressed': String(chosen),
@@ -106,12 +119,11 @@ function drawChanges() {
 function drawWaves() {
   const changes = page.report.waves || [];
   $('waves').hidden = changes.length === 0;
+  const numbered = new Map((page.report.changes || []).map(({ id }, i) => [id, `#${i + 1}`]));
   $('wave-list').replaceChildren(...changes.map((change) => el('li', {},
-    el('h3', {}, change.places.slice(0, 4).map((place) => printable(place)).join(', ') + (change.places.length > 4 ? ` and ${change.places.length + (change.morePlaces || 0) - 4} more` : ''),
+    el('h3', {}, el('span', { class: 'number' }, (change.changes || []).map((id) => numbered.get(id)).filter(Boolean).map((number) => `${number} `).join('')), change.places.slice(0, 4).map((place) => printable(place)).join(', ') + (change.places.length > 4 ? ` and ${change.places.length + (change.morePlaces || 0) - 4} more` : ''),
       el('span', { class: 'muted', title: absolute(change.since) }, ` since ${relative(change.since)}`)),
-    el('ol', { class: 'waves' }, change.waves.map((wave) => el('li', { 'data-phase': wave.phase },
-      el('p', {}, el('b', {}, printable(wave.name)), ` ${waveText(wave)}`),
-      progress([['done', wave.workloads - wave.drifted]], wave.drifted, wave.workloads)))))));
+    el('ol', { class: 'waves' }, change.waves.map(waveItem)))));
 }
 
 function waveText(wave) {
