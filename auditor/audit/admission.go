@@ -23,6 +23,9 @@ type Admission struct {
 	wanted bool             // somebody needed to know
 	chain  *injection.Chain // nil: not readable
 	err    error            // why it is not
+
+	apart   *injection.Namespaces // where there is no chain
+	refused map[string]error      // namespaces whose labels could not be read, and why
 }
 
 // all returns the chain; nil where it cannot be read.
@@ -75,8 +78,12 @@ func (s *Admission) Passes(ctx context.Context, client rest.Interface, r invento
 func (s *Admission) Forget(namespace string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.refused, namespace)
 	if s.chain != nil {
 		s.chain.ForgetNamespace(namespace)
+	}
+	if s.apart != nil {
+		s.apart.Forget(namespace)
 	}
 }
 

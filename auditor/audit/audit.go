@@ -70,6 +70,8 @@ type Options struct {
 	Thorough bool
 	// Versions has the report say which specs of sidecars run where.
 	Versions bool
+	// Labels are keys of labels whose values the report says of each workload.
+	Labels []string
 	// Compared is given each comparison that was made; never concurrently. Nil
 	// is given none.
 	Compared func(Comparison)
@@ -157,7 +159,7 @@ func (o Options) Report(findings []Finding, notJudged int) *report.Report {
 
 // Unread are notes on what could not be read, where that may matter.
 func (a *Audit) Unread(pods int) []string {
-	notes := []string{a.autoscaling.unread(), a.Admission.unread(), a.lenders.unread()}
+	notes := []string{a.autoscaling.unread(), a.Admission.unread(), a.Admission.unlabelled(), a.lenders.unread()}
 	if pods > 0 {
 		notes = append(notes, fmt.Sprintf("Pods that could not be read, and are in no number: %d", pods))
 	}

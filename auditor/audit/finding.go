@@ -22,6 +22,8 @@ type Finding struct {
 	Revision report.Revision
 	Pods     map[verdict.State]int
 	oldest   time.Time          // when the first of its Pods was started; zero: none was
+	newest   int64              // when the last one was created; as Pod.Created
+	labels   map[string]string  // nil: none were asked for
 	Gone     int                // Pods that ended while they were audited
 	Refusal  *injection.Refusal // nil if there is a fresh Pod
 
@@ -96,7 +98,7 @@ func (f *Finding) begin() {
 // DropPods takes all Pods out of the finding.
 func (f *Finding) DropPods() {
 	f.Pods = map[verdict.State]int{}
-	f.Revision.Pods, f.Revision.Members, f.Revision.Running, f.oldest = 0, nil, nil, time.Time{}
+	f.Revision.Pods, f.Revision.Members, f.Revision.Running, f.oldest, f.newest = 0, nil, nil, time.Time{}, 0
 }
 
 // Count adds Pods of a state.
@@ -111,7 +113,7 @@ func (f *Finding) Count(pods []inventory.Pod, state verdict.State) {
 	}
 	f.Revision.Members[state] = append(f.Revision.Members[state], refs(pods)...)
 	for _, pod := range pods {
-		f.oldest = earlier(f.oldest, pod.Started)
+		f.oldest, f.newest = earlier(f.oldest, pod.Started), max(f.newest, pod.Created)
 	}
 }
 

@@ -15,8 +15,9 @@ func items(findings []Finding) []report.Item {
 		inventory.WorkloadRef
 		group string
 	}
-	byWorkload := map[workload]*report.Item{}
-	for _, f := range findings {
+	byWorkload, newest := map[workload]*report.Item{}, map[workload]*Finding{}
+	for i := range findings {
+		f := &findings[i]
 		key := workload{f.Workload, f.Group}
 		item := byWorkload[key]
 		if item == nil {
@@ -32,6 +33,9 @@ func items(findings []Finding) []report.Item {
 		}
 		for state, n := range f.Pods {
 			item.Pods[state] += n
+		}
+		if last := newest[key]; last == nil || cmp.Or(cmp.Compare(f.newest, last.newest), cmp.Compare(f.Revision.Name, last.Revision.Name)) > 0 {
+			newest[key], item.Labels = f, f.labels
 		}
 	}
 	list := make([]report.Item, 0, len(byWorkload))

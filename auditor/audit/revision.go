@@ -19,9 +19,17 @@ import (
 // approximation is the reason beside a verdict on a reconstructed Pod.
 const approximation = "compared with a Pod reconstructed from the fields that its creator owns, as no template is known"
 
-// revision judges the Pods of one revision. The error is the context's: whatever
-// else goes wrong is a state.
+// revision judges the Pods of one revision, and says its labels. The error is the context's:
+// whatever else goes wrong is a state.
 func (a *Audit) revision(ctx context.Context, r inventory.Revision) (Finding, error) {
+	f, err := a.judged(ctx, r)
+	if err == nil {
+		f.labels = a.labelsOf(ctx, r, f.Submitted)
+	}
+	return f, err
+}
+
+func (a *Audit) judged(ctx context.Context, r inventory.Revision) (Finding, error) {
 	f := Finding{
 		Workload: r.Workload, Group: r.Group,
 		Revision: report.Revision{Name: r.Name, Approximate: r.Template == nil || r.Doubt != ""},

@@ -119,11 +119,13 @@ func (c *Candidates) reach(r reach) error {
 			continue
 		}
 		where, given := present[h]
-		if !given {
+		by := r
+		if !given { // the API server knows nothing of the candidates' authorities
 			where, h.unreached = whereOf(h.client)
+			by.ca = nil
 		}
 		if h.unreached == nil {
-			h.present, h.unreached = r.to(where, h.client.CABundle)
+			h.present, h.unreached = by.to(where, h.client.CABundle)
 		}
 	}
 	return nil

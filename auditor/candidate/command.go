@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// command answers a review by a program of its own, on its standard output.
+// command answers a review by a program of its own, on its standard output. What the program
+// has started ends with it.
 type command string
 
 // lingering is how long pipes are waited for that a command's children keep open.
@@ -23,6 +24,8 @@ func (c command) ask(ctx context.Context, review []byte) ([]byte, error) {
 	}
 	cmd := exec.CommandContext(ctx, shell[0], append(shell[1:], string(c))...)
 	cmd.WaitDelay = lingering
+	withChildren(cmd)
+	defer endChildren(cmd)
 	cmd.Stdin = bytes.NewReader(review)
 	out, errOut := &bounded{most: maxAnswer}, &bounded{most: 4 * maxSaid, rest: true}
 	cmd.Stdout, cmd.Stderr = out, errOut

@@ -2,7 +2,6 @@ package candidate
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -211,8 +210,19 @@ func byPlugins(spec, fresh object, limits string) {
 func addItems(to, from object, name string, which func(object) bool) {
 	items, _ := to[name].([]any)
 	items = slices.Clone(items)
+	had := map[string]bool{} // as JSON: a Pod may have very many
+	as := func(item object) string {
+		text, _ := encode(item) // it was read from JSON
+		return string(text)
+	}
+	for _, item := range list(to, name) {
+		if which(item) {
+			had[as(item)] = true
+		}
+	}
 	for _, item := range list(from, name) {
-		if which(item) && !slices.ContainsFunc(items, func(other any) bool { return reflect.DeepEqual(other, any(item)) }) {
+		if which(item) && !had[as(item)] {
+			had[as(item)] = true
 			items = append(items, item)
 		}
 	}

@@ -73,22 +73,49 @@ func graftList(pod, answer, fresh []any) []any {
 			result[i] = graft(item, answers[i], inFresh[i])
 		}
 	}
-	has := func(items []any, key string) int {
-		return slices.IndexFunc(items, func(other any) bool { return keyOf(other) == key })
-	}
-	before := 0 // where what comes next belongs
+	inPod, inAnswer := positions(pod), positions(answer)
+	// What comes before each item of the Pod, and behind the last; where each of that is; and
+	// where what comes next belongs.
+	type place struct{ slot, at int }
+	slots, added, next := make([][]any, len(pod)+1), map[string]place{}, place{}
 	for _, item := range fresh {
 		key := keyOf(item)
-		if at := has(result, key); at >= 0 {
-			before = at + 1
+		if at, has := inPod[key]; has {
+			next = place{at + 1, 0}
 			continue
 		}
-		if has(answer, key) < 0 {
-			result = slices.Insert(result, before, item)
-			before++
+		if at, has := added[key]; has {
+			next = place{at.slot, at.at + 1}
+			continue
+		}
+		if _, has := inAnswer[key]; has {
+			continue
+		}
+		for _, moved := range slots[next.slot][next.at:] {
+			added[keyOf(moved)] = place{next.slot, added[keyOf(moved)].at + 1}
+		}
+		slots[next.slot] = slices.Insert(slots[next.slot], next.at, item)
+		added[key] = next
+		next.at++
+	}
+	all := slots[0]
+	for i, item := range result {
+		all = append(append(all, item), slots[i+1]...)
+	}
+	return all
+}
+
+// positions are where the first item of each key is: lists may be as long as their owners like.
+func positions(items []any) map[string]int {
+	at := make(map[string]int, len(items))
+	for i, item := range items {
+		if key := keyOf(item); key != "" {
+			if _, has := at[key]; !has {
+				at[key] = i
+			}
 		}
 	}
-	return result
+	return at
 }
 
 // keyed reports whether each item of a list has a key.

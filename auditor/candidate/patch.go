@@ -2,11 +2,13 @@ package candidate
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +18,9 @@ const (
 	// maxOperations is the number of operations of the longest patch that is applied: API
 	// servers take no more of their own clients.
 	maxOperations = 10_000
+	// slice is how many operations are applied before it is looked whether there is time left:
+	// each may take as long as the document is large.
+	slice = 100
 	// maxPod is the number of bytes of the largest Pod that is gone on with: etcd stores none
 	// larger than half of it.
 	maxPod = 3 << 20
@@ -71,8 +76,8 @@ func plainNumbers(value any) (_ any, err error) {
 }
 
 // patched applies the JSON patch of an answer to a Pod, which stays as it is, and whose JSON
-// before is.
-func patched(pod object, before, patch []byte) (object, error) {
+// before is. It takes no longer than the context, by much.
+func patched(ctx context.Context, pod object, before, patch []byte) (object, error) {
 	operations, err := jsonpatch.DecodePatch(patch)
 	if err != nil {
 		return nil, strange("its patch is no JSON patch (RFC 6902)", err)
@@ -82,12 +87,17 @@ func patched(pod object, before, patch []byte) (object, error) {
 	}
 	options := jsonpatch.NewApplyOptions()
 	options.AccumulatedCopySizeLimit, options.EscapeHTML = maxPod, false
-	after, err := operations.ApplyWithOptions(before, options)
-	if err != nil {
-		return nil, strange("its patch cannot be applied", err)
-	}
-	if len(after) > maxPod {
-		return nil, fmt.Errorf("its patch makes the Pod larger than %d MiB", maxPod>>20)
+	after := before
+	for some := range slices.Chunk(operations, slice) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if after, err = some.ApplyWithOptions(after, options); err != nil {
+			return nil, strange("its patch cannot be applied", err)
+		}
+		if len(after) > maxPod {
+			return nil, fmt.Errorf("its patch makes the Pod larger than %d MiB", maxPod>>20)
+		}
 	}
 	result, err := decodeObject(after)
 	if err != nil {

@@ -1,7 +1,9 @@
 package candidate
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -26,7 +28,7 @@ func patchOf(pod object, patch []byte) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return patched(pod, before, patch)
+	return patched(context.Background(), pod, before, patch)
 }
 
 func TestPatched(t *testing.T) {
@@ -83,6 +85,30 @@ func TestHostilePatches(t *testing.T) {
 		if _, err := patchOf(objectOf(t, somePod), []byte(patch)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.100s: %v, want %q", patch, err, want)
 		}
+	}
+}
+
+// A patch that takes long is given up once there is no time left, as a webhook's timeout is to
+// hold for all of its answer.
+func TestPatchOutOfTime(t *testing.T) {
+	pod := objectOf(t, somePod)
+	before, err := encode(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("out of time"))
+	patch := `[{"op":"add","path":"/metadata/labels/x","value":"y"}]`
+	if _, err := patched(ctx, pod, before, []byte(patch)); err == nil || err.Error() != "out of time" {
+		t.Errorf("%v", err)
+	}
+	many := make([]string, 3*slice+1)
+	for i := range many {
+		many[i] = fmt.Sprintf(`{"op":"add","path":"/metadata/labels/x","value":"%d"}`, i)
+	}
+	after, err := patchOf(pod, []byte("["+strings.Join(many, ",")+"]"))
+	if err != nil || text(child(child(after, "metadata"), "labels"), "x") != fmt.Sprint(3*slice) {
+		t.Errorf("of many operations the last counts: %v, %v", after["metadata"], err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -46,6 +47,32 @@ func servingFor(t *testing.T, name string) (*httptest.Server, []byte) {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return server, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// The candidates' authorities vouch for candidates, and for what --present names. Who answers
+// now is verified as the API server does, of which one by a URL may have the system's.
+func TestWhoVouchesForWhom(t *testing.T) {
+	server, ca := servingFor(t, "127.0.0.1.example")
+	at := "https://127.0.0.1.example:" + server.URL[strings.LastIndexByte(server.URL, ':')+1:]
+	for _, named := range []bool{false, true} {
+		h := hookOf("a.example.com", nil)
+		h.client = admissionregistrationv1.WebhookClientConfig{URL: &at}
+		c := &Candidates{hooks: []*hook{h}, opts: Options{CA: ca}}
+		where, err := ParseWhere(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if named {
+			c.opts.Present = []Place{{Webhook: "a.example.com", Where: where}}
+		}
+		if err := c.reach(reach{ca: ca, concurrency: 1}); err != nil || h.unreached != nil {
+			t.Fatal(err, h.unreached)
+		}
+		roots := h.present.(*httpServer).client.Transport.(*http.Transport).TLSClientConfig.RootCAs
+		if (roots == nil) == named { // nil: the system's
+			t.Errorf("named %t: verified by %v", named, roots)
+		}
+	}
 }
 
 // A Service is reached by a port-forward to a ready Pod of it, and verified as its name.

@@ -88,7 +88,7 @@ func (h *hook) ask(ctx context.Context, to server, pod object, as user.Info) (ob
 	case verified.PatchType != admissionv1.PatchTypeJSONPatch:
 		return nil, fmt.Errorf("it answers with a patch of type %s, and API servers know %s only", said([]byte(verified.PatchType)), admissionv1.PatchTypeJSONPatch)
 	}
-	return patched(pod, before, verified.Patch)
+	return patched(ctx, pod, before, verified.Patch)
 }
 
 // timeout is how long the API server would wait.

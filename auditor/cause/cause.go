@@ -23,10 +23,10 @@ const (
 // Certainties are all that there are.
 func Certainties() []Certainty { return []Certainty{Sure, Likely, Possible} }
 
-// Candidate is a write that may have made a change.
-type Candidate struct {
+// Write is a write of an object that may have made a change.
+type Write struct {
 	// Kind, Namespace and Name are the object's; several objects that the same manager wrote
-	// alike are one candidate, named by the first of them.
+	// alike are one, named by the first of them.
 	Kind      string `json:"kind"`
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
@@ -60,6 +60,6 @@ const (
 type Verdict struct {
 	// By is one sentence without its full stop: whose change it is, or why that is not known.
 	By string `json:"by"`
-	// Candidates, the likeliest first, at most five.
-	Candidates []Candidate `json:"candidates,omitempty"`
+	// Writes, the likeliest first, at most five.
+	Writes []Write `json:"writes,omitempty"`
 }

@@ -3,6 +3,7 @@ package cause
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,12 +12,20 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/cover"
 )
 
-// mostFields bounds how many fields of one manager are looked at.
-const mostFields = 2000
+const (
+	// mostFields bounds how many fields of one manager are told apart: who may write an object
+	// may give it very many.
+	mostFields = 300
+	// longestField is how many bytes of one are kept, more than the longest key of a label, and
+	// longestShown how many are shown.
+	longestField, longestShown = 400, 100
+	// more stands for fields that are not told apart.
+	more = "…"
+)
 
 // FieldsOf lists the fields of a FieldsV1, as in managedFields: data.values,
 // spec.template.spec.containers[istiod].image. It names list items by their keys and says
-// nothing of values in sets.
+// nothing of values in sets. Of very many it says where they are: data.…
 func FieldsOf(fieldsV1 []byte) ([]string, error) {
 	if len(fieldsV1) == 0 {
 		return nil, nil
@@ -25,15 +34,44 @@ func FieldsOf(fieldsV1 []byte) ([]string, error) {
 	if err := set.FromJSON(bytes.NewReader(fieldsV1)); err != nil {
 		return nil, fmt.Errorf("fieldsV1: %w", err)
 	}
-	var fields []string
-	for path := range set.Leaves().All() {
-		fields = append(fields, spell(path))
-		if len(fields) == mostFields {
-			break
+	for _, depth := range []int{maxDepth, 2, 1} {
+		fields := spelled(&set, depth)
+		if len(fields) <= mostFields {
+			return fields, nil
 		}
 	}
-	slices.Sort(fields)
-	return slices.Compact(fields), nil
+	return []string{more}, nil
+}
+
+// maxDepth is deeper than any path.
+const maxDepth = 1 << 20
+
+// spelled are the fields, or where they are: no more than so many of their paths' elements.
+// There is one more than mostFields where that does not suffice.
+func spelled(set *fieldpath.Set, depth int) []string {
+	found := map[string]bool{}
+	set.Leaves().Iterate(func(path fieldpath.Path) { // All panics if one stops before its end
+		if len(found) > mostFields {
+			return
+		}
+		field := spell(path[:min(len(path), depth)])
+		if len(path) > depth {
+			field += "." + more
+		}
+		found[field] = true
+	})
+	return slices.Sorted(maps.Keys(found))
+}
+
+// shortened reports whether a field stands for others.
+func shortened(field string) bool { return field == more || strings.HasSuffix(field, "."+more) }
+
+// cut shortens a text to so many bytes.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most-len(more)], "") + more
 }
 
 // spell writes a path as people do. Keys of labels and annotations, and other names with
@@ -59,13 +97,19 @@ func spell(path fieldpath.Path) string {
 			b.WriteString("[]")
 		}
 	}
-	return b.String()
+	return cut(b.String(), longestField)
 }
 
 // matters reports whether injection may go by a field of an object. What controllers write
 // into objects for others, status, caBundle, labels of deployers, is none.
 func (o Object) matters(field string) bool {
 	metadata := strings.HasPrefix(field, "metadata.") || strings.HasPrefix(field, "metadata[")
+	switch {
+	case field == more:
+		return true
+	case !o.own(): // whatever its kind is called
+		return !strings.HasPrefix(field, "status") && (!metadata || ofInjectors(field))
+	}
 	switch o.Kind {
 	case "Namespace":
 		return metadata && ofInjectors(field)
@@ -73,16 +117,15 @@ func (o Object) matters(field string) bool {
 		if len(o.Keys) == 0 || field == "data" || field == "binaryData" {
 			return strings.HasPrefix(field, "data") || strings.HasPrefix(field, "binaryData")
 		}
-		return slices.ContainsFunc(o.Keys, func(key string) bool { return field == "data."+key || field == "data["+key+"]" })
+		return slices.ContainsFunc(o.Keys, func(key string) bool {
+			return field == "data."+key || field == "data["+key+"]" || field == "data."+more
+		})
 	case "MutatingWebhookConfiguration":
 		return strings.HasPrefix(field, "webhooks") && !strings.HasSuffix(field, ".clientConfig.caBundle")
 	case "Deployment", "DaemonSet", "StatefulSet":
 		return strings.HasPrefix(field, "spec.template") || o.Sized && field == "spec.replicas"
 	}
-	if metadata { // Dapr reads an annotation of its Components
-		return !o.own() && ofInjectors(field)
-	}
-	return !strings.HasPrefix(field, "status")
+	return !metadata && !strings.HasPrefix(field, "status")
 }
 
 // ofInjectors reports whether a namespace's label or annotation may be for injectors:
@@ -109,7 +152,7 @@ func ofInjectors(field string) bool {
 var hinting = map[string][]string{
 	"image":     {"image", "tag", "hub", "registry", "repository", "version"},
 	"resources": {"resource", "limit", "request", "cpu", "memory"},
-	"env":       {"env", "variable"},
+	"env":       {"env", "variable", "concurrency"}, // by which programs are told, too
 	"args":      {"arg", "command", "log", "level", "concurrency"},
 	"probe":     {"probe", "lifecycle", "termination", "grace", "drain"},
 	"network":   {"port", "dns", "host"},
@@ -122,10 +165,13 @@ var hinting = map[string][]string{
 // change: what is in a ConfigMap or in a webhook's definition may be anything, while a
 // custom resource has fields of its own for most.
 func (o Object) hint(kind string, fields []string) int {
-	words := hinting[kind]
+	words, of := hinting[kind], o.Kind
+	if !o.own() {
+		of = ""
+	}
 	for _, field := range fields {
 		name := strings.ToLower(field)
-		switch o.Kind {
+		switch of {
 		case "ConfigMap":
 			if len(o.Kinds) > 0 && !contains(o.Kinds, kind) {
 				return -1
@@ -151,7 +197,7 @@ func (o Object) hint(kind string, fields []string) int {
 	case o.own() || len(words) == 0 || len(fields) == 0 || o.Kind == "Service":
 		return 0
 	case slices.ContainsFunc(fields, func(f string) bool {
-		return f == "spec" || strings.HasPrefix(f, "spec.config") || strings.HasPrefix(f, "data")
+		return f == "spec" || strings.HasPrefix(f, "spec.config") || strings.HasPrefix(f, "data") || strings.HasPrefix(f, "metadata.annotations")
 	}):
 		return 0 // without a schema of its own
 	}

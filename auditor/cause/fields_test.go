@@ -107,3 +107,28 @@ func TestKnownInjectors(t *testing.T) {
 		t.Errorf("%q", Resources())
 	}
 }
+
+// What a write's fields are called speaks for a kind of change, or against it; where a value
+// may hold anything, it does neither.
+func TestHint(t *testing.T) {
+	for _, test := range []struct {
+		of     Object
+		kind   string
+		fields []string
+		want   int
+	}{
+		{Object{Group: "opentelemetry.io", Kind: "Instrumentation"}, "image", []string{"spec.java.image"}, 1},
+		{Object{Group: "opentelemetry.io", Kind: "Instrumentation"}, "resources", []string{"spec.java.image"}, -1},
+		{Object{Group: "networking.istio.io", Kind: "ProxyConfig"}, "env", []string{"spec.concurrency"}, 1},
+		{Object{Group: "networking.istio.io", Kind: "ProxyConfig"}, "image", []string{"spec.concurrency"}, -1},
+		{Object{Group: "dapr.io", Kind: "Component"}, "image", []string{"metadata.annotations[dapr.io/component-container]"}, 0},
+		{Object{Group: "dapr.io", Kind: "Component"}, "image", []string{"spec.type"}, -1},
+		{Object{Kind: "ConfigMap"}, "image", []string{"data.values"}, 0},
+		{Object{Kind: "ConfigMap", Kinds: []string{"env"}}, "image", []string{"data.mesh"}, -1},
+		{Object{Kind: "Namespace"}, "containerAdded", []string{"metadata.labels.istio-injection"}, 1},
+	} {
+		if got := test.of.hint(test.kind, test.fields); got != test.want {
+			t.Errorf("%s %q of %s: %d, want %d", test.of.Kind, test.fields, test.kind, got, test.want)
+		}
+	}
+}

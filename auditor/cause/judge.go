@@ -13,8 +13,8 @@ const (
 	// settled is for how long before a change everything must have been looked at, for
 	// nothing to be missed.
 	settled = 30 * time.Second
-	// mostCandidates and mostNamed bound what a verdict names.
-	mostCandidates, mostNamed = 5, 5
+	// mostWrites and mostNamed bound what a verdict names.
+	mostWrites, mostNamed = 5, 5
 )
 
 // timing is how a write's time fits a change's interval.
@@ -38,6 +38,7 @@ type fit struct {
 	exact   bool // it is about the namespaces that the change is of, and others are spared
 	narrow  bool // it is about all namespaces, while the change is of some
 	partial bool // it explains the change in some of its namespaces
+	beside  bool // it is of somebody who may rewrite what another one injects
 }
 
 // Judge says whose a change is. It is to be asked soon after a look that came after the
@@ -62,9 +63,6 @@ func (l *Ledger) Judge(c Change) Verdict {
 		return l.verdict(c, poor, Possible, "")
 	case len(good) == 1 || good[0].outshines(good[1:]):
 		doubt := l.doubt(c, good[0])
-		if doubt == "" {
-			good[0].made = c.By
-		}
 		if doubt == "" && len(good) > 1 {
 			doubt = "other writes fit, too, though less"
 		}
@@ -72,6 +70,7 @@ func (l *Ledger) Judge(c Change) Verdict {
 			doubt = "what was written since may hide an earlier write"
 		}
 		if doubt == "" {
+			good[0].made = c.By
 			return l.verdict(c, good, Sure, "")
 		}
 		return l.verdict(c, append(good, poor...), Likely, doubt)
@@ -94,7 +93,7 @@ func (l *Ledger) fits(c Change) []fit {
 	var fits []fit
 	grouped := map[[3]string]int{}
 	for _, e := range l.events {
-		f := fit{event: e, timing: e.when(c), hint: e.object.hint(c.Kind, e.fields)}
+		f := fit{event: e, timing: e.when(c), hint: e.object.hint(c.Kind, e.fields), beside: c.beside(e.object)}
 		switch {
 		case f.timing == never || !e.object.about(c):
 			continue
@@ -191,6 +190,9 @@ func (f fit) score() int {
 	if f.partial {
 		score -= 8
 	}
+	if f.beside || f.untold {
+		score -= 3
+	}
 	return score
 }
 
@@ -204,7 +206,7 @@ func (f fit) outshines(others []fit) bool {
 }
 
 func (f fit) whole() bool {
-	return f.timing >= roughly && f.object.Link == Reads && f.hint >= 0 && !f.narrow
+	return f.timing >= roughly && f.object.Link == Reads && f.hint >= 0 && !f.narrow && !f.beside && !f.untold
 }
 
 // doubt is why the one write that fits need not have made the change; empty: it must.
@@ -217,6 +219,12 @@ func (l *Ledger) doubt(c Change, f fit) string {
 		return "it was written after the change, if clocks are right"
 	case f.object.Link != Reads:
 		return "it is not known whether the injector goes by it"
+	case f.beside:
+		return "it is of another injector than the one that adds what differs"
+	case f.untold:
+		return "its managedFields tell of no such write"
+	case f.timed && f.manager == "" && f.what == Updated:
+		return "its managedFields no longer tell who wrote it"
 	case f.hint < 0:
 		return "nothing in its fields speaks for it"
 	case f.narrow:

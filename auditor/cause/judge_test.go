@@ -13,9 +13,9 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 func at(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.Second) }
 
 // object makes one of KIND NAMESPACE/NAME or KIND NAME.
-func object(text string, writes ...Write) Object {
+func object(text string, writes ...Entry) Object {
 	kind, name, _ := strings.Cut(text, " ")
-	o := Object{Kind: kind, Name: name, UID: text, Created: noon.Add(-time.Hour), Writes: writes, Link: Reads, List: kind}
+	o := Object{Kind: kind, Name: name, UID: text, Created: noon.Add(-time.Hour), Entries: writes, Link: Reads, List: kind}
 	if namespace, rest, ok := strings.Cut(name, "/"); ok {
 		o.Namespace, o.Name = namespace, rest
 	}
@@ -31,8 +31,8 @@ func object(text string, writes ...Write) Object {
 	return o
 }
 
-func write(manager string, seconds int, fields ...string) Write {
-	return Write{Manager: manager, Operation: "Update", APIVersion: "v1", Time: at(seconds), Fields: fields}
+func write(manager string, seconds int, fields ...string) Entry {
+	return Entry{Manager: manager, Operation: "Update", APIVersion: "v1", Time: at(seconds), Fields: fields}
 }
 
 // seen is a look at so many seconds after noon, in which all is seen.
@@ -180,7 +180,7 @@ func TestJudge(t *testing.T) {
 				l.Observe(look)
 			}
 			if got := l.Judge(test.change); got.By != test.want {
-				t.Errorf("got  %s\nwant %s\n%+v", got.By, test.want, got.Candidates)
+				t.Errorf("got  %s\nwant %s\n%+v", got.By, test.want, got.Writes)
 			}
 		})
 	}
@@ -222,14 +222,14 @@ func TestDoubts(t *testing.T) {
 			c := image
 			c.Injectors = test.makers
 			v := l.Judge(c)
-			if got := append(v.Candidates, Candidate{})[0].Certainty; got != test.want {
+			if got := append(v.Writes, Write{})[0].Certainty; got != test.want {
 				t.Errorf("%q, want %q: %s", got, test.want, v.By)
 			}
 		})
 	}
 }
 
-// A write that made one change is no candidate for the next one, unless that was seen at the
+// A write that made one change is none of the next one, unless that was seen at the
 // same time.
 func TestAWriteIsSpent(t *testing.T) {
 	const template = "ConfigMap istio-system/istio-sidecar-injector"
@@ -238,10 +238,10 @@ func TestAWriteIsSpent(t *testing.T) {
 	l.Observe(seen(61, object(template, write("helm", 58, "data.values"))))
 	first, second, beside := image, image, image
 	second.After, second.By, beside.Kind = at(60), at(120), "env"
-	if v := l.Judge(first); v.Candidates[0].Certainty != Sure {
+	if v := l.Judge(first); v.Writes[0].Certainty != Sure {
 		t.Fatal(v.By)
 	}
-	if v := l.Judge(beside); len(v.Candidates) != 1 || v.Candidates[0].Certainty != Sure {
+	if v := l.Judge(beside); len(v.Writes) != 1 || v.Writes[0].Certainty != Sure {
 		t.Errorf("seen at the same time: %s", v.By)
 	}
 	l.Observe(seen(121, object(template, write("helm", 58, "data.values"), write("kubectl-edit", 110, "data.config"))))
@@ -250,11 +250,33 @@ func TestAWriteIsSpent(t *testing.T) {
 	}
 }
 
+// One that only most likely made a change may have made the next one: it takes the certainty away
+// from what was written meanwhile.
+func TestALikelyWriteIsNotSpent(t *testing.T) {
+	var l Ledger
+	mounted := object("ConfigMap istio-system/istio-sidecar-injector", write("helm", 20, "data.values"))
+	mounted.Mounted = true
+	lesser := object("ConfigMap istio-system/other", write("kubectl-edit", 10, "data.x"))
+	lesser.Link = MayRead
+	l.Observe(seen(-60))
+	l.Observe(seen(61, mounted, lesser))
+	first := image
+	if v := l.Judge(first); v.Writes[0].Certainty != Likely || v.Writes[0].Manager != "helm" {
+		t.Fatalf("%s %+v", v.By, v.Writes)
+	}
+	second := image
+	second.After, second.By = at(60), at(120)
+	l.Observe(seen(121, mounted, lesser, object("ConfigMap istio-system/istio", write("argocd-controller", 110, "data.mesh"))))
+	if v := l.Judge(second); v.Writes[0].Certainty == Sure {
+		t.Errorf("what the kubelet brings late is taken for spent: %s", v.By)
+	}
+}
+
 func TestShort(t *testing.T) {
 	of := func(certainty Certainty, managers ...string) (v Verdict) {
 		v.By = "x"
 		for _, m := range managers {
-			v.Candidates = append(v.Candidates, Candidate{Manager: m, Certainty: certainty})
+			v.Writes = append(v.Writes, Write{Manager: m, Certainty: certainty})
 		}
 		return v
 	}

@@ -5,14 +5,15 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/injectors"
 )
 
 // Known is what is known of an injector by its code: it goes by nothing else.
 type Known struct {
-	// Webhook is how the names of its webhooks end, and Containers how those of its
-	// containers begin.
-	Webhook    string
-	Containers []string
+	// Webhook is how the names of its webhooks end. Injector is its name in
+	// internal/injectors, which knows its containers; empty: it adds none.
+	Webhook, Injector string
 	// ConfigMaps are those in its namespace that it reads, by patterns of their names, with
 	// the keys.
 	ConfigMaps map[string][]string
@@ -36,7 +37,7 @@ var ofMesh = []string{"image", "env", "args", "probe", "network", "annotation", 
 // known are the injectors that are known.
 var known = []Known{
 	{ // istio.io/istio pkg/kube/inject, pilot/pkg/bootstrap/sidecarinjector.go
-		Webhook: "sidecar-injector.istio.io", Containers: []string{"istio-proxy", "istio-init", "istio-validation"},
+		Webhook: "sidecar-injector.istio.io", Injector: "istio",
 		ConfigMaps: map[string][]string{
 			"istio-sidecar-injector": {"config", "values"}, "istio-sidecar-injector-*": {"config", "values"},
 			"istio": {"mesh"}, "istio-{revision}": {"mesh"},
@@ -45,16 +46,16 @@ var known = []Known{
 		Resources: []string{"proxyconfigs.networking.istio.io"}, Central: true,
 	},
 	{ // github.com/dapr/dapr pkg/injector/service
-		Webhook: "sidecar-injector.dapr.io", Containers: []string{"daprd"},
+		Webhook: "sidecar-injector.dapr.io", Injector: "dapr",
 		ConfigMaps: map[string][]string{"dapr-trust-bundle": {"ca.crt"}}, Resources: []string{"components.dapr.io"},
 		Sized: []string{"dapr-scheduler-server"}, Secret: []string{"TRUST_ANCHORS"},
 	},
 	{ // github.com/linkerd/linkerd2 controller/proxy-injector
-		Webhook: "linkerd-proxy-injector.linkerd.io", Containers: []string{"linkerd-"},
+		Webhook: "linkerd-proxy-injector.linkerd.io", Injector: "linkerd",
 		ConfigMaps: map[string][]string{"linkerd-config": {"values"}, "linkerd-identity-trust-roots": {"ca-bundle.crt"}},
 	},
 	{ // github.com/open-telemetry/opentelemetry-operator internal/webhook/podmutation
-		Webhook: "mpod.kb.io", Containers: []string{"otc-container", "opentelemetry-auto-instrumentation"},
+		Webhook: "mpod.kb.io", Injector: "opentelemetry",
 		Resources: []string{"instrumentations.opentelemetry.io", "opentelemetrycollectors.opentelemetry.io"},
 	},
 	{ // github.com/kubeflow/kubeflow components/admission-webhook
@@ -80,13 +81,16 @@ func (k Known) Injects(parts []string) bool {
 		if kind != "container" && kind != "initContainer" {
 			continue
 		}
-		if !slices.ContainsFunc(k.Containers, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
+		if !injectors.Adds(k.Injector, name) {
 			return false
 		}
 		found = true
 	}
 	return found
 }
+
+// Confined reports whether it changes no containers but its own.
+func (k Known) Confined() bool { return k.Injector != "" }
 
 // Foreign reports whether one of the parts is a container of another injector that is known.
 func (k Known) Foreign(parts []string) bool {

@@ -40,6 +40,8 @@ type event struct {
 	timed bool
 	// removed: the fields were there before, and nobody says who removed them.
 	removed bool
+	// untold: the object has another version, and no entry of its managedFields is newer.
+	untold bool
 	// looked is when there was a look before it; zero: never.
 	looked time.Time
 	// made is when a change was seen of which nothing is as likely the cause.
@@ -67,17 +69,17 @@ func (l *Ledger) Observe(s Seen) {
 		before, was := l.objects[key]
 		switch {
 		case !was || before.UID != o.UID:
-			l.written(o, Object{})
+			l.written(o, Object{}, s.At)
 		case before.Version != o.Version:
-			l.written(o, before)
-			l.removed(o, before, s.At)
+			told := l.written(o, before, s.At)
+			l.removed(o, before, told, s.At)
 		}
 	}
 	for key, before := range l.objects {
 		if _, is := objects[key]; is {
 			continue
 		}
-		if contains(s.Lists, before.List) {
+		if contains(s.Lists, before.List) && !contains(s.Idle, before.UID) {
 			l.add(event{object: before, what: Deleted, after: l.seen.Began, by: s.At})
 		} else {
 			objects[key] = before // it could not be read now
@@ -125,49 +127,67 @@ func merge(a, b Object) Object {
 	return a
 }
 
-// written takes down the writes that an object tells of since it was seen before.
-func (l *Ledger) written(o, before Object) {
-	known := map[manager]Write{}
-	for _, w := range before.Writes {
+// written takes down the writes that an object tells of since it was seen before, and reports
+// whether there are any.
+func (l *Ledger) written(o, before Object, at time.Time) (told bool) {
+	known := map[manager]Entry{}
+	for _, w := range before.Entries {
 		known[w.by()] = w
 	}
-	told := false
-	for _, w := range o.Writes {
+	born := false
+	for _, w := range o.Entries {
 		last, was := known[w.by()]
-		if was && !w.Time.After(last.Time) {
-			continue
-		}
 		fields := o.mattering(w.Fields)
-		if len(fields) == 0 {
+		isNew := func(field string) bool { return !contains(last.Fields, field) }
+		grown := w.Time.Equal(last.Time) && slices.ContainsFunc(fields, isNew) // of one second there may be two writes
+		if len(fields) == 0 || was && !w.Time.After(last.Time) && !grown {
 			continue
 		}
 		slices.SortStableFunc(fields, func(a, b string) int {
-			return cmp.Compare(rank(contains(last.Fields, a)), rank(contains(last.Fields, b)))
+			return cmp.Compare(rank(!isNew(a)), rank(!isNew(b)))
 		})
 		what := Updated
 		if before.UID != o.UID && !w.Time.After(o.Created.Add(time.Second)) {
-			what, told = Created, true
+			what, born = Created, true
 		}
-		l.add(event{object: o, manager: w.Manager, what: what, fields: fields, timed: true, after: w.Time, by: w.Time.Add(time.Second)})
+		e := event{object: o, manager: w.Manager, what: what, fields: fields, timed: true, after: w.Time, by: w.Time.Add(time.Second)}
+		if before.UID == o.UID {
+			early, late := e.by.Before(l.seen.Began.Add(-skew)), e.after.After(at.Add(skew))
+			if early && w.Manager == ancient {
+				continue // each of these was seen when it was written
+			}
+			if early || late { // whoever may write an object may write its managedFields, too
+				e.timed, e.after, e.by = false, l.seen.Began, at
+			}
+		}
+		if w.Manager == ancient {
+			e.manager = ""
+		}
+		l.add(e)
+		told = true
 	}
-	if before.UID == "" && !told && !o.Created.IsZero() && len(o.Writes) == 0 {
+	if before.UID == "" && !born && !o.Created.IsZero() && len(o.Entries) == 0 {
 		l.add(event{object: o, what: Created, timed: true, after: o.Created, by: o.Created.Add(time.Second)})
 	}
+	return told
 }
 
 // removed takes down fields that are gone, and changes that nothing tells of.
-func (l *Ledger) removed(o, before Object, at time.Time) {
+func (l *Ledger) removed(o, before Object, told bool, at time.Time) {
 	if before.UID != o.UID {
 		return
 	}
 	now, fields := map[string]bool{}, []string{}
-	for _, w := range o.Writes {
+	for _, w := range o.Entries {
 		for _, field := range w.Fields {
 			now[field], fields = true, append(fields, field)
 		}
 	}
 	var gone []string
-	for _, w := range before.Writes {
+	for _, w := range before.Entries {
+		if slices.ContainsFunc(slices.Concat(fields, w.Fields), shortened) {
+			continue // not all of its fields are known
+		}
 		for _, field := range o.mattering(w.Fields) {
 			if !now[field] && !contains(gone, field) && !slices.ContainsFunc(fields, func(f string) bool { return below(f, field) }) {
 				gone = append(gone, field)
@@ -178,13 +198,19 @@ func (l *Ledger) removed(o, before Object, at time.Time) {
 	case len(gone) > 0:
 		slices.Sort(gone)
 		l.add(event{object: o, what: Updated, fields: gone, removed: true, after: l.seen.Began, by: at})
-	case len(o.Writes) == 0: // its managedFields were taken away
-		l.add(event{object: o, what: Updated, after: l.seen.Began, by: at})
+	case len(o.Entries) == 0, // its managedFields were taken away
+		!told && !o.told().After(before.told()) && o.told().Add(time.Second+skew).Before(l.seen.Began): // or put back
+		l.add(event{object: o, what: Updated, untold: true, after: l.seen.Began, by: at})
 	}
 }
 
 func (l *Ledger) add(e event) {
-	e.object.Writes, e.looked = nil, l.at
+	e.object.Entries, e.looked = nil, l.at
+	if e.timed {
+		l.events = slices.DeleteFunc(l.events, func(known *event) bool { // the same, or of the same second
+			return known.timed && known.object.UID == e.object.UID && known.manager == e.manager && known.after.Equal(e.after)
+		})
+	}
 	l.events = append(l.events, &e)
 }
 

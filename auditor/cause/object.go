@@ -12,8 +12,10 @@ type Object struct {
 	// UID and Version (resourceVersion) tell whether it is the same, and the same as before.
 	UID, Version string
 	Created      time.Time
-	// Writes are those of managedFields but of status: the last one of each manager.
-	Writes []Write
+	// Entries are those of managedFields but of status: the last one of each manager.
+	Entries []Entry
+	// Told is the time of the last entry of managedFields, if that is none of Entries.
+	Told time.Time
 	// Link is how it is known that injection goes by it.
 	Link Link
 	// Injectors are the webhook configurations whose injector reads it; nil: admission itself
@@ -46,16 +48,43 @@ const (
 	Reads
 )
 
-// Write is an entry of managedFields.
-type Write struct {
+// Entry is an entry of managedFields.
+type Entry struct {
 	Manager, Operation, APIVersion string
+	Subresource                    string
 	Time                           time.Time // to the second
 	Fields                         []string  // as FieldsOf has them
 }
 
-func (w Write) by() manager { return manager{w.Manager, w.Operation, w.APIVersion} }
+func (w Entry) by() manager { return manager{w.Manager, w.Operation, w.APIVersion, w.Subresource} }
 
-type manager struct{ name, operation, version string }
+type manager struct{ name, operation, version, subresource string }
+
+// ancient is whom the API server names in the place of the managers that wrote longest ago,
+// where there are many (k8s.io/apimachinery pkg/util/managedfields/internal/buildmanagerinfo.go).
+const ancient = "ancient-changes"
+
+// told is when managedFields tell of the last write, whatever that was of.
+func (o Object) told() time.Time {
+	last := o.Told
+	for _, w := range o.Entries {
+		if w.Time.After(last) {
+			last = w.Time
+		}
+	}
+	return last
+}
+
+// Size is about how many bytes of memory its fields take.
+func (o Object) Size() int {
+	n := 0
+	for _, w := range o.Entries {
+		for _, field := range w.Fields {
+			n += len(field) + 16
+		}
+	}
+	return n
+}
 
 // Seen is all that could be read at a time.
 type Seen struct {
@@ -64,6 +93,9 @@ type Seen struct {
 	Objects   []Object
 	// Lists names those that were read whole: see [Object.List].
 	Lists []string
+	// Idle are the UIDs of objects that were seen before and are still there, though nobody is
+	// known to go by them now.
+	Idle []string
 	// Unseen is what could not be read.
 	Unseen []Unseen
 	// Secretive are the injectors that may go by Secrets, which are never looked at.
@@ -100,13 +132,21 @@ type Change struct {
 	// Injectors are the webhook configurations one of which makes it; nil where that is not
 	// known.
 	Injectors []string
+	// Beside are those of others whose webhook sees what differs, too, and may rewrite it.
+	Beside []string
 	// NoPolicy: no MutatingAdmissionPolicy sees what differs.
 	NoPolicy bool
 }
 
 // by reports whether the injector may make the change.
 func (c Change) by(injector string) bool {
-	return len(c.Injectors) == 0 || contains(c.Injectors, injector)
+	return len(c.Injectors) == 0 || contains(c.Injectors, injector) || contains(c.Beside, injector)
+}
+
+// beside reports whether nobody goes by the object but those who may rewrite what another one
+// injects.
+func (c Change) beside(o Object) bool {
+	return len(c.Injectors) > 0 && len(o.Injectors) > 0 && !slices.ContainsFunc(o.Injectors, func(i string) bool { return contains(c.Injectors, i) })
 }
 
 // takes reports whether the change may come of a Secret.

@@ -35,9 +35,9 @@ func randomWorld(r *rand.Rand) world {
 		case 0:
 			delete(objects, name)
 		case 1:
-			if o, ok := objects[name]; ok && len(o.Writes) > 0 { // a field is removed
-				o.Writes = slices.Clone(o.Writes)
-				last := &o.Writes[len(o.Writes)-1]
+			if o, ok := objects[name]; ok && len(o.Entries) > 0 { // a field is removed
+				o.Entries = slices.Clone(o.Entries)
+				last := &o.Entries[len(o.Entries)-1]
 				last.Fields = last.Fields[:len(last.Fields)/2]
 				o.Version = fmt.Sprint(second)
 				objects[name] = o
@@ -49,8 +49,8 @@ func randomWorld(r *rand.Rand) world {
 				o.Created, o.UID = at(second), fmt.Sprint(name, second)
 			}
 			manager := pick(worldManagers)
-			o.Writes = slices.DeleteFunc(slices.Clone(o.Writes), func(w Write) bool { return w.Manager == manager })
-			o.Writes = append(o.Writes, write(manager, second, pick(worldFields), pick(worldFields)))
+			o.Entries = slices.DeleteFunc(slices.Clone(o.Entries), func(w Entry) bool { return w.Manager == manager })
+			o.Entries = append(o.Entries, write(manager, second, pick(worldFields), pick(worldFields)))
 			o.Version = fmt.Sprint(second)
 			objects[name] = o
 		}
@@ -89,17 +89,17 @@ func TestProperties(t *testing.T) {
 	for n := range 8_000 {
 		w := randomWorld(r)
 		v := w.judge()
-		if v.By == "" || len(v.Candidates) > mostCandidates {
+		if v.By == "" || len(v.Writes) > mostWrites {
 			t.Fatalf("%d: %+v", n, v)
 		}
-		for i, c := range v.Candidates {
+		for i, c := range v.Writes {
 			if i > 0 && c.Certainty != Possible {
-				t.Fatalf("%d: the candidate %d is %s", n, i, c.Certainty)
+				t.Fatalf("%d: the write %d is %s", n, i, c.Certainty)
 			}
 			if i == 0 {
 				certain[c.Certainty]++
 			}
-			if c.Certainty == Sure && (len(v.Candidates) > 1 || c.Time != nil && (c.Time.Add(1e9).Before(w.change.After) || c.Time.After(w.change.By))) {
+			if c.Certainty == Sure && (len(v.Writes) > 1 || c.Time != nil && (c.Time.Add(1e9).Before(w.change.After) || c.Time.After(w.change.By))) {
 				t.Fatalf("%d: sure: %+v of %+v", n, v, w.change)
 			}
 		}
@@ -126,7 +126,7 @@ func TestADecoyTakesTheCertaintyAway(t *testing.T) {
 	r, sure := rand.New(rand.NewPCG(3, 4)), 0
 	for n := range 8_000 {
 		w := randomWorld(r)
-		if v := w.judge(); len(v.Candidates) == 0 || v.Candidates[0].Certainty != Sure {
+		if v := w.judge(); len(v.Writes) == 0 || v.Writes[0].Certainty != Sure {
 			continue
 		}
 		sure++
@@ -134,8 +134,8 @@ func TestADecoyTakesTheCertaintyAway(t *testing.T) {
 		last := &w.looks[len(w.looks)-1]
 		last.Objects = append(slices.Clone(last.Objects), decoy)
 		v := w.judge()
-		decoyed := slices.ContainsFunc(v.Candidates, func(c Candidate) bool { return c.Manager == "decoy" })
-		if v.Candidates[0].Certainty == Sure || !decoyed {
+		decoyed := slices.ContainsFunc(v.Writes, func(c Write) bool { return c.Manager == "decoy" })
+		if v.Writes[0].Certainty == Sure || !decoyed {
 			t.Fatalf("%d: with a decoy: %+v", n, v)
 		}
 	}
@@ -157,7 +157,7 @@ func TestTheLedgerIsBounded(t *testing.T) {
 	if len(l.events) != mostEvents {
 		t.Errorf("%d events", len(l.events))
 	}
-	if v := l.Judge(image); len(v.Candidates) > 0 && v.Candidates[0].Certainty == Sure {
+	if v := l.Judge(image); len(v.Writes) > 0 && v.Writes[0].Certainty == Sure {
 		t.Errorf("sure of what is forgotten: %s", v.By)
 	}
 	l.Observe(seen(2*int(longest.Seconds()), object("ConfigMap istio-system/0", write("m", 0, "data.mesh"))))

@@ -9,25 +9,25 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
-// verdict puts candidates into words, the first of which is of a certainty, all others
+// verdict puts writes into words, the first of which is of a certainty, all others
 // possible.
 func (l *Ledger) verdict(c Change, fits []fit, first Certainty, doubt string) Verdict {
 	var v Verdict
-	for i, f := range fits[:min(len(fits), mostCandidates)] {
-		candidate := f.candidate()
+	for i, f := range fits[:min(len(fits), mostWrites)] {
+		write := f.write()
 		if i == 0 {
-			candidate.Certainty = first
+			write.Certainty = first
 		}
-		v.Candidates = append(v.Candidates, candidate)
+		v.Writes = append(v.Writes, write)
 	}
-	phrase := func(i int) string { return v.Candidates[i].phrase(c.By) }
+	phrase := func(i int) string { return v.Writes[i].phrase(c.By) }
 	switch {
 	case first == Sure:
 		v.By = phrase(0)
 	case first == Likely:
 		v.By = fmt.Sprintf("most likely %s; not sure, as %s", phrase(0), doubt)
 	case len(fits) == 1:
-		v.By = fmt.Sprintf("perhaps %s, %s; %s", phrase(0), v.Candidates[0].Why, l.nothing(c))
+		v.By = fmt.Sprintf("perhaps %s, %s; %s", phrase(0), v.Writes[0].Why, l.nothing(c))
 	default:
 		v.By = fmt.Sprintf("one of these %s%s: %s; %s", number(len(fits)), alike(fits), phrase(0), phrase(1))
 		if len(fits) > 2 {
@@ -60,17 +60,19 @@ func number(n int) string {
 	return fmt.Sprint(n)
 }
 
-func (f fit) candidate() Candidate {
-	candidate := Candidate{
+func (f fit) write() Write {
+	write := Write{
 		Kind: f.object.Kind, Namespace: f.object.Namespace, Name: f.object.Name, Others: f.others,
 		Manager: f.manager, What: f.what, Certainty: Possible, Why: f.why(),
-		Fields: slices.Clone(f.fields[:min(len(f.fields), mostNamed)]),
+	}
+	for _, field := range f.fields[:min(len(f.fields), mostNamed)] {
+		write.Fields = append(write.Fields, cut(field, longestShown))
 	}
 	if f.timed {
 		at := f.after.UTC()
-		candidate.Time = &at
+		write.Time = &at
 	}
-	return candidate
+	return write
 }
 
 func (f fit) why() string {
@@ -87,6 +89,8 @@ func (f fit) why() string {
 		}
 	}
 	add(f.removed, "who removes a field leaves no name")
+	add(f.untold, "its managedFields tell of no such write")
+	add(f.beside, "it is of another injector than the one that adds what differs, and may rewrite that")
 	add(f.object.Link == MayRead, "the injector may read it")
 	add(f.hint > 0, "its fields are of that kind")
 	add(f.hint < 0, "its fields are of another kind")
@@ -97,7 +101,7 @@ func (f fit) why() string {
 }
 
 // Object is KIND NAMESPACE/NAME, and how many more.
-func (c Candidate) Object() string {
+func (c Write) Object() string {
 	name := c.Kind + " " + c.Name
 	if c.Namespace != "" {
 		name = fmt.Sprintf("%s %s/%s", c.Kind, c.Namespace, c.Name)
@@ -109,7 +113,7 @@ func (c Candidate) Object() string {
 }
 
 // Who is the manager, or that there is none.
-func (c Candidate) Who() string {
+func (c Write) Who() string {
 	if c.Manager == "" {
 		return "somebody"
 	}
@@ -118,7 +122,7 @@ func (c Candidate) Who() string {
 
 // phrase is: helm updated ConfigMap istio-system/istio-sidecar-injector (data.values), 2s
 // before it was seen.
-func (c Candidate) phrase(seen time.Time) string {
+func (c Write) phrase(seen time.Time) string {
 	text := fmt.Sprintf("%s %s %s", c.Who(), c.What, c.Object())
 	if c.What == Updated && len(c.Fields) > 0 {
 		shown := c.Fields[:min(len(c.Fields), 3)]
@@ -143,13 +147,13 @@ func (c Candidate) phrase(seen time.Time) string {
 // Short says in few columns whose change it is: helm; helm? where that is only likely; helm
 // or kubectl; nothing where nobody looked.
 func (v Verdict) Short() string {
-	if len(v.Candidates) == 0 {
+	if len(v.Writes) == 0 {
 		if v.By == "" {
 			return ""
 		}
 		return "not known"
 	}
-	first := v.Candidates[0]
+	first := v.Writes[0]
 	switch first.Certainty {
 	case Sure:
 		return first.Who()
@@ -157,7 +161,7 @@ func (v Verdict) Short() string {
 		return first.Who() + "?"
 	}
 	var names []string
-	for _, c := range v.Candidates {
+	for _, c := range v.Writes {
 		if !slices.Contains(names, c.Who()) {
 			names = append(names, c.Who())
 		}

@@ -110,7 +110,7 @@ func TestLoadSaysWhatIsWrongAndWhere(t *testing.T) {
 		{"a second document", head + "---\n" + head, "line 3: a second document begins here: give one"},
 		{"no YAML in a second document", head + "---\n[\n", "line 5: not YAML: did not find expected node content"},
 
-		{"an unknown key", head + "\nsurprise: 1\n", "line 4: surprise: unknown key; known here: apiVersion, autoRollout, autoscalers, causes, clusterName, compareAnnotations, concurrency, dryRunAs, fullInterval, gentle, ignorePaths, includeAutoscaled, interval, kind, notify, policyReports, selection, watch, workloadMetrics"},
+		{"an unknown key", head + "\nsurprise: 1\n", "line 4: surprise: unknown key; known here: apiVersion, autoRollout, autoscalers, causes, clusterName, compareAnnotations, concurrency, dryRunAs, fullInterval, gentle, ignorePaths, includeAutoscaled, interval, kind, labels, notify, policyReports, selection, watch, workloadMetrics"},
 		{"an unknown key further down", head + "autoRollout:\n  windows:\n  - start: \"22:00\"\n    end: \"23:00\"\n    from: x\n", "line 7: autoRollout.windows[0].from: unknown key; known here: days, end, start, timeZone"},
 		{"a key in another case", head + "includeautoscaled: true\n", "line 3: includeautoscaled: unknown key; did you mean includeAutoscaled?"},
 		{"a key that is much alike", head + "ignorePath: []\n", "line 3: ignorePath: unknown key; did you mean ignorePaths?"},

@@ -24,6 +24,10 @@ type Configuration struct {
 	// Name of the cluster in reports, notifications and on the page, by which people know it;
 	// the UID of its namespace kube-system by default.
 	ClusterName string `json:"clusterName,omitempty"`
+	// Keys of labels that the report and the page show of each workload, and by which the
+	// page filters, ten at most: of the Pod template or, where that has no such label, of
+	// the namespace.
+	Labels []string `json:"labels,omitempty"`
 	// Time between two rounds, 5s or more. A round asks about workloads that have
 	// between them whatever several workloads share that injection may go by.
 	Interval metav1.Duration `json:"interval,omitzero"`

@@ -22,6 +22,8 @@ import (
 const (
 	// shortestInterval keeps a slip from making an auditor a load test.
 	shortestInterval = 5 * time.Second
+	// mostLabels bounds what a report says of each workload.
+	mostLabels = 10
 	// longestClusterName is as long as an object's name in Kubernetes.
 	longestClusterName = 253
 	// longestFieldManager is the API server's limit for a field manager's name.
@@ -41,6 +43,7 @@ func (c Configuration) Validate() []Problem {
 	if len(c.ClusterName) > longestClusterName || printable.Text(c.ClusterName) != c.ClusterName {
 		found.add("clusterName", "is %q: give a name of %d printable characters at most", c.ClusterName, longestClusterName)
 	}
+	found.labels("labels", c.Labels)
 	if c.Interval.Duration < shortestInterval {
 		found.add("interval", "is %s: give %s or more", c.Interval.Duration, shortestInterval)
 	}
@@ -71,6 +74,20 @@ func (c Configuration) Validate() []Problem {
 	found.notify("notify", c.Notify)
 	found.autoRollout("autoRollout", c.AutoRollout)
 	return found
+}
+
+func (p *problems) labels(path string, keys []string) {
+	if len(keys) > mostLabels {
+		p.add(path, "has %d keys: give %d at most", len(keys), mostLabels)
+	}
+	for i, key := range keys {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if len(validation.IsQualifiedName(key)) > 0 {
+			p.add(at, "is %q, which is no label's key: give a name, or a domain and a name, as in team or example.com/team", key)
+		} else if slices.Index(keys, key) < i {
+			p.add(at, "is %q again: remove it", key)
+		}
+	}
 }
 
 func (p *problems) object(path string, object Object) {

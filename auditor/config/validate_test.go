@@ -19,6 +19,11 @@ func TestValidate(t *testing.T) {
 	}{
 		{func(c *config.Configuration) { c.ClusterName = "prod\u202e" }, `clusterName: is "prod\u202e": give a name of 253 printable characters at most`},
 		{func(c *config.Configuration) { c.Interval.Duration = 0 }, "interval: is 0s: give 5s or more"},
+		{func(c *config.Configuration) { c.Labels = []string{"team", "example.com/tier"} }, ""},
+		{func(c *config.Configuration) { c.Labels = []string{"team", "a/b/c", "team"} },
+			`labels[1]: is "a/b/c", which is no label's key: give a name, or a domain and a name, as in team or example.com/team
+labels[2]: is "team" again: remove it`},
+		{func(c *config.Configuration) { c.Labels = strings.Split("a b c d e f g h i j k", " ") }, "labels: has 11 keys: give 10 at most"},
 		{func(c *config.Configuration) { c.FullInterval.Duration = time.Second }, "fullInterval: is 1s: give 5s or more"},
 		{func(c *config.Configuration) { c.Concurrency = 0 }, "concurrency: is 0: give 1 or more"},
 		{func(c *config.Configuration) { c.Watch = []config.Object{{"a/b/c", "", "A", ""}} },

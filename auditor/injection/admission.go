@@ -106,7 +106,7 @@ func Admission(ctx context.Context, client rest.Interface, namespace string, pod
 // Chain is the webhooks and policies of a cluster. It may be used concurrently.
 type Chain struct {
 	client     rest.Interface
-	namespaces *namespaces
+	namespaces *Namespaces
 	links      []link
 }
 
@@ -120,7 +120,7 @@ type link struct {
 
 // ReadChain reads all webhook configurations and policies.
 func ReadChain(ctx context.Context, client rest.Interface) (*Chain, error) {
-	c := &Chain{client: client, namespaces: newNamespaces(client)}
+	c := &Chain{client: client, namespaces: NewNamespaces(client)}
 	for _, read := range []func(context.Context) error{
 		func(ctx context.Context) error {
 			return c.policies(ctx, MutatingPolicy, "mutatingadmissionpolicies", "v1", "v1beta1")
@@ -166,11 +166,11 @@ func (c *Chain) Steps(ctx context.Context, namespace string, pod []byte) ([]Step
 // Namespace returns what a namespace says of itself, as it was when that was first
 // needed, or since it was last forgotten.
 func (c *Chain) Namespace(ctx context.Context, name string) (NamespaceMetadata, error) {
-	return c.namespaces.get(ctx, name)
+	return c.namespaces.Get(ctx, name)
 }
 
 // ForgetNamespace has a namespace read again that has changed.
-func (c *Chain) ForgetNamespace(name string) { c.namespaces.forget(name) }
+func (c *Chain) ForgetNamespace(name string) { c.namespaces.Forget(name) }
 
 // ForPods returns the steps that the creation of Pods may pass in some namespace,
 // whatever their selectors say, in the order of the API server. Match is not set.

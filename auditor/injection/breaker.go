@@ -34,7 +34,7 @@ type breaker struct {
 	client rest.Interface
 	log    logr.Logger
 
-	namespaces *namespaces
+	namespaces *Namespaces
 
 	mu       sync.Mutex
 	webhooks map[string]*failing // by name, those of which a call failed
@@ -60,7 +60,7 @@ type circuit struct {
 }
 
 func newBreaker(client rest.Interface, log logr.Logger) *breaker {
-	return &breaker{client: client, log: log, namespaces: newNamespaces(client), webhooks: map[string]*failing{}}
+	return &breaker{client: client, log: log, namespaces: NewNamespaces(client), webhooks: map[string]*failing{}}
 }
 
 // note takes down what became of a dry run: nil, or why there was no Pod.

@@ -16,25 +16,27 @@ type NamespaceMetadata struct {
 	Annotations labels.Set `json:"annotations"`
 }
 
-// namespaces knows what namespaces say of themselves, as it is when they are first
+// Namespaces knows what namespaces say of themselves, as it is when they are first
 // asked for.
-type namespaces struct {
+type Namespaces struct {
 	client rest.Interface
 
 	mu    sync.Mutex
 	known map[string]NamespaceMetadata
 }
 
-func newNamespaces(client rest.Interface) *namespaces {
-	return &namespaces{client: client, known: map[string]NamespaceMetadata{}}
+// NewNamespaces returns one that knows of none yet.
+func NewNamespaces(client rest.Interface) *Namespaces {
+	return &Namespaces{client: client, known: map[string]NamespaceMetadata{}}
 }
 
-func (n *namespaces) labels(ctx context.Context, namespace string) (labels.Set, error) {
-	metadata, err := n.get(ctx, namespace)
+func (n *Namespaces) labels(ctx context.Context, namespace string) (labels.Set, error) {
+	metadata, err := n.Get(ctx, namespace)
 	return metadata.Labels, err
 }
 
-func (n *namespaces) get(ctx context.Context, namespace string) (NamespaceMetadata, error) {
+// Get returns what a namespace says of itself.
+func (n *Namespaces) Get(ctx context.Context, namespace string) (NamespaceMetadata, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if metadata, ok := n.known[namespace]; ok {
@@ -56,8 +58,8 @@ func (n *namespaces) get(ctx context.Context, namespace string) (NamespaceMetada
 	return metadata, nil
 }
 
-// forget has a namespace read again.
-func (n *namespaces) forget(namespace string) {
+// Forget has a namespace read again.
+func (n *Namespaces) Forget(namespace string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.known, namespace)

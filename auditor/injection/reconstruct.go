@@ -21,8 +21,8 @@ var ErrUnowned = errors.New("its managedFields do not say what its creator asked
 // Reconstruct returns the Pod, as JSON, that the creator of a live Pod must have
 // submitted, by the fields that managedFields says it owns. It is an
 // approximation: values that admission rewrote, and changes made since, are the
-// live ones, but for probes that Istio's injector rewrote, which it keeps. Where
-// ownership is lost the error is [ErrUnowned].
+// live ones, but for what Istio's injector rewrote and keeps. Where ownership is
+// lost the error is [ErrUnowned].
 //
 // A Pod that was created with a name needs another one, which must be free even
 // in a dry run: attempts give different ones, all with the live one in front.
@@ -48,7 +48,8 @@ func Reconstruct(live jsontree.Node, owner inventory.Owner, attempt int) ([]byte
 	if owner != (inventory.Owner{}) {
 		p.Metadata.OwnerReferences = []metav1.OwnerReference{controllerRef(owner)}
 	}
-	p.Spec = unrewritten(r.spec(live.Get("spec"), owned.Field([]byte("spec"))), live)
+	p.Spec = r.spec(live.Get("spec"), owned.Field([]byte("spec")))
+	p.restore(live)
 	return json.Marshal(p)
 }
 

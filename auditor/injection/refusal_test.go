@@ -116,7 +116,7 @@ func TestClassify(t *testing.T) {
 		}, {
 			name: "validation", code: http.StatusUnprocessableEntity, reason: metav1.StatusReasonInvalid,
 			message: `Pod "web-qrrlj" is invalid: spec.containers[0].image: Required value`,
-			want:    Refusal{State: verdict.Blocked},
+			want:    Refusal{State: verdict.Blocked, Invalid: true},
 		}, {
 			name: "full quota", code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
 			message: `pods "web-bxdzn" is forbidden: exceeded quota: full, requested: pods=1, used: pods=1, limited: pods=1`,

@@ -4,56 +4,115 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
 )
 
-// probers is the variable of Istio's proxy in which the injector keeps the probes and hooks
-// of other containers that it has rewritten, for the agent, which makes them
-// (istio.io/istio pkg/kube/inject/app_probe.go).
-const probers = "ISTIO_KUBE_APP_PROBERS"
+// What Istio's injector rewrites of a Pod it keeps in the Pod, for its agent and for itself
+// (istio.io/istio pkg/kube/inject, app_probe.go and webhook.go). What it finds rewritten it takes
+// for its own, and keeps nothing.
+const (
+	// proberRecord is the proxy's variable with others' probes and hooks.
+	proberRecord = "ISTIO_KUBE_APP_PROBERS"
+	// scrapeRecord is the proxy's variable with the annotations for Prometheus.
+	scrapeRecord = "ISTIO_PROMETHEUS_ANNOTATIONS"
+	// overrideRecord is the annotation with the containers that the injector made its own of.
+	overrideRecord = "proxy.istio.io/overrides"
+)
+
+type tree = map[string]any
+
+// restore puts back into a reconstructed Pod what Istio's injector has rewritten of the live one,
+// as far as that says what it was. What cannot be read stays as it is.
+func (p *pod) restore(live jsontree.Node) {
+	records := recordsOf(live)
+	p.restoreScrape(records[scrapeRecord])
+	overrides := live.Get("metadata", "annotations").Get(overrideRecord).String()
+	if records[proberRecord] == "" && overrides == "" {
+		return
+	}
+	var made, is tree
+	if decodeInto(p.Spec, &made) != nil || decodeInto(live.Get("spec").Raw(), &is) != nil {
+		return
+	}
+	restoreProbes(made, is, records[proberRecord])
+	restoreContainers(made, overrides)
+	if spec, err := json.Marshal(made); err == nil {
+		p.Spec = spec
+	}
+}
+
+// recordsOf are the variables in which the injector keeps something, of any container.
+func recordsOf(live jsontree.Node) map[string]string {
+	records := map[string]string{}
+	for _, lists := range []string{"containers", "initContainers"} {
+		for container := range live.Get("spec", lists).Children() {
+			for variable := range container.Get("env").Children() {
+				if name := variable.Get("name").String(); name == proberRecord || name == scrapeRecord {
+					records[name] = variable.Get("value").String()
+				}
+			}
+		}
+	}
+	return records
+}
+
+// restoreScrape restores the annotations for Prometheus.
+func (p *pod) restoreScrape(record string) {
+	var original struct {
+		Scrape, Path, Port string
+		Targets            []struct{ Port, Path string }
+	}
+	if record == "" || json.Unmarshal([]byte(record), &original) != nil {
+		return
+	}
+	var targets []string
+	for _, target := range original.Targets {
+		targets = append(targets, target.Port+":"+target.Path)
+	}
+	for name, value := range map[string]string{
+		"prometheus.io/scrape": original.Scrape, "prometheus.io/path": original.Path, "prometheus.io/port": original.Port,
+		"prometheus.istio.io/scrape-targets": strings.Join(targets, ","),
+	} {
+		delete(p.Metadata.Annotations, name)
+		if value != "" {
+			p.Metadata.Annotations[name] = value
+		}
+	}
+}
 
 // handlers are what a probe or a hook is made of, of which it has one.
 var handlers = []string{"httpGet", "tcpSocket", "grpc"}
 
-type tree = map[string]any
-
-// unrewritten returns a reconstructed spec with the probes and hooks that its creator submitted,
-// where the live Pod says what they were: the injector takes rewritten ones for its own, and
-// the agent would make none.
-func unrewritten(spec []byte, live jsontree.Node) []byte {
-	record := recordOf(live)
-	if record == "" {
-		return spec
-	}
+// restoreProbes restores probes and hooks that are rewritten in the live spec.
+func restoreProbes(made, live tree, record string) {
 	var originals map[string]tree
-	var made, is tree
-	if decodeInto([]byte(record), &originals) != nil || decodeInto(spec, &made) != nil || decodeInto(live.Get("spec").Raw(), &is) != nil {
-		return spec
+	if record == "" || decodeInto([]byte(record), &originals) != nil {
+		return
+	}
+	restore := func(of, was tree, field, path string) {
+		handler, _ := of[field].(tree)
+		rewritten, _ := was[field].(tree)
+		get, _ := rewritten["httpGet"].(tree)
+		original := originals[path]
+		if handler == nil || original == nil || get["path"] != path {
+			return
+		}
+		for _, kind := range handlers {
+			delete(handler, kind)
+			if action := original[kind]; action != nil {
+				handler[kind] = action
+			}
+		}
 	}
 	for _, lists := range []string{"containers", "initContainers"} {
-		running := byName(is[lists])
+		running := byName(live[lists])
 		for name, container := range byName(made[lists]) {
 			hooks, _ := container["lifecycle"].(tree)
 			were, _ := running[name]["lifecycle"].(tree)
-			restore := func(of, was tree, field, path string) {
-				handler, _ := of[field].(tree)
-				rewritten, _ := was[field].(tree)
-				get, _ := rewritten["httpGet"].(tree)
-				original := originals[path]
-				if handler == nil || original == nil || get["path"] != path {
-					return
-				}
-				for _, kind := range handlers {
-					delete(handler, kind)
-					if action := original[kind]; action != nil {
-						handler[kind] = action
-					}
-				}
-			}
 			restore(container, running[name], "readinessProbe", "/app-health/"+name+"/readyz")
 			restore(container, running[name], "livenessProbe", "/app-health/"+name+"/livez")
 			restore(container, running[name], "startupProbe", "/app-health/"+name+"/startupz")
@@ -61,25 +120,45 @@ func unrewritten(spec []byte, live jsontree.Node) []byte {
 			restore(hooks, were, "postStart", "/app-lifecycle/"+name+"/poststartz")
 		}
 	}
-	restored, err := json.Marshal(made)
-	if err != nil {
-		return spec
-	}
-	return restored
 }
 
-// recordOf is what Istio's injector has kept; empty: nothing.
-func recordOf(live jsontree.Node) string {
+// restoreContainers restores the containers that the injector made its own of, or filled in:
+// each at its place if it has one, else as the last.
+func restoreContainers(made tree, record string) {
+	var originals tree
+	if record == "" || decodeInto([]byte(record), &originals) != nil {
+		return
+	}
 	for _, lists := range []string{"containers", "initContainers"} {
-		for container := range live.Get("spec", lists).Children() {
-			for variable := range container.Get("env").Children() {
-				if variable.Get("name").String() == probers {
-					return variable.Get("value").String()
-				}
+		for _, name := range slices.Sorted(maps.Keys(byName(originals[lists]))) {
+			original := byName(originals[lists])[name]
+			if image, _ := original["image"].(string); image == "" {
+				original["image"] = "auto"
+			}
+			original["volumeMounts"] = withoutTokens(original["volumeMounts"])
+			items, _ := made[lists].([]any)
+			at := slices.IndexFunc(items, func(item any) bool {
+				container, _ := item.(tree)
+				return container["name"] == name
+			})
+			if at >= 0 {
+				items[at] = original
+			} else {
+				made[lists] = append(items, original)
 			}
 		}
 	}
-	return ""
+}
+
+// withoutTokens are mounts without those that the API server adds, of a volume whose name it
+// makes up.
+func withoutTokens(mounts any) []any {
+	items, _ := mounts.([]any)
+	return slices.DeleteFunc(slices.Clone(items), func(item any) bool {
+		mount, _ := item.(tree)
+		name, _ := mount["name"].(string)
+		return strings.HasPrefix(name, "kube-api-access-")
+	})
 }
 
 // decodeInto reads JSON, of which numbers stay as they are.
@@ -98,71 +177,4 @@ func byName(list any) map[string]tree {
 		}
 	}
 	return named
-}
-
-// Lost returns a field that the creator of a live Pod submitted, and that the Pod has not: admission
-// has put something else in its place, and what it was is not known. Empty: there is none.
-func Lost(live jsontree.Node) string {
-	var pod tree
-	if decodeInto(live.Raw(), &pod) != nil {
-		return ""
-	}
-	var entries []metav1.ManagedFieldsEntry
-	if managed := live.Get("metadata", "managedFields"); !managed.Exists() || json.Unmarshal(managed.Raw(), &entries) != nil {
-		return ""
-	}
-	lost := ""
-	for _, entry := range entries {
-		var owned fieldpath.Set
-		if entry.FieldsV1 == nil || entry.Subresource != "" || owned.FromJSON(bytes.NewReader(entry.FieldsV1.Raw)) != nil {
-			continue
-		}
-		owned.Leaves().Iterate(func(path fieldpath.Path) {
-			if lost == "" && path[0].FieldName != nil && *path[0].FieldName == "spec" && !has(pod, path) {
-				lost = path.String()[1:]
-			}
-		})
-	}
-	return lost
-}
-
-// has reports whether there is something at a path.
-func has(value any, path fieldpath.Path) bool {
-	for _, element := range path {
-		switch {
-		case element.FieldName != nil:
-			object, _ := value.(tree)
-			member, is := object[*element.FieldName]
-			if !is {
-				return false
-			}
-			value = member
-		case element.Key != nil:
-			items, _ := value.([]any)
-			found := false
-			for _, item := range items {
-				if object, ok := item.(tree); ok && keyed(object, element) {
-					value, found = item, true
-					break
-				}
-			}
-			if !found {
-				return false
-			}
-		default: // an item of a set, or of a list by its place, is none that is put elsewhere
-			return true
-		}
-	}
-	return true
-}
-
-// keyed reports whether an item of a list has the key.
-func keyed(item tree, element fieldpath.PathElement) bool {
-	for _, field := range *element.Key {
-		value, is := item[field.Name]
-		if !is || fmt.Sprint(value) != fmt.Sprint(field.Value.Unstructured()) {
-			return false
-		}
-	}
-	return true
 }

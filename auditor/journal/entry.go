@@ -19,10 +19,10 @@ type Entry struct {
 	Risk    string `json:"risk,omitempty"`
 	// Began is when injection began to answer so.
 	Began Interval `json:"began"`
-	// By says whose change it is, and Candidates which writes may have made it: see
+	// By says whose change it is, and Writes what may have made it: see
 	// [cause.Verdict]. Empty where nobody looked.
-	By         string            `json:"by,omitempty"`
-	Candidates []cause.Candidate `json:"candidates,omitempty"`
+	By     string        `json:"by,omitempty"`
+	Writes []cause.Write `json:"writes,omitempty"`
 	// Reach is the most workloads, Pods and namespaces that had it at a time.
 	Reach Reach `json:"reach"`
 	// Open is how many workloads still have it.
@@ -234,7 +234,7 @@ func (e *Entry) resolveUnnamed(workloads map[inventory.WorkloadRef]Workload) {
 // goOn takes over what is known of a change that this is a part of, or that is a part of this.
 func (e *Entry) goOn(with *Entry) {
 	if e.By == "" && e.Began == with.Began {
-		e.By, e.Candidates = with.By, with.Candidates
+		e.By, e.Writes = with.By, with.Writes
 	}
 	if with.Half != nil && (e.Half == nil || with.Half.Before(*e.Half)) {
 		e.Half = with.Half

@@ -17,7 +17,7 @@ func TestExplain(t *testing.T) {
 	if !asked || began != w.journal.Since()["pq"] {
 		t.Fatalf("to be explained: %v", w.journal.Unexplained())
 	}
-	verdict := cause.Verdict{By: "helm updated ConfigMap istio-system/istio", Candidates: []cause.Candidate{{Kind: "ConfigMap", Name: "istio", Manager: "helm", What: cause.Updated, Certainty: cause.Sure}}}
+	verdict := cause.Verdict{By: "helm updated ConfigMap istio-system/istio", Writes: []cause.Write{{Kind: "ConfigMap", Name: "istio", Manager: "helm", What: cause.Updated, Certainty: cause.Sure}}}
 	w.journal.Explain("pq", Interval{By: began.By.Add(time.Second)}, cause.Verdict{By: "of another time"})
 	w.journal.Explain("another", began, cause.Verdict{By: "of another change"})
 	w.journal.Explain("pq", began, verdict)

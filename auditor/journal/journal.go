@@ -57,7 +57,9 @@ const (
 
 // Audit is what one found.
 type Audit struct {
-	At time.Time // when it ended
+	// Began is when it began to ask, and At when it ended: what changes in between may come
+	// after the answer. Without the former it took no time.
+	Began, At time.Time
 	// Asked: workloads were asked about that stand for all; else only new Pods were looked at.
 	Asked bool
 	// Changes, those that most workloads have first.
@@ -70,7 +72,7 @@ type Audit struct {
 type Journal struct {
 	entries []*Entry // in the order in which they began
 	earlier Earlier
-	at      time.Time           // of the last audit that asked
+	at      time.Time           // when the last audit that asked began
 	places  map[string]Interval // since when somebody has them
 }
 
@@ -139,6 +141,9 @@ func (j *Journal) Observe(a Audit) {
 	}
 	if a.Asked {
 		j.at = now
+		if began := a.Began.UTC().Truncate(time.Second); !a.Began.IsZero() && began.Before(now) {
+			j.at = began
+		}
 	}
 	j.forget(having, now)
 }
@@ -258,7 +263,7 @@ func (j *Journal) Whose() map[string]cause.Verdict {
 	whose := map[string]cause.Verdict{}
 	for _, e := range j.entries {
 		if e.Ended == nil && e.By != "" {
-			whose[e.ID] = cause.Verdict{By: e.By, Candidates: e.Candidates}
+			whose[e.ID] = cause.Verdict{By: e.By, Writes: e.Writes}
 		}
 	}
 	return whose
@@ -279,7 +284,7 @@ func (j *Journal) Unexplained() map[string]Interval {
 func (j *Journal) Explain(id string, began Interval, v cause.Verdict) {
 	for _, e := range j.entries {
 		if e.ID == id && e.Began == began && e.By == "" {
-			e.By, e.Candidates = v.By, v.Candidates
+			e.By, e.Writes = v.By, v.Writes
 		}
 	}
 }

@@ -297,7 +297,7 @@ func TestRestoreOfMany(t *testing.T) {
 // A round that looks at new Pods alone says nothing of when injection answered what.
 func TestARoundThatAsksNobody(t *testing.T) {
 	j, workloads := &Journal{}, map[inventory.WorkloadRef]Workload{}
-	j.Observe(Audit{At: noon, Asked: true, Workloads: workloads})
+	j.Observe(Audit{Began: noon, At: noon.Add(2 * time.Minute), Asked: true, Workloads: workloads})
 	j.Observe(Audit{At: noon.Add(4 * time.Minute), Workloads: workloads})
 	j.Observe(Audit{At: noon.Add(5 * time.Minute), Asked: true, Workloads: workloads, Changes: []Change{{ID: "p", PlaceIDs: []string{"p"}, Workloads: []inventory.WorkloadRef{ref("w0")}}}})
 	if diff := cmp.Diff(map[string]Interval{"p": {After: noon, By: noon.Add(5 * time.Minute)}}, j.Since()); diff != "" {

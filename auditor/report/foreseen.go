@@ -198,6 +198,9 @@ func (r *Report) foreseenText() string {
 	switch changed := p.changed(); {
 	case changed == 0 && blocked == 0:
 		text += ". The candidate changes nothing that is injected."
+		if n := p.States[verdict.Mutated]; n > 0 {
+			text += fmt.Sprintf(" It changes something else in the Pods of %s (Mutated).", count(n, "workload"))
+		}
 	case changed == 0:
 		text += fmt.Sprintf(". With the candidate, the Pods of %s would be refused.", count(blocked, "workload"))
 	default:
@@ -245,7 +248,11 @@ func (r *Report) foreseenMarkdown() string {
 	var b strings.Builder
 	b.WriteString("#### What the candidate changes\n\n")
 	if len(r.Preview.Changes) == 0 {
-		b.WriteString("Nothing that is injected.\n\n")
+		b.WriteString("Nothing that is injected.")
+		if n := r.Preview.States[verdict.Mutated]; n > 0 {
+			fmt.Fprintf(&b, " Something else in the Pods of %s.", count(n, "workload"))
+		}
+		b.WriteString("\n\n")
 	} else {
 		b.WriteString("| Change | Workloads | Pods | Namespaces | Risk | Why | ID |\n|---|---:|---:|---:|---|---|---|\n")
 	}

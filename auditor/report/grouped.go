@@ -32,8 +32,8 @@ type ChangeSummary struct {
 	// By is one sentence: whose change it is, or why that is not known; empty where nobody
 	// looked.
 	By string `json:"by,omitempty"`
-	// Candidates are the writes that may have made it, the likeliest first.
-	Candidates []cause.Candidate `json:"candidates,omitempty"`
+	// Writes are those that may have made it, the likeliest first.
+	Writes []cause.Write `json:"writes,omitempty"`
 }
 
 // Group finds the changes among all items, and gives each difference its change's ID. The

@@ -54,7 +54,7 @@ func (h History) WriteTable(w io.Writer, o TextOptions) error {
 	for _, e := range h.Changes {
 		cells := []string{e.Began.By.UTC().Format("2006-01-02 15:04"), e.ID, fmt.Sprint(e.Reach.Workloads), healed(e)}
 		if explained {
-			cells = append(cells, cause.Verdict{By: e.By, Candidates: e.Candidates}.Short())
+			cells = append(cells, cause.Verdict{By: e.By, Writes: e.Writes}.Short())
 		}
 		g.rows = append(g.rows, row{
 			cells:   cells,
@@ -140,7 +140,7 @@ func WriteChange(w io.Writer, e journal.Entry, now time.Time, o TextOptions) err
 	if e.By != "" {
 		line("By", e.By)
 	}
-	writeCandidates(&b, e.Candidates)
+	listWrites(&b, e.Writes)
 	if len(e.Places) > 0 {
 		b.WriteString("\nWhat differs:\n")
 		for _, p := range e.Places {
@@ -157,13 +157,13 @@ func WriteChange(w io.Writer, e journal.Entry, now time.Time, o TextOptions) err
 	return err
 }
 
-// writeCandidates lists the writes that may have made a change.
-func writeCandidates(b *strings.Builder, candidates []cause.Candidate) {
-	if len(candidates) == 0 {
+// listWrites lists those that may have made a change.
+func listWrites(b *strings.Builder, writes []cause.Write) {
+	if len(writes) == 0 {
 		return
 	}
 	b.WriteString("\nWrites that may have made it:\n")
-	for _, c := range candidates {
+	for _, c := range writes {
 		when := "between two looks"
 		if c.Time != nil {
 			when = c.Time.UTC().Format(time.DateTime + " UTC")

@@ -41,13 +41,13 @@ func TestHistory(t *testing.T) {
 	explained := slices.Clone(entries)
 	at := ago(26*time.Hour + 2*time.Second)
 	explained[0].By = "helm updated ConfigMap istio-system/istio-sidecar-injector (data.values), 2s before it was seen"
-	explained[0].Candidates = []cause.Candidate{{
+	explained[0].Writes = []cause.Write{{
 		Kind: "ConfigMap", Namespace: "istio-system", Name: "istio-sidecar-injector", Manager: "helm", What: cause.Updated,
 		Fields: []string{"data.values"}, Time: &at, Certainty: cause.Sure, Why: "between the last answer before the change and the first after it",
 	}}
 	explained[1].By = "not known: it was there at the first audit, and nothing tells since when"
 	explained[2].By = "one of these two: …"
-	explained[2].Candidates = []cause.Candidate{
+	explained[2].Writes = []cause.Write{
 		{Kind: "Namespace", Name: "shop", Manager: "kubectl-label\x1b[2J", What: cause.Updated, Fields: []string{"metadata.labels[istio.io/rev]"}, Time: &at, Certainty: cause.Possible},
 		{Kind: "LimitRange", Namespace: "shop", Name: "defaults", What: cause.Deleted, Certainty: cause.Possible},
 	}

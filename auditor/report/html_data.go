@@ -98,7 +98,7 @@ func (p Page) json() ([]byte, error) {
 	data.Journal = slices.Clone(p.Journal[:min(len(p.Journal), mostTimeline)])
 	for i := range data.Journal {
 		e := &data.Journal[i]
-		e.Places, e.Names, e.Parts, e.Candidates = nil, nil, nil, nil
+		e.Places, e.Names, e.Parts, e.Writes = nil, nil, nil, nil
 	}
 	if p.Live.URL != "" {
 		data.Live = &pageLive{URL: p.Live.URL, EverySeconds: max(1, int(p.Live.Every/time.Second))}

@@ -108,7 +108,7 @@ func (item Item) podsDiffering(id string) (uids []string) {
 func (r *Report) Caused(verdicts map[string]cause.Verdict) {
 	for i, c := range r.Changes {
 		if v, ok := verdicts[c.ID]; ok {
-			r.Changes[i].By, r.Changes[i].Candidates = v.By, v.Candidates
+			r.Changes[i].By, r.Changes[i].Writes = v.By, v.Writes
 		}
 	}
 }

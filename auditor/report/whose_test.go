@@ -73,7 +73,7 @@ func TestWhoseChangesAreIsShown(t *testing.T) {
 	r := report.New(report.DriftReport, clock, []report.Item{differing("pay", "2"), differing("shop", "")}, 0)
 	r.Group()
 	r.Caused(map[string]cause.Verdict{
-		r.Changes[0].ID: {By: "=helm\x1b[2J <b>updated</b> | ConfigMap istio-system/istio", Candidates: []cause.Candidate{{Kind: "ConfigMap", Name: "istio", Manager: "helm", Certainty: cause.Sure}}},
+		r.Changes[0].ID: {By: "=helm\x1b[2J <b>updated</b> | ConfigMap istio-system/istio", Writes: []cause.Write{{Kind: "ConfigMap", Name: "istio", Manager: "helm", Certainty: cause.Sure}}},
 		"another":       {By: "nobody"},
 	})
 	for format, want := range map[report.Format]string{

@@ -16,12 +16,15 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/journal"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
+	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 const (
 	injectionChanged = "InjectionChanged"
 	// mostAnnounced is how many Events one round leaves; the journal has all changes.
 	mostAnnounced = 5
+	// longestSummary is how many columns a note has of a change's summary, so that the rest has room.
+	longestSummary = 200
 )
 
 // announcer leaves an Event where a change of the injection begins: on the Service of the
@@ -54,9 +57,9 @@ func (a *announcer) began(ctx context.Context, found *report.Report, open map[st
 func (a *announcer) announce(ctx context.Context, c report.ChangeSummary) error {
 	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
 	defer cancel()
-	note := fmt.Sprintf("%s: %d workloads (%d Pods, %d namespaces) differ in it, risk %s; sidecar-drift history show %s", c.Summary, c.Workloads, c.Pods, c.Namespaces, c.Risk, c.ID)
+	note := fmt.Sprintf("%s: %d workloads (%d Pods, %d namespaces) differ in it, risk %s; sidecar-drift history show %s", printable.Cut(report.Printable(c.Summary), longestSummary), c.Workloads, c.Pods, c.Namespaces, c.Risk, c.ID)
 	write := func(regarding corev1.ObjectReference) error {
-		return a.events.write(ctx, &regarding, corev1.EventTypeNormal, injectionChanged, "Observed", report.Printable(note))
+		return a.events.write(ctx, &regarding, corev1.EventTypeNormal, injectionChanged, "Observed", note)
 	}
 	service, err := a.serviceOf(ctx, c.Webhook)
 	if err == nil {

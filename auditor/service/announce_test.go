@@ -5,9 +5,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -43,6 +45,7 @@ func TestAChangeLeavesAnEvent(t *testing.T) {
 		"of one behind a URL":            {"istio/by.url", journal.Interval{After: before, By: now}, false, "sidecar-drift/sidecar-drift-auditor-journal"},
 		"of a configuration that went":   {"linkerd/inject", journal.Interval{After: before, By: now}, false, "sidecar-drift/sidecar-drift-auditor-journal"},
 		"of nobody who is known":         {"", journal.Interval{After: before, By: now}, false, "sidecar-drift/sidecar-drift-auditor-journal"},
+		"that takes long to say":         {"", journal.Interval{After: before, By: now}, false, "sidecar-drift/sidecar-drift-auditor-journal"},
 		"that was there before":          {"istio/inject.istio.io", journal.Interval{After: before.Add(-time.Hour), By: before}, false, ""},
 		"that was there at first":        {"istio/inject.istio.io", journal.Interval{By: now}, false, ""},
 		"that the journal does not have": {"istio/inject.istio.io", journal.Interval{}, false, ""},
@@ -55,6 +58,9 @@ func TestAChangeLeavesAnEvent(t *testing.T) {
 		}
 		a := &announcer{cluster, &eventWriter{cluster, logr.Discard()}, DefaultNamespace, DefaultName, logr.Discard()}
 		r := &report.Report{Changes: []report.ChangeSummary{{ID: "3f0c29d1aa", Summary: "istio-proxy image 1 → 2\x1b[2J", Webhook: test.webhook, Risk: change.Version, Workloads: 46, Pods: 98, Namespaces: 12}}}
+		if name == "that takes long to say" {
+			r.Changes[0].Summary = strings.Repeat("→", 2*longestNote)
+		}
 		open := map[string]journal.Interval{}
 		if test.began != (journal.Interval{}) {
 			open["3f0c29d1aa"] = test.began
@@ -67,12 +73,32 @@ func TestAChangeLeavesAnEvent(t *testing.T) {
 		var got string
 		for _, e := range found.Items {
 			got = e.Regarding.Namespace + "/" + e.Regarding.Name
-			if e.Reason != "InjectionChanged" || !strings.Contains(e.Note, "46 workloads (98 Pods, 12 namespaces) differ in it, risk version; sidecar-drift history show 3f0c29d1aa") || strings.Contains(e.Note, "\x1b") {
+			if e.Reason != "InjectionChanged" || !strings.Contains(e.Note, "46 workloads (98 Pods, 12 namespaces) differ in it, risk version; sidecar-drift history show 3f0c29d1aa") || strings.Contains(e.Note, "\x1b") || len(e.Note) > longestNote {
 				t.Errorf("a change %s: %s %q", name, e.Reason, e.Note)
 			}
 		}
 		if got != test.want || len(found.Items) > 1 {
 			t.Errorf("a change %s: %d Events, on %q, want %q", name, len(found.Items), got, test.want)
+		}
+	}
+}
+
+// An API server takes notes of longestNote bytes, and writes three for a byte that is no character.
+func TestANoteIsCutBetweenCharacters(t *testing.T) {
+	cluster := fake.NewClientset()
+	w := &eventWriter{cluster, logr.Discard()}
+	for _, before := range []string{"", "x", "xx"} {
+		if err := w.write(t.Context(), &corev1.ObjectReference{Namespace: "x", Name: "y"}, "Normal", "R", "A", before+strings.Repeat("→", longestNote)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := cluster.EventsV1().Events("").List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(found.Items) != 3 {
+		t.Fatalf("%d Events, %v", len(found.Items), err)
+	}
+	for _, e := range found.Items {
+		if !utf8.ValidString(e.Note) || len(e.Note) > longestNote || !strings.HasSuffix(e.Note, "…") {
+			t.Errorf("%d bytes: %q", len(e.Note), e.Note[len(e.Note)-9:])
 		}
 	}
 }

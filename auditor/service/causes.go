@@ -3,6 +3,7 @@ package service
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -25,7 +26,7 @@ const (
 // inputs are what injectors go by.
 type inputs interface {
 	Look(context.Context) (cause.Seen, error)
-	Makers(c cause.Change, webhook string, mutators []string) []string
+	Makers(c cause.Change, webhook string, mutators []string) (makers, beside []string)
 	Births(ctx context.Context, namespaces []string) (map[string]time.Time, error)
 }
 
@@ -84,13 +85,15 @@ func (c *causes) explain(ctx context.Context, questions []report.Question) error
 	}
 	c.looked = time.Now()
 	c.ledger.Observe(seen)
-	slices.SortFunc(questions, func(a, b report.Question) int {
-		return cmp.Or(began[b.ID].By.Compare(began[a.ID].By), cmp.Compare(a.ID, b.ID))
+	slices.SortFunc(questions, func(a, b report.Question) int { // as in a namespace of one's own one may make many
+		return cmp.Or(cmp.Compare(len(b.Namespaces), len(a.Namespaces)), began[b.ID].By.Compare(began[a.ID].By), cmp.Compare(a.ID, b.ID))
 	})
+	var failed error
 	for _, q := range questions[:min(len(questions), mostExplained)] {
 		v, err := c.whose(ctx, q, began[q.ID])
 		if err != nil {
-			return err
+			failed = errors.Join(failed, err)
+			continue
 		}
 		c.history.explain(q.ID, began[q.ID], v)
 		c.log.Info("A change of the injection began", "change", q.ID, "by", v.By)
@@ -98,14 +101,14 @@ func (c *causes) explain(ctx context.Context, questions []report.Question) error
 	if len(questions) > 0 {
 		c.told()
 	}
-	return nil
+	return failed
 }
 
 // whose says whose a change is. What was there at the first audit began after the last Pod
 // was created that differs in it.
 func (c *causes) whose(ctx context.Context, q report.Question, began journal.Interval) (cause.Verdict, error) {
 	q.After, q.By = began.After, began.By
-	q.Injectors = c.inputs.Makers(q.Change, q.Webhook, q.Mutators)
+	q.Injectors, q.Beside = c.inputs.Makers(q.Change, q.Webhook, q.Mutators)
 	if q.After.IsZero() {
 		born, err := c.inputs.Births(ctx, q.Namespaces)
 		if err != nil {

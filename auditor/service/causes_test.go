@@ -23,6 +23,8 @@ type seenInputs struct {
 	err     error
 	looks   int
 	born    map[string]time.Time
+	// birthsErr is that of asking when Pods were created.
+	birthsErr error
 }
 
 func (s *seenInputs) Look(context.Context) (cause.Seen, error) {
@@ -30,10 +32,12 @@ func (s *seenInputs) Look(context.Context) (cause.Seen, error) {
 	return cause.Seen{Began: time.Now(), At: time.Now(), Objects: s.objects, Lists: []string{"configmaps"}}, s.err
 }
 
-func (s *seenInputs) Makers(cause.Change, string, []string) []string { return nil }
+func (s *seenInputs) Makers(cause.Change, string, []string) (makers, beside []string) {
+	return nil, nil
+}
 
 func (s *seenInputs) Births(context.Context, []string) (map[string]time.Time, error) {
-	return s.born, nil
+	return s.born, s.birthsErr
 }
 
 // written is a ConfigMap that a manager wrote just now.
@@ -41,7 +45,7 @@ func written(manager string) cause.Object {
 	at := time.Now().Truncate(time.Second)
 	return cause.Object{
 		Kind: "ConfigMap", Namespace: "istio-system", Name: "istio", UID: "u", Version: at.String(), Link: cause.Reads, List: "configmaps",
-		Writes: []cause.Write{{Manager: manager, Time: at, Fields: []string{"data.mesh"}}},
+		Entries: []cause.Entry{{Manager: manager, Time: at, Fields: []string{"data.mesh"}}},
 	}
 }
 
@@ -126,6 +130,35 @@ func TestLooksAreBounded(t *testing.T) {
 		}
 		if err := c.explain(t.Context(), observe(h, many...)); err != nil || len(h.whose()) > mostExplained+1 {
 			t.Errorf("%v: %d are explained at a time", err, len(h.whose()))
+		}
+	})
+}
+
+// Many changes in one namespace, which its owner may make, take no other's turn; nor does one
+// about which something cannot be read.
+func TestTheWidestChangeComesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHistory(nil, DefaultName)
+		in := &seenInputs{birthsErr: errors.New("forbidden")}
+		c := newCauses(in, h, func() {}, logr.Discard())
+		before := observe(h, "before") // at the first audit: when its Pods were created must be read
+		time.Sleep(time.Minute)
+		all := observe(h, "before", "wide")
+		for n := range 3 * mostExplained {
+			time.Sleep(time.Second)
+			ids := []string{"before", "wide"}
+			for m := range n + 1 {
+				ids = append(ids, string(rune('A'+m)))
+			}
+			all = observe(h, ids...)
+		}
+		all[0].Namespaces = []string{"a", "b", "c", "d"}
+		all[1].Namespaces = []string{"pay", "shop"}
+		if err := c.explain(t.Context(), all); err == nil {
+			t.Error("no error")
+		}
+		if whose := h.whose(); whose["wide"].By == "" || whose["before"].By != "" {
+			t.Errorf("%d are explained, and not the widest: %+v", len(whose), before)
 		}
 	})
 }

@@ -50,7 +50,7 @@ func (r *configuredAuditor) round(ctx context.Context, c config.Configuration, d
 func (r *configuredAuditor) begin(ctx context.Context, c config.Configuration) error {
 	r.stop()
 	of := r.audits.options(c, nil)
-	of.Progress = r.audits.judged
+	of.Progress, of.Labels = r.audits.judged, c.Labels
 	next, err := watch.New(r.cluster, of, watch.Sweep{
 		Interval: c.Interval.Duration, Full: c.FullInterval.Duration,
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -48,7 +49,7 @@ func (w *eventWriter) write(ctx context.Context, regarding runtime.Object, kind,
 		return err
 	}
 	if len(note) > longestNote {
-		note = note[:longestNote-len("…")] + "…"
+		note = strings.ToValidUTF8(note[:longestNote-len("…")], "") + "…" // a character is not cut in two
 	}
 	instance, err := os.Hostname()
 	if err != nil {

@@ -39,7 +39,7 @@ const (
 
 // aboutJournal is what is kept besides the entries.
 type aboutJournal struct {
-	At      time.Time       `json:"at"` // of the last audit that asked
+	At      time.Time       `json:"at"` // when the last audit that asked began
 	Earlier journal.Earlier `json:"earlier"`
 }
 

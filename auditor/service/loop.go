@@ -203,7 +203,7 @@ func (l *loop) audit(ctx context.Context, c config.Configuration, due request) e
 		l.log.Error(err, "Since when changes are is not known")
 	}
 	observed := found.Observed()
-	observed.At, observed.Asked = time.Now(), due.scope != watch.Changes
+	observed.Began, observed.At, observed.Asked = begin, time.Now(), due.scope != watch.Changes
 	open := l.history.audited(observed)
 	found.Began(open)
 	found.Caused(l.history.whose())

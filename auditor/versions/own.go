@@ -46,7 +46,6 @@ func ownOf(pod jsontree.Node, containers []map[string]any, injected func(string)
 			o.container(name, c)
 		}
 	}
-	o.names = append(o.names, podspec.OwnNameMark)
 	slices.Sort(o.names)
 	o.names = slices.Compact(o.names)
 	return o

@@ -48,8 +48,10 @@ type leaf struct {
 // MaxSpecs bounds the specs of one Pod.
 const MaxSpecs = 16
 
-// maxText bounds a spec: of a larger one no more than its digest is kept, as one leaf.
-const maxText = 256 << 10
+// maxText bounds a spec: of a larger one no more than its digest is kept, as one leaf. The
+// largest of known injectors have some 20 KiB; a tenant's annotations may hold more than ten
+// times that, and be another in each Pod.
+const maxText = 64 << 10
 
 // Of returns the specs in a Pod, one for each injector, sorted by its name. Injected are the
 // containers that its stamp would cover, and those of the given names. The error is that of a
@@ -77,7 +79,7 @@ func of(pod jsontree.Node, injected func(name string) bool) ([]Spec, error) {
 	var spec struct {
 		InitContainers, Containers []map[string]any
 	}
-	decoder := json.NewDecoder(bytes.NewReader(podspec.NewView(pod).AppendClean(nil)))
+	decoder := json.NewDecoder(bytes.NewReader(podspec.NewView(pod).AppendNamed(nil)))
 	decoder.UseNumber()
 	if err := decoder.Decode(&spec); err != nil {
 		return nil, fmt.Errorf("read the Pod's spec: %w", err)

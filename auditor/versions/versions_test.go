@@ -44,6 +44,39 @@ func injected(t testing.TB, name string) jsontree.Node {
 	return parse(t, text)
 }
 
+// A Pod may have any name, that of a container, or of a field, too: so it hides from nobody what
+// it runs.
+func TestNamesOfPods(t *testing.T) {
+	of := func(name string) Spec {
+		return onlySpec(t, parse(t, []byte(`{"metadata":{"name":"`+name+`","namespace":"shop"},"spec":{"containers":[{"name":"app","image":"app:1"},{"name":"istio-proxy","image":"proxy:1","args":["proxy"],"env":[{"name":"MESH","value":"cluster.local"}]}]}}`)), "istio-proxy")
+	}
+	want := of("web-7d4b9c-x2x4z")
+	for _, name := range []string{"p", "i", "istio-proxy", "name", "image", "containers", "env", "1"} {
+		got := of(name)
+		if images := got.content().images(); len(images) != 1 || images[0] != (Image{"istio-proxy", "proxy:1"}) {
+			t.Errorf("a Pod named %s: %v", name, images)
+		}
+		if name != "istio-proxy" && got != want {
+			t.Errorf("a Pod named %s has another version: %v", name, Differences(want, got))
+		}
+	}
+}
+
+// A tenant may write much into what is injected, and other things into each Pod: no more than
+// so much is kept of each.
+func TestLargeSpecs(t *testing.T) {
+	of := func(value string) Spec {
+		return onlySpec(t, parse(t, []byte(`{"metadata":{"name":"p"},"spec":{"containers":[{"name":"istio-proxy","image":"proxy:1","env":[{"name":"CONFIG","value":"`+value+`"}]}]}}`)), "istio-proxy")
+	}
+	one, other := of(strings.Repeat("a", 200<<10)), of(strings.Repeat("b", 200<<10))
+	if kept := len(one.text.Value()); kept > maxText || one.ID() == other.ID() || one == other {
+		t.Errorf("%d bytes are kept, IDs %s and %s", kept, one.ID(), other.ID())
+	}
+	if small := of("a"); len(small.content().Leaves) < 2 {
+		t.Errorf("of a small one too little is kept: %+v", small.content())
+	}
+}
+
 // What two releases of Istio inject into one workload differs in what their templates do.
 func TestOfIstio(t *testing.T) {
 	var ids []string

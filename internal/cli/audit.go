@@ -285,9 +285,6 @@ func (o *auditOptions) auditAt(ctx context.Context, of connection, config *rest.
 		return audited{}, err
 	}
 	found.Cluster = new(of.identity(config))
-	if err := o.view.label(ctx, config, found); err != nil {
-		return audited{}, err
-	}
 	absent, err := absentNamespaces(ctx, config, options.Selection, found)
 	if len(absent) > 0 {
 		found.Notes = append(found.Notes, "No such namespace: "+strings.Join(absent, ", "))
@@ -307,6 +304,7 @@ func (o *auditOptions) auditing(selected inventory.Selection, progress func(done
 		IncludeAutoscaled:  o.selection.includeAutoscaled,
 		Autoscalers:        o.selection.autoscalerRules(),
 		CompareAnnotations: o.selection.annotations,
+		Labels:             o.view.wanted(),
 		Preview:            o.preview,
 		Versions:           o.format == report.HTML,
 		Progress:           progress,

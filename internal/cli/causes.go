@@ -45,7 +45,7 @@ func lookForCauses(ctx context.Context, config *rest.Config, found *report.Repor
 	began, whose := map[string]journal.Interval{}, map[string]cause.Verdict{}
 	for _, q := range questions {
 		q.After, q.By = q.LastBorn(born), time.Now()
-		q.Injectors = reader.Makers(q.Change, q.Webhook, q.Mutators)
+		q.Injectors, q.Beside = reader.Makers(q.Change, q.Webhook, q.Mutators)
 		began[q.ID], whose[q.ID] = journal.Interval{After: q.After, By: q.By}, ledger.Judge(q.Change)
 	}
 	found.Caused(whose)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,11 +8,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/client-go/rest"
 
-	"github.com/sidecar-drift/sidecar-drift/auditor/inventory"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
-	"github.com/sidecar-drift/sidecar-drift/auditor/rollout"
 )
 
 const (
@@ -57,35 +53,6 @@ func (v *view) wanted() []string {
 		return []string{key}
 	}
 	return v.labels
-}
-
-// label reads what labels are wanted, of workloads that have one of the known kinds.
-func (v *view) label(ctx context.Context, config *rest.Config, found *report.Report) error {
-	keys := v.wanted()
-	if len(keys) == 0 {
-		return nil
-	}
-	refs := make([]inventory.WorkloadRef, len(found.Items))
-	for i, item := range found.Items {
-		refs[i] = inventory.WorkloadRef{Namespace: item.Namespace, Kind: item.Kind, Name: item.Name}
-	}
-	known := slices.DeleteFunc(slices.Clone(refs), func(ref inventory.WorkloadRef) bool { return !rollout.Known(ref) })
-	read, err := rollout.ReadLabels(ctx, config, known)
-	if err != nil {
-		return fmt.Errorf("read the labels %s: %w", strings.Join(keys, ", "), err)
-	}
-	for i := range found.Items {
-		item := &found.Items[i]
-		item.Labels = map[string]string{}
-		for _, key := range keys {
-			if value, ok := read.Templates[refs[i]][key]; ok {
-				item.Labels[key] = value
-			} else if value, ok := read.Namespaces[item.Namespace][key]; ok {
-				item.Labels[key] = value
-			}
-		}
-	}
-	return nil
 }
 
 // groupByValue is a flag's way to group.

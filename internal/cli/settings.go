@@ -28,6 +28,7 @@ func addSettings(cmd *cobra.Command, c *config.Configuration) {
 		addAutoscalers(flags, &c.IncludeAutoscaled, &c.Autoscalers)
 		addList(flags, &c.IgnorePaths, parseIgnoredPath, "ignore-path", "Leave out differences at this `PART:PATH`, as the report names it, and below: container/istio-proxy:env[NONCE]; * is every part. Repeatable.")
 		flags.StringSliceVar(&c.CompareAnnotations, compareAnnotationFlag, c.CompareAnnotations, compareAnnotationUsage)
+		flags.StringSliceVarP(&c.Labels, labelColumnsFlag, "L", c.Labels, "Say in the report and on the page which of these `labels` the Pod template of each workload has or, where it has no such label, its namespace. Repeatable, or comma-separated.")
 		addCount(flags, &c.Concurrency, "concurrency", c.Concurrency, "Number of dry runs under way at once, at most: fewer where more would not be faster, or are too many for the API server.")
 		addDryRunAs(flags, &c.DryRunAs)
 		addSwitch(flags, &c.Gentle, "gentle", "Have audits take their time, so that other requests to the API server take hardly longer for them.")
@@ -56,7 +57,7 @@ func addSettings(cmd *cobra.Command, c *config.Configuration) {
 // settingKeys are the keys of the configuration that flags stand for.
 func settingKeys() map[string]string {
 	return map[string]string{
-		"cluster-name": "clusterName", "interval": "interval", "full-interval": "fullInterval", "watch": "watch", "ignore-path": "ignorePaths", "include-autoscaled": "includeAutoscaled", "autoscaler": "autoscalers", "compare-annotation": "compareAnnotations",
+		"cluster-name": "clusterName", labelColumnsFlag: "labels", "interval": "interval", "full-interval": "fullInterval", "watch": "watch", "ignore-path": "ignorePaths", "include-autoscaled": "includeAutoscaled", "autoscaler": "autoscalers", "compare-annotation": "compareAnnotations",
 		"concurrency": "concurrency", "gentle": "gentle", "dry-run-as": "dryRunAs", "workload-metrics": "workloadMetrics", "policy-reports": "policyReports", "causes": "causes", "notify": "notify",
 
 		"include-namespace": "selection.includeNamespaces", "exclude-namespace": "selection.excludeNamespaces",

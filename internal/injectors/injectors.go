@@ -1,5 +1,5 @@
 // Package injectors knows well-known injectors by the names that they give to containers and
-// to webhooks. Nothing that is judged rests on it: it names what people see.
+// to webhooks. No state rests on it: it names what people see, and tells whose a change can be.
 package injectors
 
 import (
@@ -36,14 +36,22 @@ var known = []family{
 // Of names the injector that adds containers of this name; where none is known to, the
 // container's name stands for it.
 func Of(container string) string {
-	for _, injector := range known {
-		for _, name := range injector.containers {
-			if prefix, begins := strings.CutSuffix(name, "*"); begins && strings.HasPrefix(container, prefix) || name == container {
-				return injector.name
-			}
-		}
+	if at := slices.IndexFunc(known, func(k family) bool { return k.adds(container) }); at >= 0 {
+		return known[at].name
 	}
 	return container
+}
+
+// Adds reports whether an injector, by its name, is known to add containers of that name.
+func Adds(injector, container string) bool {
+	return slices.ContainsFunc(known, func(k family) bool { return k.name == injector && k.adds(container) })
+}
+
+func (f family) adds(container string) bool {
+	return slices.ContainsFunc(f.containers, func(name string) bool {
+		prefix, begins := strings.CutSuffix(name, "*")
+		return begins && strings.HasPrefix(container, prefix) || name == container
+	})
 }
 
 // Known reports whether it is one that Of may name.

@@ -31,3 +31,17 @@ func TestMakes(t *testing.T) {
 		}
 	}
 }
+
+func TestAdds(t *testing.T) {
+	for _, test := range []struct {
+		injector, container string
+		want                bool
+	}{
+		{"istio", "istio-init", true}, {"istio", "istio-initializer", false}, {"istio", "istio", false}, {"istio", "daprd", false},
+		{"opentelemetry", "opentelemetry-auto-instrumentation-java", true}, {"mine", "mine", false}, {"", "", false},
+	} {
+		if got := Adds(test.injector, test.container); got != test.want {
+			t.Errorf("Adds(%s, %s) = %t", test.injector, test.container, got)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -72,15 +71,12 @@ subjects: [{kind: ServiceAccount, name: default}]
 	write := fmt.Sprintf("team-mesh updated ConfigMap %s/template (data.image), ", system)
 	var found report.History
 	err = cluster.Poll(t.Context(), "the journal to say whose change it is", func(ctx context.Context) error {
-		out, err := exec.CommandContext(ctx, testProduct(t).CLI, "history", "--kubeconfig", c.Kubeconfig(), "--installation-namespace", home.namespace, "-o", "json").Output()
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal(out, &found); err != nil {
+		var err error
+		if found, err = home.history(ctx, t); err != nil {
 			return err
 		}
 		if len(found.Changes) != 1 || found.Changes[0].By == "" {
-			return fmt.Errorf("it says %s", out)
+			return fmt.Errorf("it says %+v", found)
 		}
 		return nil
 	}, d.Process)
@@ -88,8 +84,8 @@ subjects: [{kind: ServiceAccount, name: default}]
 		t.Fatal(err)
 	}
 	change := found.Changes[0]
-	if !strings.Contains(change.By, write) || change.Candidates[0].Name != "template" || change.Candidates[0].Manager != "team-mesh" {
-		t.Errorf("by %s: %+v", change.By, change.Candidates)
+	if !strings.Contains(change.By, write) || change.Writes[0].Name != "template" || change.Writes[0].Manager != "team-mesh" {
+		t.Errorf("by %s: %+v", change.By, change.Writes)
 	}
 	out, err := exec.CommandContext(t.Context(), testProduct(t).CLI, "history", "show", change.ID, "--kubeconfig", c.Kubeconfig(), "--installation-namespace", home.namespace).Output()
 	if err != nil || !strings.Contains(string(out), "Writes that may have made it:") {

@@ -1,11 +1,14 @@
 package acceptance
 
 import (
+	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/install"
 )
@@ -57,6 +60,17 @@ func (h home) audits(t *testing.T, args ...string) *daemon {
 func (h home) rollsOut(t *testing.T, args ...string) *daemon {
 	t.Helper()
 	return runDaemon(t, h.Cluster, h.kubeconfig(t), append(args, "--namespace", h.namespace, "--lock-namespace", h.namespace)...)
+}
+
+// history is what the command says of the journal that is kept there.
+func (h home) history(ctx context.Context, t *testing.T) (report.History, error) {
+	t.Helper()
+	var kept report.History
+	out, err := exec.CommandContext(ctx, testProduct(t).CLI, "history", "--kubeconfig", h.Kubeconfig(), "--installation-namespace", h.namespace, "-o", "json").Output()
+	if err != nil {
+		return kept, err
+	}
+	return kept, json.Unmarshal(out, &kept)
 }
 
 func (h home) kubeconfig(t *testing.T) string {

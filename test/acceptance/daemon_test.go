@@ -144,6 +144,7 @@ func checkPage(t *testing.T, url string, status int, part string) {
 func TestServe(t *testing.T) {
 	t.Parallel()
 	t.Run("audits and hands over", serveAudits)
+	t.Run("hands the journal over", serveHandsTheJournalOver)
 	t.Run("rolls out", serveRollsOut)
 	t.Run("gives way to people", serveGivesWay)
 	t.Run("counts failures by cause", serveCountsFailuresByCause)

@@ -25,15 +25,17 @@ var (
 type outcome struct {
 	scenario
 	manager string
+	apart   bool // an hour after everything else
+	crowded bool // but for other writes in the same interval
 	verdict cause.Verdict
-	rank    int // of what was done, from 1; 0: it is none of the candidates
+	rank    int // of what was done, from 1; 0: it is none of those named
 }
 
 func (o outcome) certainty() cause.Certainty {
-	if len(o.verdict.Candidates) == 0 {
+	if len(o.verdict.Writes) == 0 {
 		return ""
 	}
-	return o.verdict.Candidates[0].Certainty
+	return o.verdict.Writes[0].Certainty
 }
 
 // wrong reports whether something is named as sure that it was not.
@@ -41,23 +43,28 @@ func (o outcome) wrong() bool { return o.certainty() == cause.Sure && o.rank != 
 
 func TestCauses(t *testing.T) {
 	w := newWorld(t)
-	var outcomes []outcome
-	for round, scenarios := 0, scenarios(); round == 0 || *full && round < rounds; round++ {
-		for n, s := range scenarios {
+	var all []outcome
+	change := func(round int, apart bool) {
+		for n, s := range scenarios() {
 			if !strings.Contains(s.kind, *only) || !*full && *only == "" && n%2 > 0 {
 				continue
 			}
-			o := w.run(t, s, managers[(n+round)%len(managers)], round, n)
-			outcomes = append(outcomes, o)
-			t.Logf("%-40s %-26s rank %d %s: %s", s.kind, o.manager, o.rank, o.certainty(), o.verdict.By)
-			for _, c := range o.verdict.Candidates {
+			o := w.run(t, s, managers[(n+round)%len(managers)], round, n, apart)
+			all = append(all, o)
+			t.Logf("%-40s %-26s apart %t crowded %t rank %d %s: %s", s.kind, o.manager, o.apart, o.crowded, o.rank, o.certainty(), o.verdict.By)
+			for _, c := range o.verdict.Writes {
 				t.Logf("    %s %s %s %q: %s", c.Who(), c.What, c.Object(), c.Fields, c.Why)
 			}
 		}
 	}
-	f := figuresOf(outcomes)
-	t.Log(f)
-	for _, o := range outcomes {
+	for round := 0; round == 0 || *full && round < rounds; round++ {
+		change(round, false)
+	}
+	change(rounds, true)
+	soon, apart := figuresOf(of(all, func(o outcome) bool { return !o.apart })), figuresOf(of(all, func(o outcome) bool { return o.apart }))
+	t.Log("soon after each other:", soon)
+	t.Log("an hour apart:", apart)
+	for _, o := range all {
 		if o.wrong() {
 			t.Errorf("%s by %s is wrongly named as sure: %s", o.kind, o.manager, o.verdict.By)
 		}
@@ -66,12 +73,19 @@ func TestCauses(t *testing.T) {
 		}
 	}
 	// Of the few of the short form one decoy that fits as well is more than 5 %.
-	if 100*f.first < 95*f.visible && (*full || f.visible-f.first > 2) {
-		t.Errorf("the true cause is first in %d of %d", f.first, f.visible)
+	if 100*soon.first < 95*soon.visible && (*full || soon.visible-soon.first > 2) {
+		t.Errorf("the true cause is first in %d of %d", soon.first, soon.visible)
+	}
+	if apart.first < apart.visible || 2*apart.sure < apart.visible && *only == "" {
+		t.Errorf("an hour apart the true cause is first in %d and sure in %d of %d", apart.first, apart.sure, apart.visible)
 	}
 	if *published != "" {
-		publish(t, f, outcomes)
+		publish(t, soon, apart, all)
 	}
+}
+
+func of(outcomes []outcome, is func(outcome) bool) []outcome {
+	return slices.DeleteFunc(slices.Clone(outcomes), func(o outcome) bool { return !is(o) })
 }
 
 // figures sum outcomes up.
@@ -116,7 +130,7 @@ const (
 )
 
 // publish puts the result into a page, between two comments.
-func publish(t *testing.T, f figures, outcomes []outcome) {
+func publish(t *testing.T, soon, apart figures, all []outcome) {
 	t.Helper()
 	page, err := os.ReadFile(*published)
 	if err != nil {
@@ -127,36 +141,60 @@ func publish(t *testing.T, f figures, outcomes []outcome) {
 	if !found || !ended {
 		t.Fatalf("%s has no place for the result", *published)
 	}
-	if err := os.WriteFile(*published, []byte(before+begins+markdown(f, outcomes)+ends+after), 0o644); err != nil {
+	if err := os.WriteFile(*published, []byte(before+begins+markdown(soon, apart, all)+ends+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func markdown(f figures, outcomes []outcome) string {
+func markdown(soon, apart figures, all []outcome) string {
 	var b strings.Builder
-	percent := func(n int) string { return fmt.Sprintf("%d of %d (%d %%)", n, f.visible, 100*n/max(f.visible, 1)) }
-	fmt.Fprintf(&b, "Of %d changes of %d kinds, each by one of %s, with up to %d other writes at the same time:\n\n", f.all, f.kinds, strings.Join(managers, ", "), mostDecoys)
-	b.WriteString("| | |\n|---|---|\n")
-	fmt.Fprintf(&b, "| the true cause is the first candidate | %s |\n", percent(f.first))
-	fmt.Fprintf(&b, "| it is among the first two | %s |\n", percent(f.firstTwo))
-	fmt.Fprintf(&b, "| it is *sure* | %s |\n", percent(f.sure))
-	fmt.Fprintf(&b, "| something else is *sure* | %d of %d |\n", f.wrong, f.all)
-	fmt.Fprintf(&b, "| of what cannot be seen (Secrets), nothing is *sure* | %d of %d |\n\n", f.silent, f.invisible)
-	b.WriteString("| kind of change | changes | first | among two | sure |\n|---|---:|---:|---:|---:|\n")
+	fmt.Fprintf(&b, "Of %d changes of %d kinds, each by one of %s, with up to %d other writes at the same time, one change right after the other; "+
+		"and of %d that come an hour after everything else, %d of them with other writes at the same time, the others with these before:\n\n",
+		soon.all, soon.kinds, strings.Join(managers, ", "), mostDecoys, apart.all, len(of(all, func(o outcome) bool { return o.apart && o.crowded })))
+	b.WriteString("| | one after the other | an hour apart |\n|---|---|---|\n")
+	row := func(what string, share func(figures) (n, of int)) {
+		fmt.Fprintf(&b, "| %s |", what)
+		for _, f := range []figures{soon, apart} {
+			n, of := share(f)
+			fmt.Fprintf(&b, " %d of %d (%d %%) |", n, of, 100*n/max(of, 1))
+		}
+		b.WriteString("\n")
+	}
+	row("the true cause is named first", func(f figures) (int, int) { return f.first, f.visible })
+	row("it is among the first two", func(f figures) (int, int) { return f.firstTwo, f.visible })
+	row("it is *sure*", func(f figures) (int, int) { return f.sure, f.visible })
+	row("something else is *sure*", func(f figures) (int, int) { return f.wrong, f.all })
+	row("of what cannot be seen (Secrets), nothing is *sure*", func(f figures) (int, int) { return f.silent, f.invisible })
+	b.WriteString("\n| kind of change | changes | first | among two | an hour apart |\n|---|---:|---:|---:|---|\n")
 	var kinds []string
-	for _, o := range outcomes {
+	for _, o := range all {
 		if !slices.Contains(kinds, o.kind) {
 			kinds = append(kinds, o.kind)
 		}
 	}
 	for _, kind := range kinds {
-		of := slices.DeleteFunc(slices.Clone(outcomes), func(o outcome) bool { return o.kind != kind })
-		k := figuresOf(of)
-		if of[0].unseen {
-			fmt.Fprintf(&b, "| %s | %d | cannot be seen | | %d |\n", kind, k.all, k.wrong)
+		k := figuresOf(of(all, func(o outcome) bool { return o.kind == kind && !o.apart }))
+		alone := of(all, func(o outcome) bool { return o.kind == kind && o.apart })[0].said()
+		if k.visible == 0 {
+			fmt.Fprintf(&b, "| %s | %d | cannot be seen | | %s |\n", kind, k.all, alone)
 			continue
 		}
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d |\n", kind, k.all, k.first, k.firstTwo, k.sure)
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s |\n", kind, k.all, k.first, k.firstTwo, alone)
 	}
 	return b.String() + "\n"
+}
+
+// said is the outcome in few words.
+func (o outcome) said() string {
+	text := string(o.certainty())
+	switch {
+	case text == "":
+		text = "not known"
+	case o.rank > 1:
+		text += ", " + []string{"second", "third", "fourth", "fifth"}[o.rank-2]
+	}
+	if o.crowded {
+		text += ", beside other writes"
+	}
+	return text
 }

@@ -33,8 +33,8 @@ type scenario struct {
 	unseen bool
 }
 
-// truth reports whether a candidate is what was done.
-func (s scenario) truth(c cause.Candidate, manager string) bool {
+// truth reports whether a write is what was done.
+func (s scenario) truth(c cause.Write, manager string) bool {
 	if s.nameless {
 		manager = c.Manager
 	}

@@ -44,6 +44,7 @@ type world struct {
 	reader  *inputs.Reader
 	ledger  cause.Ledger
 	journal journal.Journal
+	clock   clock
 
 	istio *istio.Injector
 	mesh  mesh
@@ -140,6 +141,7 @@ func (w *world) kubectl(t *testing.T, args ...string) {
 
 // audit is a round of the daemon's.
 func (w *world) audit(ctx context.Context) (*report.Report, error) {
+	began := time.Now()
 	found, err := audit.Run(ctx, w.auditor, audit.Options{
 		Selection: inventory.Selection{IncludeNamespaces: apps()}, Concurrency: 8, DryRunAs: injection.Self,
 	})
@@ -148,7 +150,7 @@ func (w *world) audit(ctx context.Context) (*report.Report, error) {
 	}
 	found.Group()
 	observed := found.Observed()
-	observed.At, observed.Asked = time.Now(), true
+	observed.Began, observed.At, observed.Asked = w.clock.of(began), w.clock.of(time.Now()), true
 	w.journal.Observe(observed)
 	return found, nil
 }
@@ -158,12 +160,13 @@ func (w *world) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.ledger.Observe(seen)
+	w.ledger.Observe(w.clock.seen(seen))
 	return nil
 }
 
-// run makes one change between two rounds, and asks whose it is, as the daemon does.
-func (w *world) run(t *testing.T, s scenario, manager string, round, n int) outcome {
+// run makes one change between two rounds, and asks whose it is, as the daemon does. Apart: an
+// hour after all that was written before, and of the other writes three of four times, too.
+func (w *world) run(t *testing.T, s scenario, manager string, round, n int, apart bool) outcome {
 	t.Helper()
 	ctx := t.Context()
 	if s.before != nil {
@@ -172,25 +175,37 @@ func (w *world) run(t *testing.T, s scenario, manager string, round, n int) outc
 		}
 		w.heal(t)
 	}
+	write := func(decoys []decoy) {
+		t.Helper()
+		for _, d := range decoys {
+			if err := d(ctx, w); err != nil {
+				t.Fatalf("%s: a decoy: %v", s.kind, err)
+			}
+		}
+	}
+	number := round*31 + n
+	crowded := !apart || n%4 == 3
+	if apart && crowded {
+		number = 8*number + 7 // with one that may have made it
+	}
+	decoys := w.decoys(s, number)
+	if !crowded {
+		write(decoys)
+		decoys = nil
+	}
+	if apart {
+		w.clock.anHourLater()
+	}
 	w.becomesCalm(t, s.kind)
 	answered := w.probe(t, s.at)
 	if s.manager != "" {
 		manager = s.manager
 	}
-	decoys := w.decoys(s, round*31+n)
-	for _, d := range decoys[:len(decoys)/2] {
-		if err := d(ctx, w); err != nil {
-			t.Fatalf("%s: a decoy: %v", s.kind, err)
-		}
-	}
+	write(decoys[:len(decoys)/2])
 	if err := s.change(ctx, w, manager, round); err != nil {
 		t.Fatalf("%s: %v", s.kind, err)
 	}
-	for _, d := range decoys[len(decoys)/2:] {
-		if err := d(ctx, w); err != nil {
-			t.Fatalf("%s: a decoy: %v", s.kind, err)
-		}
-	}
+	write(decoys[len(decoys)/2:])
 	soon, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err := cluster.Poll(soon, s.kind+" to be in force", func(context.Context) error {
@@ -209,11 +224,12 @@ func (w *world) run(t *testing.T, s scenario, manager string, round, n int) outc
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := outcome{scenario: s, manager: manager}
+	o := outcome{scenario: s, manager: manager, apart: apart, crowded: crowded}
 	for _, v := range w.explain(t, found) {
 		// Of several changes that one write made, the worst answer counts.
-		this := outcome{scenario: s, manager: manager, verdict: v}
-		this.rank = 1 + slices.IndexFunc(v.Candidates, func(c cause.Candidate) bool { return s.truth(c, manager) })
+		this := o
+		this.verdict = v
+		this.rank = 1 + slices.IndexFunc(v.Writes, func(c cause.Write) bool { return s.truth(c, manager) })
 		if o.verdict.By == "" || this.wrong() || !o.wrong() && (this.rank == 0 || this.rank > o.rank) {
 			o = this
 		}
@@ -279,7 +295,7 @@ func (w *world) explain(t *testing.T, found *report.Report) (verdicts []cause.Ve
 			continue
 		}
 		q.After, q.By = at.After, at.By
-		q.Injectors = w.reader.Makers(q.Change, q.Webhook, q.Mutators)
+		q.Injectors, q.Beside = w.reader.Makers(q.Change, q.Webhook, q.Mutators)
 		v := w.ledger.Judge(q.Change)
 		w.journal.Explain(q.ID, at, v)
 		verdicts = append(verdicts, v)

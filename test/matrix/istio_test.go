@@ -33,6 +33,14 @@ type meshed struct {
 }
 
 func (w meshed) String() string {
+	if w.kind == "Pod" {
+		return fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: NAME, namespace: IN, labels: {matrix-row: "ROW", %s}, annotations: {%s}}
+spec: {containers: [{name: app, image: "app:1", %s}, %s], %s}
+`, w.labels, w.annotations, w.app, w.containers, w.pod)
+	}
 	service := ""
 	if w.kind == "StatefulSet" {
 		service = "serviceName: NAME\n  "
@@ -50,7 +58,7 @@ spec:
 }
 
 func istioRows() []row {
-	return slices.Concat(upgradeRows(), overrideRows(), canaryRows(), settingsRows(), cniRows(), pullRows(), revisionRows())
+	return slices.Concat(upgradeRows(), overrideRows(), bareRows(), canaryRows(), settingsRows(), cniRows(), pullRows(), revisionRows())
 }
 
 // inIstio is a row with the real Istio, which drifts if there are changes.
@@ -59,6 +67,7 @@ func inIstio(name, namespace string, w meshed, changes ...[]string) row {
 	if r.changes = slices.Concat(changes...); len(r.changes) > 0 {
 		r.state = verdict.Drifted
 	}
+	r.approximate, r.stays = w.kind == "Pod", w.kind == "Pod"
 	return r.spendsIstio()
 }
 
@@ -136,6 +145,28 @@ func overrideRows() []row {
 			under(istioProxy, image, cpu), under(istioInit, image, cpu)),
 		override("a container istio-proxy of the user's that becomes a native sidecar", meshed{annotations: asNative, containers: fmt.Sprintf(proxy, "auto", "resources: {requests: {cpu: 300m}}")},
 			under(istioNative, image), under(istioInit, image, cpu)),
+	}
+}
+
+// bareRows are Pods without a template, of which the injector has rewritten what it keeps.
+func bareRows() []row {
+	const image, cpu = "image", "resources.requests.cpu"
+	bare := func(name string, w meshed, changes ...[]string) row {
+		w.kind = "Pod"
+		return inIstio("an upgrade, a bare Pod with "+name, istioUpgraded, w, changes...)
+	}
+	upgraded := [][]string{under(istioProxy, image, cpu), under(istioInit, image, cpu)}
+	return []row{
+		bare("an HTTP probe of a named port", meshed{app: `ports: [{name: web, containerPort: 80}], livenessProbe: {httpGet: {path: /live, port: web, httpHeaders: [{name: X, value: "1"}]}, periodSeconds: 7}`}, upgraded...),
+		bare("an HTTPS probe and a hook", meshed{app: `readinessProbe: {httpGet: {path: /, port: 443, scheme: HTTPS}, timeoutSeconds: 3}, lifecycle: {preStop: {httpGet: {path: /bye, port: 80}}, postStart: {exec: {command: [hello]}}}`}, upgraded...),
+		bare("TCP and gRPC probes", meshed{app: `livenessProbe: {tcpSocket: {port: 8080}}, startupProbe: {grpc: {port: 9090, service: s}}`,
+			containers: `{name: other, image: "other:1", readinessProbe: {exec: {command: [ok]}}}`, pod: `initContainers: [{name: native, image: "native:1", restartPolicy: Always, readinessProbe: {tcpSocket: {port: 9091}}}]`}, upgraded...),
+		bare("a probe that is not rewritten", meshed{annotations: `sidecar.istio.io/rewriteAppHTTPProbers: "false"`, app: `livenessProbe: {tcpSocket: {port: 8080}}`}, upgraded...),
+		bare("metrics", meshed{annotations: `prometheus.io/scrape: "true", prometheus.io/port: "9090"`}, upgraded...),
+		bare("metrics of several ports", meshed{annotations: `prometheus.istio.io/scrape-targets: "9090:/a,9091"`}, upgraded...),
+		bare("a container istio-proxy", meshed{containers: `{name: istio-proxy, image: auto, resources: {requests: {cpu: 300m}}}`}, under(istioProxy, image), under(istioInit, image, cpu)),
+		bare("a container istio-proxy that becomes a native sidecar", meshed{annotations: asNative, containers: `{name: istio-proxy, image: auto, env: [{name: MODE, value: fast}]}`},
+			under(istioNative, image, cpu), under(istioInit, image, cpu)),
 	}
 }
 

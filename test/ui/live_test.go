@@ -22,7 +22,7 @@ import (
 const shop = `
 apiVersion: v1
 kind: Namespace
-metadata: {name: shop, labels: {test-injectors: "yes"}}
+metadata: {name: shop, labels: {test-injectors: "yes", team: storefront}}
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -41,7 +41,7 @@ spec:
   replicas: 1
   selector: {matchLabels: {app: cart}}
   template:
-    metadata: {labels: {app: cart}}
+    metadata: {labels: {app: cart, team: payments}}
     spec: {containers: [{name: app, image: "app:1"}]}
 `
 
@@ -107,7 +107,7 @@ func startDaemon(t *testing.T, c *cluster.Cluster) (url string) {
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	daemon, err := c.Run("sidecar-drift-serve", programs.CLI, []string{
-		"serve", "--kubeconfig", c.Kubeconfig(), "--namespace", "default", "--include-namespace", "shop", "--interval", "5s",
+		"serve", "--kubeconfig", c.Kubeconfig(), "--namespace", "default", "--include-namespace", "shop", "--interval", "5s", "--label-columns", "team",
 		"--page-bind-address", address, "--metrics-bind-address", "0", "--health-probe-bind-address", "0",
 	}, nil)
 	if err != nil {
@@ -159,6 +159,21 @@ func TestTheDaemonsPageFollowsTheCluster(t *testing.T) {
 	if got := eval[string](b, `document.getElementById('detection').innerText`); !promise.MatchString(got) {
 		t.Errorf("it promises %q", got)
 	}
+	// The template's label goes before the namespace's.
+	for team, want := range map[string]string{"payments": "cart", "storefront": "web"} {
+		eval[bool](b, fmt.Sprintf(`((choice) => { choice.value = '["team","%s"]'; return choice.dispatchEvent(new Event('change')); })(document.getElementById('by-label'))`, team))
+		b.until(fmt.Sprintf(`decodeURIComponent(location.hash) === '#?label=team=%s'`, team))
+		if got := b.names(); got != want {
+			t.Errorf("team %s has %s, want %s", team, got, want)
+		}
+	}
+	b.click("#clear")
+	b.until(`location.hash === ''`)
+
+	// What changes is seen without a restart: the namespace is another team's.
+	kubectl(t, c, "", "label", "--overwrite", "namespace", "shop", "team=warehouse")
+	b.until(`[...document.querySelectorAll('#by-label option')].some((o) => o.textContent.includes('warehouse'))`)
+
 	b.slash()
 	b.press("shop web")
 	eval[bool](b, `window.notReloaded = true`)

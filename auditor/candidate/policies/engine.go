@@ -257,6 +257,9 @@ func (s *Set) stored(ctx context.Context, cfg *rest.Config, mapper meta.RESTMapp
 		if err != nil {
 			return err
 		}
+		if err := s.compare(ctx, anything.Resource(mapping.Resource), object); err != nil {
+			return err
+		}
 		_, err = anything.Resource(mapping.Resource).Apply(ctx, object.GetName(), &object, metav1.ApplyOptions{
 			FieldManager: fieldManager, Force: true, DryRun: []string{metav1.DryRunAll},
 		})

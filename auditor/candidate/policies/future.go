@@ -22,13 +22,19 @@ import (
 var _ audit.Candidate = (*Policies)(nil)
 
 // Describe names the policies.
-func (p *Policies) Describe(of *report.Report) { of.Preview.Policies = p.set.Names }
+func (p *Policies) Describe(of *report.Report) {
+	of.Preview.Policies = p.set.Names
+	of.Notes = append(of.Notes, p.set.notes...)
+}
 
 // Future returns what admission would make of a Pod if the policies were in the cluster, too.
 // A Pod that is refused today stays so. The error is a *[injection.Refusal], unless the context
 // is done.
 func (p *Policies) Future(ctx context.Context, asked audit.Asked) (audit.Future, error) {
 	if asked.Refusal != nil {
+		if policy := p.set.otherVersion(asked.Refusal.Reason); policy != "" {
+			return audit.Future{}, candidate.OrUnknown(ctx, fmt.Errorf("as the present version of the policy %s refuses it today: %s", policy, asked.Refusal.Reason))
+		}
 		return audit.Future{}, asked.Refusal
 	}
 	as, err := p.askers.Of(ctx, asked.As, asked.Controller)

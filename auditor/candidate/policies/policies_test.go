@@ -42,6 +42,25 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// A policy about Deployments changes no Pod by itself, and is not said to change nothing.
+func TestPoliciesAboutOtherObjects(t *testing.T) {
+	for name, test := range map[string]struct {
+		policy string
+		want   int // notes
+	}{
+		"Pods":            {allow, 0},
+		"all":             {strings.Replace(allow, `"pods"`, `"*"`, 1), 0},
+		"Deployments":     {strings.Replace(strings.Replace(allow, `"pods"`, `"deployments"`, 1), `"apiGroups":[""]`, `"apiGroups":["apps"]`, 1), 1},
+		"updates of Pods": {strings.Replace(allow, `"CREATE"`, `"UPDATE"`, 1), 1},
+		"a subresource":   {strings.Replace(allow, `"pods"`, `"pods/exec"`, 1), 1},
+	} {
+		set, err := Read([][]byte{[]byte(test.policy), []byte(bound)})
+		if err != nil || len(set.notes) != test.want || test.want > 0 && !strings.Contains(set.notes[0], "ValidatingAdmissionPolicy/p does not match the creation of Pods") {
+			t.Errorf("%s: %v, %v", name, set, err)
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(allow))
 	f.Add([]byte(bound))

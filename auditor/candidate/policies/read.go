@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	kjson "sigs.k8s.io/json"
+
+	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 )
 
 // Set is candidate policies, with what they need that is not in the cluster either.
@@ -22,6 +24,9 @@ type Set struct {
 	policies map[string][]runtime.Object // by the plural of their kind, typed
 	written  []unstructured.Unstructured // the same, as they were given
 	params   map[schema.GroupVersionKind][]unstructured.Unstructured
+
+	others []string // names of validating policies of which the cluster has other versions
+	notes  []string
 }
 
 // plurals of the kinds that policies consist of.
@@ -134,6 +139,9 @@ func (s *Set) complete() error {
 			}
 			delete(bound, name)
 			s.Names = append(s.Names, of.kind+"/"+name)
+			if !aboutPods(p) {
+				s.notes = append(s.notes, fmt.Sprintf("%s/%s does not match the creation of Pods, and is asked nothing here: what it does to other objects, Deployments among them, is not previewed.", of.kind, name))
+			}
 		}
 		for name := range bound {
 			return fmt.Errorf("a %sBinding names the policy %q, which is not in the file: put it there, too, as it would be", of.kind, name)
@@ -143,6 +151,20 @@ func (s *Set) complete() error {
 		return fmt.Errorf("no admission policy: give MutatingAdmissionPolicies or ValidatingAdmissionPolicies, with their bindings")
 	}
 	return nil
+}
+
+// aboutPods reports whether a policy may be asked about the creation of a Pod.
+func aboutPods(policy runtime.Object) bool {
+	var match *admissionregistrationv1.MatchResources
+	switch p := policy.(type) {
+	case *admissionregistrationv1.MutatingAdmissionPolicy:
+		match = p.Spec.MatchConstraints
+	case *admissionregistrationv1.ValidatingAdmissionPolicy:
+		match = p.Spec.MatchConstraints
+	}
+	return match == nil || slices.ContainsFunc(match.ResourceRules, func(r admissionregistrationv1.NamedRuleWithOperations) bool {
+		return injection.CoversPods(r.RuleWithOperations)
+	})
 }
 
 func policyOf(binding runtime.Object) string {

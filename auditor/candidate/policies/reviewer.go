@@ -2,6 +2,7 @@ package policies
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -48,6 +49,16 @@ func (r *reviewer) Authorize(ctx context.Context, a authorizer.Attributes) (auth
 		User: a.GetUser().GetName(), UID: a.GetUser().GetUID(), Groups: a.GetUser().GetGroups(),
 	}}
 	if a.IsResourceRequest() {
+		fields, err1 := a.GetFieldSelector()
+		labels, err2 := a.GetLabelSelector()
+		err := errors.Join(err1, err2)
+		if len(fields)+len(labels) > 0 { // without these it would be another question
+			err = errors.New("who may do what to objects of a selector")
+		}
+		if err != nil {
+			unknowable(ctx, err)
+			return authorizer.DecisionNoOpinion, "", err
+		}
 		review.Spec.ResourceAttributes = &authorizationv1.ResourceAttributes{
 			Namespace: a.GetNamespace(), Verb: a.GetVerb(), Group: a.GetAPIGroup(), Version: a.GetAPIVersion(),
 			Resource: a.GetResource(), Subresource: a.GetSubresource(), Name: a.GetName(),

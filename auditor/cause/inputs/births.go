@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -18,12 +19,12 @@ func (r *Reader) Births(ctx context.Context, namespaces []string) (map[string]ti
 	}
 	born := map[string]time.Time{}
 	for _, namespace := range namespaces {
-		pods, _, err := r.pages(ctx, schema.GroupVersionResource{Version: "v1", Resource: "pods"}, namespace)
+		_, err := r.pages(ctx, schema.GroupVersionResource{Version: "v1", Resource: "pods"}, namespace, func(pod *metav1.PartialObjectMetadata) bool {
+			born[string(pod.UID)] = pod.CreationTimestamp.UTC()
+			return true
+		})
 		if err != nil {
 			return nil, err
-		}
-		for _, pod := range pods {
-			born[string(pod.UID)] = pod.CreationTimestamp.UTC()
 		}
 	}
 	return born, nil

@@ -33,7 +33,8 @@ const (
 // injector is what a mutating webhook configuration says of one.
 type injector struct {
 	configuration, revision string
-	namespace, service      string // empty where it does not say
+	namespace, service      string   // empty where it does not say
+	others                  []string // further Services, of other webhooks of the configuration
 	known                   cause.Known
 	isKnown                 bool
 	selectors               []labels.Selector // of namespaces, of its webhooks
@@ -52,12 +53,14 @@ func (l *look) findInjectors(ctx context.Context) error {
 	for i := range list.Items {
 		configuration := &list.Items[i]
 		found, is := injectorOf(configuration)
-		if !is {
+		if is {
+			l.injectors = append(l.injectors, found)
+		} else if _, was := l.parsed[string(configuration.UID)]; !was { // else it is about Pods no more
 			continue
 		}
-		l.injectors = append(l.injectors, found)
-		kind := admissionregistrationv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration")
-		l.add(kind, configuration, name, cause.Reads, claim{injector: found.configuration})
+		kind, o := admissionregistrationv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"), l.parse(configuration)
+		l.next[o.UID] = o
+		l.add(kind, o, name, cause.Reads, claim{injector: found.configuration})
 	}
 	return nil
 }
@@ -81,6 +84,8 @@ func injectorOf(c *admissionregistrationv1.MutatingWebhookConfiguration) (inject
 		}
 		i.selectors = append(i.selectors, selector)
 		switch client := w.ClientConfig; {
+		case client.Service != nil && i.service != "" && (i.namespace != client.Service.Namespace || i.service != client.Service.Name):
+			i.others = append(i.others, client.Service.Namespace+"/"+client.Service.Name)
 		case client.Service != nil:
 			i.namespace, i.service = client.Service.Namespace, client.Service.Name
 		case client.URL != nil && i.namespace == "":
@@ -107,7 +112,7 @@ func serviceOf(address string) (name, namespace string) {
 // runs is what its Pods tell of an injector.
 type runs struct {
 	accounts, workloads []string
-	configMaps, words   []string             // that they refer to; words of their arguments
+	configMaps, words   []string             // that they refer to; words of their arguments and variables
 	mounted             []string             // of the ConfigMaps
 	ready               map[string]time.Time // when the last Pod of each workload became ready
 	secret              bool                 // they take something from a Secret that is no certificate
@@ -118,6 +123,9 @@ func (l *look) reads(ctx context.Context, i injector) {
 	if i.namespace == "" {
 		l.unseen(i.configuration, "what the injector of %s goes by (it is called by a URL that names no Service)", i.configuration)
 		return
+	}
+	for _, other := range i.others {
+		l.unseen(i.configuration, "what the injector behind Service %s goes by (%s names several)", other, i.configuration)
 	}
 	found, err := l.running(ctx, i)
 	if err != nil {
@@ -145,6 +153,9 @@ func (l *look) reads(ctx context.Context, i injector) {
 	}
 	if found.secret || rules.secrets || err != nil || len(found.accounts) == 0 {
 		l.seen.Secretive = append(l.seen.Secretive, cause.Secretive{Injector: i.configuration})
+	}
+	for _, kind := range rules.unlooked {
+		l.unseen(i.configuration, "%s, which the injector of %s may read (they are never looked at)", kind, i.configuration)
 	}
 	l.want(configMaps, i.namespace, claim{injector: i.configuration, mounted: found.mounted, take: func(namespace, name string) (cause.Link, bool) {
 		switch {
@@ -261,16 +272,23 @@ func (r *runs) take(pod *corev1.Pod) {
 				r.configMaps = append(r.configMaps, e.ValueFrom.ConfigMapKeyRef.Name)
 			}
 			r.secret = r.secret || e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil
+			r.name(e.Value)
 		}
 		for _, argument := range slices.Concat(c.Command, c.Args) {
-			r.words = append(r.words, strings.FieldsFunc(argument, func(r rune) bool { return strings.ContainsRune("=,:/ ", r) })...)
+			r.name(argument)
 		}
 	}
 }
 
+// name takes down what an argument, or a variable's value, may name.
+func (r *runs) name(text string) {
+	const longest = 4 << 10 // of a longer one each word may be anything
+	r.words = append(r.words, strings.FieldsFunc(text[:min(len(text), longest)], func(r rune) bool { return strings.ContainsRune("=,:/ ", r) })...)
+}
+
 // certificate reports whether a Secret's name says that it holds a webhook's certificate.
 func certificate(name string) bool {
-	return slices.ContainsFunc([]string{"cert", "tls", "-ca", "webhook"}, func(word string) bool { return strings.Contains(name, word) })
+	return slices.ContainsFunc([]string{"cert", "tls", "-ca"}, func(word string) bool { return strings.Contains(name, word) })
 }
 
 func reasonOf(err error) string {

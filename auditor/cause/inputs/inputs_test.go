@@ -59,6 +59,11 @@ func TestWhereInjectorsAre(t *testing.T) {
 			t.Errorf("%s: %t %+v", name, is, i)
 		}
 	}
+	two := configuration("two", "own.example.com", "pods", inService("own"))
+	two.Webhooks = append(two.Webhooks, configuration("two", "other.example.com", "pods", inService("elsewhere")).Webhooks[0], two.Webhooks[0])
+	if i, _ := injectorOf(two); i.namespace != "own" || !slices.Equal(i.others, []string{"elsewhere/injector"}) {
+		t.Errorf("of two Services: %+v", i)
+	}
 	list := &admissionregistrationv1.MutatingWebhookConfigurationList{Items: []admissionregistrationv1.MutatingWebhookConfiguration{
 		*byHelm, *configuration("b", "x", "pods", inService("b")), *configuration("c", "x", "pods", inService("b")), *configuration("d", "x", "services", inService("d")), *configuration("e", "x", "pods", atURL("https://192.0.2.1")),
 	}}
@@ -81,18 +86,24 @@ func TestMakers(t *testing.T) {
 		webhook string
 		want    []string
 		sees    []string
+		beside  []string
 	}{
-		"told":                     {cause.Change{Parts: []string{"container/istio-proxy"}}, "dapr/x", []string{"dapr"}, nil},
-		"by a container":           {cause.Change{Parts: []string{"container/istio-proxy"}, Namespaces: []string{"shop"}}, "", []string{"istio"}, nil},
-		"another container":        {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own"}, nil},
-		"not that of a known one":  {cause.Change{Parts: []string{"pod"}, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own"}, nil},
-		"what goes":                {cause.Change{Parts: []string{"container/agent"}, Kind: removed, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own", "elsewhere"}, nil},
-		"none selects it any more": {cause.Change{Parts: []string{"container/daprd"}, Namespaces: []string{"plain"}}, "", []string{"dapr"}, nil},
-		"a policy's alone":         {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"a-policy"}, []string{"a-policy"}},
-		"whom others do not see":   {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"own"}, []string{"own/x", "a-policy"}},
+		"told":                     {cause.Change{Parts: []string{"container/istio-proxy"}}, "dapr/x", []string{"dapr"}, nil, []string{"own", "elsewhere"}},
+		"by a container":           {cause.Change{Parts: []string{"container/istio-proxy"}, Namespaces: []string{"shop"}}, "", []string{"istio"}, nil, []string{"own"}},
+		"whom nobody rewrites":     {cause.Change{Parts: []string{"container/istio-proxy"}, Namespaces: []string{"shop"}}, "", []string{"istio"}, []string{"istio/x", "dapr/x"}, nil},
+		"another container":        {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own"}, nil, nil},
+		"not that of a known one":  {cause.Change{Parts: []string{"pod"}, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own"}, nil, nil},
+		"what goes":                {cause.Change{Parts: []string{"container/agent"}, Kind: removed, Namespaces: []string{"shop"}}, "", []string{"istio", "dapr", "own", "elsewhere"}, nil, nil},
+		"none selects it any more": {cause.Change{Parts: []string{"container/daprd"}, Namespaces: []string{"plain"}}, "", []string{"dapr"}, nil, nil},
+		"a policy's alone":         {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"a-policy"}, []string{"a-policy"}, nil},
+		"whom others do not see":   {cause.Change{Parts: []string{"container/agent"}, Namespaces: []string{"shop"}}, "", []string{"own"}, []string{"own/x", "a-policy"}, nil},
 	} {
-		if diff := cmp.Diff(test.want, r.Makers(test.change, test.webhook, test.sees)); diff != "" {
+		makers, beside := r.Makers(test.change, test.webhook, test.sees)
+		if diff := cmp.Diff(test.want, makers); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(test.beside, beside); diff != "" {
+			t.Errorf("%s, beside (-want +got):\n%s", name, diff)
 		}
 	}
 }
@@ -137,6 +148,10 @@ func TestWhatRBACLetsRead(t *testing.T) {
 	if diff := cmp.Diff([]string{"agents.own.example.com in own", "configmaps in shop", "things.other.example.com in "}, wanted); diff != "" {
 		t.Errorf("lists (-want +got):\n%s", diff)
 	}
+	take("", rule("get", "", "serviceaccounts", "one"), rule("watch", "", "serviceaccounts"), rule("list", "", "pods", "events"))
+	if !slices.Equal(r.unlooked, []string{"serviceaccounts"}) {
+		t.Errorf("what is never looked at: %v", r.unlooked)
+	}
 	take("own", rule("get", "", "secrets"))
 	if !r.secrets {
 		t.Error("Secrets are not noticed")
@@ -160,15 +175,22 @@ func TestWhatPodsTell(t *testing.T) {
 			},
 			Containers: []corev1.Container{{
 				Args:    []string{"--template=named", "-v"},
+				Env:     []corev1.EnvVar{{Name: "SHARED_MESH_CONFIG", Value: "shared"}},
 				EnvFrom: []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "variables"}}}},
 			}},
 		},
 	}
 	var r runs
 	r.take(pod)
-	if !slices.Equal(r.workloads, []string{"injector"}) || !slices.Equal(r.accounts, []string{"default"}) || !slices.Equal(r.configMaps, []string{"mounted", "variables"}) || !slices.Equal(r.mounted, []string{"mounted"}) || !slices.Contains(r.words, "named") || r.secret {
+	if !slices.Equal(r.workloads, []string{"injector"}) || !slices.Equal(r.accounts, []string{"default"}) || !slices.Equal(r.configMaps, []string{"mounted", "variables"}) || !slices.Equal(r.mounted, []string{"mounted"}) || !slices.Contains(r.words, "named") || !slices.Contains(r.words, "shared") || r.secret {
 		t.Errorf("%+v", r)
 	}
+	pod.Spec.Volumes[1].Secret.SecretName = "sidecar-injector-webhook-template"
+	if r.take(pod); !r.secret {
+		t.Error("a template in a Secret is taken for a webhook's certificate")
+	}
+	r = runs{}
+	pod.Spec.Volumes[1].Secret.SecretName = "injector-tls"
 	pod.Spec.Containers[0].Env = []corev1.EnvVar{{ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{}}}}
 	if r.take(pod); !r.secret {
 		t.Error("a Secret's key is not noticed")
@@ -206,6 +228,9 @@ func TestWhoIsBound(t *testing.T) {
 		"of none":              {account(""), "", false},
 		"all of a namespace":   {[]rbacv1.Subject{{Kind: rbacv1.GroupKind, Name: "system:serviceaccounts:own"}}, "", true},
 		"a person":             {[]rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "default"}}, "own", false},
+		"by its user's name":   {[]rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "system:serviceaccount:own:default"}}, "", true},
+		"another user":         {[]rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "system:serviceaccount:shop:default"}}, "", false},
+		"everybody":            {[]rbacv1.Subject{{Kind: rbacv1.GroupKind, Name: "system:authenticated"}}, "", true},
 	} {
 		if got := binds(test.subjects, test.in, "own", []string{"default"}); got != test.want {
 			t.Errorf("%s: %t", name, got)

@@ -11,6 +11,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/discovery"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/cause"
@@ -30,6 +32,16 @@ type grant struct {
 type rules struct {
 	grants  []grant
 	secrets bool
+	// unlooked are the kinds among them that injectors go by now and then, and nobody looks at.
+	unlooked []string
+}
+
+// unlooked are kinds of Kubernetes' own whose annotations or fields injectors are known to go by:
+// a cloud's roles are annotations of ServiceAccounts, and volumes' sidecars follow from claims.
+var unlooked = []schema.GroupResource{
+	{Resource: "serviceaccounts"}, {Resource: "services"}, {Resource: "nodes"}, {Resource: "persistentvolumeclaims"}, {Resource: "persistentvolumes"},
+	{Group: "apps", Resource: "deployments"}, {Group: "apps", Resource: "replicasets"}, {Group: "apps", Resource: "statefulsets"}, {Group: "apps", Resource: "daemonsets"},
+	{Group: "batch", Resource: "jobs"}, {Group: "batch", Resource: "cronjobs"}, {Group: "storage.k8s.io", Resource: "storageclasses"},
 }
 
 type knownRules struct {
@@ -117,8 +129,16 @@ func (l *look) rulesOf(ctx context.Context, i injector, accounts []string) (rule
 // ServiceAccounts of a namespace. In a RoleBinding an account without one is of the binding's.
 func binds(subjects []rbacv1.Subject, in, namespace string, accounts []string) bool {
 	return slices.ContainsFunc(subjects, func(s rbacv1.Subject) bool {
-		return s.Kind == rbacv1.ServiceAccountKind && cmp.Or(s.Namespace, in) == namespace && slices.Contains(accounts, s.Name) ||
-			s.Kind == rbacv1.GroupKind && (s.Name == "system:serviceaccounts" || s.Name == "system:serviceaccounts:"+namespace)
+		switch s.Kind {
+		case rbacv1.ServiceAccountKind:
+			return cmp.Or(s.Namespace, in) == namespace && slices.Contains(accounts, s.Name)
+		case rbacv1.UserKind:
+			of, name, err := serviceaccount.SplitUsername(s.Name)
+			return err == nil && of == namespace && slices.Contains(accounts, name)
+		case rbacv1.GroupKind:
+			return slices.Contains(append(serviceaccount.MakeGroupNames(namespace), user.AllAuthenticated), s.Name)
+		}
+		return false
 	})
 }
 
@@ -142,6 +162,9 @@ func (r *rules) take(of []rbacv1.PolicyRule, namespace string, err error) error 
 			for _, resource := range rule.Resources {
 				if (group == "" || group == "*") && (resource == "secrets" || resource == "*") {
 					r.secrets = true
+				}
+				if of := (schema.GroupResource{Group: group, Resource: resource}); slices.Contains(unlooked, of) && !slices.Contains(r.unlooked, of.String()) {
+					r.unlooked = append(r.unlooked, of.String())
 				}
 				r.grants = append(r.grants, grant{schema.GroupResource{Group: group, Resource: resource}, namespace, rule.ResourceNames})
 			}

@@ -32,7 +32,12 @@ const (
 	atOnce = 4
 	// page is how many objects one request asks for, and mostPages how many are made of a
 	// kind.
-	page, mostPages = 500, 10
+	page, mostPages = 250, 20
+	// mostText bounds what is kept of the fields of one kind's objects, in bytes, mostRead what is
+	// read of these, and listTimeout how long that takes: whoever may write objects may make
+	// many, and large ones.
+	mostText, mostRead = 16 << 20, 128 << 20
+	listTimeout        = 20 * time.Second
 	// rulesAge is for how long what RBAC says holds, and which kinds there are.
 	rulesAge = 10 * time.Minute
 )
@@ -177,10 +182,18 @@ func (l *look) listOne(ctx context.Context, w want, claims []claim) {
 	if meta.IsNoMatchError(err) {
 		return // there is no such kind
 	}
-	var items []metav1.PartialObjectMetadata
+	var items []cause.Object
 	whole := false
+	labels := map[string]labelsOf{}
 	if err == nil {
-		items, whole, err = l.pages(ctx, gvr, w.namespace)
+		text, read := 0, 0
+		whole, err = l.pages(ctx, gvr, w.namespace, func(m *metav1.PartialObjectMetadata) bool {
+			o := l.parse(m)
+			text, read = text+o.Size(), read+sizeOf(m)
+			items = append(items, o)
+			labels[m.Name] = m.Labels
+			return text <= mostText && read <= mostRead
+		})
 	}
 	if apierrors.IsNotFound(err) {
 		return
@@ -206,14 +219,22 @@ func (l *look) listOne(ctx context.Context, w want, claims []claim) {
 	if whole {
 		l.seen.Lists = append(l.seen.Lists, name)
 	}
-	for i := range items {
-		if w.GroupResource == (schema.GroupResource{Resource: "namespaces"}) {
-			l.labels[items[i].Name] = items[i].Labels
-		}
+	if w.GroupResource == (schema.GroupResource{Resource: "namespaces"}) {
+		l.labels = labels
+	}
+	for _, o := range items {
+		taken := false
 		for _, c := range claims {
-			if link, taken := c.take(items[i].Namespace, items[i].Name); taken {
-				l.add(gvk, &items[i], name, link, c)
+			if link, takes := c.take(o.Namespace, o.Name); takes {
+				taken = true
+				l.add(gvk, o, name, link, c)
 			}
+		}
+		if _, before := l.parsed[o.UID]; before && !taken { // an injector that does not run now mounts nothing
+			l.seen.Idle, taken = append(l.seen.Idle, o.UID), true
+		}
+		if taken {
+			l.next[o.UID] = o
 		}
 	}
 }
@@ -237,20 +258,40 @@ func incomplete(w want, c claim, err error) string {
 	return fmt.Sprintf("%s%s (%s)", w.GroupResource, where, reason)
 }
 
-// pages reads a list; whole reports whether that is all.
-func (r *Reader) pages(ctx context.Context, gvr schema.GroupVersionResource, namespace string) (items []metav1.PartialObjectMetadata, whole bool, err error) {
+// pages reads a list, while each wants more; whole reports whether that is all.
+func (r *Reader) pages(ctx context.Context, gvr schema.GroupVersionResource, namespace string, each func(*metav1.PartialObjectMetadata) bool) (whole bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
 	next := ""
 	for range mostPages {
 		list, err := r.metadata.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: page, Continue: next})
 		if err != nil {
-			return nil, false, err
+			return false, err
 		}
-		items = append(items, list.Items...)
+		for i := range list.Items {
+			if !each(&list.Items[i]) {
+				return false, nil
+			}
+		}
 		if next = list.Continue; next == "" {
-			return items, true, nil
+			return true, nil
 		}
 	}
-	return items, false, nil
+	return false, nil
+}
+
+// sizeOf is about how large metadata is, in bytes.
+func sizeOf(m *metav1.PartialObjectMetadata) int {
+	n := 0
+	for key, value := range m.Annotations {
+		n += len(key) + len(value)
+	}
+	for _, entry := range m.ManagedFields {
+		if entry.FieldsV1 != nil {
+			n += len(entry.FieldsV1.GetRawBytes())
+		}
+	}
+	return n
 }
 
 func (l *look) resolve(resource schema.GroupResource) (schema.GroupVersionResource, schema.GroupVersionKind, error) {
@@ -263,8 +304,7 @@ func (l *look) resolve(resource schema.GroupResource) (schema.GroupVersionResour
 }
 
 // add takes an object down. The caller holds the lock.
-func (l *look) add(gvk schema.GroupVersionKind, m metav1.Object, list string, link cause.Link, c claim) {
-	o := l.parse(m)
+func (l *look) add(gvk schema.GroupVersionKind, o cause.Object, list string, link cause.Link, c claim) {
 	o.Group, o.Kind, o.Link, o.List, o.Sized = gvk.Group, gvk.Kind, link, list, c.sized
 	o.Reach, o.Injectors = "", nil
 	o.Mounted, o.Settled = slices.Contains(c.mounted, o.Name), c.settled[o.Name]
@@ -285,13 +325,15 @@ func (l *look) add(gvk schema.GroupVersionKind, m metav1.Object, list string, li
 func (l *look) parse(m metav1.Object) cause.Object {
 	uid := string(m.GetUID())
 	if o, ok := l.parsed[uid]; ok && o.Version == m.GetResourceVersion() {
-		l.next[uid] = o
 		return o
 	}
 	o := cause.Object{
 		Namespace: m.GetNamespace(), Name: m.GetName(), UID: uid, Version: m.GetResourceVersion(), Created: m.GetCreationTimestamp().UTC(),
 	}
 	for _, entry := range m.GetManagedFields() {
+		if entry.Time != nil && entry.Time.After(o.Told) {
+			o.Told = entry.Time.UTC()
+		}
 		if entry.Subresource != "" && entry.Subresource != "scale" || entry.Time == nil || entry.FieldsV1 == nil {
 			continue
 		}
@@ -299,10 +341,9 @@ func (l *look) parse(m metav1.Object) cause.Object {
 		if err != nil {
 			continue // the API server takes no such entry
 		}
-		o.Writes = append(o.Writes, cause.Write{
-			Manager: entry.Manager, Operation: string(entry.Operation), APIVersion: entry.APIVersion, Time: entry.Time.UTC(), Fields: fields,
+		o.Entries = append(o.Entries, cause.Entry{
+			Manager: entry.Manager, Operation: string(entry.Operation), APIVersion: entry.APIVersion, Subresource: entry.Subresource, Time: entry.Time.UTC(), Fields: fields,
 		})
 	}
-	l.next[uid] = o
 	return o
 }

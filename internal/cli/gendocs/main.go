@@ -46,7 +46,7 @@ func generate(docs string) (map[string]string, error) {
 	for name, text := range cli.Reference() {
 		files[filepath.Join("reference", name)] = text
 	}
-	comments, err := readComments(filepath.Dir(docs), "auditor/config", "auditor/report", "auditor/verdict", "auditor/journal", "auditor/versions", "auditor/notify", "internal/doctor")
+	comments, err := readComments(filepath.Dir(docs), "auditor/config", "auditor/report", "auditor/verdict", "auditor/cause", "auditor/journal", "auditor/versions", "auditor/notify", "internal/doctor")
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -88,12 +89,13 @@ func texts[T ~string](words []T) []string {
 type generator struct {
 	comments
 	options
-	defs map[string]*schema
+	defs  map[string]*schema
+	types map[string]reflect.Type // by the names that they have in defs
 }
 
 // describe returns the schema of a struct that has an apiVersion and a kind.
 func describe(t reflect.Type, c comments, o options) *schema {
-	g := generator{c, o, map[string]*schema{}}
+	g := generator{c, o, map[string]*schema{}, map[string]reflect.Type{}}
 	s := g.object(t, o.defaults)
 	s.Schema, s.Title, s.Defs = "https://json-schema.org/draft/2020-12/schema", o.kind, g.defs
 	s.Properties["apiVersion"].Const = config.APIVersion
@@ -103,7 +105,7 @@ func describe(t reflect.Type, c comments, o options) *schema {
 
 // describeEvent returns the schema of what a webhook is sent.
 func describeEvent(c comments) *schema {
-	g := generator{c, options{}, map[string]*schema{}}
+	g := generator{c, options{}, map[string]*schema{}, map[string]reflect.Type{}}
 	s := g.object(reflect.TypeFor[notify.CloudEvent](), reflect.Value{})
 	s.Schema, s.Title, s.Defs = "https://json-schema.org/draft/2020-12/schema", "Notification", g.defs
 	s.Properties["specversion"].Const = notify.SpecVersion
@@ -165,7 +167,11 @@ func (g generator) value(t reflect.Type, defaults reflect.Value) *schema {
 	case t.Kind() == reflect.Map:
 		return &schema{Type: "object", Additional: g.value(t.Elem(), reflect.Value{})}
 	case t.Kind() == reflect.Struct:
+		if other, taken := g.types[t.Name()]; taken && other != t {
+			panic(fmt.Sprintf("%s and %s are described by the same name: rename one", t, other))
+		}
 		if g.defs[t.Name()] == nil {
+			g.types[t.Name()] = t
 			g.defs[t.Name()] = g.object(t, defaults)
 		}
 		return &schema{Ref: "#/$defs/" + t.Name()}

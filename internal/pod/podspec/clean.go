@@ -13,7 +13,16 @@ const OwnNameMark = "<pod>"
 // noise and defaults, the Pod's own name replaced by <pod>, lists in their
 // order.
 func (v *View) AppendClean(dst []byte) []byte {
-	c := cleaner{v}
+	return v.appendClean(dst, cleaner{view: v})
+}
+
+// AppendNamed is AppendClean with the Pod's own name where it stands: it may be part of any
+// other word, of a container's name and of a field's.
+func (v *View) AppendNamed(dst []byte) []byte {
+	return v.appendClean(dst, cleaner{view: v, named: true})
+}
+
+func (v *View) appendClean(dst []byte, c cleaner) []byte {
 	dst = append(dst, '{')
 	first := len(dst)
 	for field := range v.spec.Children() {
@@ -26,7 +35,10 @@ func (v *View) AppendClean(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-type cleaner struct{ view *View }
+type cleaner struct {
+	view  *View
+	named bool // the Pod's own name stays
+}
 
 // member appends a field of an object that begins at first.
 func (c cleaner) member(dst []byte, first int, m Member) []byte {
@@ -71,7 +83,10 @@ func (c cleaner) object(dst []byte, m Member) []byte {
 
 // text appends a quoted string, which was read from valid JSON.
 func (c cleaner) text(dst, text []byte) []byte {
-	quoted, err := jsontext.AppendQuote(dst, c.view.ownNameless(text))
+	if !c.named {
+		text = c.view.ownNameless(text)
+	}
+	quoted, err := jsontext.AppendQuote(dst, text)
 	if err != nil { // cannot be: what was read is UTF-8
 		return append(dst, `""`...)
 	}
