@@ -106,15 +106,12 @@ func rolledOut(t *testing.T, c *cluster.Cluster, namespace string, workloads ...
 			if err != nil {
 				return err
 			}
-			said, done, err := viewer.Status(object, 0)
-			if err != nil {
-				failed = err
-				return nil
+			var said string
+			var done bool
+			if said, done, failed = viewer.Status(object, 0); done || failed != nil {
+				return nil //nolint:nilerr // it has failed for good
 			}
-			if !done {
-				return errors.New(strings.TrimSpace(said))
-			}
-			return nil
+			return errors.New(strings.TrimSpace(said))
 		})
 		if err := errors.Join(err, failed); err != nil {
 			t.Fatalf("%s: %v", workload, err)

@@ -260,8 +260,8 @@ func (l *look) expanded(i injector, r rules) []grant {
 		}
 		if kinds == nil {
 			var err error
+			var partly bool
 			kinds, err = l.discovery()
-			partly := false
 			if away, partly = discovery.GroupDiscoveryFailedErrorGroups(err); err != nil && !partly {
 				l.unseen(i.configuration, "the kinds that the injector of %s may read (%s)", i.configuration, reasonOf(err))
 				continue
