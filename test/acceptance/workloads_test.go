@@ -2,12 +2,18 @@ package acceptance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/kubectl/pkg/polymorphichelpers"
+	"k8s.io/kubectl/pkg/util"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 )
@@ -41,20 +47,74 @@ func namespaceWith(t *testing.T, c *cluster.Cluster, labels map[string]string) s
 	return namespace.Name
 }
 
-// apply applies YAML to a namespace, as kubectl does.
+// apply applies YAML to a namespace, as kubectl does. What is not there yet it creates as
+// kubectl does; the rest is kubectl's, which takes much more of the processors.
 func apply(t *testing.T, c *cluster.Cluster, namespace, yaml string) {
 	t.Helper()
-	if _, err := c.Kubectl(t.Context(), yaml, "-n", namespace, "apply", "-f", "-"); err != nil {
+	objects, err := cluster.Objects(yaml)
+	if err != nil {
 		t.Fatal(err)
+	}
+	for _, object := range objects {
+		resource, err := c.Resource(object, namespace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = resource.Get(t.Context(), object.GetName(), metav1.GetOptions{})
+		switch {
+		case err == nil:
+			text, err := object.MarshalJSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Kubectl(t.Context(), string(text), "-n", namespace, "apply", "-f", "-"); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		case !apierrors.IsNotFound(err):
+			t.Fatal(err)
+		}
+		if err := util.CreateApplyAnnotation(object, unstructured.UnstructuredJSONScheme); err != nil {
+			t.Fatal(err)
+		}
+		_, err = resource.Create(t.Context(), object, metav1.CreateOptions{FieldManager: "kubectl-client-side-apply", FieldValidation: metav1.FieldValidationStrict})
+		if err != nil {
+			t.Fatalf("create %s %s: %v", object.GetKind(), object.GetName(), err)
+		}
 	}
 }
 
-// rolledOut waits until workloads (deployment/web) have all of their Pods.
+// rolledOut waits until workloads (deployment/web) have all of their Pods, by kubectl's
+// own judgement.
 func rolledOut(t *testing.T, c *cluster.Cluster, namespace string, workloads ...string) {
 	t.Helper()
 	for _, workload := range workloads {
-		if _, err := c.Kubectl(t.Context(), "", "-n", namespace, "rollout", "status", workload, "--timeout", "5m"); err != nil {
+		kind, name, _ := strings.Cut(workload, "/")
+		kind = map[string]string{"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}[kind]
+		viewer, err := polymorphichelpers.StatusViewerFor(schema.GroupKind{Group: "apps", Kind: kind})
+		if err != nil {
+			t.Fatalf("%s: %v", workload, err)
+		}
+		asked := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "apps/v1", "kind": kind}}
+		resource, err := c.Resource(asked, namespace)
+		if err != nil {
 			t.Fatal(err)
+		}
+		var failed error
+		err = cluster.Poll(t.Context(), "the rollout of "+workload, func(ctx context.Context) error {
+			object, err := resource.Get(ctx, name, metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			var said string
+			var done bool
+			if said, done, failed = viewer.Status(object, 0); done || failed != nil {
+				return nil //nolint:nilerr // it has failed for good
+			}
+			return errors.New(strings.TrimSpace(said))
+		})
+		if err := errors.Join(err, failed); err != nil {
+			t.Fatalf("%s: %v", workload, err)
 		}
 	}
 }

@@ -44,6 +44,7 @@ type Cluster struct {
 	kubectl    string
 	config     *rest.Config
 	client     kubernetes.Interface
+	objects    objects
 	external   bool
 	launcher   *launcher
 
@@ -161,6 +162,9 @@ func (c *Cluster) connect(kubeconfig string) error {
 	config.QPS = -1
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
+		return fmt.Errorf("make a client from kubeconfig %s: %w", kubeconfig, err)
+	}
+	if c.objects, err = newObjects(config, client); err != nil {
 		return fmt.Errorf("make a client from kubeconfig %s: %w", kubeconfig, err)
 	}
 	c.kubeconfig, c.config, c.client = kubeconfig, config, client

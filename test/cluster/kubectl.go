@@ -32,9 +32,3 @@ func (c *Cluster) Kubectl(ctx context.Context, stdin string, args ...string) (st
 	}
 	return stdout.String(), nil
 }
-
-// Apply creates or updates the objects of a YAML or JSON stream, server-side.
-func (c *Cluster) Apply(ctx context.Context, manifests string) error {
-	_, err := c.Kubectl(ctx, manifests, "apply", "--server-side", "--force-conflicts", "-f", "-")
-	return err
-}

@@ -198,7 +198,7 @@ func (d *daprMatrix) section() string {
 		alarms += len(d.self.falseAlarms[n]) + len(d.controller.falseAlarms[n])
 		misses += len(d.self.misses[n]) + len(d.controller.misses[n])
 	}
-	return daprSection + fmt.Sprintf(daprIntroduction, len(d.rows), alarms, misses) + d.linesOf(realDapr)
+	return daprSection + fmt.Sprintf(daprIntroduction, len(d.rows), alarms, misses) + linesOf(d.rows, realDapr)
 }
 
 // apply applies a manifest; NAME and IN in it are the workload's.

@@ -243,24 +243,36 @@ func (w *workload) live(ctx context.Context) ([]corev1.Pod, error) {
 func waitForPods(ctx context.Context, w *workload) error { return w.waitFor(ctx, max(w.pods, 1)) }
 
 func (w *workload) waitFor(ctx context.Context, pods int) error {
-	return cluster.Poll(ctx, fmt.Sprintf("%d Pods of %s", pods, w.id()), func(ctx context.Context) error {
+	err := cluster.Poll(ctx, fmt.Sprintf("%d Pods of %s", pods, w.id()), func(ctx context.Context) error {
 		live, err := w.live(ctx)
 		if err != nil {
 			return err
 		}
 		ready := slices.DeleteFunc(slices.Clone(live), func(p corev1.Pod) bool { return !isReady(p) })
 		if len(live) != pods || !w.pending && len(ready) != pods {
-			events, _ := w.Client().CoreV1().Events(w.namespace()).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"})
-			err := fmt.Errorf("there are %d, %d ready", len(live), len(ready))
-			for _, event := range events.Items {
-				if strings.HasPrefix(event.InvolvedObject.Name, w.id()) {
-					err = errors.Join(err, errors.New(event.Message))
-				}
-			}
-			return err
+			return fmt.Errorf("there are %d, %d ready", len(live), len(ready))
 		}
 		return nil
 	})
+	if err != nil {
+		return errors.Join(err, w.warnings(ctx))
+	}
+	return nil
+}
+
+// warnings are what Events say of the row.
+func (w *workload) warnings(ctx context.Context) error {
+	events, err := w.Client().CoreV1().Events(w.namespace()).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"})
+	if err != nil {
+		return err
+	}
+	var warnings []error
+	for _, event := range events.Items {
+		if strings.HasPrefix(event.InvolvedObject.Name, w.id()) {
+			warnings = append(warnings, errors.New(event.Message))
+		}
+	}
+	return errors.Join(warnings...)
 }
 
 func isReady(p corev1.Pod) bool {

@@ -3,6 +3,7 @@ package inputs
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/cause"
 )
@@ -147,6 +149,12 @@ func TestWhatRBACLetsRead(t *testing.T) {
 	slices.Sort(wanted)
 	if diff := cmp.Diff([]string{"agents.own.example.com in own", "configmaps in shop", "things.other.example.com in "}, wanted); diff != "" {
 		t.Errorf("lists (-want +got):\n%s", diff)
+	}
+	l.Reader.discovery = func() ([]served, error) {
+		return nil, &discovery.ErrGroupDiscoveryFailed{Groups: map[schema.GroupVersion]error{{Group: "other.example.com", Version: "v1"}: errors.New("away"), {Group: "metrics.k8s.io", Version: "v1"}: errors.New("away")}}
+	}
+	if l.readsByRules(injector{configuration: "own", namespace: "own"}, r); len(l.seen.Unseen) != 1 || !strings.Contains(l.seen.Unseen[0].What, "the kinds of other.example.com") {
+		t.Errorf("of an API that is away is said: %v", l.seen.Unseen)
 	}
 	take("", rule("get", "", "serviceaccounts", "one"), rule("watch", "", "serviceaccounts"), rule("list", "", "pods", "events"))
 	if !slices.Equal(r.unlooked, []string{"serviceaccounts"}) {

@@ -1,6 +1,7 @@
 package inputs
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,7 +10,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	fakediscovery "k8s.io/client-go/discovery/fake"
 	"k8s.io/client-go/kubernetes/fake"
@@ -55,7 +58,7 @@ func lookingAt(t *testing.T, objects ...*metav1.PartialObjectMetadata) (*Reader,
 			t.Fatal(err)
 		}
 	}
-	return &Reader{client: client, metadata: all, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client.Discovery())), now: time.Now, rules: map[string]knownRules{}}, client
+	return &Reader{client: client, metadata: all, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client.Discovery())), now: time.Now, rules: map[string]knownRules{}, discovery: func() ([]served, error) { return nil, nil }}, client
 }
 
 // What an injector mounts is not taken for deleted while it does not run.
@@ -97,6 +100,25 @@ func TestLookWhileTheInjectorIsAway(t *testing.T) {
 	v := l.Judge(c)
 	if slices.ContainsFunc(v.Writes, func(c cause.Write) bool { return c.What == cause.Deleted }) {
 		t.Errorf("it is still there: %s", v.By)
+	}
+}
+
+// An API that is away is not taken for one that is not there.
+func TestLookWhileAnAPIIsAway(t *testing.T) {
+	for name, away := range map[string]bool{"there is none": false, "it is away": true} {
+		r, _ := lookingAt(t)
+		r.discovery = func() ([]served, error) {
+			if !away {
+				return nil, nil
+			}
+			return nil, &discovery.ErrGroupDiscoveryFailed{Groups: map[schema.GroupVersion]error{{Group: "own.example.com", Version: "v1"}: errors.New("away")}}
+		}
+		l := look{Reader: r, wants: map[want][]claim{}}
+		l.want(schema.GroupResource{Group: "own.example.com", Resource: "agents"}, "", claim{injector: "own", take: all})
+		l.list(t.Context())
+		if said := len(l.seen.Unseen) == 1 && l.seen.Unseen[0].What == "agents.own.example.com (its API does not answer)"; said != away {
+			t.Errorf("%s: %+v", name, l.seen.Unseen)
+		}
 	}
 }
 

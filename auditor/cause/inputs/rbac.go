@@ -53,6 +53,8 @@ type knownRules struct {
 // served is a kind that the API server has.
 type served struct{ schema.GroupResource }
 
+// preferred are those of the preferred versions. One aggregated API that is away hides no others:
+// the error names it then.
 func preferred(client discovery.DiscoveryInterface) ([]served, error) {
 	lists, err := discovery.ServerPreferredResources(client)
 	var all []served
@@ -67,10 +69,19 @@ func preferred(client discovery.DiscoveryInterface) ([]served, error) {
 			}
 		}
 	}
-	if discovery.IsGroupDiscoveryFailedError(err) {
-		err = nil // one aggregated API that is away hides no others
-	}
 	return all, err
+}
+
+// away reports whether the API of a group could not be asked what it has.
+func (r *Reader) away(group string) bool {
+	_, err := r.discovery()
+	failed, _ := discovery.GroupDiscoveryFailedErrorGroups(err)
+	for of := range failed {
+		if of.Group == group {
+			return true
+		}
+	}
+	return false
 }
 
 // rulesOf are the rules of an injector's ServiceAccounts.
@@ -241,6 +252,7 @@ func (l *look) expanded(i injector, r rules) []grant {
 		}
 	}
 	var kinds []served
+	var away map[schema.GroupVersion]error
 	for _, g := range r.grants {
 		if g.Group != "*" && g.Resource != "*" {
 			add(g)
@@ -248,9 +260,16 @@ func (l *look) expanded(i injector, r rules) []grant {
 		}
 		if kinds == nil {
 			var err error
-			if kinds, err = l.discovery(); err != nil {
+			var partly bool
+			kinds, err = l.discovery()
+			if away, partly = discovery.GroupDiscoveryFailedErrorGroups(err); err != nil && !partly {
 				l.unseen(i.configuration, "the kinds that the injector of %s may read (%s)", i.configuration, reasonOf(err))
 				continue
+			}
+		}
+		for of := range away {
+			if custom(of.Group) && (g.Group == "*" || g.Group == of.Group) {
+				l.unseen(i.configuration, "the kinds of %s that the injector of %s may read (its API does not answer)", of.Group, i.configuration)
 			}
 		}
 		for _, k := range kinds {

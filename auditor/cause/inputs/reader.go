@@ -180,6 +180,11 @@ func (l *look) list(ctx context.Context) {
 func (l *look) listOne(ctx context.Context, w want, claims []claim) {
 	gvr, gvk, err := l.resolve(w.GroupResource)
 	if meta.IsNoMatchError(err) {
+		if l.away(w.Group) {
+			for _, c := range claims {
+				l.unseen(c.injector, "%s (its API does not answer)", w.GroupResource)
+			}
+		}
 		return // there is no such kind
 	}
 	var items []cause.Object
