@@ -36,6 +36,10 @@ func TestForgedWrites(t *testing.T) {
 			[]Seen{seen(-60, object(template, write("mallory", -900, "data.config"))), seen(61, object(template, write("mallory", -900, "data.config", "data.values")), innocent)},
 			"one of these two: mallory updated ConfigMap istio-system/istio-sidecar-injector (data.values, data.config); helm updated ConfigMap istio-system/istio (data.mesh), 2s before it was seen",
 		},
+		"another takes over what was below a field, which stays": {
+			[]Seen{seen(-60, object(template, write("helm", -900, "data.config", "data.values"))), seen(61, object(template, write("helm", -900, "data"), write("kubectl-edit", 58, "data.config", "data.values")))},
+			"kubectl-edit updated ConfigMap istio-system/istio-sidecar-injector (data.config, data.values), 2s before it was seen",
+		},
 		"a write says that it is to come": {
 			[]Seen{seen(-60, old), seen(61, object(template, write("mallory", 7000, "data.values")), innocent)},
 			"one of these two: mallory updated ConfigMap istio-system/istio-sidecar-injector (data.values); helm updated ConfigMap istio-system/istio (data.mesh), 2s before it was seen",

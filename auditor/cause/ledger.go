@@ -138,7 +138,9 @@ func (l *Ledger) written(o, before Object, at time.Time) (told bool) {
 	for _, w := range o.Entries {
 		last, was := known[w.by()]
 		fields := o.mattering(w.Fields)
-		isNew := func(field string) bool { return !contains(last.Fields, field) }
+		isNew := func(field string) bool { // what another manager has taken the rest of was there
+			return !slices.ContainsFunc(last.Fields, func(f string) bool { return f == field || below(f, field) })
+		}
 		grown := w.Time.Equal(last.Time) && slices.ContainsFunc(fields, isNew) // of one second there may be two writes
 		if len(fields) == 0 || was && !w.Time.After(last.Time) && !grown {
 			continue
