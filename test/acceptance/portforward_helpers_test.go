@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -59,7 +60,16 @@ func forwarded(t *testing.T, c *cluster.Cluster, of metav1.ObjectMeta, port core
 		}
 	}
 	admin := asAdmin(t, c)
-	create(t, admin, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: of.Name}})
+	create(t, admin, &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: of.Name},
+		// No other test's Pod would ever run there, a DaemonSet's neither.
+		Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "forwards-ports", Effect: corev1.TaintEffectNoSchedule}}},
+	})
+	t.Cleanup(func() {
+		if err := c.Client().CoreV1().Nodes().Delete(context.Background(), of.Name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
 	kubectl("patch", "node", of.Name, "--subresource=status", "--type=merge", "-p", fmt.Sprintf(
 		`{"status":{"addresses":[{"type":"InternalIP","address":%q}],"daemonEndpoints":{"kubeletEndpoint":{"Port":%s}}}}`, at.Hostname(), at.Port()))
 

@@ -44,7 +44,7 @@ func (s *Set) compare(ctx context.Context, resource dynamic.ResourceInterface, o
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	same := equality.Semantic.DeepEqual(now, then) && (!then.params || len(s.params) == 0)
+	same := equality.Semantic.DeepEqual(now.spec, then.spec) && (!then.params || len(s.params) == 0)
 	switch kind := object.GetKind(); {
 	case strings.HasPrefix(kind, "Validating"):
 		if !same {
