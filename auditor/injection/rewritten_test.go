@@ -97,11 +97,11 @@ func FuzzRestore(f *testing.F) {
 			}}},
 		})
 		if err != nil {
-			t.Skip()
+			t.Fatal(err)
 		}
 		pod, err := jsontree.Parse(live)
 		if err != nil {
-			t.Skip()
+			t.Fatal(err)
 		}
 		first, err := Reconstruct(pod, inventory.Owner{}, 0)
 		if err != nil {
