@@ -9,6 +9,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 // Given is [given] of documents: the Pod, as a policy or a webhook is asked about it first.
@@ -162,9 +163,7 @@ func keyOf(item any) string {
 const (
 	// limitRangerAnnotation says what the plugin LimitRanger has set.
 	limitRangerAnnotation = "kubernetes.io/limit-ranger"
-	// tokenVolume begins the name of the volume that the plugin ServiceAccount adds.
-	tokenVolume = "kube-api-access-"
-	tokenPath   = "/var/run/secrets/kubernetes.io/serviceaccount"
+	tokenPath             = "/var/run/secrets/kubernetes.io/serviceaccount"
 )
 
 // pluginFields of a Pod's spec are set by in-tree plugins and by nobody else, as a rule.
@@ -186,7 +185,7 @@ func byPlugins(spec, fresh object, limits string) {
 		return key == "node.kubernetes.io/not-ready" || key == "node.kubernetes.io/unreachable"
 	}
 	addItems(spec, fresh, "tolerations", standing)
-	token := func(item object) bool { return strings.HasPrefix(text(item, "name"), tokenVolume) }
+	token := func(item object) bool { return strings.HasPrefix(text(item, "name"), podspec.TokenVolume) }
 	addItems(spec, fresh, "volumes", token)
 	for _, lists := range []string{"initContainers", "containers"} {
 		for _, container := range list(spec, lists) {
@@ -244,7 +243,7 @@ func withName(items []object, name string) object {
 // is.
 func inTree(pod object) object {
 	spec := copyOf(child(pod, "spec"))
-	at := slices.IndexFunc(list(spec, "volumes"), func(v object) bool { return strings.HasPrefix(text(v, "name"), tokenVolume) })
+	at := slices.IndexFunc(list(spec, "volumes"), func(v object) bool { return strings.HasPrefix(text(v, "name"), podspec.TokenVolume) })
 	if at < 0 {
 		return pod
 	}

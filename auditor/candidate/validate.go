@@ -13,6 +13,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/injection"
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 // mark keeps an injector away from a Pod.
@@ -112,7 +113,7 @@ func (q question) submission(pod object, off []mark) object {
 	}
 	token := func(item any) bool {
 		o, _ := item.(object)
-		return strings.HasPrefix(text(o, "name"), tokenVolume)
+		return strings.HasPrefix(text(o, "name"), podspec.TokenVolume)
 	}
 	without(spec, "volumes", token)
 	for _, lists := range []string{"initContainers", "containers"} {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/meaning"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 const (
@@ -17,8 +18,6 @@ const (
 	BecomesNative = "becomes a native sidecar"
 	// MaxSpelled is how many places of a value are shown; where more differ, all of it is.
 	MaxSpelled = 20
-	// tokenVolume begins the name of the volume of a ServiceAccount's token; the rest is random.
-	tokenVolume = "kube-api-access-"
 	// shortValue is the number of bytes up to which a value is shown as it is.
 	shortValue = 24
 )
@@ -86,7 +85,7 @@ func whenNative(was, is json.RawMessage) []meaning.Difference {
 			return strings.Contains(d.Path, text) || bytes.Contains(d.From, []byte(text)) || bytes.Contains(d.To, []byte(text))
 		}
 		resize := strings.HasPrefix(d.Path, "resizePolicy") && !has("RestartContainer")
-		return d.Path == "restartPolicy" || resize || strings.HasPrefix(d.Path, "volumeMounts") && has(tokenVolume)
+		return d.Path == "restartPolicy" || resize || strings.HasPrefix(d.Path, "volumeMounts") && has(podspec.TokenVolume)
 	})
 }
 

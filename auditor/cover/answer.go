@@ -5,14 +5,12 @@ import (
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 // keys are the fields by which items of a list are told apart, in the order in which
 // they are looked for.
 var keys = []string{"name", "mountPath", "containerPort", "key"}
-
-// token is how the names of volumes begin that the API server makes up for each Pod.
-const token = "kube-api-access-"
 
 // answer takes down what admission added to a spec, leaf by leaf. Of a list without
 // keys the whole is a leaf.
@@ -26,7 +24,7 @@ func (f *finder) answer(fresh, submitted jsontree.Node) {
 		f.list(fresh, submitted)
 	case !fresh.Exists() || submitted.Exists() && bytes.Equal(fresh.Raw(), submitted.Raw()):
 	default:
-		if value := fresh.String(); !strings.HasPrefix(value, token) {
+		if value := fresh.String(); !strings.HasPrefix(value, podspec.TokenVolume) {
 			f.leaf(value)
 		}
 	}
@@ -56,7 +54,7 @@ func (f *finder) list(fresh, submitted jsontree.Node) {
 			}
 			return
 		}
-		if strings.HasPrefix(key, token) {
+		if strings.HasPrefix(key, podspec.TokenVolume) {
 			continue
 		}
 		name := f.abstract(key)

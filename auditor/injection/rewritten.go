@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/jsontree"
+	"github.com/sidecar-drift/sidecar-drift/internal/pod/podspec"
 )
 
 // What Istio's injector rewrites of a Pod it keeps in the Pod, for its agent and for itself
@@ -157,7 +158,7 @@ func withoutTokens(mounts any) []any {
 	return slices.DeleteFunc(slices.Clone(items), func(item any) bool {
 		mount, _ := item.(tree)
 		name, _ := mount["name"].(string)
-		return strings.HasPrefix(name, "kube-api-access-")
+		return strings.HasPrefix(name, podspec.TokenVolume)
 	})
 }
 

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/sidecar-drift/sidecar-drift/auditor/candidate/policies"
 )
 
@@ -44,19 +42,7 @@ spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: 
 			policiesInForce(t, c, namespace, test.now.mutating)
 			says, yamls := strings.ReplaceAll(test.says, "NAME", namespace), test.then.documents(namespace, namespace)
 			if test.state == "" {
-				var documents [][]byte
-				for document := range strings.SplitSeq(yamls, "---\n") {
-					text, err := yaml.YAMLToJSON([]byte(document))
-					if err != nil {
-						t.Fatal(err)
-					}
-					documents = append(documents, text)
-				}
-				set, err := policies.Read(documents)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err := policies.Connect(t.Context(), c.RESTConfig(), set); err == nil || !strings.Contains(err.Error(), says) {
+				if _, err := policies.Connect(t.Context(), c.RESTConfig(), policiesOf(t, yamls)); err == nil || !strings.Contains(err.Error(), says) {
 					t.Errorf("%v, want %q", err, says)
 				}
 				return

@@ -155,8 +155,8 @@ func (p candidatePolicy) documents(name, namespace string) string {
 	return strings.Join(list, "---\n")
 }
 
-// foreseePolicies previews them in a namespace, as an identity.
-func foreseePolicies(t *testing.T, config *rest.Config, namespace, yamls string) *report.Report {
+// policiesOf reads policies and what belongs to them.
+func policiesOf(t *testing.T, yamls string) *policies.Set {
 	t.Helper()
 	var documents [][]byte
 	for document := range strings.SplitSeq(yamls, "---\n") {
@@ -170,7 +170,13 @@ func foreseePolicies(t *testing.T, config *rest.Config, namespace, yamls string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	candidates, err := policies.Connect(t.Context(), config, set)
+	return set
+}
+
+// foreseePolicies previews them in a namespace, as an identity.
+func foreseePolicies(t *testing.T, config *rest.Config, namespace, yamls string) *report.Report {
+	t.Helper()
+	candidates, err := policies.Connect(t.Context(), config, policiesOf(t, yamls))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,7 +109,7 @@ func keyOf(field string, item any) (string, bool) {
 func token(field string, item any) bool {
 	object, _ := item.(map[string]any)
 	name, _ := object["name"].(string)
-	return field == "volumeMounts" && strings.HasPrefix(name, tokenVolume)
+	return field == "volumeMounts" && strings.HasPrefix(name, TokenVolume)
 }
 
 // nothing reports whether a member says nothing.

@@ -33,9 +33,9 @@ func section(field []byte) bool {
 	return false
 }
 
-// tokenVolume is how the ServiceAccount plugin names the volume that it adds,
+// TokenVolume is how the ServiceAccount plugin names the volume that it adds,
 // followed by a random suffix.
-const tokenVolume = "kube-api-access-"
+const TokenVolume = "kube-api-access-"
 
 // noiseItem reports whether a list's item is the ServiceAccount plugin's, a
 // requirement that the API server merged into a label selector, or says no more than its
@@ -43,7 +43,7 @@ const tokenVolume = "kube-api-access-"
 func (v *View) noiseItem(list []byte, item jsontree.Node) bool {
 	switch string(list) {
 	case "volumes", "volumeMounts":
-		return bytes.HasPrefix(item.Get("name").Text(), []byte(tokenVolume))
+		return bytes.HasPrefix(item.Get("name").Text(), []byte(TokenVolume))
 	case "matchExpressions":
 		return v.merged[item]
 	case "resizePolicy":

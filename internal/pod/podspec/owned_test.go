@@ -109,7 +109,7 @@ func pathText(path fieldpath.Path) string {
 			for _, key := range *element.Key {
 				values = append(values, fmt.Sprint(key.Value.Unstructured()))
 			}
-			if strings.HasPrefix(values[0], tokenVolume) {
+			if strings.HasPrefix(values[0], TokenVolume) {
 				return ""
 			}
 			fmt.Fprintf(&text, "[%s]", strings.Join(values, ","))
