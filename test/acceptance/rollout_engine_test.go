@@ -154,9 +154,7 @@ func uids(t *testing.T, c *cluster.Cluster, namespace, label string) map[types.U
 	t.Helper()
 	all := map[types.UID]bool{}
 	for _, pod := range podsOf(t, c, namespace, label) {
-		if pod.DeletionTimestamp == nil {
-			all[pod.UID] = true
-		}
+		all[pod.UID] = true
 	}
 	return all
 }
@@ -193,7 +191,7 @@ func TestRolloutReplacesPods(t *testing.T) {
 			t.Errorf("%s has %d Pods, want 2", app, len(pods))
 		}
 		for _, pod := range pods {
-			if old[pod.UID] && pod.DeletionTimestamp == nil {
+			if old[pod.UID] {
 				t.Errorf("Pod %s was not replaced", pod.Name)
 			}
 			if _, err := time.Parse(time.RFC3339, pod.Annotations["sidecarRollout.rollout.timestamp"]); err != nil {

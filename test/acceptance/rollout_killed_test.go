@@ -226,7 +226,7 @@ func (k killing) check(t *testing.T, when string, watched *watchedPods, n int) {
 	err := cluster.Poll(t.Context(), when+": Pods that stay", func(context.Context) error {
 		pods := podsOf(t, k.Cluster, k.namespace, "")
 		for _, pod := range pods {
-			if pod.DeletionTimestamp != nil || !isReady(&pod) {
+			if !isReady(&pod) {
 				return fmt.Errorf("Pod %s is on its way", pod.Name)
 			}
 		}

@@ -126,7 +126,7 @@ func TestRolloutOfWhatDrifted(t *testing.T) {
 
 	for label, old := range renewedBefore {
 		for _, pod := range podsOf(t, c, namespace, label) {
-			if old[pod.UID] && pod.DeletionTimestamp == nil {
+			if old[pod.UID] {
 				t.Errorf("Pod %s was not replaced", pod.Name)
 			}
 			if got := pod.Annotations["sidecarRollout.rollout.reason"]; got != "Update sidecars istio-init, istio-proxy" {
@@ -240,7 +240,7 @@ func TestRolloutOfMissingAndOrphanedSidecars(t *testing.T) {
 	checkContainers := func(want string) {
 		t.Helper()
 		for _, pod := range podsOf(t, c, namespace, "app=web") {
-			if pod.DeletionTimestamp == nil && containerNames(pod) != want {
+			if containerNames(pod) != want {
 				t.Errorf("Pod %s has containers %s, want %s", pod.Name, containerNames(pod), want)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,14 +141,15 @@ spec:
 	}
 }
 
-// podsOf returns the Pods with this label (app=web).
+// podsOf returns the Pods with this label (app=web), without those that are being deleted:
+// controllers count them no longer.
 func podsOf(t *testing.T, c *cluster.Cluster, namespace, label string) []corev1.Pod {
 	t.Helper()
 	list, err := c.Client().CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: label})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return list.Items
+	return slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool { return pod.DeletionTimestamp != nil })
 }
 
 // containerNames returns "init1,init2|app,sidecar".

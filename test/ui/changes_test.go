@@ -118,7 +118,7 @@ func TestTimeline(t *testing.T) {
 	entries := journalOf(r)
 	b := open(t, file(t, report.Page{Report: r.Masked(mask.Off()), Journal: entries, History: history(80, 9)}), screen{})
 	text := eval[string](b, `document.querySelectorAll('.change')[1].innerText`)
-	for _, want := range []string{"Since 10 hours ago (", ", between ", "71 % healed 4 rolled out, 1 gone, 2 left"} {
+	for _, want := range []string{"Since 10 hours ago (", "between ", "71 % healed 4 rolled out, 1 gone, 2 left"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q on the card:\n%s", want, text)
 		}
