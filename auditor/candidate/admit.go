@@ -34,21 +34,32 @@ type admitted struct {
 
 // step is the Pod before and after a webhook was asked.
 type step struct {
-	replaced      bool // there is a candidate for it
+	of            *hook
 	before, after object
+}
+
+// typed returns what a webhook has made of a Pod if that is a Pod still. What the present one has
+// made of it, too, has passed the API server, in the dry run.
+func (a *admitted) typed(h *hook, pod object) (object, error) {
+	for _, s := range a.steps {
+		if s.of == h && reflect.DeepEqual(s.after, pod) {
+			return s.after, nil
+		}
+	}
+	return pod, typed(pod)
 }
 
 // admit asks the webhooks as the API server does: in their order, and those that are to be
 // reinvoked once more, where something has changed since (KEP 1027; what is asked again is
-// k8s.io/apiserver/pkg/admission/plugin/webhook/mutating's). With future, candidates answer
-// where there is one. An error is a denial, or that one for which there is a candidate gave
+// k8s.io/apiserver/pkg/admission/plugin/webhook/mutating's). Candidates answer, where there is
+// one, if it is known what the present ones have made of the Pod. An error is a denial, or that one for which there is a candidate gave
 // no answer.
-func (a asking) admit(ctx context.Context, pod object, future bool) (admitted, error) {
+func (a asking) admit(ctx context.Context, pod object, present *admitted) (admitted, error) {
 	result := admitted{pod: pod}
 	var reinvocable, again hookSet // asked before, and to be asked again
 	reinvoke := false
 	for _, h := range a.hooks {
-		changed, asked, err := a.askOne(ctx, h, &result, future)
+		changed, asked, err := a.askOne(ctx, h, &result, present)
 		if err != nil {
 			return result, err
 		}
@@ -71,7 +82,7 @@ func (a asking) admit(ctx context.Context, pod object, future bool) (admitted, e
 		if !again.has(h) {
 			continue
 		}
-		changed, asked, err := a.askOne(ctx, h, &result, future)
+		changed, asked, err := a.askOne(ctx, h, &result, present)
 		if err != nil {
 			return result, err
 		}
@@ -86,7 +97,7 @@ func (a asking) admit(ctx context.Context, pod object, future bool) (admitted, e
 }
 
 // askOne asks a webhook about the Pod as it is by now, if the API server does.
-func (a asking) askOne(ctx context.Context, h *hook, result *admitted, future bool) (changed, asked bool, err error) {
+func (a asking) askOne(ctx context.Context, h *hook, result, present *admitted) (changed, asked bool, err error) {
 	asked, err = h.asked(ctx, a.compiler, a.namespace, result.pod, a.as)
 	switch {
 	case err != nil:
@@ -102,16 +113,20 @@ func (a asking) askOne(ctx context.Context, h *hook, result *admitted, future bo
 		result.others = true
 	}
 	to, who := h.present, h.name()
-	if future && h.candidate != nil {
+	if present != nil && h.candidate != nil {
 		to, who = h.candidate, "the candidate for "+h.name()
 	}
 	if to == nil {
 		err = h.unreached
 	} else {
 		var after object
-		if after, err = h.ask(ctx, to, result.pod, a.as); err == nil {
+		after, err = h.ask(ctx, to, result.pod, a.as)
+		if err == nil && present != nil {
+			after, err = present.typed(h, after)
+		}
+		if err == nil {
 			if changed = !reflect.DeepEqual(result.pod, after); changed {
-				result.steps = append(result.steps, step{h.candidate != nil, result.pod, after})
+				result.steps = append(result.steps, step{h, result.pod, after})
 			}
 			result.pod = after
 			return changed, true, nil

@@ -49,10 +49,11 @@ func BenchmarkCheck(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, _, err := q.admitPresent(b.Context(), before); err != nil {
+		present, _, err := q.admitPresent(b.Context(), before)
+		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := q.admit(b.Context(), before, true); err != nil {
+		if _, err := q.admit(b.Context(), before, &present); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -59,7 +59,7 @@ func (q question) unexplained(present admitted, differing []verdict.Change) ([]v
 			return nil, err
 		}
 		for _, c := range changed {
-			if s.replaced {
+			if s.of.candidate != nil {
 				own[itemOf(c)] = true
 			} else {
 				others[itemOf(c)] = true

@@ -172,7 +172,7 @@ func selfCheckFailed(differing []verdict.Change) error {
 }
 
 func (q question) admitPresent(ctx context.Context, pod object) (admitted, []verdict.Change, error) {
-	present, err := q.admit(ctx, pod, false)
+	present, err := q.admit(ctx, pod, nil)
 	if refusal, denied := denial(err); denied {
 		return present, nil, unknown("not previewed, as the present webhook denies the Pod that it let pass in the dry run: %s", refusal.Reason)
 	}
@@ -229,7 +229,7 @@ func byPluginsAlone(differing []verdict.Change) bool {
 // next is what the candidates make of the Pod that was given to webhooks, as far as the API
 // server, or others, would let it pass.
 func (q question) next(ctx context.Context, before object, present admitted) ([]byte, error) {
-	made, err := q.admit(ctx, before, true)
+	made, err := q.admit(ctx, before, &present)
 	if err != nil {
 		return nil, err
 	}

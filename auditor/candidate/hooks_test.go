@@ -132,7 +132,7 @@ func TestAdmit(t *testing.T) {
 		"one that cannot be reached":            {[]*hook{build("a", false, adds("a")), away}, "a", 1},
 	} {
 		q := asking{&Candidates{hooks: test.hooks, compiler: compiler}, replicaSetController, nil}
-		result, err := q.admit(t.Context(), objectOf(t, somePod), false)
+		result, err := q.admit(t.Context(), objectOf(t, somePod), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,17 +1,16 @@
 package candidate
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/json"
 )
 
 const (
@@ -27,52 +26,19 @@ const (
 )
 
 // object is a Pod as JSON, of which nothing is lost that this build does not know. Numbers
-// are json.Number, int64 or float64.
+// are int64 or float64, as those of unstructured objects and of CEL.
 type object = map[string]any
 
 // decodeObject reads JSON of which integers stay as they are.
 func decodeObject(document []byte) (object, error) {
-	decoder := json.NewDecoder(bytes.NewReader(document))
-	decoder.UseNumber()
 	var o object
-	if err := decoder.Decode(&o); err != nil {
+	if err := json.Unmarshal(document, &o); err != nil {
 		return nil, err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the object")
 	}
 	if o == nil {
 		return nil, errors.New("it is no object")
 	}
-	if _, err := plainNumbers(o); err != nil {
-		return nil, err
-	}
 	return o, nil
-}
-
-// plainNumbers has a value's numbers be those that unstructured objects and CEL know. An error
-// is one that is too large for them.
-func plainNumbers(value any) (_ any, err error) {
-	switch v := value.(type) {
-	case object:
-		for key, member := range v {
-			if v[key], err = plainNumbers(member); err != nil {
-				return nil, err
-			}
-		}
-	case []any:
-		for i, item := range v {
-			if v[i], err = plainNumbers(item); err != nil {
-				return nil, err
-			}
-		}
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
-			return n, nil
-		}
-		return v.Float64()
-	}
-	return value, nil
 }
 
 // patched applies the JSON patch of an answer to a Pod, which stays as it is, and whose JSON
@@ -103,10 +69,15 @@ func patched(ctx context.Context, pod object, before, patch []byte) (object, err
 	if err != nil {
 		return nil, strange("its patch leaves no Pod", err)
 	}
-	if err := json.Unmarshal(after, &corev1.Pod{}); err != nil {
-		return nil, strange("its patch leaves no Pod", err)
-	}
 	return withDefaults(result), samePod(pod, result)
+}
+
+// typed finds what is no Pod of the API: fields of another type.
+func typed(pod object) error {
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(pod, &corev1.Pod{}); err != nil {
+		return strange("its patch leaves no Pod", err)
+	}
+	return nil
 }
 
 // samePod finds what no webhook may change: which Pod it is, and whose.

@@ -23,12 +23,17 @@ func objectOf(t testing.TB, text string) object {
 	return o
 }
 
+// patchOf is what a candidate makes of a Pod with a patch.
 func patchOf(pod object, patch []byte) (object, error) {
 	before, err := encode(pod)
 	if err != nil {
 		return nil, err
 	}
-	return patched(context.Background(), pod, before, patch)
+	after, err := patched(context.Background(), pod, before, patch)
+	if err != nil {
+		return nil, err
+	}
+	return (&admitted{}).typed(&hook{}, after)
 }
 
 func TestPatched(t *testing.T) {

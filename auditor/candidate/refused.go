@@ -29,7 +29,7 @@ func (q question) ofRefused(ctx context.Context) (audit.Future, error) {
 	if err != nil {
 		return audit.Future{}, err
 	}
-	present, err := q.admit(ctx, before, false)
+	present, err := q.admit(ctx, before, nil)
 	refusal, denied := denial(err)
 	if err != nil && !denied {
 		return audit.Future{}, err

@@ -100,25 +100,23 @@ func (h *hook) timeout() time.Duration {
 	return byDefault
 }
 
-// decode reads an AdmissionReview of either version.
+// decode reads an AdmissionReview of either version, which say alike what they are.
 func decode(answer []byte) (runtime.Object, error) {
-	var kind metav1.TypeMeta
-	if err := json.Unmarshal(answer, &kind); err != nil {
+	var review admissionv1.AdmissionReview
+	if err := json.Unmarshal(answer, &review); err != nil {
 		return nil, strange("its answer is no AdmissionReview", err)
 	}
-	var review runtime.Object
 	switch {
-	case kind.Kind != "AdmissionReview":
-		return nil, errors.New("its answer is no AdmissionReview: it is of kind " + said([]byte(kind.Kind)))
-	case kind.APIVersion == admissionv1.SchemeGroupVersion.String():
-		review = &admissionv1.AdmissionReview{}
-	case kind.APIVersion == admissionv1beta1.SchemeGroupVersion.String():
-		review = &admissionv1beta1.AdmissionReview{}
-	default:
-		return nil, errors.New("its answer is an AdmissionReview of an unknown version: " + said([]byte(kind.APIVersion)))
+	case review.Kind != "AdmissionReview":
+		return nil, errors.New("its answer is no AdmissionReview: it is of kind " + said([]byte(review.Kind)))
+	case review.APIVersion == admissionv1.SchemeGroupVersion.String():
+		return &review, nil
+	case review.APIVersion != admissionv1beta1.SchemeGroupVersion.String():
+		return nil, errors.New("its answer is an AdmissionReview of an unknown version: " + said([]byte(review.APIVersion)))
 	}
-	if err := json.Unmarshal(answer, review); err != nil {
+	beta := &admissionv1beta1.AdmissionReview{}
+	if err := json.Unmarshal(answer, beta); err != nil {
 		return nil, strange("its answer is no AdmissionReview", err)
 	}
-	return review, nil
+	return beta, nil
 }
