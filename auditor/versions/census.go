@@ -146,7 +146,7 @@ func (c *Census) Versions() (found []Version, left int) {
 	}
 	slices.SortStableFunc(specs, func(a, b Spec) int {
 		x, y := contents[a], contents[b]
-		return cmp.Or(strings.Compare(x.Injector, y.Injector), c.specs[b].youngest.Compare(c.specs[a].youngest))
+		return cmp.Or(strings.Compare(x.Injector, y.Injector), c.specs[b].youngest.Compare(c.specs[a].youngest), c.specs[b].oldest.Compare(c.specs[a].oldest))
 	})
 	newest := map[[2]string]Spec{}
 	found = make([]Version, 0, len(specs))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
@@ -108,6 +109,8 @@ spec: {containers: [{name: app, image: "app:1"}]}
 	if err := injector.Update(t.Context(), istio.Values("1.28.0", "150m")...); err != nil {
 		t.Fatal(err)
 	}
+	// Pods know when they were created to the second: the newer ones must be of another.
+	time.Sleep(time.Until(before.YoungestPod.Add(time.Second)))
 	rolloutCommand(t, c, 0, "-n", namespace, "--confirm", "deploy/web")
 	found = versionsOf(t, c.Kubeconfig(), namespace)
 	if len(found.Versions) != 2 {
