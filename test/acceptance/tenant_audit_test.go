@@ -11,7 +11,9 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -243,12 +245,17 @@ func (n *neighbours) breakRevision(t *testing.T, name, data string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := revisions.Delete(t.Context(), revision.Name, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	revision.ObjectMeta = metav1.ObjectMeta{Name: revision.Name, Labels: revision.Labels, OwnerReferences: revision.OwnerReferences}
-	revision.Data.Raw = []byte(data)
-	if _, err := revisions.Create(t.Context(), revision, metav1.CreateOptions{}); err != nil {
-		t.Fatalf("%s: %.300v", name, err)
+	broken := &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Name: revision.Name, Labels: revision.Labels, OwnerReferences: revision.OwnerReferences}, Revision: revision.Revision}
+	broken.Data.Raw = []byte(data)
+	// The controller may write it anew in between.
+	err = cluster.Poll(t.Context(), "the broken revision of "+name, func(ctx context.Context) error {
+		if err := revisions.Delete(ctx, revision.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+		_, err := revisions.Create(ctx, broken, metav1.CreateOptions{})
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%.300v", err)
 	}
 }
