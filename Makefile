@@ -64,6 +64,8 @@ demo-says:
 demo-down: ## Stop the cluster that `make demo KEEP=1` left up.
 	@go run ./test/demo -down $(if $(DEMO_KUBECONFIG),-kubeconfig '$(DEMO_KUBECONFIG)')
 
+# Tests that build the products run each time: Go's cache of results does not know what they build.
+#
 # What is run beside each other, as much of it waits: the longest first. Programs of tests
 # are linked without what debuggers need, which halves that, and by Go's own linker: without
 # cgo, as the product is, or, as the race detector needs it, by saying so.
@@ -98,7 +100,7 @@ unit: ## Run the tests that need no cluster, with the race detector where there 
 
 .PHONY: integration
 integration: control-plane helm # All other tests that need nothing but Go.
-	$(GOTEST) -timeout 60m $$(go list ./test/... | grep -v /test/acceptance)
+	$(GOTEST) -count=1 -timeout 60m $$(go list ./test/... | grep -v /test/acceptance)
 
 .PHONY: acceptance
 acceptance: ## Run the acceptance tests on a real cluster.
@@ -107,11 +109,11 @@ acceptance: ## Run the acceptance tests on a real cluster.
 # Two clusters: on each, tests run one after the other that cannot share it.
 .PHONY: acceptance-rollouts
 acceptance-rollouts: control-plane
-	$(GOTEST) -timeout 60m -parallel 12 ./test/acceptance -run '^TestRollout'
+	$(GOTEST) -count=1 -timeout 60m -parallel 12 ./test/acceptance -run '^TestRollout'
 
 .PHONY: acceptance-others
 acceptance-others: control-plane
-	$(GOTEST) -timeout 60m -parallel 12 ./test/acceptance -skip '^TestRollout'
+	$(GOTEST) -count=1 -timeout 60m -parallel 12 ./test/acceptance -skip '^TestRollout'
 
 .PHONY: test-ui
 test-ui: control-plane ## Test the HTML page, and the daemon's on a real cluster, in Chromium. Needs Node.js.
