@@ -16,7 +16,7 @@ func clusterWide(t *testing.T, c *cluster.Cluster, yaml string) {
 	t.Helper()
 	t.Cleanup(func() {
 		// The test's own context is done by now.
-		if _, err := c.Kubectl(context.Background(), yaml, "delete", "--ignore-not-found", "-f", "-"); err != nil {
+		if err := c.Delete(context.Background(), yaml); err != nil {
 			t.Error(err)
 		}
 	})

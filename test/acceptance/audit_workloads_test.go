@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/pod/fingerprint"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
@@ -147,7 +148,7 @@ func podsExist(t *testing.T, c *cluster.Cluster, namespace, label string, n int)
 func label(t *testing.T, c *cluster.Cluster, namespace, labels string, settled func(*corev1.Pod) bool) {
 	t.Helper()
 	patch := fmt.Sprintf(`{"metadata":{"labels":%s}}`, labels)
-	if _, err := c.Kubectl(t.Context(), "", "patch", "namespace", namespace, "--type=merge", "-p", patch); err != nil {
+	if _, err := c.Client().CoreV1().Namespaces().Patch(t.Context(), namespace, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	admits(t, c, namespace, settled)

@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,7 +11,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	openreports "github.com/openreports/reports-api/apis/openreports.io/v1alpha1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/sidecar-drift/sidecar-drift/test/cluster"
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/binaries"
@@ -22,12 +24,21 @@ import (
 
 // reportIn returns the Report sidecar-drift of a namespace; nil if there is none.
 func reportIn(ctx context.Context, c *cluster.Cluster, namespace string) (*openreports.Report, error) {
-	text, err := c.Kubectl(ctx, "", "-n", namespace, "get", "reports.openreports.io", "sidecar-drift", "--ignore-not-found", "-o", "json")
-	if err != nil || text == "" {
+	asked := &unstructured.Unstructured{}
+	asked.SetGroupVersionKind(openreports.SchemeGroupVersion.WithKind("Report"))
+	reports, err := c.Resource(asked, namespace)
+	if err != nil {
+		return nil, err
+	}
+	object, err := reports.Get(ctx, "sidecar-drift", metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	found := &openreports.Report{}
-	return found, json.Unmarshal([]byte(text), found)
+	return found, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, found)
 }
 
 // awaitReport waits until a namespace has a Report that holds.

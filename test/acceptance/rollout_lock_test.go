@@ -56,15 +56,14 @@ func (r *running) end(t *testing.T, exitCode int) {
 // restartTimes are when the restarted Deployments of a namespace were.
 func restartTimes(t *testing.T, c *cluster.Cluster, namespace string) map[string]string {
 	t.Helper()
-	out, err := c.Kubectl(t.Context(), "", "-n", namespace, "get", "deployments",
-		"-o", `jsonpath={range .items[*]}{.metadata.name} {.spec.template.metadata.annotations.sidecarRollout\.rollout\.timestamp}{"\n"}{end}`)
+	deployments, err := c.Client().AppsV1().Deployments(namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	times := map[string]string{}
-	for line := range strings.Lines(out) {
-		if name, at, _ := strings.Cut(strings.TrimSpace(line), " "); at != "" {
-			times[name] = at
+	for _, d := range deployments.Items {
+		if at := d.Spec.Template.Annotations["sidecarRollout.rollout.timestamp"]; at != "" {
+			times[d.Name] = at
 		}
 	}
 	return times

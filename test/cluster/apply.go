@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -40,40 +41,62 @@ func newObjects(config *rest.Config, client kubernetes.Interface) (objects, erro
 // it. kubectl, a program of its own that first reads the API's whole schema, takes many
 // times as much of the processors.
 func (c *Cluster) Apply(ctx context.Context, manifests string) error {
+	return c.each(manifests, func(object *unstructured.Unstructured, resource dynamic.ResourceInterface) error {
+		if err := apply(ctx, object, resource); err != nil {
+			return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+		return nil
+	})
+}
+
+// Delete deletes those objects of a YAML or JSON stream that are there, and does not wait for
+// what finalizers keep.
+func (c *Cluster) Delete(ctx context.Context, manifests string) error {
+	return c.each(manifests, func(object *unstructured.Unstructured, resource dynamic.ResourceInterface) error {
+		background := metav1.DeletePropagationBackground
+		err := resource.Delete(ctx, object.GetName(), metav1.DeleteOptions{PropagationPolicy: &background})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("delete %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+		return nil
+	})
+}
+
+// each does something with every object of a stream, those of lists one by one.
+func (c *Cluster) each(manifests string, do func(*unstructured.Unstructured, dynamic.ResourceInterface) error) error {
 	objects, err := Objects(manifests)
 	if err != nil {
-		return fmt.Errorf("apply: %w", err)
+		return err
+	}
+	one := func(object runtime.Object) error {
+		of := object.(*unstructured.Unstructured)
+		resource, err := c.Resource(of, metav1.NamespaceDefault)
+		if err != nil {
+			return err
+		}
+		return do(of, resource)
 	}
 	var errs []error
 	for _, object := range objects {
 		if object.IsList() {
-			errs = append(errs, object.EachListItem(func(item runtime.Object) error {
-				return c.apply(ctx, item.(*unstructured.Unstructured))
-			}))
-			continue
+			errs = append(errs, object.EachListItem(one))
+		} else {
+			errs = append(errs, one(object))
 		}
-		errs = append(errs, c.apply(ctx, object))
 	}
 	return errors.Join(errs...)
 }
 
-func (c *Cluster) apply(ctx context.Context, object *unstructured.Unstructured) error {
-	resource, err := c.Resource(object, metav1.NamespaceDefault)
-	if err != nil {
-		return err
-	}
+func apply(ctx context.Context, object *unstructured.Unstructured, resource dynamic.ResourceInterface) error {
 	body, err := json.Marshal(object.Object)
 	if err != nil {
-		return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
+		return err
 	}
 	force := true
 	_, err = resource.Patch(ctx, object.GetName(), types.ApplyPatchType, body, metav1.PatchOptions{
 		FieldManager: "kubectl", FieldValidation: metav1.FieldValidationStrict, Force: &force,
 	})
-	if err != nil {
-		return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
-	}
-	return nil
+	return err
 }
 
 // Resource returns the resource of an object, of its namespace, which becomes the given

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -41,5 +42,13 @@ items: [{apiVersion: v1, kind: ConfigMap, metadata: {name: spelt}, data: {a: b}}
 	}
 	if _, err := shared.Kubectl(ctx, "", "get", "greeting", "hello", "-n", "default"); err != nil {
 		t.Error(err)
+	}
+	for range 2 { // what is gone already is no error
+		if err := shared.Delete(ctx, `{apiVersion: v1, kind: ConfigMap, metadata: {name: spelt}}`); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := maps.Get(ctx, "spelt", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("after it was deleted: %v", err)
 	}
 }
