@@ -65,6 +65,8 @@ func (r reach) to(w Where, bundle []byte) (server, error) {
 		TLSHandshakeTimeout: 10 * time.Second,
 		// A connection of a port-forward takes a tunnel, and a handshake of its own.
 		MaxIdleConnsPerHost: r.concurrency, MaxConnsPerHost: r.concurrency, IdleConnTimeout: time.Minute,
+		// As the API server does: one connection for all.
+		ForceAttemptHTTP2:  true,
 		DisableCompression: true,
 	}
 	if w.URL != nil {
