@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/sidecar-drift/sidecar-drift/auditor/cover"
+	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 const (
@@ -66,14 +67,6 @@ func spelled(set *fieldpath.Set, depth int) []string {
 // shortened reports whether a field stands for others.
 func shortened(field string) bool { return field == more || strings.HasSuffix(field, "."+more) }
 
-// cut shortens a text to so many bytes.
-func cut(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most-len(more)], "") + more
-}
-
 // spell writes a path as people do. Keys of labels and annotations, and other names with
 // dots, are in brackets.
 func spell(path fieldpath.Path) string {
@@ -97,7 +90,7 @@ func spell(path fieldpath.Path) string {
 			b.WriteString("[]")
 		}
 	}
-	return cut(b.String(), longestField)
+	return printable.CutBytes(b.String(), longestField)
 }
 
 // matters reports whether injection may go by a field of an object. What controllers write

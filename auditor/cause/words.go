@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 // verdict puts writes into words, the first of which is of a certainty, all others
@@ -66,7 +68,7 @@ func (f fit) write() Write {
 		Manager: f.manager, What: f.what, Certainty: Possible, Why: f.why(),
 	}
 	for _, field := range f.fields[:min(len(f.fields), mostNamed)] {
-		write.Fields = append(write.Fields, cut(field, longestShown))
+		write.Fields = append(write.Fields, printable.CutBytes(field, longestShown))
 	}
 	if f.timed {
 		at := f.after.UTC()

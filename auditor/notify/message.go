@@ -2,7 +2,6 @@ package notify
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sidecar-drift/sidecar-drift/internal/mask"
@@ -155,18 +154,9 @@ func (m Message) shown(fit func(string) string) Message {
 }
 
 // word is a name on one line, bounded.
-func word(text string) string { return printable.Text(cut(text, longestWord)) }
+func word(text string) string { return printable.Text(printable.CutBytes(text, longestWord)) }
 
 // reason is somebody's sentence on one line, bounded, without what looks like a secret.
 func reason(text string) string {
-	return printable.Text(cut(mask.Constant().Prose(cut(text, 10*longestReason)), longestReason))
-}
-
-// cut bounds a text by its bytes and does not halve a character.
-func cut(text string, longest int) string {
-	const more = "…"
-	if len(text) <= longest {
-		return text
-	}
-	return strings.ToValidUTF8(text[:longest-len(more)], "") + more
+	return printable.Text(printable.CutBytes(mask.Constant().Prose(printable.CutBytes(text, 10*longestReason)), longestReason))
 }

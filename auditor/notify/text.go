@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/template"
 	"time"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 // ParseTemplate reads a template of a message's text, Go's text/template over a [Message],
@@ -102,7 +104,7 @@ func plain(m Message) string {
 			fmt.Fprintf(&b, "%s %d", event, m.Suppressed[event])
 		}
 	}
-	return cut(b.String(), longestText)
+	return printable.CutBytes(b.String(), longestText)
 }
 
 // text is what a sink says of a message, and whether its template failed.

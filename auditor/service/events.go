@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -15,6 +14,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/tools/reference"
+
+	"github.com/sidecar-drift/sidecar-drift/internal/printable"
 )
 
 const (
@@ -48,9 +49,6 @@ func (w *eventWriter) write(ctx context.Context, regarding runtime.Object, kind,
 	if err != nil {
 		return err
 	}
-	if len(note) > longestNote {
-		note = strings.ToValidUTF8(note[:longestNote-len("…")], "") + "…" // a character is not cut in two
-	}
 	instance, err := os.Hostname()
 	if err != nil {
 		instance = DefaultName
@@ -58,7 +56,7 @@ func (w *eventWriter) write(ctx context.Context, regarding runtime.Object, kind,
 	now := metav1.NowMicro()
 	_, err = w.client.EventsV1().Events(about.Namespace).Create(ctx, &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: about.Namespace, Name: fmt.Sprintf("%.200s.%x", about.Name, now.UnixNano())},
-		Regarding:  *about, Type: kind, Reason: reason, Action: action, Note: note, EventTime: now,
+		Regarding:  *about, Type: kind, Reason: reason, Action: action, Note: printable.CutBytes(note, longestNote), EventTime: now,
 		ReportingController: "sidecar-drift.io/auditor", ReportingInstance: instance,
 	}, metav1.CreateOptions{})
 	return err

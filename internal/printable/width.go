@@ -53,6 +53,14 @@ func Cut(s string, columns int) string {
 	return strings.TrimRight(s[:fitting(s, columns-1)], " ") + ellipsis
 }
 
+// CutBytes shortens a text to so many bytes, three or more, and does not halve a character.
+func CutBytes(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most-len(ellipsis)], "") + ellipsis
+}
+
 // CutMiddle shortens text to a number of columns in its middle, so that a name keeps its
 // beginning and its end, which tell it from others; 0 sets no limit.
 func CutMiddle(s string, columns int) string {

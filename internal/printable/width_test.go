@@ -43,6 +43,24 @@ func TestCut(t *testing.T) {
 	}
 }
 
+func TestCutBytes(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		most int
+		want string
+	}{
+		{"frontend", 8, "frontend"},
+		{"frontend", 7, "fron…"},
+		{"日本語", 9, "日本語"},
+		{"日本語", 8, "日…"},
+		{"日本語", 3, "…"},
+	} {
+		if got := printable.CutBytes(test.text, test.most); got != test.want {
+			t.Errorf("CutBytes(%q, %d) = %q, want %q", test.text, test.most, got, test.want)
+		}
+	}
+}
+
 func FuzzCutFits(f *testing.F) {
 	f.Add("frontend", 5)
 	f.Add("日本語の名前", 5)
