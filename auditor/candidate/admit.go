@@ -52,8 +52,8 @@ func (a *admitted) typed(h *hook, pod object) (object, error) {
 // admit asks the webhooks as the API server does: in their order, and those that are to be
 // reinvoked once more, where something has changed since (KEP 1027; what is asked again is
 // k8s.io/apiserver/pkg/admission/plugin/webhook/mutating's). Candidates answer, where there is
-// one, if it is known what the present ones have made of the Pod. An error is a denial, or that one for which there is a candidate gave
-// no answer.
+// one, if it is known what the present ones have made of the Pod. An error is a denial, or that
+// one for which there is a candidate gave no answer.
 func (a asking) admit(ctx context.Context, pod object, present *admitted) (admitted, error) {
 	result := admitted{pod: pod}
 	var reinvocable, again hookSet // asked before, and to be asked again

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -91,63 +90,44 @@ func comparePreview(ctx context.Context, out io.Writer, config *rest.Config, bot
 
 // askBoth asks each injector about each Pod, as a preview does and as many at a time.
 func askBoth(ctx context.Context, injectors []*istio.Injector, pods [][]byte) error {
-	all, ctx := errgroup.WithContext(ctx)
-	all.SetLimit(auditConcurrency)
+	var clients []*http.Client
 	for _, injector := range injectors {
-		client, err := clientOf(injector)
+		ca, err := os.ReadFile(injector.CAFile())
 		if err != nil {
 			return err
 		}
-		defer client.CloseIdleConnections()
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(ca)
+		transport := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, ForceAttemptHTTP2: true}
+		defer transport.CloseIdleConnections()
+		clients = append(clients, &http.Client{Transport: transport})
+	}
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(auditConcurrency)
+	for i, injector := range injectors {
 		for n, pod := range pods {
-			all.Go(func() error { return answerOf(ctx, client, injector.URL(), n, pod) })
+			all.Go(func() error {
+				review, err := reviewOf(n, pod)
+				if err != nil {
+					return err
+				}
+				return sendReview(ctx, clients[i], injector.URL(), review)
+			})
 		}
 	}
 	return all.Wait()
 }
 
-func clientOf(injector *istio.Injector) (*http.Client, error) {
-	ca, err := os.ReadFile(injector.CAFile())
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, ForceAttemptHTTP2: true}}, nil
-}
-
-// answerOf fails unless an injector patches a Pod.
-func answerOf(ctx context.Context, client *http.Client, url string, n int, pod []byte) error {
-	review := admissionv1.AdmissionReview{
+// reviewOf is the question about the creation of a Pod.
+func reviewOf(n int, pod []byte) ([]byte, error) {
+	return json.Marshal(admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
 		Request: &admissionv1.AdmissionRequest{
 			UID: types.UID(fmt.Sprint(n)), Namespace: benchNamespace, Operation: admissionv1.Create,
 			Kind: metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}, Resource: metav1.GroupVersionResource{Version: "v1", Resource: "pods"},
 			Object: runtime.RawExtension{Raw: pod},
 		},
-	}
-	body, err := json.Marshal(review)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	var answer admissionv1.AdmissionReview
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-		return err
-	}
-	if answer.Response == nil || len(answer.Response.Patch) == 0 {
-		return fmt.Errorf("%s answers without a patch: %+v", url, answer.Response)
-	}
-	return nil
+	})
 }
 
 // previewOnce previews all workloads and finds that each could be, and is in the state.
