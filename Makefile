@@ -14,6 +14,8 @@ IMAGE   := sidecar-drift/sidecar-drift
 MODULES := . tools tools/actionlint test/ui test/image test/release \
            test/build/kubernetes test/build/kwok test/build/istio test/build/dapr test/build/helm test/build/helm3 \
            test/build/goreleaser test/build/krew test/build/certmanager
+# Modules that the product shares packages with. krew's of Kubernetes are too old for that.
+ALIGNED := . test/ui test/image test/release $(addprefix test/build/,kubernetes kwok istio dapr helm helm3 goreleaser certmanager)
 LINT    := go tool -modfile=tools/go.mod golangci-lint
 BENCHES := admission-p50 audit audit-gentle detection handler preview rollout webhook-rss
 # These take from minutes to an hour, by how many Pods the machine can create.
@@ -23,6 +25,10 @@ FUZZTIME ?= 10s
 # What is compiled does not depend on where the checkout is, so that another one finds it in
 # Go's cache.
 export GOFLAGS := $(strip $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath)
+
+# As the programs are built, so that what they are made of is compiled once. The race detector
+# needs cgo.
+export CGO_ENABLED := 0
 
 # Compilers, linkers, the linter and tests collect their garbage seldom: a machine that tests has
 # memory, and lacks processors. What measures memory runs as users run it.
@@ -34,11 +40,11 @@ help: ## List the targets.
 
 .PHONY: build
 build: ## Build both programs into bin/.
-	CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: install
 install: ## Install the command, also as the kubectl plugin, into Go's bin directory.
-	CGO_ENABLED=0 go install -ldflags '$(LDFLAGS)' ./cmd/sidecar-drift
+	go install -ldflags '$(LDFLAGS)' ./cmd/sidecar-drift
 	bin=$$(go env GOBIN); bin=$${bin:-$$(go env GOPATH)/bin}; \
 	go run ./internal/cli/genrelease -date 1970-01-01T00:00:00Z bin/release; \
 	install bin/release/unix/* "$$bin"; \
@@ -67,12 +73,11 @@ demo-down: ## Stop the cluster that `make demo KEEP=1` left up.
 # Tests that build the products run each time: Go's cache of results does not know what they build.
 #
 # What is run beside each other, as much of it waits: the longest first. Programs of tests
-# are linked without what debuggers need, which halves that, and by Go's own linker: without
-# cgo, as the product is, or, as the race detector needs it, by saying so.
+# are linked without what debuggers need, which halves that, and by Go's own linker.
 JOBS      := --jobs 4 --keep-going --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-GOTEST    := CGO_ENABLED=0 go test -ldflags='-s -w'
-GOVET     := CGO_ENABLED=0 go vet ./...
-RACETEST  := go test -race -ldflags='-s -w -linkmode=internal'
+GOTEST    := go test -ldflags='-s -w'
+GOVET     := go vet ./...
+RACETEST  := CGO_ENABLED=1 go test -race -ldflags='-s -w -linkmode=internal'
 ON_ITSELF := acceptance-rollouts acceptance-others integration unit
 WITH_MORE := test-release test-image test-monitoring test-ui docs-site
 
@@ -204,6 +209,10 @@ chart: ## Make the manifests of the chart, check it, and package it into bin/.
 .PHONY: tidy-check
 tidy-check: # Every module's go.mod and go.sum are complete and hold nothing more.
 	for module in $(MODULES); do (cd $$module && go mod tidy -diff); done
+
+.PHONY: align
+align: # After a version was raised: what several modules are made of is of one version, and compiled once.
+	go run ./test/build/align $(ALIGNED)
 
 .PHONY: image
 image: ## Build the container image; IMG names it, CONTAINER_TOOL builds it (docker).
