@@ -73,11 +73,12 @@ demo-down: ## Stop the cluster that `make demo KEEP=1` left up.
 # Tests that build the products run each time: Go's cache of results does not know what they build.
 #
 # What is run beside each other, as much of it waits: the longest first. Programs of tests
-# are linked without what debuggers need, which halves that, and by Go's own linker.
+# are linked without what debuggers need, which halves that, and by Go's own linker. The
+# linter vets them.
 JOBS      := --jobs 4 --keep-going --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-GOTEST    := go test -ldflags='-s -w'
+GOTEST    := go test -vet=off -ldflags='-s -w'
 GOVET     := go vet ./...
-RACETEST  := CGO_ENABLED=1 go test -race -ldflags='-s -w -linkmode=internal'
+RACETEST  := CGO_ENABLED=1 go test -race -vet=off -ldflags='-s -w -linkmode=internal'
 ON_ITSELF := acceptance-rollouts acceptance-others integration unit
 WITH_MORE := test-release test-image test-monitoring test-ui docs-site
 
@@ -133,7 +134,7 @@ test-image: ## Build the image without an engine and, from the Dockerfile, by bu
 	cd test/image && $(GOVET) && $(GOTEST) -count=1 -timeout 60m ./...
 
 .PHONY: test-release
-test-release: control-plane ## Make a release's files; unpack, run and install them. FULL=1: for all architectures, twice.
+test-release: control-plane ## Make a release's files; unpack, run and install them. FULL=1: for all platforms, twice.
 	cd test/release && $(GOVET) && $(GOTEST) -count=1 -timeout 60m . $(if $(FULL),-full)
 
 .PHONY: bench

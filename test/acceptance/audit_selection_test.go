@@ -134,20 +134,36 @@ func TestAuditOfManyPods(t *testing.T) {
 	c := testCluster(t)
 	namespace := namespaceWith(t, c, nil)
 	const replicas = 520
-	deployWeb(t, c, namespace, replicas, "web")
-	r := auditNamespace(t, c, namespace, fmt.Sprintf("Deployment/web NotInjected %d", replicas))
-	if len(r.Items[0].Revisions) != 1 {
+	// Nobody schedules them, which costs a cluster more than to create them.
+	apply(t, c, namespace, fmt.Sprintf(`
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: web}
+spec:
+  replicas: %d
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {schedulerName: none, containers: [{name: app, image: "app:1"}]}
+`, replicas))
+	podsExist(t, c, namespace, "app=web", replicas)
+	auditNamespace(t, c, namespace, fmt.Sprintf("ReplicaSet/web NotInjected %d", replicas))
+}
+
+func TestAuditOfARolloutThatIsHalfDone(t *testing.T) {
+	c := testCluster(t)
+	namespace := namespaceWith(t, c, nil)
+	deployWeb(t, c, namespace, 3, "web")
+	if r := auditNamespace(t, c, namespace, "Deployment/web NotInjected 3"); len(r.Items[0].Revisions) != 1 {
 		t.Errorf("%d revisions", len(r.Items[0].Revisions))
 	}
-	// Two revisions, as a rollout is half done.
-	scale := fmt.Sprintf(`{"spec":{"strategy":{"rollingUpdate":{"maxUnavailable":0,"maxSurge":1}},
-		"template":{"spec":{"nodeSelector":{"none":"has-it"}}},"replicas":%d}}`, 3)
-	if _, err := c.Kubectl(t.Context(), "", "-n", namespace, "patch", "deployment", "web", "-p", scale); err != nil {
+	const nowhere = `{"spec":{"strategy":{"rollingUpdate":{"maxUnavailable":0,"maxSurge":1}},
+		"template":{"spec":{"nodeSelector":{"none":"has-it"}}}}}`
+	if _, err := c.Kubectl(t.Context(), "", "-n", namespace, "patch", "deployment", "web", "-p", nowhere); err != nil {
 		t.Fatal(err)
 	}
 	podsExist(t, c, namespace, "app=web", 4)
-	r = auditNamespace(t, c, namespace, "Deployment/web NotInjected 4")
-	if len(r.Items[0].Revisions) != 2 {
+	if r := auditNamespace(t, c, namespace, "Deployment/web NotInjected 4"); len(r.Items[0].Revisions) != 2 {
 		t.Errorf("%d revisions in the middle of a rollout", len(r.Items[0].Revisions))
 	}
 }

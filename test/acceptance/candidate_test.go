@@ -26,7 +26,7 @@ func TestPreviewOfIstio(t *testing.T) {
 	t.Cleanup(func() { _ = next.Stop() })
 	config := auditorConfig(t, c)
 	namespace := namespaceWith(t, c, injected)
-	populate(t, c, namespace, population(24, 160))
+	populate(t, c, namespace, population(12, 160))
 	limited := namespaceWith(t, c, injected)
 	apply(t, c, limited, `
 apiVersion: v1
@@ -34,7 +34,7 @@ kind: LimitRange
 metadata: {name: limits}
 spec: {limits: [{type: Container, defaultRequest: {cpu: 50m, ephemeral-storage: 1Gi}, default: {cpu: "2", ephemeral-storage: 2Gi}}]}
 `)
-	populate(t, c, limited, population(12, 40))
+	populate(t, c, limited, population(6, 40))
 
 	same := foresee(t, config, namespace, instead(t, webhookOfIstio, next))
 	if n := same.Summary.Workloads[verdict.InSync]; n != len(same.Items) || len(same.Preview.Changes) > 0 {

@@ -27,33 +27,35 @@ func TestChartPassesLint(t *testing.T) {
 func TestValuesAreChecked(t *testing.T) {
 	for _, tt := range []struct {
 		name, values, want string
+		// byBoth: by Helm 3, too. A schema, a template and what null does are enough of it.
+		byBoth bool
 	}{
-		{"an unknown key", "stampr: {}", "stampr"},
-		{"an unknown key of a component", "auditor: {replica: 3}", "replica"},
-		{"an unknown mode", "certificates: {mode: vault}", "selfManaged"},
-		{"a key that the configuration does not know", "configuration: {intervall: 30s}", "intervall"},
-		{"a value that the configuration refuses", "configuration: {dryRunAs: root}", "dryRunAs"},
-		{"a timeout that API servers refuse", "webhook: {timeoutSeconds: 60}", "timeoutSeconds"},
-		{"a group that would end the policy's string", `people: {group: "a' || true || '"}`, "group"},
-		{"an annotation prefix of an injector", "rollout: {annotationPrefixes: [sidecar.istio.io/x]}", "annotationPrefixes"},
-		{"a digest that is none", "image: {digest: latest}", "digest"},
-		{"rollouts by nobody", "autoRollout: {enabled: true}\nconfiguration: {autoRollout: {enabled: true}}", "autoRollout.enabled needs rollout.enabled=true"},
-		{"rollouts without a policy", "rollout: {enabled: true}\nautoRollout: {enabled: true}", "configuration.autoRollout with enabled: true"},
-		{"a policy without rollouts", "configuration: {autoRollout: {enabled: true}}", "needs autoRollout.enabled=true"},
-		{"rollouts at any time", "rollout: {enabled: true}\nautoRollout: {enabled: true}\nconfiguration: {autoRollout: {enabled: true}}", "configuration.autoRollout.windows"},
-		{"causes without the right", "configuration: {causes: true}", "causes.enabled=true"},
-		{"reports without the right", "configuration: {policyReports: true}", "policyReports.enabled=true"},
-		{"URLs of a Secret that is not mounted", "configuration: {notify: [{name: chat, kind: slack, urlFile: /etc/sidecar-drift-notify/chat}]}", "the sink chat of configuration.notify needs notifications.enabled=true"},
-		{"scrapes without a token", "authorization: {enabled: true}\nmonitoring: {enabled: true}", "needs monitoring.authorization"},
-		{"a component that is null", "stamper: null", "stamper"},
-		{"a map that is null", "auditor: {podLabels: null}", "podLabels"},
-		{"a fence that is null", "rollout: {annotationPrefixes: null}", "annotationPrefixes"},
-		{"an image that is YAML", "image: {repository: 'a: b'}", "repository"},
-		{"a resize by nobody", "resize: {enabled: true}", "resize.enabled needs rollout.enabled=true"},
-		{"one port for two", "stamper: {ports: {https: 8080}}", "three different ports"},
-		{"a port that is none", "stamper: {ports: {https: 70000}}", "https"},
-		{"a port that is root's", "stamper: {ports: {https: 443}}", "https"},
-		{"a Secret without a name", "certificates: {mode: existingSecret}", "certificates.existingSecret.name"},
+		{name: "an unknown key", values: "stampr: {}", want: "stampr", byBoth: true},
+		{name: "an unknown key of a component", values: "auditor: {replica: 3}", want: "replica"},
+		{name: "an unknown mode", values: "certificates: {mode: vault}", want: "selfManaged"},
+		{name: "a key that the configuration does not know", values: "configuration: {intervall: 30s}", want: "intervall"},
+		{name: "a value that the configuration refuses", values: "configuration: {dryRunAs: root}", want: "dryRunAs"},
+		{name: "a timeout that API servers refuse", values: "webhook: {timeoutSeconds: 60}", want: "timeoutSeconds"},
+		{name: "a group that would end the policy's string", values: `people: {group: "a' || true || '"}`, want: "group"},
+		{name: "an annotation prefix of an injector", values: "rollout: {annotationPrefixes: [sidecar.istio.io/x]}", want: "annotationPrefixes"},
+		{name: "a digest that is none", values: "image: {digest: latest}", want: "digest"},
+		{name: "rollouts by nobody", values: "autoRollout: {enabled: true}\nconfiguration: {autoRollout: {enabled: true}}", want: "autoRollout.enabled needs rollout.enabled=true", byBoth: true},
+		{name: "rollouts without a policy", values: "rollout: {enabled: true}\nautoRollout: {enabled: true}", want: "configuration.autoRollout with enabled: true"},
+		{name: "a policy without rollouts", values: "configuration: {autoRollout: {enabled: true}}", want: "needs autoRollout.enabled=true"},
+		{name: "rollouts at any time", values: "rollout: {enabled: true}\nautoRollout: {enabled: true}\nconfiguration: {autoRollout: {enabled: true}}", want: "configuration.autoRollout.windows"},
+		{name: "causes without the right", values: "configuration: {causes: true}", want: "causes.enabled=true"},
+		{name: "reports without the right", values: "configuration: {policyReports: true}", want: "policyReports.enabled=true"},
+		{name: "URLs of a Secret that is not mounted", values: "configuration: {notify: [{name: chat, kind: slack, urlFile: /etc/sidecar-drift-notify/chat}]}", want: "the sink chat of configuration.notify needs notifications.enabled=true"},
+		{name: "scrapes without a token", values: "authorization: {enabled: true}\nmonitoring: {enabled: true}", want: "needs monitoring.authorization"},
+		{name: "a component that is null", values: "stamper: null", want: "stamper", byBoth: true},
+		{name: "a map that is null", values: "auditor: {podLabels: null}", want: "podLabels", byBoth: true},
+		{name: "a fence that is null", values: "rollout: {annotationPrefixes: null}", want: "annotationPrefixes", byBoth: true},
+		{name: "an image that is YAML", values: "image: {repository: 'a: b'}", want: "repository"},
+		{name: "a resize by nobody", values: "resize: {enabled: true}", want: "resize.enabled needs rollout.enabled=true"},
+		{name: "one port for two", values: "stamper: {ports: {https: 8080}}", want: "three different ports"},
+		{name: "a port that is none", values: "stamper: {ports: {https: 70000}}", want: "https"},
+		{name: "a port that is root's", values: "stamper: {ports: {https: 443}}", want: "https"},
+		{name: "a Secret without a name", values: "certificates: {mode: existingSecret}", want: "certificates.existingSecret.name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "values.yaml")
@@ -61,6 +63,9 @@ func TestValuesAreChecked(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, h := range helms(t) {
+				if h.name == "Helm 3" && !tt.byBoth {
+					continue
+				}
 				out, err := h.run(t.Context(), "template", release, dir, "-f", file)
 				if err == nil || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("%s says %v, want %q:\n%s", h.name, err, tt.want, out)

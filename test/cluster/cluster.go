@@ -35,6 +35,9 @@ type Options struct {
 	// Dir is where the kubeconfig, the logs and etcd's data go, and what Stop
 	// removes; it must not exist yet. Empty means a new temporary directory.
 	Dir string
+	// OneProcessor has each of the control plane's programs run on one processor at a time,
+	// which costs less of them all where several clusters share few, as tests do.
+	OneProcessor bool
 }
 
 // Cluster is a running cluster. Its methods may be called concurrently.
@@ -47,6 +50,7 @@ type Cluster struct {
 	objects    objects
 	external   bool
 	launcher   *launcher
+	runtime    []string // settings of Go's, in the environment of the control plane
 
 	etcdURL      string
 	apiserver    *Process
@@ -71,7 +75,10 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the cluster: %w", err)
 	}
-	c := &Cluster{dir: dir, launcher: newLauncher()}
+	c := &Cluster{dir: dir, launcher: newLauncher(), runtime: []string{Seldom}}
+	if opts.OneProcessor {
+		c.runtime = append(c.runtime, "GOMAXPROCS=1")
+	}
 	if err := c.start(ctx, opts.Nodes); err != nil {
 		c.KeepLogs()
 		return nil, errors.Join(fmt.Errorf("start the cluster (logs in %s): %w", c.LogDir(), err), c.Stop())

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -61,12 +62,12 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		return err
 	}
 
-	etcd, err := c.Run("etcd", kubernetes.Path("etcd"), plane.etcdArgs(c.etcdDir()), []string{Seldom})
+	etcd, err := c.Run("etcd", kubernetes.Path("etcd"), plane.etcdArgs(c.etcdDir()), c.runtime)
 	if err != nil {
 		return err
 	}
 	c.runAPIServer = func() (*Process, error) {
-		return c.Run("kube-apiserver", kubernetes.Path("kube-apiserver"), plane.apiserverArgs(), []string{Seldom})
+		return c.Run("kube-apiserver", kubernetes.Path("kube-apiserver"), plane.apiserverArgs(), c.runtime)
 	}
 	apiserver, err := c.runAPIServer()
 	if err != nil {
@@ -77,11 +78,11 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		return err
 	}
 	if _, err := c.Run("kube-controller-manager", kubernetes.Path("kube-controller-manager"),
-		plane.controllerManagerArgs(kubeconfigs[controllerManagerUser]), []string{Seldom}); err != nil {
+		plane.controllerManagerArgs(kubeconfigs[controllerManagerUser]), c.runtime); err != nil {
 		return err
 	}
 	if _, err := c.Run("kube-scheduler", kubernetes.Path("kube-scheduler"),
-		plane.schedulerArgs(kubeconfigs[schedulerUser]), []string{Seldom}); err != nil {
+		plane.schedulerArgs(kubeconfigs[schedulerUser]), c.runtime); err != nil {
 		return err
 	}
 	_, err = c.Run("kwok", kwok.Path("kwok"), []string{
@@ -89,7 +90,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		"--config=" + filepath.Join(kwok.Dir, binaries.StagesFile),
 		"--manage-nodes-with-annotation-selector=" + fakeNodeAnnotation + "=fake",
 		"--node-lease-duration-seconds=40",
-	}, []string{Seldom, "KWOK_WORKDIR=" + c.dir})
+	}, append(slices.Clip(c.runtime), "KWOK_WORKDIR="+c.dir))
 	return err
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/test/cluster/injector"
 )
 
-var full = flag.Bool("full", false, "run every row, not one in 64 of the generated and one in three of those whose Pods are golden; ten rounds to a sweep, not three; ask twice before the change, and as the controllers each time, not only after it")
+var full = flag.Bool("full", false, "run every row, not one in 64 of the generated and the first of each group whose Pods are golden; ten rounds to a sweep, not three; ask twice before the change, and as the controllers each time, not only after it")
 
 // leafOf begins the groups of generated rows.
 const leafOf = "every leaf of "

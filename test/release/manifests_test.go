@@ -38,7 +38,7 @@ func TestManifestsNameTheArchivesByTheirChecksums(t *testing.T) {
 		}
 	}
 	cask := read(t, s.path("homebrew/Casks/sidecar-drift.rb"))
-	files := fromArchive(t, s.path(s.archive("darwin", architectures[0])))
+	files := fromArchive(t, s.path(s.archive("linux", architectures[0])))
 	linked := regexp.MustCompile(`(?m)^ *(?:binary|manpage|\w+_completion) "([^"]+)"`).FindAllStringSubmatch(cask, -1)
 	if len(linked) < 7 {
 		t.Errorf("the cask links %v", linked)

@@ -30,7 +30,7 @@ type snapshot struct {
 	sums     map[string]string
 }
 
-var full = flag.Bool("full", false, "for every architecture, and all of it twice; else for this machine's, and what is in its archive twice")
+var full = flag.Bool("full", false, "for every platform, and all of it twice; else for Linux and Windows on this machine's architecture, and what is in its archive twice")
 
 // scratch outlives single tests, which share a snapshot.
 var scratch string
@@ -38,7 +38,7 @@ var scratch string
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if *full {
-		architectures = []string{"amd64", "arm64"}
+		systems, architectures = []string{"linux", "darwin", "windows"}, []string{"amd64", "arm64"}
 	}
 	var err error
 	if scratch, err = os.MkdirTemp("", "sidecar-drift-release-"); err != nil {
@@ -85,19 +85,25 @@ func programs(ctx context.Context, kubectl bool) (string, error) {
 	return strings.ReplaceAll(dirs, "\n", ":") + ":" + os.Getenv("PATH"), err
 }
 
-// reduce takes architectures out of what GoReleaser builds in a checkout.
+// reduce takes platforms out of what GoReleaser builds in a checkout.
 func reduce(checkout string) error {
 	file := filepath.Join(checkout, ".goreleaser.yaml")
-	text, err := os.ReadFile(file)
+	content, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	const all = "&architectures [amd64, arm64]"
-	if !bytes.Contains(text, []byte(all)) {
-		return fmt.Errorf(".goreleaser.yaml has no %q any more", all)
+	text := string(content)
+	for all, some := range map[string][]string{
+		"goos: [linux, darwin]":         slices.DeleteFunc(slices.Clone(systems), func(goos string) bool { return goos == "windows" }),
+		"&architectures [amd64, arm64]": architectures,
+	} {
+		if strings.Count(text, all) != 1 {
+			return fmt.Errorf(".goreleaser.yaml does not have %q once any more", all)
+		}
+		key, _, _ := strings.Cut(all, "[")
+		text = strings.Replace(text, all, key+"["+strings.Join(some, ", ")+"]", 1)
 	}
-	text = bytes.ReplaceAll(text, []byte(all), []byte("&architectures ["+strings.Join(architectures, ", ")+"]"))
-	return os.WriteFile(file, text, 0o644)
+	return os.WriteFile(file, []byte(text), 0o644)
 }
 
 // frozen is a clone of the checkout, in which its changes are committed. Whoever works
@@ -182,8 +188,9 @@ func (s *snapshot) archive(goos, goarch string) string {
 func (s *snapshot) path(name string) string { return filepath.Join(s.dist, name) }
 
 var (
-	systems       = []string{"linux", "darwin", "windows"}
-	architectures = []string{runtime.GOARCH} // both, with -full
+	// All, with -full. What is compiled for darwin alone is none of the product's.
+	systems       = []string{"linux", "windows"}
+	architectures = []string{runtime.GOARCH}
 	packages      = []string{"deb", "rpm", "apk"}
 )
 

@@ -24,7 +24,7 @@ import (
 // kept and their directory is printed.
 func Main(m *testing.M, opts cluster.Options, use func(context.Context, *cluster.Cluster) error) int {
 	ctx := context.Background()
-	c, err := cluster.Start(ctx, opts)
+	c, err := start(ctx, opts)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -46,11 +46,17 @@ func Main(m *testing.M, opts cluster.Options, use func(context.Context, *cluster
 	return code
 }
 
+// start has a cluster take little of a machine that tests share.
+func start(ctx context.Context, opts cluster.Options) (*cluster.Cluster, error) {
+	opts.OneProcessor = true
+	return cluster.Start(ctx, opts)
+}
+
 // New starts a cluster for one test, or one benchmark, and stops it at its end.
 // When the test fails, the logs are kept and their directory is logged.
 func New(tb testing.TB, opts cluster.Options) *cluster.Cluster {
 	tb.Helper()
-	c, err := cluster.Start(tb.Context(), opts)
+	c, err := start(tb.Context(), opts)
 	if err != nil {
 		tb.Fatal(err)
 	}
