@@ -76,21 +76,9 @@ type Journal struct {
 	places  map[string]Interval // since when somebody has them
 }
 
-// Limits of what is kept.
-const (
-	// MostEntries is how many changes have an entry; the oldest that have ended are counted
-	// only.
-	MostEntries = 300
-	// mostOpen is how many of those that are open; what fewer workloads have has none.
-	mostOpen = 200
-	// MostAge is for how long one that has ended has an entry.
-	MostAge = 90 * 24 * time.Hour
-	// mostPlaces, mostParts and mostNames bound what an entry names.
-	mostPlaces, mostParts, mostNames = 40, 400, 20
-	// flapping is for how long a change that has ended may come back as the same one: while
-	// an injector is being upgraded, its replicas answer by turns.
-	flapping = 15 * time.Minute
-)
+// flapping is for how long a change that has ended may come back as the same one: while
+// an injector is being upgraded, its replicas answer by turns.
+const flapping = 15 * time.Minute
 
 // holders are who has each place.
 type holders map[string]map[inventory.WorkloadRef]bool
@@ -112,19 +100,17 @@ func (j *Journal) Observe(a Audit) {
 	}
 	fresh := j.firstSeen(having, now)
 	isFresh := func(c Change) bool { return slices.ContainsFunc(c.PlaceIDs, func(p string) bool { return fresh[p] }) }
-	open := 0
 	for _, e := range j.entries {
 		if e.Ended == nil {
 			e.depart(having, a.Workloads)
-			open++
 		}
 	}
+	room := j.room()
 	var grown []Change // that began now, with what others had before
 	for _, c := range a.Changes {
 		e := j.open(c, now)
-		if e == nil && open < mostOpen {
+		if e == nil && room.take(c) {
 			e = j.begin(c, isFresh(c), now)
-			open++
 			if isFresh(c) {
 				grown = append(grown, c)
 			}
@@ -145,7 +131,8 @@ func (j *Journal) Observe(a Audit) {
 			j.at = began
 		}
 	}
-	j.forget(having, now)
+	j.forget(now)
+	j.dropPlaces(having, now)
 }
 
 // firstSeen takes down since when places are, and returns those that nobody had before.
@@ -214,22 +201,8 @@ func within(some, all []string) bool {
 	return len(some) > 0 && !slices.ContainsFunc(some, func(s string) bool { return !slices.Contains(all, s) })
 }
 
-// forget counts the oldest that have ended, instead of keeping them, and drops places that
-// nobody has.
-func (j *Journal) forget(having holders, now time.Time) {
-	over := len(j.entries) - MostEntries
-	j.entries = slices.DeleteFunc(j.entries, func(e *Entry) bool {
-		switch {
-		case e.moved:
-			over--
-			return true
-		case e.Ended == nil, over <= 0 && now.Sub(e.Ended.At) < MostAge:
-			return false
-		}
-		over--
-		j.earlier.add(e)
-		return true
-	})
+// dropPlaces forgets places that nobody has, and who had what has ended.
+func (j *Journal) dropPlaces(having holders, now time.Time) {
 	kept := map[string]bool{}
 	for _, e := range j.entries {
 		if e.Ended == nil {

@@ -340,6 +340,52 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// A tenant who makes changes pushes out none of others, neither what has ended nor what is open.
+func TestATenantPushesOutNobody(t *testing.T) {
+	for _, ends := range []bool{true, false} {
+		j := &Journal{}
+		workloads := map[inventory.WorkloadRef]Workload{}
+		now := noon
+		change := func(id string, names ...string) Change {
+			c := Change{ID: id, PlaceIDs: []string{id}}
+			for _, name := range names {
+				c.Workloads = append(c.Workloads, ref(name))
+				workloads[ref(name)] = Workload{Standing: InSync}
+			}
+			return c
+		}
+		audit := func(changes ...Change) {
+			now = now.Add(time.Hour)
+			j.Observe(Audit{At: now, Asked: true, Changes: changes, Workloads: workloads})
+		}
+		for n := range 50 {
+			audit(change(fmt.Sprint("wide", n), "a1", "b1"), change(fmt.Sprint("own", n), "c1"))
+		}
+		audit()
+		var flood []Change
+		for n := range 1000 {
+			if flood = append(flood, change(fmt.Sprint("flood", n), "t1")); ends {
+				audit(flood[n])
+			}
+		}
+		audit(flood...)
+		audit(append([]Change{change("late", "a1", "b1")}, append(flood, change("late-own", "d1"))...)...)
+		entries, earlier := j.Entries()
+		of := map[byte]int{}
+		for _, e := range entries {
+			of[e.ID[0]]++
+		}
+		if of['w'] != 50 || of['o'] < mostAlone || of['l'] != 2 || len(entries) > MostEntries || len(entries)+earlier.Changes < 1100 && ends {
+			t.Errorf("the flood ends %t: of each %v, %d earlier", ends, of, earlier.Changes)
+		}
+		since := j.Since()
+		audit(append([]Change{change("late", "a1", "b1")}, append(flood, change("late-own", "d1"))...)...)
+		if diff := cmp.Diff(since, j.Since()); diff != "" || len(since) != mostOpen {
+			t.Errorf("the flood ends %t: %d are open, and others the next time (-before +after):\n%s", ends, len(since), diff)
+		}
+	}
+}
+
 // A clock that is put back makes no interval that ends before it begins.
 func TestAClockThatSteps(t *testing.T) {
 	w := newWorld(t, "a1")
