@@ -31,7 +31,7 @@ func command(t *testing.T, dir, stdin, name string, args ...string) (string, err
 func TestPromtoolChecksRules(t *testing.T) {
 	dir := filepath.Join(manifests, "prometheus")
 	run(t, dir, "", "promtool", "check", "rules", "--lint-fatal", "rules.yaml")
-	run(t, dir, "", "promtool", "test", "rules", "rules_test.yaml")
+	run(t, dir, "", "promtool", "test", "rules", "rules_test.yaml", "rules_days_test.yaml")
 }
 
 func TestPromtoolChecksMetrics(t *testing.T) {
