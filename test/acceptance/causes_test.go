@@ -70,7 +70,7 @@ subjects: [{kind: ServiceAccount, name: default}]
 	}
 	write := fmt.Sprintf("team-mesh updated ConfigMap %s/template (data.image), ", system)
 	var found report.History
-	err = cluster.Poll(t.Context(), "the journal to say whose change it is", func(ctx context.Context) error {
+	err = cluster.PollSeldom(t.Context(), "the journal to say whose change it is", func(ctx context.Context) error {
 		var err error
 		if found, err = home.history(ctx, t); err != nil {
 			return err

@@ -41,7 +41,7 @@ func serveHandsTheJournalOver(t *testing.T) {
 	keeps := func(number int, by *daemon) []journal.Entry {
 		t.Helper()
 		var entries []journal.Entry
-		err := cluster.Poll(t.Context(), fmt.Sprintf("the journal to keep %d changes", number), func(ctx context.Context) error {
+		err := cluster.PollSeldom(t.Context(), fmt.Sprintf("the journal to keep %d changes", number), func(ctx context.Context) error {
 			kept, err := home.history(ctx, t)
 			if entries = kept.Changes; err == nil && len(entries) < number {
 				err = fmt.Errorf("it keeps %+v", entries)

@@ -48,7 +48,7 @@ func serveRollsOutInWaves(t *testing.T) {
 	}
 	says := func(command string, want ...string) {
 		t.Helper()
-		err := cluster.Poll(t.Context(), strings.Join(want, ", "), func(ctx context.Context) error {
+		err := cluster.PollSeldom(t.Context(), strings.Join(want, ", "), func(ctx context.Context) error {
 			out, err := exec.CommandContext(ctx, testProduct(t).CLI, command, "--kubeconfig", kubeconfig, "--installation-namespace", home.namespace).CombinedOutput()
 			for _, text := range want {
 				if err == nil && !strings.Contains(string(out), text) {

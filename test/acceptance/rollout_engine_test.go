@@ -3,8 +3,11 @@ package acceptance
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
-	"sync/atomic"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -164,16 +167,8 @@ func TestRolloutReplacesPods(t *testing.T) {
 	e := newEngine(t)
 	apply(t, e.Cluster, e.namespace, workloads)
 	rolledOut(t, e.Cluster, e.namespace, "deployment/web", "statefulset/db", "daemonset/agent")
-	var requests atomic.Int64
-	e.config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return roundTrip(func(r *http.Request) (*http.Response, error) {
-			// What is looked at again as long as it takes is not counted.
-			if r.URL.Path != "/api/v1/nodes" && !r.URL.Query().Has("watch") {
-				requests.Add(1)
-			}
-			return next.RoundTrip(r)
-		})
-	})
+	requests := tally{reads: map[string]bool{}}
+	e.config.Wrap(requests.count)
 	before := map[string]map[types.UID]bool{}
 	for _, app := range []string{"web", "db", "agent"} {
 		before[app] = uids(t, e.Cluster, e.namespace, "app="+app)
@@ -210,12 +205,40 @@ func TestRolloutReplacesPods(t *testing.T) {
 			t.Errorf("%s/%s: %+v, want when it started and finished", item.Kind, item.Name, r)
 		}
 	}
-	// get, patch, two Events, the note: the rest is a question of
-	// permission for each kind, a look at the namespace, and what admission is
-	// made of, which more workloads would share.
-	if got := requests.Load(); got > 3*9+8 {
-		t.Errorf("%d requests for 3 workloads, want at most 9 each and 8", got)
+	// Each is read, patched, told of by two Events and noted. What else is read, the namespace,
+	// its budgets and what admission is made of, is read again as long as it takes.
+	if writes, reads := requests.all(); len(writes) != 3*4 || len(reads) > 3+8 {
+		t.Errorf("%d writes for 3 workloads, want 4 each, and %d reads, want at most one each and 8:\n%s", len(writes), len(reads), strings.Join(append(writes, reads...), "\n"))
 	}
+}
+
+// tally knows what was written, and what was read at all.
+type tally struct {
+	mu     sync.Mutex
+	writes []string
+	reads  map[string]bool
+}
+
+func (c *tally) count(next http.RoundTripper) http.RoundTripper {
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		response, err := next.RoundTrip(r)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		switch {
+		case err != nil || response.StatusCode == http.StatusConflict || r.URL.Path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+		case r.Method != http.MethodGet:
+			c.writes = append(c.writes, r.Method+" "+r.URL.Path)
+		case r.URL.Path != "/api/v1/nodes" && !r.URL.Query().Has("watch"):
+			c.reads[r.URL.Path] = true
+		}
+		return response, err
+	})
+}
+
+func (c *tally) all() (writes, reads []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(slices.Values(c.writes)), slices.Sorted(maps.Keys(c.reads))
 }
 
 // checkRemembered checks what a workload's own annotation says of its last

@@ -185,8 +185,9 @@ const pollTimeout = 5 * time.Minute
 // Who has waited for long asks less often: what is asked, and asking, costs as much of the
 // processors as that which is waited for.
 const (
-	pollFirst = 25 * time.Millisecond
-	pollLast  = 500 * time.Millisecond
+	pollFirst  = 25 * time.Millisecond
+	pollLast   = 500 * time.Millisecond
+	pollSeldom = 2 * time.Second
 )
 
 // Poll calls condition, at first 40 times a second and then less and less often, down to
@@ -194,11 +195,20 @@ const (
 // minutes have passed. The error holds condition's last one; what completes the sentence
 // "wait for …".
 func Poll(ctx context.Context, what string, condition func(context.Context) error, needed ...*Process) error {
+	return poll(ctx, pollFirst, pollLast, what, condition, needed)
+}
+
+// PollSeldom is Poll for what takes long and a program of its own to ask: every two seconds.
+func PollSeldom(ctx context.Context, what string, condition func(context.Context) error, needed ...*Process) error {
+	return poll(ctx, pollSeldom, pollSeldom, what, condition, needed)
+}
+
+func poll(ctx context.Context, first, last time.Duration, what string, condition func(context.Context) error, needed []*Process) error {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	for wait := pollFirst; ; wait = min(wait*5/4, pollLast) {
-		last := condition(ctx)
-		if last == nil {
+	for wait := first; ; wait = min(wait*5/4, last) {
+		err := condition(ctx)
+		if err == nil {
 			return nil
 		}
 		for _, p := range needed {
@@ -210,7 +220,7 @@ func Poll(ctx context.Context, what string, condition func(context.Context) erro
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w; last: %w", what, ctx.Err(), last)
+			return fmt.Errorf("wait for %s: %w; last: %w", what, ctx.Err(), err)
 		case <-time.After(wait):
 		}
 	}
