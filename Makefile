@@ -72,7 +72,8 @@ demo-down: ## Stop the cluster that `make demo KEEP=1` left up.
 
 # Tests that build the products run each time: Go's cache of results does not know what they build.
 #
-# What is run beside each other, as much of it waits: the longest first. Programs of tests
+# What is run beside each other, as much of it waits: the longest first. Compilers and linkers
+# give way to it: who waits for a slow cluster asks more of it. Programs of tests
 # are linked without what debuggers need, which halves that, and by Go's own linker. The
 # linter vets them.
 JOBS      := --jobs 4 --keep-going --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
@@ -84,7 +85,7 @@ WITH_MORE := test-release test-image test-monitoring test-ui docs-site
 
 .PHONY: test
 test: control-plane helm ## Run every test that needs nothing but Go, on a real cluster where one is needed. ALL=1: what needs more, too.
-	@$(MAKE) $(JOBS) $(ON_ITSELF) $(if $(ALL),$(WITH_MORE))
+	@GOFLAGS="$(GOFLAGS) '-toolexec=nice -n 10'" $(MAKE) $(JOBS) $(ON_ITSELF) $(if $(ALL),$(WITH_MORE))
 
 # What starts no goroutines, tests included, has nothing to race, and takes five times as
 # long with the detector. What it guards for others' goroutines, they race. And with it

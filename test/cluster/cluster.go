@@ -35,8 +35,8 @@ type Options struct {
 	// Dir is where the kubeconfig, the logs and etcd's data go, and what Stop
 	// removes; it must not exist yet. Empty means a new temporary directory.
 	Dir string
-	// OneProcessor has each of the control plane's programs run on one processor at a time,
-	// which costs less of them all where several clusters share few, as tests do.
+	// OneProcessor has each of the control plane's programs but the API server run on one
+	// processor at a time, which costs less of them all where several clusters share few.
 	OneProcessor bool
 }
 

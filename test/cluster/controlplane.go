@@ -67,7 +67,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		return err
 	}
 	c.runAPIServer = func() (*Process, error) {
-		return c.Run("kube-apiserver", kubernetes.Path("kube-apiserver"), plane.apiserverArgs(), c.runtime)
+		return c.Run("kube-apiserver", kubernetes.Path("kube-apiserver"), plane.apiserverArgs(), []string{Seldom})
 	}
 	apiserver, err := c.runAPIServer()
 	if err != nil {
