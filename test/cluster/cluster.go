@@ -180,7 +180,7 @@ func (c *Cluster) connect(kubeconfig string) error {
 
 // pollTimeout bounds every wait for something that normally takes seconds: on a machine
 // that does much else meanwhile, too.
-const pollTimeout = 5 * time.Minute
+const pollTimeout = 10 * time.Minute
 
 // Who has waited for long asks less often: what is asked, and asking, costs as much of the
 // processors as that which is waited for.
@@ -191,7 +191,7 @@ const (
 )
 
 // Poll calls condition, at first 40 times a second and then less and less often, down to
-// twice, until it returns nil, one of the needed processes has ended, ctx is done or five
+// twice, until it returns nil, one of the needed processes has ended, ctx is done or ten
 // minutes have passed. The error holds condition's last one; what completes the sentence
 // "wait for …".
 func Poll(ctx context.Context, what string, condition func(context.Context) error, needed ...*Process) error {
