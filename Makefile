@@ -76,11 +76,11 @@ demo-down: ## Stop the cluster that `make demo KEEP=1` left up.
 # give way to it: who waits for a slow cluster asks more of it. Programs of tests
 # are linked without what debuggers need, which halves that, and by Go's own linker. The
 # linter vets them.
-JOBS      := --jobs 4 --keep-going --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+JOBS      := --jobs 5 --keep-going --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 GOTEST    := go test -vet=off -ldflags='-s -w'
 GOVET     := go vet ./...
 RACETEST  := CGO_ENABLED=1 go test -race -vet=off -ldflags='-s -w -linkmode=internal'
-ON_ITSELF := acceptance-rollouts acceptance-others integration unit
+ON_ITSELF := acceptance-others acceptance-daemon acceptance-rollouts integration unit
 WITH_MORE := test-release test-image test-monitoring test-ui docs-site
 
 .PHONY: test
@@ -111,16 +111,23 @@ integration: control-plane helm # All other tests that need nothing but Go.
 
 .PHONY: acceptance
 acceptance: ## Run the acceptance tests on a real cluster.
-	@$(MAKE) $(JOBS) acceptance-rollouts acceptance-others
+	@$(MAKE) $(JOBS) acceptance-others acceptance-daemon acceptance-rollouts
 
-# Two clusters: on each, tests run one after the other that cannot share it.
+# Three clusters: on each, tests run one after the other that cannot share it. The daemon's
+# wait most of the time.
+DAEMON := ^Test(Serve|ATenant|Newborns|CausesAreNamed)
+
 .PHONY: acceptance-rollouts
 acceptance-rollouts: control-plane
 	$(GOTEST) -count=1 -timeout 60m -parallel 12 ./test/acceptance -run '^TestRollout'
 
 .PHONY: acceptance-others
 acceptance-others: control-plane
-	$(GOTEST) -count=1 -timeout 60m -parallel 12 ./test/acceptance -skip '^TestRollout'
+	$(GOTEST) -count=1 -timeout 60m -parallel 12 ./test/acceptance -skip '^TestRollout|$(DAEMON)'
+
+.PHONY: acceptance-daemon
+acceptance-daemon: control-plane
+	$(GOTEST) -count=1 -timeout 60m -parallel 12 ./test/acceptance -run '$(DAEMON)'
 
 .PHONY: test-ui
 test-ui: control-plane ## Test the HTML page, and the daemon's on a real cluster, in Chromium. Needs Node.js.
