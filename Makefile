@@ -76,7 +76,7 @@ demo-down: ## Stop the cluster that `make demo KEEP=1` left up.
 # give way to it: who waits for a slow cluster asks more of it. Programs of tests
 # are linked without what debuggers need, which halves that, and by Go's own linker. The
 # linter vets them.
-JOBS      := --jobs 5 --keep-going --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+JOBS      := --jobs 4 --keep-going --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 GOTEST    := go test -vet=off -ldflags='-s -w'
 GOVET     := go vet ./...
 RACETEST  := CGO_ENABLED=1 go test -race -vet=off -ldflags='-s -w -linkmode=internal'
