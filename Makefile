@@ -220,7 +220,7 @@ tidy-check: # Every module's go.mod and go.sum are complete and hold nothing mor
 	for module in $(MODULES); do (cd $$module && go mod tidy -diff); done
 
 .PHONY: align
-align: # After a version was raised: what several modules are made of is of one version, and compiled once.
+align: ## Have all modules use the same versions of what they share, which is compiled once then.
 	go run ./test/build/align $(ALIGNED)
 
 .PHONY: image
