@@ -46,12 +46,19 @@ type Entry struct {
 
 	places []string
 	of     map[inventory.WorkloadRef]time.Time // who has it, and when their oldest Pods were started
-	left   map[inventory.WorkloadRef]How       // who has had it
+	left   map[inventory.WorkloadRef]departure // who has had it
 	// unnamed is how many have it whose names were not kept.
 	unnamed int
 	// parted: some have but a part of it now; outlived: of the same Pods.
 	parted, outlived bool
 	moved            bool // all that had it have it as part of other changes
+}
+
+// departure is how a workload came to have a change no longer, and when its oldest Pod had been
+// started that did have it.
+type departure struct {
+	how    How
+	oldest time.Time
 }
 
 // Interval is a time that is not known exactly: later than After, which is zero where nothing
@@ -138,28 +145,51 @@ func (e *Entry) depart(having holders, workloads map[inventory.WorkloadRef]Workl
 	e.parted, e.outlived = false, false
 	for ref, oldest := range e.of {
 		w, exists := workloads[ref]
-		renewed := w.OldestPod.After(oldest)
-		var how How
+		how, left := wayOut(w, exists, oldest)
 		switch {
-		case e.has(ref, having), exists && w.Standing == Held, exists && w.Standing == Unclear && !renewed:
+		case e.has(ref, having), !left:
 			continue
 		case e.hasSome(ref, having):
-			e.parted, e.outlived = true, e.outlived || !renewed
-			delete(e.of, ref)
-			continue
-		case !exists:
-			how = Gone
-		case w.Standing == Drifts:
-			how = Superseded
-		case renewed:
-			how = RolledOut
+			e.parted, e.outlived = true, e.outlived || !w.OldestPod.After(oldest)
 		default:
-			how = TakenBack
+			*e.counter(how)++
+			e.left[ref] = departure{how, oldest}
 		}
-		*e.counter(how)++
-		e.left[ref] = how
 		delete(e.of, ref)
 	}
+}
+
+// comeBack takes down how those have left that were gone, and are there again: where all Pods
+// of a workload are made anew while an audit asks, it finds none.
+func (e *Entry) comeBack(having holders, workloads map[inventory.WorkloadRef]Workload) {
+	for ref, was := range e.left {
+		w, exists := workloads[ref]
+		if how, left := wayOut(w, exists, was.oldest); was.how == Gone && left && !e.hasSome(ref, having) {
+			*e.counter(Gone)--
+			*e.counter(how)++
+			e.left[ref] = departure{how, was.oldest}
+		}
+	}
+	if e.Ended != nil && e.Ended.How == Gone {
+		e.Ended = &End{At: e.Ended.At, How: e.how()}
+	}
+}
+
+// wayOut is how a workload has left a change that it has nothing of, if that can be told: when
+// it had it, its oldest Pod was started then.
+func wayOut(w Workload, exists bool, oldest time.Time) (how How, left bool) {
+	renewed := w.OldestPod.After(oldest)
+	switch {
+	case !exists:
+		return Gone, true
+	case w.Standing == Held, w.Standing == Unclear && !renewed:
+		return "", false
+	case w.Standing == Drifts:
+		return Superseded, true
+	case renewed:
+		return RolledOut, true
+	}
+	return TakenBack, true
 }
 
 // observe takes down who has it now.
@@ -167,13 +197,13 @@ func (e *Entry) observe(c Change, workloads map[inventory.WorkloadRef]Workload) 
 	e.Summary, e.Kind, e.Risk = c.Summary, c.Kind, c.Risk
 	e.Places, e.places, e.Parts = bound(c.Places, mostPlaces), c.PlaceIDs, bound(c.PlaceIDs, mostParts)
 	if e.of == nil { // it had ended long ago
-		e.of, e.left = map[inventory.WorkloadRef]time.Time{}, map[inventory.WorkloadRef]How{}
+		e.of, e.left = map[inventory.WorkloadRef]time.Time{}, map[inventory.WorkloadRef]departure{}
 	}
 	namespaces := map[string]bool{}
 	for _, ref := range c.Workloads {
 		namespaces[ref.Namespace] = true
-		if how, left := e.left[ref]; left { // it has it again
-			*e.counter(how)--
+		if was, left := e.left[ref]; left { // it has it again
+			*e.counter(was.how)--
 			delete(e.left, ref)
 		} else if !e.had(ref) && e.unnamed > 0 {
 			e.unnamed--

@@ -104,6 +104,7 @@ func (j *Journal) Observe(a Audit) {
 		if e.Ended == nil {
 			e.depart(having, a.Workloads)
 		}
+		e.comeBack(having, a.Workloads)
 	}
 	room := j.room()
 	var grown []Change // that began now, with what others had before
@@ -187,7 +188,7 @@ func (j *Journal) begin(c Change, fresh bool, now time.Time) *Entry {
 			e.goOn(other)
 		}
 	}
-	e.of, e.left = map[inventory.WorkloadRef]time.Time{}, map[inventory.WorkloadRef]How{}
+	e.of, e.left = map[inventory.WorkloadRef]time.Time{}, map[inventory.WorkloadRef]departure{}
 	at, _ := slices.BinarySearchFunc(j.entries, e, inOrder)
 	j.entries = slices.Insert(j.entries, at, e)
 	return e
@@ -283,7 +284,7 @@ func Restore(entries []Entry, earlier Earlier, at time.Time) *Journal {
 		if e.ID == "" || e.Began.By.IsZero() {
 			continue
 		}
-		e.places, e.of, e.left = e.Parts, map[inventory.WorkloadRef]time.Time{}, map[inventory.WorkloadRef]How{}
+		e.places, e.of, e.left = e.Parts, map[inventory.WorkloadRef]time.Time{}, map[inventory.WorkloadRef]departure{}
 		if e.Ended == nil {
 			for _, name := range e.Names {
 				e.of[name.ref()] = name.Oldest

@@ -161,6 +161,45 @@ func TestHowAChangeEnds(t *testing.T) {
 	w.want("all are deleted", "q began 4-5 reach 3/6/1 open 0 gone 3 half 6 Gone 6", "p began 1-2 reach 3/6/1 open 0 other 3 half 5 Superseded 5")
 }
 
+// An audit finds no Pods of a workload whose Pods are all made anew while it asks.
+func TestWhoIsGoneComesBack(t *testing.T) {
+	w := newWorld(t, "a1", "a2", "a3")
+	w.set("p", "a1", "a2", "a3")
+	w.audit()
+	w.rollOut("a1")
+	delete(w.places, "a2")
+	w.audit()
+	w.want("one has no Pods", "p began 1-2 reach 3/6/1 open 1 new 1 gone 1 half 3")
+	w.rollOut("a2")
+	delete(w.places, "a3")
+	w.audit()
+	w.want("it has new ones", "p began 1-2 reach 3/6/1 open 0 new 2 gone 1 half 3 RolledOut 4")
+	w.set("q", "a3")
+	w.audit()
+	w.want("and the last one other ones", "q began 4-5 reach 1/2/1 open 1", "p began 1-2 reach 3/6/1 open 0 new 2 other 1 half 3 RolledOut 4")
+
+	w = newWorld(t, "a1")
+	w.set("p", "a1")
+	w.audit()
+	delete(w.places, "a1")
+	w.audit()
+	before, _ := w.journal.Entries()
+	w.set("?", "a1")
+	w.audit()
+	w.want("nobody knows what it has", "p began 1-2 reach 1/2/1 open 0 gone 1 Gone 3")
+	w.set("p", "a1")
+	w.audit()
+	w.want("it has what it had", "p began 1-2 reach 1/2/1 open 1")
+	delete(w.places, "a1")
+	w.audit()
+	w.rollOut("a1")
+	w.audit()
+	w.want("it was rolled out", "p began 1-2 reach 1/2/1 open 0 new 1 RolledOut 6")
+	if before[0].Ended == nil || before[0].Ended.How != Gone {
+		t.Errorf("what was returned changes: %+v", before[0].Ended)
+	}
+}
+
 // However often an injector that is being upgraded answers otherwise, each workload counts
 // once.
 func TestFlapping(t *testing.T) {
