@@ -118,8 +118,10 @@ func (l *Ledger) fits(c Change) []fit {
 			fits[i].exact = c.Spared && !fits[i].partial
 		}
 	}
+	// The last one first: of the same second, whoever created an object was before who updated it.
 	slices.SortStableFunc(fits, func(a, b fit) int {
-		return cmp.Or(cmp.Compare(b.score(), a.score()), b.by.Compare(a.by), cmp.Compare(a.object.Kind, b.object.Kind),
+		return cmp.Or(cmp.Compare(b.score(), a.score()), b.by.Compare(a.by),
+			cmp.Compare(rank(a.what == Created), rank(b.what == Created)), cmp.Compare(a.object.Kind, b.object.Kind),
 			cmp.Compare(a.object.Namespace, b.object.Namespace), cmp.Compare(a.object.Name, b.object.Name), cmp.Compare(a.manager, b.manager))
 	})
 	return fits

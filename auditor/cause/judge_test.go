@@ -35,6 +35,12 @@ func write(manager string, seconds int, fields ...string) Entry {
 	return Entry{Manager: manager, Operation: "Update", APIVersion: "v1", Time: at(seconds), Fields: fields}
 }
 
+// born is an object that was created so many seconds after noon.
+func born(seconds int, o Object) Object {
+	o.Created = at(seconds)
+	return o
+}
+
 // seen is a look at so many seconds after noon, in which all is seen.
 func seen(seconds int, objects ...Object) Seen {
 	return Seen{Began: at(seconds), At: at(seconds), Objects: objects, Lists: []string{"ConfigMap", "Namespace", "LimitRange", "ProxyConfig", "Deployment", "MutatingWebhookConfiguration"}}
@@ -78,6 +84,10 @@ func TestJudge(t *testing.T) {
 				return s
 			}()},
 			"one of these two: helm updated ConfigMap istio-system/istio-sidecar-injector (data.values), 2s before it was seen; kubectl-edit updated ConfigMap istio-system/istio-sidecar-injector (data.config), 20s before it was seen; not read: proxyconfigs (forbidden)",
+		},
+		"created, and updated in the same second": {
+			image, []Seen{seen(-60), seen(58, born(58, object(template, write("a", 58, "data.config")))), seen(61, born(58, object(template, write("a", 58, "data.config"), write("kubectl-edit", 58, "data.values"))))},
+			"one of these two: kubectl-edit updated ConfigMap istio-system/istio-sidecar-injector (data.values), 2s before it was seen; a created ConfigMap istio-system/istio-sidecar-injector, 2s before it was seen",
 		},
 		"two of one release": {
 			image, []Seen{seen(-60, old), seen(61, object(template, write("helm", 58, "data.values")), object("ConfigMap istio-system/istio", write("helm", 58, "data.mesh")))},
@@ -166,11 +176,7 @@ func TestJudge(t *testing.T) {
 			"most likely kubectl updated ProxyConfig istio-system/global (spec.concurrency), 2s before it was seen; not sure, as nothing in its fields speaks for it",
 		},
 		"created": {
-			resources, []Seen{seen(-60), seen(61, func() Object {
-				o := object("ProxyConfig istio-system/global", write("kustomize-controller", 58, "spec.resources"))
-				o.Created = at(58)
-				return o
-			}())},
+			resources, []Seen{seen(-60), seen(61, born(58, object("ProxyConfig istio-system/global", write("kustomize-controller", 58, "spec.resources"))))},
 			"kustomize-controller created ProxyConfig istio-system/global, 2s before it was seen",
 		},
 	} {
