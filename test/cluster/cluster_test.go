@@ -112,6 +112,23 @@ func TestWorkloadsRollOut(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+	// And does not delete them once more, by their names, which their successors may have.
+	log, err := os.ReadFile(filepath.Join(shared.LogDir(), "kwok.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	deleted := 0
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, `"Delete pod"`) {
+			deleted++
+		}
+		if strings.Contains(line, "failed to delete pod") {
+			t.Errorf("kwok deletes a Pod that has gone: %s", line)
+		}
+	}
+	if deleted < 3 {
+		t.Errorf("kwok says that it deleted %d Pods, want 3 at least", deleted)
+	}
 }
 
 func TestServiceAccountHasItsOwnRightsOnly(t *testing.T) {
