@@ -140,28 +140,43 @@ NAME audit --output policyreport | kubectl apply --server-side -f -`),
 			return o.Run(cmd.Context())
 		},
 	}
-	o.selection.addFlags(cmd, "Only workloads in these `states`, comma-separated.", verdict.States())
-	group(cmd, "Selection", func(flags *pflag.FlagSet) {
-		addChanges(flags, &o.changes, "Only workloads that differ in the change of this `ID`, as the report has it.")
-		addSwitch(flags, &o.gentle, "gentle", "Take time, so that other requests to the API server take hardly longer for the audit.")
-	})
+	o.addSelection(cmd, "audit")
 	group(cmd, "Preview", func(flags *pflag.FlagSet) {
 		flags.StringArrayVar(&o.labels, "with-label", nil, "Ask as if the Pods had this label, `KEY=VALUE`: what would it change? Repeatable.")
 		flags.StringArrayVar(&o.texts, "with-annotation", nil, "Ask as if the Pods had this annotation, `KEY=VALUE`. Repeatable.")
 	})
+	o.addOutput(cmd, report.PolicyReport)
 	group(cmd, "Output", func(flags *pflag.FlagSet) {
-		addOutput(flags, &o.format, report.Table, report.Wide, report.JSON, report.YAML,
-			report.CSV, report.Markdown, report.HTML, report.JUnit, report.PolicyReport)
-		flags.BoolVar(&o.diff, "diff", false, "Show each change as removed and added lines (json, yaml, markdown, html and junit always hold all changes).")
 		addSwitch(flags, &o.causes, "causes", "Say whose changes are, as far as the metadata of what the injectors go by tells: docs/changes.md#whose-change-it-is.")
-		o.view.addFlags(flags)
-		o.secrets.addFlag(flags)
-		o.gate.addFlags(flags)
 	})
 	o.clusters.addFlags(cmd)
 	o.connection.addFlags(cmd)
 	o.connection.completeWorkloads(cmd, anyKind)
 	return cmd
+}
+
+// addSelection adds the flags for which workloads it is, and how they are asked about.
+func (o *auditOptions) addSelection(cmd *cobra.Command, command string) {
+	o.selection.addFlags(cmd, "Only workloads in these `states`, comma-separated.", verdict.States())
+	group(cmd, "Selection", func(flags *pflag.FlagSet) {
+		addChanges(flags, &o.changes, "Only workloads that differ in the change of this `ID`, as the report has it.")
+		addSwitch(flags, &o.gentle, "gentle", "Take time, so that other requests to the API server take hardly longer for the "+command+".")
+	})
+}
+
+// addOutput adds those for what is shown and how, in more formats than a preview has, and for
+// what the exit code tells of it.
+func (o *auditOptions) addOutput(cmd *cobra.Command, more ...report.Format) {
+	formats := append([]report.Format{
+		report.Table, report.Wide, report.JSON, report.YAML, report.CSV, report.Markdown, report.HTML, report.JUnit,
+	}, more...)
+	group(cmd, "Output", func(flags *pflag.FlagSet) {
+		addOutput(flags, &o.format, formats...)
+		flags.BoolVar(&o.diff, "diff", false, "Show each change as removed and added lines (json, yaml, markdown, html and junit always hold all changes).")
+		o.view.addFlags(flags)
+		o.secrets.addFlag(flags)
+		o.gate.addFlags(flags)
+	})
 }
 
 // Complete reads the arguments.

@@ -20,7 +20,6 @@ import (
 	"github.com/sidecar-drift/sidecar-drift/auditor/candidate"
 	"github.com/sidecar-drift/sidecar-drift/auditor/candidate/policies"
 	"github.com/sidecar-drift/sidecar-drift/auditor/report"
-	"github.com/sidecar-drift/sidecar-drift/auditor/verdict"
 )
 
 // previewOptions are those of "preview": what audit has, and candidates.
@@ -106,19 +105,8 @@ NAME preview --webhook dapr-sidecar-injector=https://localhost:4000/mutate --web
 		flags.StringVar(&o.caFile, "webhook-ca", "", "Verify candidates by the certificates in this `FILE` (PEM), instead of by the webhook's caBundle (svc/) or the system's authorities (https://).")
 		flags.StringArrayVar(&o.present, "present", nil, "Where the present webhook can be reached, if not as its configuration says: `[NAME=]WHERE`. Repeatable.")
 	})
-	o.selection.addFlags(cmd, "Only workloads in these `states`, comma-separated.", verdict.States())
-	group(cmd, "Selection", func(flags *pflag.FlagSet) {
-		addChanges(flags, &o.changes, "Only workloads that differ in the change of this `ID`, as the report has it.")
-		addSwitch(flags, &o.gentle, "gentle", "Take time, so that other requests to the API server take hardly longer for the preview.")
-	})
-	group(cmd, "Output", func(flags *pflag.FlagSet) {
-		addOutput(flags, &o.format, report.Table, report.Wide, report.JSON, report.YAML,
-			report.CSV, report.Markdown, report.HTML, report.JUnit)
-		flags.BoolVar(&o.diff, "diff", false, "Show each change as removed and added lines (json, yaml, markdown, html and junit always hold all changes).")
-		o.view.addFlags(flags)
-		o.secrets.addFlag(flags)
-		o.gate.addFlags(flags)
-	})
+	o.addSelection(cmd, "preview")
+	o.addOutput(cmd)
 	o.connection.addFlags(cmd)
 	o.connection.completeWorkloads(cmd, anyKind)
 	return cmd
