@@ -79,5 +79,5 @@ func list(missing []binaries.Build) string {
 	for _, b := range missing {
 		names = append(names, b.Name())
 	}
-	return fmt.Sprintf("%s; some %d minutes on two cores", strings.Join(names, ", "), binaries.Minutes(missing))
+	return fmt.Sprintf("%s; on two cores some %d min", strings.Join(names, ", "), binaries.Minutes(missing))
 }

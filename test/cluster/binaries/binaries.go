@@ -33,7 +33,7 @@ type Set struct {
 
 // Kubernetes returns kube-apiserver, kube-controller-manager, kube-scheduler,
 // kubectl and etcd. Like all others it builds them, with progress on
-// stderr, unless they are cached: 10 minutes from nothing, one minute when only
+// stderr, unless they are cached: some minutes from nothing, one when only
 // Go's own build cache is warm.
 func Kubernetes(ctx context.Context) (*Set, error) { return kubernetes.ensureInUserCache(ctx) }
 
