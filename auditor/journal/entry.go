@@ -164,7 +164,10 @@ func (e *Entry) depart(having holders, workloads map[inventory.WorkloadRef]Workl
 func (e *Entry) comeBack(having holders, workloads map[inventory.WorkloadRef]Workload) {
 	for ref, was := range e.left {
 		w, exists := workloads[ref]
-		if how, left := wayOut(w, exists, was.oldest); was.how == Gone && left && !e.hasSome(ref, having) {
+		if was.how != Gone || !exists || e.hasSome(ref, having) {
+			continue
+		}
+		if how, left := wayOut(w, exists, was.oldest); left {
 			*e.counter(Gone)--
 			*e.counter(how)++
 			e.left[ref] = departure{how, was.oldest}

@@ -17,6 +17,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"slices"
@@ -79,5 +80,5 @@ func list(missing []binaries.Build) string {
 	for _, b := range missing {
 		names = append(names, b.Name())
 	}
-	return fmt.Sprintf("%s; on two cores some %d min", strings.Join(names, ", "), binaries.Minutes(missing))
+	return fmt.Sprintf("%s; on two cores some %.0f min", strings.Join(names, ", "), math.Ceil(binaries.Take(missing).Minutes()))
 }

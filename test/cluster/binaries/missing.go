@@ -5,19 +5,20 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Build is one of the sets, and how long it takes to build.
 type Build struct {
-	module  module
-	seconds int // some, on two cores, where those before it are built, with which it has much in common
+	module module
+	takes  time.Duration // some, on two cores, where those before it are built, with which it has much in common
 }
 
 // What is built for the test cluster, for the chart, and for a release.
 var (
-	ForCluster = []Build{{kubernetes, 320}, {kwok, 15}, {istio, 75}, {dapr, 10}}
-	ForChart   = []Build{{helm, 20}, {helm3, 15}, {certManager, 15}}
-	ForRelease = []Build{{goReleaser, 5}, {krew, 1}}
+	ForCluster = []Build{{kubernetes, 320 * time.Second}, {kwok, 15 * time.Second}, {istio, 75 * time.Second}, {dapr, 10 * time.Second}}
+	ForChart   = []Build{{helm, 20 * time.Second}, {helm3, 15 * time.Second}, {certManager, 15 * time.Second}}
+	ForRelease = []Build{{goReleaser, 5 * time.Minute}, {krew, time.Minute}}
 )
 
 // Name is that of the module below test/build.
@@ -45,13 +46,13 @@ func Missing(ctx context.Context, builds []Build) ([]Build, error) {
 	return missing, nil
 }
 
-// Minutes is how long builds take, some, on two cores, from nothing.
-func Minutes(builds []Build) int {
-	sum := 0
+// Take is how long builds take, some, on two cores, from nothing.
+func Take(builds []Build) time.Duration {
+	var sum time.Duration
 	for _, b := range builds {
-		sum += b.seconds
+		sum += b.takes
 	}
-	return (sum + 59) / 60
+	return sum
 }
 
 // userCache is the directory that holds the sets.
